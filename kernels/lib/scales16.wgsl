@@ -1,0 +1,11 @@
+// f16 scales, one for each row and block of 32 columns: 8 rows x 4 blocks in 64 contiguous bytes.
+// Read as u32 pairs, so that no shader-f16 is needed.
+@group(0) @binding(1) var<storage, read> scales: array<u32>;
+
+alias Scale = f32;
+
+fn scale_of(row: u32, block: u32) -> Scale {
+    let index = ((row >> 3u) * COLUMN_TILES + (block >> 2u)) * 16u + (row & 7u) * 2u + ((block & 3u) >> 1u);
+    let two = unpack2x16float(scales[index]);
+    return select(two.x, two.y, (block & 1u) == 1u);
+}

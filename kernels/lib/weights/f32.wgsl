@@ -1,0 +1,14 @@
+// f32 as in the file. A piece is 4 columns.
+// #include "tile.wgsl"
+@group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;
+
+alias Scale = f32;
+
+fn scale_of(row: u32, block: u32) -> Scale {
+    return 1.0;
+}
+
+fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+    let piece = 8u * block + w;
+    return Pair(weights[piece_index(row, piece, 32u)], weights[piece_index(row, piece + 4u, 32u)]);
+}

@@ -1,0 +1,10 @@
+// int8, value = scale * code, one f16 scale for 32 columns (Q8_0; Q5_0 widened). A piece is 16 columns.
+// #include "tile.wgsl"
+// #include "scales16.wgsl"
+// #include "bytes.wgsl"
+@group(0) @binding(0) var<storage, read> weights: array<vec4<u32>>;
+
+fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+    let index = piece_index(row, 2u * block, 8u);
+    return Pair(signed_bytes(weights[index][w], scale), signed_bytes(weights[index + 1u][w], scale));
+}

@@ -1,0 +1,251 @@
+"""What the engine sees of a processor, and of the store that keeps converted weights.
+
+`Device` and `Store` are Protocols: the browser's WebGPU (web.py), Dawn under plain Python (native.py) and numpy
+(reference.py) implement them. Handles are small integers; no object of any GPU API crosses this line.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bytes = bytes | bytearray | memoryview | NDArray[np.generic]
+
+
+@dataclass(frozen=True)
+class AdapterInfo:
+    """Who does the arithmetic. `software` is true for an adapter that runs on the CPU."""
+
+    name: str
+    vendor: str
+    architecture: str
+    backend: str
+    driver: str
+    software: bool
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The limits plans are checked against; sizes in bytes."""
+
+    max_buffer: int
+    max_binding: int
+    max_storage_buffers: int
+    max_workgroup_invocations: int
+    max_workgroup_memory: int
+    max_grid: int
+
+
+@dataclass(frozen=True)
+class Shader:
+    """WGSL source; the entry point is `main`."""
+
+    label: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A shader with values for its overrides."""
+
+    shader: int
+    constants: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One dispatch with buffer handles: `bindings` are (number, buffer, offset, nbytes, access)."""
+
+    label: str
+    pipeline: int
+    bindings: tuple[tuple[int, int, int, int, str], ...]
+    grid: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The buffer that every run writes first."""
+
+    buffer: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The range that every run reads back; nbytes may be 0."""
+
+    buffer: int
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Program:
+    """A plan with real buffers, ready to be loaded by a device.
+
+    `submits` are step counts that add up to len(steps). A device waits so that at most two submits are in
+    flight, and answers `cancel` between them.
+    """
+
+    name: str
+    shaders: tuple[Shader, ...]
+    pipelines: tuple[Pipeline, ...]
+    steps: tuple[Step, ...]
+    submits: tuple[int, ...]
+    inputs: Inputs
+    outputs: Outputs
+
+    def to_json(self) -> str:
+        """The program as the JavaScript bridge reads it."""
+        return json.dumps(asdict(self))
+
+
+class Device(Protocol):
+    """A processor that holds buffers and replays programs."""
+
+    adapter: AdapterInfo
+    limits: Limits
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        """Allocate a zeroed buffer. Raises DeviceError when there is no memory."""
+        ...
+
+    def free(self, buffer: int) -> None:
+        """Release a buffer."""
+        ...
+
+    def write(self, buffer: int, offset: int, data: Bytes) -> None:
+        """Copy host bytes into a buffer; offset and length are multiples of 4."""
+        ...
+
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        """Copy a part of a buffer to the host."""
+        ...
+
+    async def load(self, program: Program) -> int:
+        """Compile the pipelines and bind the buffers. Raises DeviceError with the compiler's message."""
+        ...
+
+    def unload(self, program: int) -> None:
+        """Forget a program."""
+        ...
+
+    async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        """Write the inputs, replay the program, return its outputs.
+
+        Args:
+            inputs: exactly the program's input bytes.
+            steps: replay only so many steps (for tracing).
+
+        Raises:
+            Cancelled: `cancel` was called.
+            DeviceError: the device was lost or a step failed.
+        """
+        ...
+
+    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+        """Seconds of each step, or None where the device has no timestamp queries."""
+        ...
+
+    def cancel(self) -> None:
+        """Let the run in progress raise Cancelled at its next submit."""
+        ...
+
+    async def finish(self) -> None:
+        """Return when everything written so far has arrived."""
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
+        ...
+
+
+@dataclass(frozen=True)
+class Record:
+    """One piece of the image: its bytes and their sha256 as hex digits."""
+
+    nbytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What the store knows about one converted model; written last, so its presence means the entry is whole.
+
+    The converted model is one linear image: the model file's header as it is (`header_nbytes`), then the planes
+    in the order weights.py gives them, cut into records.
+    """
+
+    key: str
+    layout_version: int
+    nbytes: int
+    header_nbytes: int
+    name: str
+    created: str  # ISO 8601, UTC
+    records: tuple[Record, ...] = ()
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Bytes of the image that belong into a buffer."""
+
+    image_offset: int
+    nbytes: int
+    buffer: int
+    buffer_offset: int
+
+
+class Writer(Protocol):
+    """Appends an image to the store, in order."""
+
+    async def append(self, data: Bytes) -> None:
+        """Add bytes. Raises StoreFull when there is no room (the entry is then abandoned)."""
+        ...
+
+    async def commit(self) -> None:
+        """Write the manifest: from now on the entry is found."""
+        ...
+
+    async def abort(self) -> None:
+        """Drop what was written."""
+        ...
+
+
+class Store(Protocol):
+    """Keeps converted models between sessions."""
+
+    async def find(self, key: str) -> Manifest | None:
+        """The whole entry of the current layout version, or None; a stale or partial one is dropped."""
+        ...
+
+    async def begin(self, manifest: Manifest) -> Writer:
+        """Start writing an entry (`records` still empty), replacing any other entry of the same key."""
+        ...
+
+    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
+        """The first bytes of the image. Raises StoreDamaged."""
+        ...
+
+    async def fill(
+        self,
+        manifest: Manifest,
+        placements: Sequence[Placement],
+        device: Device,
+        progress: Callable[[int], None],
+    ) -> None:
+        """Verify every record and copy the placements to the device; `progress` is given bytes done.
+
+        Raises:
+            StoreDamaged: a record is missing or altered; the entry has been dropped.
+        """
+        ...
+
+    async def drop(self, key: str) -> None:
+        """Forget an entry."""
+        ...

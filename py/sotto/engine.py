@@ -1,0 +1,502 @@
+"""Loads a model onto a device and runs it: prefill, decode, stop, statistics.
+
+Everything is asynchronous because a browser's GPU is; under plain Python nothing here ever waits, so the same
+coroutines are driven to their end without an event loop (api.py).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import gguf, models
+from .device import Device, Manifest, Store
+from .errors import Cancelled, ContextFull, SottoError, StoreDamaged, StoreFull, UnsupportedModel
+from .gguf import Header
+from .layout import LAYOUT_VERSION
+from .memory import Memory
+from .models.base import Config, Head, Recording
+from .plan import Plan, Role, Tensor, tensor
+from .prompts import Prompt, StopStrings
+from .sampler import Sampler, Sampling
+from .source import Source
+from .tokenizer import Detokenizer, Tokenizer
+from .weights import Image
+
+SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V floats
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is loaded.
+
+    Attributes:
+        context: the most tokens of prompt and answer together; at most what the model was trained for.
+        candidates: logits the GPU selects for the sampler; the upper bound of top-k.
+        chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used.
+    """
+
+    context: int = 2048
+    candidates: int = 64
+    chunks: tuple[int, ...] = (32, 128, 512)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a load is. `done` of `total` counts bytes for "weights", pipelines for "pipelines"."""
+
+    stage: str  # "header", "weights", "tokenizer", "pipelines", "ready"
+    done: int
+    total: int
+    cached: bool
+
+
+@dataclass(frozen=True)
+class LoadStats:
+    """How a load went: seconds by stage, and bytes on the device by kind.
+
+    `note` says why the weights were not stored, when they were not.
+    """
+
+    cached: bool
+    seconds: dict[str, float]
+    device_bytes: dict[str, int]
+    note: str = ""
+
+    @property
+    def total_seconds(self) -> float:
+        """All stages together."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A token and the text that became showable with it (a character's last token carries it)."""
+
+    text: str
+    token: int
+
+
+@dataclass
+class RunStats:
+    """What one generation did; seconds and tokens per second."""
+
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    time_to_first_token: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    total_seconds: float = 0.0
+    stop_reason: str = ""  # "eos", "stop", "length", "context", "cancelled"
+
+    @property
+    def prefill_rate(self) -> float:
+        """Prompt tokens per second."""
+        return self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
+
+    @property
+    def decode_rate(self) -> float:
+        """New tokens per second after the first, which prefill gives."""
+        return (
+            (self.new_tokens - 1) / self.decode_seconds
+            if self.decode_seconds and self.new_tokens > 1
+            else 0.0
+        )
+
+
+@dataclass
+class _Loaded:
+    plan: Plan
+    program: int
+
+
+@dataclass
+class _Watch:
+    """Times the stages of a load."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.perf_counter)
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now
+
+
+def _ignore(progress: Progress) -> None:
+    """The default progress callback."""
+
+
+class Engine:
+    """A loaded model. Make one with `Engine.load`.
+
+    Attributes:
+        name: the model file's name.
+        config: sizes of the model.
+        tokenizer: of the model file.
+        context: tokens that fit, prompt and answer together.
+        load_stats: how loading went.
+        stats: of the latest generation, filled in while it runs.
+    """
+
+    def __init__(self, device: Device, header: Header, settings: Settings, name: str) -> None:
+        self.device = device
+        self.name = name
+        self._architecture = models.find(header.metadata)
+        self.config: Config = self._architecture.read(header.metadata)
+        if settings.context < 2 or settings.context > self.config.context_limit:
+            raise SottoError(
+                f"A context of {settings.context:,} tokens is not possible.",
+                f"This model allows 2 to {self.config.context_limit:,}.",
+            )
+        self.context = settings.context
+        self.settings = replace(
+            settings,
+            chunks=tuple(sorted({min(c, settings.context) for c in settings.chunks})),
+            candidates=min(settings.candidates, self.config.vocabulary),
+        )
+        self.tokenizer = Tokenizer.from_metadata(header.metadata)
+        self.stats = RunStats()
+        self.load_stats = LoadStats(False, {}, {})
+        self._memory = Memory(device)
+        self._image = Image.of(header, self._architecture.wanted(self.config))
+        self._weights = self._image.weights(device.limits.max_binding)
+        self._caches = self._architecture.caches(self.config, self.context, max(self.settings.chunks))
+        self._constants = self._architecture.constants(self.config, self.context)
+        self._plans = {
+            t: self._record("decode" if t == 1 else f"prefill {t}", t) for t in (1, *self.settings.chunks)
+        }
+        self._programs: dict[int, _Loaded] = {}
+        self._score: _Loaded | None = None
+        self._stop = False
+
+    @classmethod
+    async def load(
+        cls,
+        source: Source,
+        device: Device,
+        store: Store | None = None,
+        settings: Settings = Settings(),
+        progress: Callable[[Progress], None] = _ignore,
+    ) -> Engine:
+        """Load a model file: from the store when it was converted before, else from the source.
+
+        Raises:
+            FormatError, UnsupportedModel: the file cannot be run.
+            LimitError: the adapter's limits are too small for it.
+            DeviceError: the device gave up.
+        """
+        watch = _Watch()
+        manifest = await store.find(source.key) if store else None
+        progress(Progress("header", 0, 0, manifest is not None))
+        try:
+            header, header_bytes = await _header(source, store, manifest)
+        except StoreDamaged:
+            manifest = None
+            header, header_bytes = await _header(source, store, None)
+        engine = cls(device, header, settings, source.name)
+        try:
+            watch.lap("header")
+            engine._allocate()
+            note = await engine._fill(header_bytes, source, store, manifest, progress)
+            cached = note == "cached"
+            watch.lap("weights")
+            progress(Progress("tokenizer", 0, 1, cached))
+            engine.tokenizer.encode("a b")  # builds the tables now rather than at the first prompt
+            watch.lap("tokenizer")
+            await engine._compile(progress, cached)
+            watch.lap("pipelines")
+        except BaseException:
+            engine._memory.release()
+            raise
+        engine.load_stats = LoadStats(
+            cached, watch.seconds, dict(engine._memory.nbytes), "" if cached else note
+        )
+        progress(Progress("ready", 1, 1, cached))
+        return engine
+
+    # --- Loading ----------------------------------------------------------------------------------------
+
+    def _record(self, name: str, tokens: int, head: Head = Head.CANDIDATES) -> Plan:
+        plan = Plan(name, tokens, scored=head is Head.SCORES)
+        recording = Recording(
+            self._weights,
+            self._caches,
+            {name: _constant(name, array) for name, array in self._constants.items()},
+            head,
+            self.settings.candidates,
+        )
+        self._architecture.forward(plan, self.config, recording)
+        limits = self.device.limits
+        plan.check(
+            max_binding=limits.max_binding,
+            max_grid=limits.max_grid,
+            max_storage_buffers=limits.max_storage_buffers,
+        )
+        return plan
+
+    def _allocate(self) -> None:
+        self._memory.allocate("weights", self._weights.planes())
+        self._memory.allocate("cache", [t for c in self._caches for t in (c.keys, c.values)])
+        for name, array in self._constants.items():
+            constant = _constant(name, array)
+            self._memory.allocate("constants", [constant])
+            self.device.write(self._memory.handle(constant), 0, array)
+        self._memory.reserve(self._plans.values())
+
+    async def _fill(
+        self,
+        header: bytes,
+        source: Source,
+        store: Store | None,
+        manifest: Manifest | None,
+        progress: Callable[[Progress], None],
+    ) -> str:
+        """Bring the weights to the device. Returns "cached", or why the store was not written, or ""."""
+        if store and manifest:
+            total = manifest.nbytes
+            placements = self._memory.placements(self._weights)
+            try:
+                await store.fill(
+                    manifest, placements, self.device, lambda n: progress(Progress("weights", n, total, True))
+                )
+                await self.device.finish()
+                return "cached"
+            except StoreDamaged:
+                pass  # the entry is gone; convert again
+        return await self._convert(header, source, store, progress)
+
+    async def _convert(
+        self, header: bytes, source: Source, store: Store | None, progress: Callable[[Progress], None]
+    ) -> str:
+        image = self._image
+        note = ""
+        writer = None
+        if store:
+            created = datetime.now(UTC).isoformat(timespec="seconds")
+            try:
+                writer = await store.begin(
+                    Manifest(
+                        source.key, LAYOUT_VERSION, image.nbytes, image.header_nbytes, source.name, created
+                    )
+                )
+            except StoreFull as error:
+                note = str(error)
+        places = iter(self._memory.placements(self._weights))
+        place = next(places, None)
+        at = 0
+        try:
+            async with aclosing(image.convert(header, source)) as pieces:
+                async for done, data in pieces:
+                    end = at + data.size
+                    while place and place.image_offset < end:
+                        first = max(place.image_offset, at)
+                        last = min(place.image_offset + place.nbytes, end)
+                        if last > first:
+                            self.device.write(
+                                place.buffer, first - place.image_offset, data[first - at : last - at]
+                            )
+                        if last < place.image_offset + place.nbytes:
+                            break
+                        place = next(places, None)
+                    at = end
+                    if writer:
+                        try:
+                            await writer.append(data)
+                        except StoreFull as error:
+                            note, writer = str(error), None
+                    progress(Progress("weights", done, image.source_nbytes, False))
+            if writer:
+                try:
+                    await writer.commit()
+                except StoreFull as error:
+                    note = str(error)
+        except BaseException:
+            if writer:
+                await writer.abort()
+            raise
+        await self.device.finish()
+        return note
+
+    async def _compile(self, progress: Callable[[Progress], None], cached: bool) -> None:
+        for index, (tokens, plan) in enumerate(self._plans.items()):
+            progress(Progress("pipelines", index, len(self._plans), cached))
+            self._programs[tokens] = _Loaded(plan, await self.device.load(self._memory.program(plan)))
+
+    # --- Running ----------------------------------------------------------------------------------------
+
+    @property
+    def plans(self) -> tuple[Plan, ...]:
+        """The recorded plans: decode, then prefill by chunk size."""
+        return tuple(self._plans.values())
+
+    @property
+    def instruction_tuned(self) -> bool:
+        """Whether the file has a chat template."""
+        return self.tokenizer.chat_template is not None
+
+    def encode(self, prompt: Prompt | Sequence[int]) -> list[int]:
+        """A prompt's token ids, BOS included."""
+        return self.tokenizer.encode_segments(prompt.segments) if isinstance(prompt, Prompt) else list(prompt)
+
+    def count(self, prompt: Prompt | Sequence[int]) -> int:
+        """Tokens of a prompt."""
+        return len(self.encode(prompt))
+
+    async def generate(
+        self,
+        prompt: Prompt | Sequence[int],
+        max_tokens: int = 256,
+        sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
+        stop: Sequence[str] = (),
+    ) -> AsyncIterator[Piece]:
+        """Continue a prompt, token by token. `stats` describes the run while it goes on and afterwards.
+
+        Args:
+            prompt: segments with their stop strings, or token ids with BOS.
+            max_tokens: the most new tokens.
+            sampling: how tokens are chosen.
+            stop: more stop strings; they and what follows them are not shown.
+
+        Raises:
+            ContextFull: the prompt leaves no room for an answer.
+        """
+        ids = self.encode(prompt)
+        if len(ids) > self.context - 1:
+            raise ContextFull(len(ids), self.context - 1)
+        self._check_ids(ids)
+        if sampling.temperature > 0 and sampling.top_k > self.settings.candidates:
+            raise UnsupportedModel(
+                f"top-k {sampling.top_k} is more than the {self.settings.candidates} candidates the GPU selects.",
+                "Lower top-k, or load the model with more candidates.",
+            )
+        stops = StopStrings((*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop))
+        self._stop = False
+        stats = self.stats = RunStats(prompt_tokens=len(ids))
+        sampler = Sampler(sampling)
+        detokenizer = Detokenizer(self.tokenizer)
+        started = time.perf_counter()
+        try:
+            candidates = await self._prefill(ids)
+            stats.prefill_seconds = stats.time_to_first_token = time.perf_counter() - started
+            while True:
+                token = sampler.pick(*_unpacked(candidates), ids)
+                stats.new_tokens += 1
+                if token in self.tokenizer.stop_ids:
+                    stats.stop_reason = "eos"
+                    break
+                ids.append(token)
+                text, ended = stops.push(detokenizer.push(token))
+                stats.total_seconds = time.perf_counter() - started
+                if ended:
+                    stats.stop_reason = "stop"
+                    yield Piece(text, token)
+                    return
+                yield Piece(text, token)
+                if self._stop:
+                    stats.stop_reason = "cancelled"
+                elif stats.new_tokens >= max_tokens:
+                    stats.stop_reason = "length"
+                elif len(ids) >= self.context:
+                    stats.stop_reason = "context"
+                if stats.stop_reason:
+                    break
+                began = time.perf_counter()
+                candidates = await self._run(self._programs[1], len(ids) - 1, ids[-1:])
+                stats.decode_seconds += time.perf_counter() - began
+            rest, ended = stops.push(detokenizer.flush())
+            if rest := rest + ("" if ended else stops.flush()):
+                yield Piece(rest, ids[-1])
+        except Cancelled:
+            stats.stop_reason = "cancelled"
+        finally:
+            stats.stop_reason = stats.stop_reason or "cancelled"
+            stats.total_seconds = time.perf_counter() - started
+
+    def stop(self) -> None:
+        """End the generation in progress: within one token, and between layers during prefill."""
+        self._stop = True
+        self.device.cancel()
+
+    async def score(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Log-probability of each token after the first, given those before it: (len(ids) - 1,) f32, in nats.
+
+        Raises ContextFull for more tokens than the context holds.
+        """
+        ids = list(ids)
+        if len(ids) > self.context:
+            raise ContextFull(len(ids), self.context)
+        self._check_ids(ids)
+        if self._score is None:
+            plan = self._record("score", min(SCORE_CHUNK, self.context), Head.SCORES)
+            self._score = _Loaded(plan, await self.device.load(self._memory.program(plan)))
+        plan = self._score.plan
+        parts = []
+        for first in range(0, len(ids) - 1, plan.tokens):
+            last = min(first + plan.tokens, len(ids) - 1)
+            inputs = plan.inputs(first, ids[first:last], ids[first + 1 : last + 1])
+            out = await self.device.run(self._score.program, inputs)
+            parts.append(np.frombuffer(out, np.float32)[: last - first])
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def close(self) -> None:
+        """Free the model's device memory; the device itself stays open."""
+        for loaded in [*self._programs.values(), *([self._score] if self._score else [])]:
+            self.device.unload(loaded.program)
+        self._programs.clear()
+        self._score = None
+        self._memory.release()
+
+    def _check_ids(self, ids: Sequence[int]) -> None:
+        if not ids:
+            raise SottoError("There is nothing to read: the prompt has no tokens.", "Give it some text.")
+        wrong = next((i for i in ids if not 0 <= i < self.config.vocabulary), None)
+        if wrong is not None:
+            raise SottoError(
+                f"{wrong} is not a token of this model.",
+                f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
+            )
+
+    def _chunk(self, tokens: int) -> _Loaded:
+        size = next((c for c in self.settings.chunks if c >= tokens), self.settings.chunks[-1])
+        return self._programs[1 if tokens == 1 else size]
+
+    async def _prefill(self, ids: Sequence[int]) -> bytes:
+        position = 0
+        while True:
+            loaded = self._chunk(len(ids) - position)
+            chunk = ids[position : position + loaded.plan.tokens]
+            last = position + len(chunk) == len(ids)
+            out = await self._run(loaded, position, chunk, steps=None if last else loaded.plan.body)
+            if last:
+                return out
+            position += len(chunk)
+
+    async def _run(
+        self, loaded: _Loaded, position: int, ids: Sequence[int], steps: int | None = None
+    ) -> bytes:
+        if self._stop:
+            raise Cancelled
+        return await self.device.run(loaded.program, loaded.plan.inputs(position, ids), steps=steps)
+
+
+def _constant(name: str, array: NDArray[np.float32]) -> Tensor:
+    return tensor(name, array.shape, "f32", Role.WEIGHT)
+
+
+def _unpacked(candidates: bytes) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
+    pairs = np.frombuffer(candidates, np.uint32).reshape(-1, 2)
+    return pairs[:, 0], np.ascontiguousarray(pairs[:, 1]).view(np.float32)
+
+
+async def _header(source: Source, store: Store | None, manifest: Manifest | None) -> tuple[Header, bytes]:
+    if store and manifest:
+        data = await store.head(manifest, manifest.header_nbytes)
+        return gguf.parse(data), data
+    return await gguf.read_header(source)

@@ -1,0 +1,78 @@
+"""The errors a person may meet: what happened, and what to do next.
+
+Every error Sotto raises on purpose is a `SottoError`. `message` says what happened and names the file or
+value; `hint` says what to do next. Both are plain sentences that a page or a terminal can show as they are.
+"""
+
+from __future__ import annotations
+
+
+class SottoError(Exception):
+    """Something a person can act on.
+
+    Args:
+        message: what happened, naming the file or value.
+        hint: what to do next; empty when the message already says it.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(f"{message} {hint}".strip())
+        self.message = message
+        self.hint = hint
+
+
+class FormatError(SottoError):
+    """A model file is not what it claims to be, or ends too early."""
+
+
+class UnsupportedModel(SottoError):
+    """A sound file with an architecture, tensor type or setting this version cannot run."""
+
+
+class AssetError(SottoError):
+    """A pinned file could not be fetched, or its bytes are not the pinned ones."""
+
+
+class DeviceError(SottoError):
+    """There is no usable processor, or it was lost."""
+
+
+class LimitError(DeviceError):
+    """The model needs more than the adapter's limits allow."""
+
+
+class StoreFull(SottoError):
+    """The weight cache has no room; the model can still run without it."""
+
+
+class StoreDamaged(SottoError):
+    """A cached record is missing or its checksum is wrong; the entry has been dropped."""
+
+
+class Cancelled(SottoError):
+    """A run was stopped on request."""
+
+    def __init__(self) -> None:
+        super().__init__("Stopped.")
+
+
+class ContextFull(SottoError):
+    """A prompt does not fit the context.
+
+    Attributes:
+        tokens: tokens in the prompt.
+        limit: the most tokens a prompt may have.
+    """
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"The text is {tokens - limit:,} tokens too long ({tokens:,} tokens; at most {limit:,} fit).",
+            "Shorten it, or load the model with a larger context.",
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+    @property
+    def excess(self) -> int:
+        """Tokens over the limit."""
+        return self.tokens - self.limit

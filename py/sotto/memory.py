@@ -1,0 +1,121 @@
+"""Buffers for the tensors of recorded plans, and plans turned into programs with real addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from .device import Device, Inputs, Outputs, Pipeline, Placement, Program, Shader, Step
+from .errors import LimitError
+from .plan import Plan, Role, Tensor
+from .weights import Weights
+
+
+class Memory:
+    """Owns the device buffers of one loaded model.
+
+    Weights, caches and constants are shared by all plans; scratch slots are pooled, the n-th largest slot of
+    every plan sharing a buffer; each plan has its own inputs and outputs.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._shared: dict[str, int] = {}
+        self._pool: list[int] = []
+        self._pool_sizes: list[int] = []
+        self._buffers: list[int] = []
+        self.nbytes: dict[str, int] = {}  # bytes by kind: "weights", "cache", "constants", "scratch"
+
+    def allocate(self, kind: str, tensors: Iterable[Tensor]) -> None:
+        """Buffers for shared tensors, by memory name. Raises DeviceError, LimitError."""
+        for t in tensors:
+            if t.memory not in self._shared:
+                self._shared[t.memory] = self._buffer(kind, t.nbytes, t.memory)
+
+    def handle(self, t: Tensor) -> int:
+        """The buffer of a shared tensor."""
+        return self._shared[t.memory]
+
+    def placements(self, weights: Weights) -> list[Placement]:
+        """Where each byte range of the image belongs, in image order."""
+        places = [Placement(weights.offsets[t.memory], t.nbytes, self.handle(t), 0) for t in weights.planes()]
+        return sorted(places, key=lambda p: p.image_offset)
+
+    def reserve(self, plans: Iterable[Plan]) -> None:
+        """Size the scratch pool for these plans; call once, before `program`."""
+        for plan in plans:
+            for rank, nbytes in enumerate(plan.assign_scratch()[1]):
+                if rank == len(self._pool_sizes):
+                    self._pool_sizes.append(0)
+                self._pool_sizes[rank] = max(self._pool_sizes[rank], nbytes)
+        while len(self._pool) < len(self._pool_sizes):
+            rank = len(self._pool)
+            self._pool.append(self._buffer("scratch", self._pool_sizes[rank], f"scratch {rank}"))
+
+    def program(self, plan: Plan) -> Program:
+        """The plan with buffer handles in place of tensors."""
+        slots, sizes = plan.assign_scratch()
+        pool = [
+            self._pool[rank]
+            if rank < len(self._pool) and nbytes <= self._pool_sizes[rank]
+            else self._buffer("scratch", nbytes, f"{plan.name} scratch {rank}")
+            for rank, nbytes in enumerate(sizes)
+        ]
+        inputs = self._buffer("scratch", plan.inputs_nbytes, f"{plan.name} inputs")
+        assert plan.output is not None
+        output = self._buffer("scratch", plan.output.nbytes, f"{plan.name} outputs")
+
+        def address(t: Tensor) -> int:
+            if t.role is Role.INPUTS:
+                return inputs
+            if t.role is Role.OUTPUTS:
+                return output
+            return pool[slots[t.memory]] if t.role is Role.SCRATCH else self.handle(t)
+
+        shaders: dict[str, int] = {}
+        pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], int] = {}
+        kernels: list[Shader] = []
+        made: list[Pipeline] = []
+        steps: list[Step] = []
+        for d in plan.dispatches:
+            if d.kernel.name not in shaders:
+                shaders[d.kernel.name] = len(kernels)
+                kernels.append(Shader(d.kernel.name, d.kernel.source))
+            key = (d.kernel.name, d.constants)
+            if key not in pipelines:
+                pipelines[key] = len(made)
+                made.append(Pipeline(shaders[d.kernel.name], dict(d.constants)))
+            bindings = tuple(
+                (b.number, address(b.tensor), b.tensor.offset, b.tensor.nbytes, b.access) for b in d.bindings
+            )
+            steps.append(Step(d.label, pipelines[key], bindings, d.grid))
+        cuts = [0, *(c for c in plan.submits if plan.tokens > 1 and 0 < c < len(steps)), len(steps)]
+        return Program(
+            name=plan.name,
+            shaders=tuple(kernels),
+            pipelines=tuple(made),
+            steps=tuple(steps),
+            submits=tuple(b - a for a, b in pairwise(cuts)),
+            inputs=Inputs(inputs, plan.inputs_nbytes),
+            outputs=Outputs(output, 0, plan.output.nbytes),
+        )
+
+    def release(self) -> None:
+        """Free every buffer."""
+        for buffer in self._buffers:
+            self._device.free(buffer)
+        self._buffers.clear()
+        self._shared.clear()
+        self._pool.clear()
+
+    def _buffer(self, kind: str, nbytes: int, label: str) -> int:
+        if nbytes > self._device.limits.max_buffer:
+            raise LimitError(
+                f"{label} needs a buffer of {nbytes / 2**20:,.0f} MiB; "
+                f"this adapter allows {self._device.limits.max_buffer / 2**20:,.0f} MiB.",
+                "Use a smaller model or context, or another adapter.",
+            )
+        buffer = self._device.buffer(nbytes, label)
+        self._buffers.append(buffer)
+        self.nbytes[kind] = self.nbytes.get(kind, 0) + nbytes
+        return buffer

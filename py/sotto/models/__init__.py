@@ -1,0 +1,24 @@
+"""The architectures: one file each, one line each in the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..errors import UnsupportedModel
+from . import gemma3
+from .base import Architecture
+
+ARCHITECTURES: dict[str, Architecture] = {
+    "gemma3": gemma3.ARCHITECTURE,
+}
+
+
+def find(metadata: Mapping[str, object]) -> Architecture:
+    """The architecture a file's metadata names. Raises UnsupportedModel."""
+    name = metadata.get("general.architecture")
+    if name not in ARCHITECTURES:
+        raise UnsupportedModel(
+            f"This file holds a model of the architecture {name!r}, which Sotto cannot run.",
+            f"Choose one of: {', '.join(ARCHITECTURES)}.",
+        )
+    return ARCHITECTURES[str(name)]

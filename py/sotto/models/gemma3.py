@@ -1,0 +1,200 @@
+"""Gemma 3, text only: 270M, 1B, and the text part of 4B and larger.
+
+Five local layers (a window of 512 positions) to one global layer, grouped-query attention with a norm on queries
+and keys, GeGLU, a norm before and after each sublayer, the head tied to the embedding table.
+Source: Gemma 3 technical report (arXiv:2503.19786) and transformers' modeling_gemma3.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .. import ops
+from ..errors import FormatError
+from ..ops import Cache
+from ..plan import Plan, Role, Tensor, tensor
+from ..weights import Wanted
+from . import base
+from .base import Architecture, Head, Recording, number
+
+PATTERN = 6  # every sixth layer is global; not in the files
+LOCAL_ROPE_BASE = 10_000.0  # not in the files
+WIDTH_1B, LAYERS_1B, WINDOW_1B = 1152, 26, 512
+
+
+@dataclass(frozen=True)
+class Config:
+    """Sizes as in the file; what the file lacks is Gemma 3's constant."""
+
+    layers: int
+    dim: int  # D
+    heads: int  # H
+    kv_heads: int  # G
+    head_dim: int  # E
+    ffn_dim: int  # F
+    vocabulary: int  # V
+    window: int
+    eps: float
+    rope_base: float  # of global layers
+    rope_factor: float  # global positions are divided by this
+    context_limit: int
+
+    @classmethod
+    def read(cls, metadata: Mapping[str, object]) -> Config:
+        """From a GGUF's metadata. Raises FormatError for a missing or impossible setting."""
+
+        def size(key: str, default: float | None = None) -> int:
+            return int(number(metadata, f"gemma3.{key}", default))
+
+        tokens = metadata.get("tokenizer.ggml.tokens")
+        if not isinstance(tokens, list) or not tokens:
+            raise FormatError(
+                "The file has no vocabulary (tokenizer.ggml.tokens).", "Try another copy of the model."
+            )
+        layers, dim, heads = size("block_count"), size("embedding_length"), size("attention.head_count")
+        window = size("attention.sliding_window", WINDOW_1B)
+        if (dim, layers) == (WIDTH_1B, LAYERS_1B):
+            window = WINDOW_1B  # some published 1B files say 1024
+        if metadata.get("gemma3.rope.scaling.type") == "linear":
+            rope_factor = number(metadata, "gemma3.rope.scaling.factor", 1.0)
+        else:
+            rope_factor = 1.0
+        config = cls(
+            layers=layers,
+            dim=dim,
+            heads=heads,
+            kv_heads=size("attention.head_count_kv", heads),
+            head_dim=size("attention.key_length", 256),
+            ffn_dim=size("feed_forward_length"),
+            vocabulary=len(tokens),
+            window=window,
+            eps=number(metadata, "gemma3.attention.layer_norm_rms_epsilon", 1e-6),
+            rope_base=number(metadata, "gemma3.rope.freq_base", 1_000_000.0),
+            rope_factor=rope_factor,
+            context_limit=size("context_length", 32_768),
+        )
+        if (
+            0 in (layers, dim, heads, config.kv_heads, config.head_dim, config.ffn_dim, window)
+            or heads % config.kv_heads
+        ):
+            raise FormatError(
+                f"The file's sizes do not make a Gemma 3: {config}.", "Try another copy of the model."
+            )
+        return config
+
+    def is_global(self, layer: int) -> bool:
+        """Whether a layer sees the whole text."""
+        return layer % PATTERN == PATTERN - 1
+
+    @property
+    def query_scale(self) -> float:
+        """1/sqrt(query_pre_attn_scalar): the head dimension, but for the 27B (62 layers) D/H."""
+        return float((self.dim / self.heads if self.layers == 62 else self.head_dim) ** -0.5)
+
+
+def wanted(config: base.Config) -> list[Wanted]:
+    """The weights, in the order the forward pass uses them."""
+    c = cast(Config, config)
+    q, kv, out = c.heads * c.head_dim, c.kv_heads * c.head_dim, c.dim
+    weights = [Wanted("embed", ("token_embd.weight",), ((c.vocabulary, c.dim),))]
+
+    def add(layer: int, name: str, *sources: tuple[str, tuple[int, ...]]) -> None:
+        names = tuple(f"blk.{layer}.{source}.weight" for source, _ in sources)
+        weights.append(Wanted(f"layer {layer} {name}", names, tuple(shape for _, shape in sources)))
+
+    for i in range(c.layers):
+        add(i, "attention norm", ("attn_norm", (out,)))
+        add(i, "qkv", ("attn_q", (q, out)), ("attn_k", (kv, out)), ("attn_v", (kv, out)))
+        add(i, "q norm", ("attn_q_norm", (c.head_dim,)))
+        add(i, "k norm", ("attn_k_norm", (c.head_dim,)))
+        add(i, "output", ("attn_output", (out, q)))
+        add(i, "post attention norm", ("post_attention_norm", (out,)))
+        add(i, "ffn norm", ("ffn_norm", (out,)))
+        add(i, "gate up", ("ffn_gate", (c.ffn_dim, out)), ("ffn_up", (c.ffn_dim, out)))
+        add(i, "down", ("ffn_down", (out, c.ffn_dim)))
+        add(i, "post ffn norm", ("post_ffw_norm", (out,)))
+    weights.append(Wanted("norm", ("output_norm.weight",), ((c.dim,),)))
+    return weights
+
+
+def caches(config: base.Config, context: int, chunk: int) -> tuple[Cache, ...]:
+    """A cache for each layer: the whole context, or a ring that holds a window and one chunk."""
+    c = cast(Config, config)
+
+    def cache(layer: int) -> Cache:
+        slots = context if c.is_global(layer) else min(context, c.window + chunk)
+        shape = (slots, c.kv_heads, c.head_dim)
+        return Cache(
+            tensor(f"layer {layer} keys", shape, "f16", Role.CACHE),
+            tensor(f"layer {layer} values", shape, "f16", Role.CACHE),
+        )
+
+    return tuple(cache(layer) for layer in range(c.layers))
+
+
+def constants(config: base.Config, context: int) -> dict[str, NDArray[np.float32]]:
+    """RoPE angles of local and global layers: (context, E/2, 2) cos and sin, computed in float64."""
+    c = cast(Config, config)
+
+    def angles(rope_base: float, factor: float) -> NDArray[np.float32]:
+        frequency = rope_base ** (-np.arange(0, c.head_dim, 2) / c.head_dim) / factor
+        turn = np.arange(context)[:, None] * frequency
+        return np.stack([np.cos(turn), np.sin(turn)], axis=-1).astype(np.float32)
+
+    return {
+        "local angles": angles(LOCAL_ROPE_BASE, 1.0),
+        "global angles": angles(c.rope_base, c.rope_factor),
+    }
+
+
+def forward(p: Plan, config: base.Config, r: Recording) -> None:
+    """Record one chunk of T = p.tokens tokens."""
+    c = cast(Config, config)
+    w = r.weights
+    x = ops.embed(p, w.matrix("embed"), scale=c.dim**0.5)  # (T, D)
+    for i, cache in enumerate(r.caches):
+        p.cut()
+        with p.scope(f"layer {i}"):
+            _attention(p, c, r, x, i, cache)
+            _ffn(p, c, r, x, i)
+    p.cut()
+    p.body = len(p.dispatches)
+    if r.head is Head.SCORES:
+        h = ops.rms_norm(p, "norm", x, w.vector("norm"), eps=c.eps)  # (T, D)
+        ops.log_prob(p, ops.matmul(p, "head", h, w.matrix("embed")), p.targets)  # (T,)
+    else:
+        h = ops.rms_norm(p, "norm", ops.last_row(p, x), w.vector("norm"), eps=c.eps)  # (1, D)
+        ops.top_k(p, ops.matmul(p, "head", h, w.matrix("embed")), r.candidates)  # (candidates, 2)
+
+
+def _attention(p: Plan, c: Config, r: Recording, x: Tensor, i: int, cache: Cache) -> None:
+    def vector(name: str) -> Tensor:
+        return r.weights.vector(f"layer {i} {name}")
+
+    everywhere = c.is_global(i)
+    angles = r.constants["global angles" if everywhere else "local angles"]
+    window = r.constants["global angles"].shape[0] if everywhere else c.window
+    h = ops.rms_norm(p, "attention norm", x, vector("attention norm"), eps=c.eps)  # (T, D)
+    qkv = ops.matmul(p, "qkv", h, r.weights.matrix(f"layer {i} qkv"))  # (T, (H+2G)*E)
+    q = ops.rope_kv(p, qkv, cache, vector("q norm"), vector("k norm"), angles, eps=c.eps, scale=c.query_scale)
+    a = ops.attention(p, q, cache, window=window)  # (T, H*E)
+    o = ops.matmul(p, "output", a, r.weights.matrix(f"layer {i} output"))  # (T, D)
+    ops.norm_add(p, "post attention norm", x, o, vector("post attention norm"), eps=c.eps)
+
+
+def _ffn(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> None:
+    def vector(name: str) -> Tensor:
+        return r.weights.vector(f"layer {i} {name}")
+
+    h = ops.rms_norm(p, "ffn norm", x, vector("ffn norm"), eps=c.eps)  # (T, D)
+    gate_up = ops.matmul(p, "gate up", h, r.weights.matrix(f"layer {i} gate up"))  # (T, 2F)
+    d = ops.matmul(p, "down", ops.geglu(p, gate_up), r.weights.matrix(f"layer {i} down"))  # (T, D)
+    ops.norm_add(p, "post ffn norm", x, d, vector("post ffn norm"), eps=c.eps)
+
+
+ARCHITECTURE = Architecture(Config.read, wanted, caches, constants, forward)

@@ -1,0 +1,297 @@
+"""WebGPU without a browser: the device of device.py on wgpu-py's API, with Dawn (PyPI `wgpudawn`) behind it.
+
+Dawn is the WebGPU implementation inside Chrome, so the kernels compile and run here as they do there.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from .device import AdapterInfo, Bytes, Limits, Program
+from .errors import Cancelled, DeviceError
+
+_LIMITS = {
+    "max_buffer": "max-buffer-size",
+    "max_binding": "max-storage-buffer-binding-size",
+    "max_storage_buffers": "max-storage-buffers-per-shader-stage",
+    "max_workgroup_invocations": "max-compute-invocations-per-workgroup",
+    "max_workgroup_memory": "max-compute-workgroup-storage-size",
+    "max_grid": "max-compute-workgroups-per-dimension",
+}
+_WANTED_LIMITS = (*_LIMITS.values(), "max-compute-workgroup-size-x")
+_WANTED_FEATURES = ("timestamp-query", "shader-f16", "subgroups")
+
+
+def _wgpu() -> Any:
+    try:
+        import wgpudawn  # noqa: PLC0415  (so that sotto imports where Dawn has no wheel)
+    except ImportError as error:
+        raise DeviceError(
+            f"Dawn, the GPU library of the plain Python engine, cannot be imported ({error}).",
+            "Install it with: pip install wgpudawn",
+        ) from error
+    return wgpudawn
+
+
+def _describe(adapter: Any) -> AdapterInfo:
+    info = adapter.info
+    return AdapterInfo(
+        name=info["device"] or info["description"],
+        vendor=info["vendor"],
+        architecture=info["architecture"],
+        backend=info["backend_type"],
+        driver=info["description"],
+        software=info["adapter_type"] == "CPU",
+        features=tuple(sorted(f for f in _WANTED_FEATURES if f in adapter.features)),
+    )
+
+
+def _all_adapters() -> list[Any]:
+    adapters = [a for a in _wgpu().gpu.enumerate_adapters_sync() if a.info["backend_type"] != "Null"]
+    rank = {"DiscreteGPU": 0, "IntegratedGPU": 1, "CPU": 3}
+    return sorted(adapters, key=lambda a: rank.get(a.info["adapter_type"], 2))
+
+
+def adapters() -> list[AdapterInfo]:
+    """The adapters Dawn finds, real GPUs first."""
+    return [_describe(a) for a in _all_adapters()]
+
+
+def _choose(wanted: str | None) -> Any:
+    wanted = wanted or os.environ.get("SOTTO_ADAPTER") or ""
+    found = _all_adapters()
+    if not found:
+        raise DeviceError(
+            "No GPU adapter was found.",
+            "Install your GPU's Vulkan driver (Linux), or a software one such as Mesa's lavapipe 25 or newer.",
+        )
+    if wanted.isdecimal() and int(wanted) < len(found):
+        return found[int(wanted)]
+    for adapter in found:
+        info = _describe(adapter)
+        if (
+            wanted.lower()
+            in f"{info.name} {info.vendor} {info.architecture} {info.backend} {info.driver}".lower()
+        ):
+            return adapter
+    raise DeviceError(
+        f"No adapter matches {wanted!r}.",
+        "There are: " + "; ".join(f"{i} {_describe(a).name}" for i, a in enumerate(found)) + ".",
+    )
+
+
+class _Loaded:
+    """A program as bound methods and their arguments, so that a replay does no lookups."""
+
+    def __init__(
+        self, program: Program, pipelines: list[Any], groups: list[Any], inputs: Any, staging: Any
+    ) -> None:
+        self.program = program
+        self.steps = [
+            (pipelines[step.pipeline], group, *step.grid)
+            for step, group in zip(program.steps, groups, strict=True)
+        ]
+        self.inputs = inputs
+        self.staging = staging
+
+
+class NativeDevice:
+    """A Dawn device. Satisfies `device.Device`.
+
+    Args:
+        adapter: part of an adapter's name, or its number in `adapters()`; default SOTTO_ADAPTER, else the
+            first real GPU, else the first adapter.
+
+    Raises:
+        DeviceError: no adapter, or Dawn refuses the device.
+    """
+
+    def __init__(self, adapter: str | None = None) -> None:
+        self._wgpu = _wgpu()
+        chosen = _choose(adapter)
+        self.adapter = _describe(chosen)
+        limits = {name: chosen.limits[name] for name in _WANTED_LIMITS}
+        try:
+            self._device = chosen.request_device_sync(
+                required_features=list(self.adapter.features), required_limits=limits
+            )
+        except Exception as error:
+            raise DeviceError(f"{self.adapter.name} gave no device: {error}") from error
+        self.limits = Limits(**{field: int(limits[name]) for field, name in _LIMITS.items()})
+        self._queue = self._device.queue
+        self._buffers: dict[int, Any] = {}
+        self._programs: dict[int, _Loaded] = {}
+        self._pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], Any] = {}
+        self._next = 1
+        self._cancelled = False
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        usage = self._wgpu.BufferUsage
+        try:
+            made = self._device.create_buffer(
+                label=label,
+                size=max(nbytes, 4),
+                usage=usage.STORAGE | usage.UNIFORM | usage.COPY_SRC | usage.COPY_DST,
+            )
+        except Exception as error:
+            raise DeviceError(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB): {error}") from error
+        return self._keep(self._buffers, made)
+
+    def _keep(self, table: dict[int, Any], value: Any) -> int:
+        handle = self._next
+        self._next += 1
+        table[handle] = value
+        return handle
+
+    def free(self, buffer: int) -> None:
+        self._buffers.pop(buffer).destroy()
+
+    def write(self, buffer: int, offset: int, data: Bytes) -> None:
+        self._queue.write_buffer(self._buffers[buffer], offset, np.ascontiguousarray(data).data)
+
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
+
+    async def load(self, program: Program) -> int:
+        modules: dict[int, Any] = {}
+        pipelines = []
+        for pipeline in program.pipelines:
+            shader = program.shaders[pipeline.shader]
+            key = (shader.code, tuple(sorted(pipeline.constants.items())))
+            if key not in self._pipelines:
+                try:
+                    if pipeline.shader not in modules:
+                        modules[pipeline.shader] = self._device.create_shader_module(
+                            label=shader.label, code=shader.code
+                        )
+                    self._pipelines[key] = self._device.create_compute_pipeline(
+                        label=shader.label,
+                        layout="auto",
+                        compute={
+                            "module": modules[pipeline.shader],
+                            "entry_point": "main",
+                            "constants": pipeline.constants,
+                        },
+                    )
+                except Exception as error:
+                    raise DeviceError(f"Kernel {shader.label} does not compile: {error}") from error
+            pipelines.append(self._pipelines[key])
+        groups = []
+        for step in program.steps:
+            entries = [
+                {"binding": n, "resource": {"buffer": self._buffers[b], "offset": offset, "size": nbytes}}
+                for n, b, offset, nbytes, _ in step.bindings
+            ]
+            layout = pipelines[step.pipeline].get_bind_group_layout(0)
+            groups.append(self._device.create_bind_group(label=step.label, layout=layout, entries=entries))
+        usage = self._wgpu.BufferUsage
+        staging = self._device.create_buffer(
+            size=max(program.outputs.nbytes, 4), usage=usage.COPY_DST | usage.MAP_READ
+        )
+        loaded = _Loaded(program, pipelines, groups, self._buffers[program.inputs.buffer], staging)
+        return self._keep(self._programs, loaded)
+
+    def unload(self, program: int) -> None:
+        self._programs.pop(program).staging.destroy()
+
+    async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        loaded = self._programs[program]
+        plan = loaded.program
+        self._cancelled = False
+        self._queue.write_buffer(loaded.inputs, 0, inputs)
+        todo = len(loaded.steps) if steps is None else steps
+        first = 0
+        in_flight = []
+        for count in plan.submits:
+            if first >= todo:
+                break
+            last = min(first + count, todo)
+            encoder = self._encode(loaded, first, last)
+            first = last
+            if first >= todo and plan.outputs.nbytes:
+                output = self._buffers[plan.outputs.buffer]
+                encoder.copy_buffer_to_buffer(
+                    output, plan.outputs.offset, loaded.staging, 0, plan.outputs.nbytes
+                )
+            self._queue.submit([encoder.finish()])
+            if len(plan.submits) > 1:
+                in_flight.append(self._queue.on_submitted_work_done_async())
+                if len(in_flight) > 1:
+                    in_flight.pop(0).sync_wait()
+                if self._cancelled:
+                    raise Cancelled
+        if not plan.outputs.nbytes:
+            return b""
+        loaded.staging.map_sync(self._wgpu.MapMode.READ)
+        data = bytes(loaded.staging.read_mapped(0, plan.outputs.nbytes))
+        loaded.staging.unmap()
+        return data
+
+    def _encode(self, loaded: _Loaded, first: int, last: int) -> Any:
+        encoder = self._device.create_command_encoder()
+        compute = encoder.begin_compute_pass()
+        set_pipeline, set_group = compute.set_pipeline, partial(compute.set_bind_group, 0)
+        dispatch = compute.dispatch_workgroups
+        bound = None
+        for pipeline, group, x, y, z in loaded.steps[first:last]:
+            if pipeline is not bound:
+                set_pipeline(pipeline)
+                bound = pipeline
+            set_group(group)
+            dispatch(x, y, z)
+        compute.end()
+        return encoder
+
+    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+        if "timestamp-query" not in self.adapter.features:
+            return None
+        loaded = self._programs[program]
+        self._queue.write_buffer(loaded.inputs, 0, inputs)
+        usage = self._wgpu.BufferUsage
+        seconds: list[float] = []
+        batch = 2048  # a query set holds at most 4096 timestamps, two for each step
+        for first in range(0, len(loaded.steps), batch):
+            steps = loaded.steps[first : first + batch]
+            queries = self._device.create_query_set(type="timestamp", count=2 * len(steps))
+            ticks = self._device.create_buffer(
+                size=16 * len(steps), usage=usage.QUERY_RESOLVE | usage.COPY_SRC
+            )
+            encoder = self._device.create_command_encoder()
+            for i, (pipeline, group, x, y, z) in enumerate(steps):
+                stamps = {
+                    "query_set": queries,
+                    "beginning_of_pass_write_index": 2 * i,
+                    "end_of_pass_write_index": 2 * i + 1,
+                }
+                compute = encoder.begin_compute_pass(timestamp_writes=stamps)
+                compute.set_pipeline(pipeline)
+                compute.set_bind_group(0, group)
+                compute.dispatch_workgroups(x, y, z)
+                compute.end()
+            encoder.resolve_query_set(queries, 0, 2 * len(steps), ticks, 0)
+            self._queue.submit([encoder.finish()])
+            nanoseconds = (
+                np.frombuffer(self._queue.read_buffer(ticks), np.uint64).reshape(-1, 2).astype(np.int64)
+            )
+            seconds.extend(((nanoseconds[:, 1] - nanoseconds[:, 0]) * 1e-9).tolist())
+        return seconds
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    async def finish(self) -> None:
+        self._queue.on_submitted_work_done_sync()
+
+    def close(self) -> None:
+        for loaded in self._programs.values():
+            loaded.staging.destroy()
+        for buffer in self._buffers.values():
+            buffer.destroy()
+        self._programs.clear()
+        self._buffers.clear()
+        self._pipelines.clear()
+        self._device.destroy()

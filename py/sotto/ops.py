@@ -1,0 +1,239 @@
+"""One function for each kernel: checks shapes, picks constants and grid, records a dispatch.
+
+Nothing runs here. Axis letters: T tokens, D model dim, H heads, G KV heads, E head dim, F FFN dim,
+V vocabulary, S cache slots.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from . import wgsl
+from .errors import UnsupportedModel
+from .plan import Plan, Tensor
+from .weights import Matrix, Piece
+
+WORKGROUP = 64  # threads, in every kernel
+LEVEL = 64  # top_k looks at 64 candidates at a time, on three levels
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Keys and values of one layer, (SLOTS, G, E) f16 each; position p lives in slot p mod SLOTS."""
+
+    keys: Tensor
+    values: Tensor
+
+
+def _groups(threads: int) -> int:
+    return -(-threads // WORKGROUP)
+
+
+def _require(condition: bool, what: str) -> None:
+    if not condition:
+        raise UnsupportedModel(f"The kernels cannot run this shape: {what}.")
+
+
+def _planes(piece: Piece) -> dict[str, Tensor]:
+    return {"weights": piece.weights} | ({"scales": piece.scales} if piece.scales is not None else {})
+
+
+def embed(p: Plan, table: Matrix, *, scale: float) -> Tensor:
+    """(T,) token ids -> (T, D): rows of the table times `scale`; one dispatch for each piece of the table."""
+    y = p.scratch("embedding", (p.tokens, table.columns))
+    for piece in table.pieces:
+        p.add(
+            "embed",
+            wgsl.load("embed", piece.format),
+            (_groups(table.columns // 32), p.tokens, 1),
+            _planes(piece) | {"tokens": p.token_ids, "y": y},
+            K=table.columns,
+            FIRST=piece.row,
+            ROWS=piece.rows,
+            SCALE=scale,
+        )
+    return y
+
+
+def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
+    """(T, K) times (N, K) transposed -> (T, N); a single token takes the decode form, `matvec`."""
+    tokens, columns = x.shape
+    if tokens == 1:
+        return matvec(p, label, x, matrix)
+    _require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    y = p.scratch(label, (tokens, matrix.rows))
+    for piece in matrix.pieces:
+        p.add(
+            label,
+            wgsl.load("matmul", piece.format),
+            (_groups(-(-piece.rows // 8)), -(-tokens // 4), 1),
+            _planes(piece) | {"x": x, "y": y},
+            K=columns,
+            N=piece.rows,
+            OFFSET=piece.row,
+            STRIDE=matrix.rows,
+        )
+    return y
+
+
+def matvec(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
+    """(1, K) times (N, K) transposed -> (1, N)."""
+    _, columns = x.shape
+    _require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    y = p.scratch(label, (1, matrix.rows))
+    for piece in matrix.pieces:
+        p.add(
+            label,
+            wgsl.load("matvec", piece.format),
+            (_groups(-(-piece.rows // 4)), 1, 1),
+            _planes(piece) | {"x": x, "y": y},
+            K=columns,
+            N=piece.rows,
+            OFFSET=piece.row,
+        )
+    return y
+
+
+def rms_norm(p: Plan, label: str, x: Tensor, weight: Tensor, *, eps: float) -> Tensor:
+    """(T, D) -> (T, D)."""
+    tokens, dim = x.shape
+    y = p.scratch(label, (tokens, dim))
+    p.add(label, wgsl.load("rms_norm"), (tokens, 1, 1), {"x": x, "weight": weight, "y": y}, D=dim, EPS=eps)
+    return y
+
+
+def norm_add(p: Plan, label: str, x: Tensor, y: Tensor, weight: Tensor, *, eps: float) -> None:
+    """x += rms_norm(y), both (T, D), in place."""
+    tokens, dim = x.shape
+    p.add(label, wgsl.load("norm_add"), (tokens, 1, 1), {"x": x, "y": y, "weight": weight}, D=dim, EPS=eps)
+
+
+def rope_kv(
+    p: Plan,
+    qkv: Tensor,
+    cache: Cache,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    angles: Tensor,
+    *,
+    eps: float,
+    scale: float,
+) -> Tensor:
+    """(T, (H+2G)*E) -> queries (T, H*E), normed, rotated, scaled; keys and values go to the cache in place."""
+    slots, kv_heads, head_dim = cache.keys.shape
+    tokens, width = qkv.shape
+    heads = width // head_dim - 2 * kv_heads
+    _require(head_dim % 4 == 0 and head_dim <= 256, f"heads of {head_dim} dimensions")
+    q = p.scratch("q", (tokens, heads * head_dim))
+    p.add(
+        "rope kv",
+        wgsl.load("rope_kv"),
+        (tokens, heads + 2 * kv_heads, 1),
+        {
+            "qkv": qkv,
+            "q_norm": q_norm,
+            "k_norm": k_norm,
+            "angles": angles,
+            "q": q,
+            "keys": cache.keys,
+            "values": cache.values,
+        },
+        H=heads,
+        G=kv_heads,
+        E=head_dim,
+        SLOTS=slots,
+        EPS=eps,
+        SCALE=scale,
+    )
+    return q
+
+
+def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
+    """Queries (T, H*E) against the cache -> (T, H*E); causal, over at most `window` positions."""
+    slots, kv_heads, head_dim = cache.keys.shape
+    tokens, width = q.shape
+    heads = width // head_dim
+    _require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
+    y = p.scratch("attention", (tokens, width))
+    p.add(
+        "attention",
+        wgsl.load("attention"),
+        (tokens, kv_heads, -(-(heads // kv_heads) // 4)),
+        {"q": q, "keys": cache.keys, "values": cache.values, "y": y},
+        H=heads,
+        G=kv_heads,
+        E=head_dim,
+        SLOTS=slots,
+        WINDOW=window,
+    )
+    return y
+
+
+def geglu(p: Plan, gate_up: Tensor) -> Tensor:
+    """(T, 2F), gate then up -> (T, F)."""
+    tokens, width = gate_up.shape
+    y = p.scratch("geglu", (tokens, width // 2))
+    p.add(
+        "geglu",
+        wgsl.load("geglu"),
+        (_groups(width // 8), tokens, 1),
+        {"gate_up": gate_up, "y": y},
+        F=width // 2,
+    )
+    return y
+
+
+def last_row(p: Plan, x: Tensor) -> Tensor:
+    """(T, D) -> (1, D): the run's last real token. Nothing to do when T is 1."""
+    tokens, dim = x.shape
+    if tokens == 1:
+        return x
+    y = p.scratch("last row", (1, dim))
+    p.add("last row", wgsl.load("last_row"), (_groups(dim), 1, 1), {"x": x, "y": y}, D=dim)
+    return y
+
+
+def slice_maxima(p: Plan, x: Tensor) -> tuple[Tensor, int]:
+    """(1, V) -> maxima of at most 64*64 slices, and the slice length."""
+    vocabulary = x.shape[-1]
+    length = max(LEVEL, math.ceil(vocabulary / LEVEL**2))
+    slices = math.ceil(vocabulary / length)
+    y = p.scratch("slice maxima", (slices,))
+    p.add(
+        "slice maxima",
+        wgsl.load("slice_maxima"),
+        (_groups(slices), 1, 1),
+        {"x": x, "y": y},
+        V=vocabulary,
+        SLICE=length,
+    )
+    return y, length
+
+
+def top_k(p: Plan, x: Tensor, count: int) -> Tensor:
+    """Logits (1, V), consumed -> the plan's output (count, 2) u32: index and f32 bits, highest first."""
+    vocabulary = x.shape[-1]
+    _require(count <= vocabulary, f"{count} candidates from {vocabulary} logits")
+    maxima, length = slice_maxima(p, x)
+    chosen = p.outputs("candidates", (count, 2), "u32")
+    p.add(
+        "top k",
+        wgsl.load("top_k"),
+        (1, 1, 1),
+        {"x": x, "maxima": maxima, "chosen": chosen},
+        V=vocabulary,
+        SLICE=length,
+        COUNT=count,
+    )
+    return chosen
+
+
+def log_prob(p: Plan, x: Tensor, targets: Tensor) -> Tensor:
+    """Logits (T, V) and target ids (T,) -> the plan's output (T,) f32."""
+    tokens, vocabulary = x.shape
+    y = p.outputs("log probabilities", (tokens,))
+    p.add(
+        "log prob", wgsl.load("log_prob"), (tokens, 1, 1), {"x": x, "targets": targets, "y": y}, V=vocabulary
+    )
+    return y

@@ -1,0 +1,281 @@
+"""Every kernel in numpy, under the kernel's own name, and a device that replays plans with them.
+
+This is the truth the GPU is held against: the same recorded plan, the same weights in the same layout, no GPU.
+Each function takes the kernel's bindings by name, its constants, and the run's position and token count; it
+writes to its outputs in place, and like the kernel leaves tokens past the count alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import layout, wgsl
+from .device import AdapterInfo, Bytes, Limits, Program
+from .errors import Cancelled, DeviceError
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One dispatch as a reference function sees it.
+
+    Attributes:
+        raw: the bytes of each binding by name, writable where the kernel may write.
+        constants: the overrides that were set.
+        format: the weight format, or ''.
+        position, count: the step block.
+        dequantized: the weight matrix of `weights` and `scales` for N rows, K columns.
+    """
+
+    raw: Mapping[str, NDArray[np.uint8]]
+    constants: Mapping[str, float]
+    format: str
+    position: int
+    count: int
+    dequantized: Callable[[int, int], Floats]
+
+    def f32(self, name: str) -> Floats:
+        """A binding as flat float32."""
+        return self.raw[name].view(np.float32)
+
+    def u32(self, name: str) -> NDArray[np.uint32]:
+        """A binding as flat uint32."""
+        return self.raw[name].view(np.uint32)
+
+    def f16(self, name: str) -> NDArray[np.float16]:
+        """A binding as flat float16."""
+        return self.raw[name].view(np.float16)
+
+    def size(self, name: str) -> int:
+        """An integer constant."""
+        return int(self.constants[name])
+
+
+def embed(c: Call) -> None:
+    columns, first, rows = c.size("K"), c.size("FIRST"), c.size("ROWS")
+    table = c.dequantized(rows, columns)
+    y = c.f32("y").reshape(-1, columns)
+    for t, token in enumerate(c.u32("tokens")[: c.count]):
+        if first <= token < first + rows:
+            y[t] = table[token - first] * np.float32(c.constants["SCALE"])
+
+
+def matvec(c: Call) -> None:
+    rows, columns, offset = c.size("N"), c.size("K"), c.size("OFFSET")
+    c.f32("y")[offset : offset + rows] = c.dequantized(rows, columns) @ c.f32("x")[:columns]
+
+
+def matmul(c: Call) -> None:
+    rows, columns, offset = c.size("N"), c.size("K"), c.size("OFFSET")
+    x = c.f32("x").reshape(-1, columns)[: c.count]
+    y = c.f32("y").reshape(-1, c.size("STRIDE"))
+    y[: c.count, offset : offset + rows] = x @ c.dequantized(rows, columns).T
+
+
+def _normed(x: Floats, weight: Floats, eps: float) -> Floats:
+    mean = np.mean(np.square(x, dtype=np.float64), axis=-1, keepdims=True)
+    normed: Floats = (x / np.sqrt(mean + eps) * weight).astype(np.float32)
+    return normed
+
+
+def rms_norm(c: Call) -> None:
+    dim = c.size("D")
+    x, y = c.f32("x").reshape(-1, dim), c.f32("y").reshape(-1, dim)
+    y[: c.count] = _normed(x[: c.count], c.f32("weight"), c.constants["EPS"])
+
+
+def norm_add(c: Call) -> None:
+    dim = c.size("D")
+    x, y = c.f32("x").reshape(-1, dim), c.f32("y").reshape(-1, dim)
+    x[: c.count] += _normed(y[: c.count], c.f32("weight"), c.constants["EPS"])
+
+
+def rope_kv(c: Call) -> None:
+    heads, kv_heads, dim, slots = c.size("H"), c.size("G"), c.size("E"), c.size("SLOTS")
+    qkv = c.f32("qkv").reshape(-1, heads + 2 * kv_heads, dim)[: c.count]
+    positions = c.position + np.arange(c.count)
+    angles = c.f32("angles").reshape(-1, dim // 2, 2)[positions][:, None]
+    eps = c.constants["EPS"]
+
+    def rotated(x: Floats) -> Floats:
+        first, second = x[..., : dim // 2], x[..., dim // 2 :]
+        cos, sin = angles[..., 0], angles[..., 1]
+        return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+    q = rotated(_normed(qkv[:, :heads], c.f32("q_norm"), eps)) * np.float32(c.constants["SCALE"])
+    c.f32("q").reshape(-1, heads, dim)[: c.count] = q
+    k = rotated(_normed(qkv[:, heads : heads + kv_heads], c.f32("k_norm"), eps))
+    c.f16("keys").reshape(slots, kv_heads, dim)[positions % slots] = k
+    c.f16("values").reshape(slots, kv_heads, dim)[positions % slots] = qkv[:, heads + kv_heads :]
+
+
+def attention(c: Call) -> None:
+    heads, kv_heads, dim, slots = c.size("H"), c.size("G"), c.size("E"), c.size("SLOTS")
+    q = c.f32("q").reshape(-1, kv_heads, heads // kv_heads, dim)
+    y = c.f32("y").reshape(-1, kv_heads, heads // kv_heads, dim)
+    keys = c.f16("keys").reshape(slots, kv_heads, dim)
+    values = c.f16("values").reshape(slots, kv_heads, dim)
+    for t in range(c.count):
+        position = c.position + t
+        seen = np.arange(max(0, position + 1 - c.size("WINDOW")), position + 1) % slots
+        scores = np.einsum("ghe,sge->ghs", q[t], keys[seen].astype(np.float32))
+        weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        weights /= weights.sum(axis=-1, keepdims=True)
+        y[t] = np.einsum("ghs,sge->ghe", weights, values[seen].astype(np.float32))
+
+
+def geglu(c: Call) -> None:
+    dim = c.size("F")
+    gate_up = c.f32("gate_up").reshape(-1, 2, dim)[: c.count]
+    gate, up = gate_up[:, 0], gate_up[:, 1]
+    inner = np.float32(np.sqrt(2 / np.pi)) * (gate + np.float32(0.044715) * gate**3)
+    c.f32("y").reshape(-1, dim)[: c.count] = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
+
+
+def last_row(c: Call) -> None:
+    dim = c.size("D")
+    c.f32("y")[:dim] = c.f32("x").reshape(-1, dim)[c.count - 1]
+
+
+def slice_maxima(c: Call) -> None:
+    length, vocabulary = c.size("SLICE"), c.size("V")
+    c.f32("y")[: -(-vocabulary // length)] = np.maximum.reduceat(
+        c.f32("x")[:vocabulary], np.arange(0, vocabulary, length)
+    )
+
+
+def top_k(c: Call) -> None:
+    x = c.f32("x")[: c.size("V")]
+    best = np.argsort(-x, kind="stable")[: c.size("COUNT")]
+    chosen = c.u32("chosen").reshape(-1, 2)
+    chosen[:, 0] = best
+    chosen[:, 1] = x[best].view(np.uint32)
+
+
+def log_prob(c: Call) -> None:
+    x = c.f32("x").reshape(-1, c.size("V"))[: c.count].astype(np.float64)
+    peak = x.max(axis=-1)
+    total = np.log(np.exp(x - peak[:, None]).sum(axis=-1)) + peak
+    c.f32("y")[: c.count] = x[np.arange(c.count), c.u32("targets")[: c.count]] - total
+
+
+KERNELS: dict[str, Callable[[Call], None]] = {
+    f.__name__: f
+    for f in (
+        embed,
+        matvec,
+        matmul,
+        rms_norm,
+        norm_add,
+        rope_kv,
+        attention,
+        geglu,
+        last_row,
+        slice_maxima,
+        top_k,
+        log_prob,
+    )
+}
+
+
+class NumpyDevice:
+    """Replays programs with the functions above. Satisfies `device.Device`.
+
+    Dequantised weights are kept as float32 between runs: a reference, not a way to save memory.
+    """
+
+    def __init__(self) -> None:
+        self.adapter = AdapterInfo("numpy", "numpy", "reference", "cpu", np.__version__, True, ())
+        self.limits = Limits(1 << 40, 1 << 40, 64, 1 << 16, 1 << 30, 1 << 30)
+        self._buffers: dict[int, NDArray[np.uint8]] = {}
+        self._programs: dict[int, Program] = {}
+        self._matrices: dict[tuple[int, int, int, int], Floats] = {}
+        self._next = 1
+        self._cancelled = False
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        try:
+            made = np.zeros(-(-nbytes // 16) * 16, np.uint8)
+        except MemoryError as error:
+            raise DeviceError(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB).") from error
+        return self._keep(self._buffers, made)
+
+    def _keep(self, table: dict[int, Any], value: Any) -> int:
+        handle = self._next
+        self._next += 1
+        table[handle] = value
+        return handle
+
+    def free(self, buffer: int) -> None:
+        del self._buffers[buffer]
+        self._forget(buffer)
+
+    def _forget(self, buffer: int) -> None:
+        for key in [k for k in self._matrices if k[0] == buffer]:
+            del self._matrices[key]
+
+    def write(self, buffer: int, offset: int, data: Bytes) -> None:
+        source = (
+            np.ascontiguousarray(data).reshape(-1).view(np.uint8) if isinstance(data, np.ndarray) else data
+        )
+        flat = np.frombuffer(source, np.uint8)
+        self._buffers[buffer][offset : offset + flat.size] = flat
+        self._forget(buffer)
+
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        return self._buffers[buffer][offset : offset + nbytes].tobytes()
+
+    async def load(self, program: Program) -> int:
+        return self._keep(self._programs, program)
+
+    def unload(self, program: int) -> None:
+        del self._programs[program]
+
+    async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        loaded = self._programs[program]
+        self.write(loaded.inputs.buffer, 0, inputs)
+        position, count = np.frombuffer(inputs, np.uint32, 2).tolist()
+        self._cancelled = False
+        for step in loaded.steps[:steps]:
+            if self._cancelled:
+                raise Cancelled
+            pipeline = loaded.pipelines[step.pipeline]
+            operation, _, form = loaded.shaders[pipeline.shader].label.partition(":")
+            names = {b.number: b.name for b in wgsl.load(operation, form).bindings}
+            raw = {names[n]: self._buffers[b][at : at + size] for n, b, at, size, _ in step.bindings}
+            planes = {names[n]: b for n, b, _, _, _ in step.bindings}
+
+            def dequantized(
+                rows: int, columns: int, raw: Any = raw, planes: Any = planes, form: str = form
+            ) -> Floats:
+                key = (planes["weights"], planes.get("scales", 0), rows, columns)
+                if key not in self._matrices:
+                    scales = raw.get("scales", np.empty(0, np.uint8))
+                    self._matrices[key] = layout.dequantize(
+                        layout.FORMATS[form], raw["weights"], scales, rows, columns
+                    )
+                return self._matrices[key]
+
+            KERNELS[operation](Call(raw, pipeline.constants, form, position, count, dequantized))
+        out = loaded.outputs
+        return await self.read(out.buffer, out.offset, out.nbytes)
+
+    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+        return None
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    async def finish(self) -> None:
+        """Everything is always done."""
+
+    def close(self) -> None:
+        self._buffers.clear()
+        self._programs.clear()
+        self._matrices.clear()

@@ -1,0 +1,80 @@
+"""Where a model file's bytes come from: a file on disk, a Range-reading URL, memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from .errors import FormatError, SottoError
+
+
+class Source(Protocol):
+    """Random access to the bytes of one model file.
+
+    Attributes:
+        name: what a person calls the file.
+        size: bytes in the file.
+        key: identity of the content, for the weight cache: a sha256, or size with modification time or ETag.
+    """
+
+    name: str
+    size: int
+    key: str
+
+    async def read(self, offset: int, nbytes: int) -> bytes | memoryview:
+        """Read exactly `nbytes` bytes from `offset`. Raises SottoError when they cannot be had."""
+        ...
+
+    def close(self) -> None:
+        """Release the file or connection."""
+        ...
+
+
+class FileSource:
+    """A model file on disk."""
+
+    def __init__(self, path: Path, key: str | None = None) -> None:
+        try:
+            self._file = path.open("rb")
+            stat = path.stat()
+        except OSError as error:
+            raise SottoError(
+                f"Cannot read {path}: {error.strerror}.", "Check the path of the model file."
+            ) from error
+        self.name = path.name
+        self.size = stat.st_size
+        self.key = key or f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        self._file.seek(offset)
+        data = self._file.read(nbytes)
+        if len(data) != nbytes:
+            raise FormatError(
+                f"{self.name} ends at byte {self.size:,}, but {offset + nbytes:,} bytes are needed.",
+                "The file is incomplete: download it again.",
+            )
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class MemorySource:
+    """A model file held in memory."""
+
+    def __init__(self, data: bytes, name: str, key: str) -> None:
+        self._data = data
+        self.name = name
+        self.size = len(data)
+        self.key = key
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        if offset + nbytes > self.size:
+            raise FormatError(
+                f"{self.name} ends at byte {self.size:,}, but {offset + nbytes:,} bytes are needed.",
+                "The file is incomplete: download it again.",
+            )
+        return self._data[offset : offset + nbytes]
+
+    def close(self) -> None:
+        """Nothing to release."""

@@ -1,0 +1,275 @@
+"""Every kernel against numpy: odd sizes, tails, in place, one token and many.
+
+Tolerances are relative to the largest value of an output. f32 sums of a few thousand products in another order
+differ by some 1e-6; f16 stores add half a unit in the last place (2^-11), and only where the f32 values round
+differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from kernels.harness import compare
+from sotto import layout, ops, quant, reference, wgsl
+from sotto.native import NativeDevice
+from sotto.ops import Cache
+from sotto.plan import Plan, Role, Tensor, tensor
+from sotto.weights import Matrix, Piece
+
+F32 = 3e-6
+F16 = 1.1e-3
+TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
+RNG_SEED = 7
+
+
+@pytest.fixture
+def numpy_device() -> Iterator[reference.NumpyDevice]:
+    device = reference.NumpyDevice()
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(RNG_SEED)
+
+
+def given(name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
+    """A tensor the test fills."""
+    return tensor(name, shape, dtype, Role.CACHE)
+
+
+def matrix(
+    rng: np.random.Generator, type_name: str, rows: int, columns: int, shards: int = 1
+) -> tuple[Matrix, dict[str, np.ndarray]]:
+    """Random weights of a file type in the GPU's layout, as a matrix of one or more pieces."""
+    data = quant.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
+    row_bytes = data.size // rows
+    form = layout.format_of(type_name)
+    step = -(-rows // shards // 8) * 8
+    pieces, arrays = [], {}
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        part = data[first * row_bytes : (first + count) * row_bytes]
+        planes = layout.convert(type_name, part, count, columns)
+        tensors = []
+        for kind, plane in zip(("w", "s"), planes, strict=True):
+            name = f"{kind}{first}"
+            if plane.size:
+                tensors.append(Tensor(name, (count, columns), "u32", Role.WEIGHT, name, 0, plane.size))
+                arrays[name] = plane
+        pieces.append(
+            Piece(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
+        )
+    return Matrix("m", rows, columns, tuple(pieces)), arrays
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3)])
+def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, shards) -> None:
+    if columns % quant.TYPES[type_name].elements:
+        columns = 512
+    m, arrays = matrix(rng, type_name, rows, columns, shards)
+    p = Plan("test", 1)
+    x = given("x", (1, columns))
+    y = ops.matmul(p, "y", x, m)
+    assert y.shape == (1, rows)
+    arrays["x"] = rng.standard_normal(columns).astype(np.float32)
+    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"y": "f4"}, tolerance=F32)
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(
+    ("rows", "columns", "tokens", "count", "shards"),
+    [(64, 256, 4, 4, 1), (83, 512, 33, 33, 1), (72, 768, 32, 13, 2), (520, 32, 5, 2, 1)],
+)
+def test_matmul(
+    gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, tokens, count, shards
+) -> None:
+    if columns % quant.TYPES[type_name].elements:
+        columns = 256
+    m, arrays = matrix(rng, type_name, rows, columns, shards)
+    p = Plan("test", tokens)
+    y = ops.matmul(p, "y", given("x", (tokens, columns)), m)
+    assert y.shape == (tokens, rows)
+    arrays["x"] = rng.standard_normal((tokens, columns)).astype(np.float32)
+    seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
+    assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize("shards", [1, 3])
+def test_embed(gpu: NativeDevice, numpy_device, rng, type_name, shards) -> None:
+    rows, columns, tokens = 100, 768, 7
+    m, arrays = matrix(rng, type_name, rows, columns, shards)
+    p = Plan("test", tokens)
+    ops.embed(p, m, scale=25.3)
+    inputs = p.inputs(0, [0, 99, 31, 40, 63])
+    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes={"embedding": "f4"}, tolerance=2e-7)
+    assert not seen["embedding"].reshape(tokens, columns)[5:].any()
+
+
+@pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (37, 2, 2)])
+def test_rms_norm(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
+    p = Plan("test", tokens)
+    ops.rms_norm(p, "y", given("x", (tokens, dim)), given("weight", (dim,)), eps=1e-6)
+    arrays = {
+        "x": (rng.standard_normal((tokens, dim)) * 30_000).astype(np.float32),
+        "weight": rng.standard_normal(dim).astype(np.float32),
+    }
+    compare(gpu, numpy_device, p, arrays, p.inputs(3, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
+
+
+@pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (37, 2, 2)])
+def test_norm_add(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
+    p = Plan("test", tokens)
+    ops.norm_add(
+        p, "sum", given("x", (tokens, dim)), given("y", (tokens, dim)), given("weight", (dim,)), eps=1e-6
+    )
+    x = (rng.standard_normal((tokens, dim)) * 100_000).astype(np.float32)
+    arrays = {
+        "x": x,
+        "y": rng.standard_normal((tokens, dim)).astype(np.float32),
+        "weight": (rng.standard_normal(dim) * 1000).astype(np.float32),
+    }
+    seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"x": "f4"}, tolerance=F32)
+    np.testing.assert_array_equal(seen["x"].reshape(tokens, dim)[count:], x[count:])
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "dim", "slots", "position", "tokens", "count"),
+    [
+        (4, 1, 256, 64, 0, 1, 1),
+        (4, 1, 256, 96, 90, 16, 13),
+        (4, 2, 64, 40, 39, 1, 1),
+        (3, 3, 100, 33, 31, 4, 4),
+    ],
+)
+def test_rope_kv(
+    gpu: NativeDevice, numpy_device, rng, heads, kv_heads, dim, slots, position, tokens, count
+) -> None:
+    p = Plan("test", tokens)
+    context = 128
+    cache = Cache(
+        given("keys", (slots, kv_heads, dim), "f16"), given("values", (slots, kv_heads, dim), "f16")
+    )
+    norms = given("q_norm", (dim,)), given("k_norm", (dim,))
+    ops.rope_kv(
+        p,
+        given("qkv", (tokens, (heads + 2 * kv_heads) * dim)),
+        cache,
+        *norms,
+        given("angles", (context, dim // 2, 2)),
+        eps=1e-6,
+        scale=0.0625,
+    )
+    turn = np.arange(context)[:, None] * 10_000.0 ** (-np.arange(0, dim, 2) / dim)
+    old = rng.standard_normal((2, slots, kv_heads, dim)).astype(np.float16)
+    arrays = {
+        "qkv": (rng.standard_normal((tokens, (heads + 2 * kv_heads) * dim)) * 50).astype(np.float32),
+        "q_norm": rng.standard_normal(dim).astype(np.float32),
+        "k_norm": rng.standard_normal(dim).astype(np.float32),
+        "angles": np.stack([np.cos(turn), np.sin(turn)], axis=-1).astype(np.float32),
+        "keys": old[0],
+        "values": old[1],
+    }
+    inputs = p.inputs(position, [0] * count)
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"q": "f4"}, tolerance=F32)
+    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes={"keys": "f2", "values": "f2"}, tolerance=F16)
+    kept = np.setdiff1d(np.arange(slots), (position + np.arange(count)) % slots)
+    for index, name in enumerate(("keys", "values")):
+        now = seen[name].reshape(slots, kv_heads, dim)
+        np.testing.assert_array_equal(
+            now[kept], old[index][kept].astype(np.float64), err_msg="other slots changed"
+        )
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "dim", "slots", "window", "position", "tokens", "count"),
+    [
+        (4, 1, 256, 256, 256, 0, 1, 1),
+        (4, 1, 256, 300, 300, 299, 1, 1),
+        (4, 1, 256, 96, 32, 500, 16, 13),
+        (8, 1, 64, 80, 80, 60, 5, 5),
+        (4, 2, 128, 70, 65, 64, 3, 3),
+        (3, 3, 100, 40, 7, 100, 2, 2),
+    ],
+)
+def test_attention(
+    gpu: NativeDevice, numpy_device, rng, heads, kv_heads, dim, slots, window, position, tokens, count
+) -> None:
+    p = Plan("test", tokens)
+    cache = Cache(
+        given("keys", (slots, kv_heads, dim), "f16"), given("values", (slots, kv_heads, dim), "f16")
+    )
+    ops.attention(p, given("q", (tokens, heads * dim)), cache, window=window)
+    arrays = {
+        "q": rng.standard_normal((tokens, heads * dim)).astype(np.float32) / dim**0.5 * 6,
+        "keys": rng.standard_normal((slots, kv_heads, dim)).astype(np.float16),
+        "values": rng.standard_normal((slots, kv_heads, dim)).astype(np.float16),
+    }
+    inputs = p.inputs(position, [0] * count)
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=1e-5)
+
+
+@pytest.mark.parametrize(("dim", "tokens", "count"), [(2048, 1, 1), (36, 5, 4)])
+def test_geglu(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
+    p = Plan("test", tokens)
+    ops.geglu(p, given("gate_up", (tokens, 2 * dim)))
+    arrays = {"gate_up": (rng.standard_normal((tokens, 2 * dim)) * 20).astype(np.float32)}
+    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"geglu": "f4"}, tolerance=F32)
+
+
+def test_last_row(gpu: NativeDevice, numpy_device, rng) -> None:
+    p = Plan("test", 6)
+    ops.last_row(p, given("x", (6, 100)))
+    arrays = {"x": rng.standard_normal((6, 100)).astype(np.float32)}
+    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * 4), dtypes={"last row": "f4"}, tolerance=0)
+
+
+@pytest.mark.parametrize("vocabulary", [64, 300, 5000, 262_144, 262_400])
+def test_slice_maxima(gpu: NativeDevice, numpy_device, rng, vocabulary) -> None:
+    p = Plan("test", 1)
+    ops.slice_maxima(p, given("x", (1, vocabulary)))
+    arrays = {"x": rng.standard_normal(vocabulary).astype(np.float32)}
+    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"slice maxima": "f4"}, tolerance=0)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "count"), [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)]
+)
+@pytest.mark.parametrize("kind", ["spread", "ties", "falling"])
+def test_top_k(gpu: NativeDevice, numpy_device, rng, vocabulary, count, kind) -> None:
+    p = Plan("test", 1)
+    ops.top_k(p, given("x", (1, vocabulary)), count)
+    x = rng.standard_normal(vocabulary).astype(np.float32) * 10
+    if kind == "ties":
+        x = np.round(x)
+    if kind == "falling":  # all of the best in one slice
+        x = -np.arange(vocabulary, dtype=np.float32)
+    compare(
+        gpu, numpy_device, p, {"x": x}, p.inputs(0, [0]),
+        dtypes={"candidates": "u4"}, tolerance=0, exact=lambda name: True,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (4099, 32, 32)])
+def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count) -> None:
+    p = Plan("test", tokens, scored=True)
+    ops.log_prob(p, given("x", (tokens, vocabulary)), p.targets)
+    arrays = {"x": (rng.standard_normal((tokens, vocabulary)) * 8).astype(np.float32)}
+    targets = rng.integers(0, vocabulary, count).tolist()
+    inputs = p.inputs(0, [0] * count, targets)
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"log probabilities": "f4"}, tolerance=F32)
+
+
+def test_one_name_in_four_places() -> None:
+    """kernels/x.wgsl, ops.x, reference.x and test_x here: a kernel without one of them is named."""
+    kernels = set(wgsl.names())
+    assert kernels, "no kernels were found"
+    assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
+    assert dict.fromkeys(kernels ^ set(reference.KERNELS), "reference") == {}
+    assert {n: "test" for n in kernels if f"test_{n}" not in globals()} == {}
