@@ -1,0 +1,24 @@
+"""Files that Sotto needs but does not carry: the page's runtime and the default model, pinned by sha256.
+
+`pins` says what they are, `sources` how their bytes arrive, `fetch` puts them into the `cache` folder, and
+`server` serves them and the page. All of it needs the standard library only: serve.py runs on a bare Python.
+"""
+
+from __future__ import annotations
+
+from sotto.assets.cache import default_cache
+from sotto.assets.fetch import fetch
+from sotto.assets.models import DEFAULT_MODEL, default_model, known_models, model_path
+from sotto.assets.progress import Progress, Silent, TerminalProgress
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "Progress",
+    "Silent",
+    "TerminalProgress",
+    "default_cache",
+    "default_model",
+    "fetch",
+    "known_models",
+    "model_path",
+]

@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Start Sotto: fetch what it needs (once), serve the page on this computer, open the browser.
+
+Needs Python 3.11 or newer and nothing else. `python3 serve.py --help` lists the options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+import threading
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+if sys.version_info < (3, 11):  # noqa: UP036 - a plain word instead of a traceback
+    sys.exit(f"Sotto needs Python 3.11 or newer; this is Python {sys.version.split()[0]}.")
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / "py"))
+
+from sotto.assets import DEFAULT_MODEL, TerminalProgress, default_cache, fetch, known_models, model_path  # noqa: E402
+from sotto.assets.pins import RUNTIME  # noqa: E402
+from sotto.assets.server import Server  # noqa: E402
+from sotto.assets.site import Model, Site  # noqa: E402
+from sotto.errors import SottoError  # noqa: E402
+
+DEFAULT_PORT = 8765
+
+LARGEST_PORT = 65535
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line as options; exits with a usage message when it makes no sense."""
+    parser = argparse.ArgumentParser(
+        description="Gemma 3 in a browser tab: everything stays on this computer."
+    )
+    parser.add_argument(
+        "--port", type=port_number, default=DEFAULT_PORT, help="port to serve on (%(default)s)"
+    )
+    parser.add_argument("--no-browser", action="store_true", help="do not open a browser")
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="PATH",
+        help=f"a GGUF file, or the name of a known model: {', '.join(known_models())} (%(default)s)",
+    )
+    parser.add_argument(
+        "--cache",
+        type=Path,
+        default=default_cache(),
+        metavar="FOLDER",
+        help="where the runtime and the default model are kept (%(default)s)",
+    )
+    parser.add_argument(
+        "--fetch-only",
+        action="store_true",
+        help="fetch and verify everything, then stop: afterwards no network is needed",
+    )
+    return parser.parse_args(arguments)
+
+
+def port_number(text: str) -> int:
+    """A port from the command line; 0 takes any free one."""
+    if not text.isdecimal() or int(text) > LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and {LARGEST_PORT}")
+    return int(text)
+
+
+def find_model(name: str, cache: Path) -> Model:
+    """The model to offer: a known name (fetched if need be) or a file of the user's.
+
+    Raises:
+        SottoError: there is no such file, or the known model cannot be fetched.
+    """
+    if name in known_models():
+        return Model(name, model_path(name, cache, TerminalProgress()))
+    path = Path(name).expanduser()
+    if not path.is_file():
+        what = "is a folder, not a file" if path.is_dir() else "does not exist"
+        raise SottoError(
+            f"The model {path} {what}.",
+            f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
+        )
+    return Model(path.name, path.resolve())
+
+
+def open_browser(address: str) -> None:
+    """Open the page, where there is a screen to open it on."""
+    if sys.platform in ("win32", "darwin") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fetch, then serve until interrupted."""
+    if options.fetch_only:
+        fetch(RUNTIME, options.cache, TerminalProgress())
+        find_model(options.model, options.cache)
+        print(f"Everything is in {options.cache}.")
+        return
+    with Server(options.port) as server:  # first of all: a port in use is known before a long download
+        model = find_model(options.model, options.cache)
+        fetch(RUNTIME, options.cache, TerminalProgress())
+        server.site = Site(ROOT, options.cache, [model])
+        print(f"Sotto is at {server.address} (Ctrl-C stops it)", flush=True)
+        if not options.no_browser:
+            open_browser(server.address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit status."""
+    options = parse_arguments(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # asked to end is as good as Ctrl-C
+    try:
+        run(options)
+    except SottoError as error:
+        print(f"{error.message}\n{error.hint}".strip(), file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped. Run it again to go on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
