@@ -1,0 +1,190 @@
+"""Sampling: the order of the steps, the distribution, the generator's published numbers."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from sotto.errors import DeviceError, SottoError
+from sotto.sampler import Sampler, Sampling, philox, uniform
+
+
+def ids_of(count: int) -> np.ndarray:
+    return np.arange(100, 100 + count)
+
+
+def logits_of(probabilities: list[float]) -> np.ndarray:
+    return np.log(np.array(probabilities)).astype(np.float32)
+
+
+def counts(sampling: Sampling, probabilities: list[float], draws: int = 5000) -> Counter[int]:
+    """How often each place (0 the most probable) is drawn."""
+    sampler = Sampler(sampling)
+    ids, logits = np.arange(len(probabilities)), logits_of(probabilities)
+    return Counter(sampler.pick(ids, logits, []) for _ in range(draws))
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "words"),
+    [  # from the known-answer file of Random123, the authors' own implementation
+        ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
+        (
+            (0xFFFFFFFF,) * 4,
+            (0xFFFFFFFF,) * 2,
+            (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD),
+        ),
+        (
+            (0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344),
+            (0xA4093822, 0x299F31D0),
+            (0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1),
+        ),
+    ],
+)
+def test_philox_gives_the_published_numbers(counter, key, words):
+    assert philox(counter, key) == words
+
+
+def test_uniform_is_even_and_exact_in_float32():
+    values = np.array([uniform(5, counter) for counter in range(10_000)])
+    assert values.min() >= 0 and values.max() < 1
+    assert np.array_equal(values.astype(np.float32), values)
+    per_bin = np.histogram(values, bins=20, range=(0, 1))[0]
+    # A bin's count has a standard deviation of about 22; the seed is fixed, so this cannot fail by chance.
+    assert np.abs(per_bin - 500).max() < 4 * 22
+    assert abs(np.corrcoef(values[:-1], values[1:])[0, 1]) < 0.04
+
+
+def test_uniform_uses_all_of_the_seed_and_counter():
+    assert len({uniform(seed, 0) for seed in (0, 1, 1 << 31, 1 << 32, 1 << 63)}) == 5
+    assert len({uniform(0, counter) for counter in (0, 1, 1 << 31, 1 << 32, 1 << 63)}) == 5
+
+
+def test_temperature_zero_is_greedy():
+    sampler = Sampler(Sampling(temperature=0))
+    assert {sampler.pick(ids_of(4), logits_of([0.3, 0.3, 0.2, 0.2]), []) for _ in range(50)} == {100}
+
+
+def test_draws_follow_the_probabilities():
+    probabilities = [0.5, 0.25, 0.15, 0.07, 0.03]
+    seen = counts(Sampling(top_k=0, top_p=1, seed=1), probabilities)
+    for place, probability in enumerate(probabilities):
+        assert seen[place] / 5000 == pytest.approx(probability, abs=0.025)
+
+
+def test_temperature_sharpens_and_flattens():
+    for temperature in (0.5, 2.0):
+        powered = np.array([0.6, 0.3, 0.1]) ** (1 / temperature)
+        seen = counts(Sampling(temperature=temperature, top_k=0, top_p=1, seed=2), [0.6, 0.3, 0.1])
+        for place, probability in enumerate(powered / powered.sum()):
+            assert seen[place] / 5000 == pytest.approx(probability, abs=0.025)
+
+
+def test_a_temperature_near_zero_is_greedy_too():
+    assert counts(Sampling(temperature=1e-320, seed=3), [0.4, 0.35, 0.25], 100).keys() == {0}
+
+
+def test_top_k_keeps_so_many():
+    assert counts(Sampling(top_k=2, top_p=1, seed=3), [0.4, 0.3, 0.2, 0.1], 2000).keys() == {0, 1}
+    assert counts(Sampling(top_k=9, top_p=1, seed=3), [0.4, 0.3, 0.2, 0.1], 2000).keys() == {0, 1, 2, 3}
+
+
+@pytest.mark.parametrize(
+    ("top_p", "kept"),
+    [(0.4, 1), (0.5, 1), (0.51, 2), (0.75, 2), (0.76, 3), (0.999, 4), (1.0, 4), (1e-9, 1)],
+)
+def test_top_p_keeps_the_candidate_that_crosses_it(top_p, kept):
+    # Powers of two: the sums are exact, so the edges are too.
+    seen = counts(Sampling(top_k=0, top_p=top_p, seed=4), [0.5, 0.25, 0.125, 0.125], 3000)
+    assert seen.keys() == set(range(kept))
+
+
+def test_top_p_counts_what_top_k_left():
+    # Of the two that top-k leaves, the first has 0.75: above a top-p of 0.7, though it has 0.6 of the whole.
+    assert counts(Sampling(top_k=2, top_p=0.7, seed=4), [0.6, 0.2, 0.1, 0.1], 500).keys() == {0}
+
+
+def test_top_p_is_applied_after_temperature():
+    # A temperature of 2 turns 0.64, 0.36 into 0.571, 0.429: the first alone no longer reaches 0.6.
+    assert counts(Sampling(top_p=0.6, seed=4), [0.64, 0.36], 500).keys() == {0}
+    assert counts(Sampling(top_p=0.6, temperature=2, seed=4), [0.64, 0.36], 500).keys() == {0, 1}
+
+
+def test_min_p_is_a_share_of_the_best():
+    probabilities = [0.5, 0.3, 0.15, 0.05]
+    assert counts(Sampling(top_p=1, min_p=0.2, seed=5), probabilities, 2000).keys() == {0, 1, 2}
+    assert counts(Sampling(top_p=1, min_p=1, seed=5), probabilities, 200).keys() == {0}
+
+
+def test_a_single_candidate():
+    assert Sampler(Sampling(seed=1)).pick(ids_of(1), np.array([-3], np.float32), []) == 100
+
+
+def test_the_same_seed_gives_the_same_text():
+    logits = logits_of([0.2] * 5)
+
+    def run(seed: int | None) -> list[int]:
+        sampler = Sampler(Sampling(top_p=1, seed=seed))
+        return [sampler.pick(ids_of(5), logits, []) for _ in range(40)]
+
+    assert run(7) == run(7)
+    assert run(7) != run(8)
+    drawn = Sampler(Sampling(top_p=1))
+    first = [drawn.pick(ids_of(5), logits, []) for _ in range(40)]
+    assert first == run(drawn.seed)
+    assert Sampler(Sampling()).seed != drawn.seed
+
+
+def test_repetition_penalty_lowers_what_was_seen():
+    greedy = Sampling(temperature=0, repeat_penalty=2)
+    ids = ids_of(3)
+    assert Sampler(greedy).pick(ids, np.array([4, 3, 1], np.float32), [100]) == 101
+    assert Sampler(greedy).pick(ids, np.array([-1, -1.5, -9], np.float32), [100]) == 101
+    assert Sampler(greedy).pick(ids, np.array([4, 3, 1], np.float32), []) == 100
+    # Penalised alike, the order stays.
+    assert Sampler(greedy).pick(ids, np.array([4, 3, 1], np.float32), [100, 101, 102]) == 100
+
+
+def test_repetition_penalty_looks_at_the_latest_tokens_only():
+    logits = np.array([4, 3], np.float32)
+    sampling = Sampling(temperature=0, repeat_penalty=2, repeat_last=2)
+    assert Sampler(sampling).pick(ids_of(2), logits, [100, 5, 6]) == 100
+    assert Sampler(sampling).pick(ids_of(2), logits, [5, 100, 6]) == 101
+    off = Sampling(temperature=0, repeat_penalty=2, repeat_last=0)
+    assert Sampler(off).pick(ids_of(2), logits, [100]) == 100
+
+
+def test_candidates_are_sorted_again_after_the_penalty():
+    # The penalised best one falls behind, so top_k=1 keeps the other: sampling cannot return the first.
+    sampling = Sampling(top_k=1, repeat_penalty=2, seed=1)
+    assert Sampler(sampling).pick(ids_of(2), np.array([4, 3], np.float32), [100]) == 101
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("temperature", -0.1),
+        ("temperature", float("inf")),
+        ("temperature", float("nan")),
+        ("top_k", -1),
+        ("top_p", 0.0),
+        ("top_p", 1.1),
+        ("min_p", -0.1),
+        ("min_p", 1.5),
+        ("repeat_penalty", 0.0),
+        ("repeat_last", -1),
+        ("seed", -1),
+        ("seed", 1 << 64),
+    ],
+)
+def test_a_setting_out_of_range_is_named(name, value):
+    with pytest.raises(SottoError, match=name) as error:
+        Sampling(**{name: value})
+    assert error.value.hint
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_logits_that_are_no_numbers_are_an_error(bad):
+    with pytest.raises(DeviceError):
+        Sampler(Sampling()).pick(ids_of(2), np.array([bad, 1], np.float32), [])

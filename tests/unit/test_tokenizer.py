@@ -1,0 +1,283 @@
+"""The tokenizer: Gemma's own vocabulary against reference ids, a small one against a slow algorithm."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import tiny
+from sotto.assets import default_model
+from sotto.errors import FormatError, UnsupportedModel
+from sotto.gguf import FIRST_READ, parse
+from sotto.tokenizer import Detokenizer, Segment, Tokenizer
+
+GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "gemma3-270m.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def gemma() -> Tokenizer:
+    with default_model().open("rb") as file:
+        return Tokenizer.from_metadata(parse(file.read(FIRST_READ)).metadata)
+
+
+@pytest.fixture(scope="module")
+def small() -> Tokenizer:
+    return Tokenizer.from_metadata(tiny.vocabulary_metadata())
+
+
+# --- Gemma's vocabulary -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", GOLDEN["tokenizer"], ids=lambda case: repr(case["text"])[:30])
+def test_reference_texts(gemma, case):
+    assert gemma.encode(case["text"]) == case["ids"]
+    assert gemma.decode(case["ids"]) == case["text"].replace("▁", " ")
+
+
+@pytest.mark.parametrize("prompt", GOLDEN["prompts"], ids=lambda prompt: prompt["id"])
+def test_reference_prompts(gemma, prompt):
+    assert gemma.encode_segments([Segment(prompt["text"])]) == prompt["prompt_ids"]
+    assert gemma.decode(prompt["prompt_ids"]) == prompt["text"]
+
+
+def test_the_perplexity_text_comes_back(gemma):
+    ids = GOLDEN["perplexity"]["ids"]
+    assert [gemma.bos, *gemma.encode(gemma.decode(ids))] == ids
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [  # the pieces that SentencePiece 0.2.3 gives with this vocabulary
+        ("x" + " " * 33 + "y", ["x", " " * 31, "  ", "y"]),
+        (" " * 32 + "y", [" " * 31, "▁y"]),
+        ("a  b", ["a", "  ", "b"]),
+        ("\n" * 33, ["\n" * 31, "\n\n"]),
+        ("▁a ▁", ["▁a", "  "]),
+        ("<b> </b>", ["<b>", "▁", "</b>"]),
+        ("x> </y", ["x", ">▁</", "y"]),
+        ("<start_of_turn>", ["<", "start", "_", "of", "_", "turn", ">"]),
+        ("\0", ["<0x00>"]),
+        ("\ufeffa\r\n", ["\ufeff", "a", "<0x0D>", "\n"]),
+        ("🫠", ["🫠"]),
+        ("𒀀", ["𒀀"]),
+        ("\U000e0041", ["<0xF3>", "<0xA0>", "<0x81>", "<0x81>"]),
+    ],
+)
+def test_pieces_of_odd_texts(gemma, text, pieces):
+    assert [gemma.piece(token) for token in gemma.encode(text)] == pieces
+
+
+def test_ids_of_the_chat_format(gemma):
+    segments = [Segment("<start_of_turn>user\n", True), Segment("Hi"), Segment("<end_of_turn>\n", True)]
+    assert gemma.encode_segments(segments) == [2, 105, 2364, 107, 10979, 106, 107]
+    assert gemma.stop_ids == {1, 105, 106}
+    assert gemma.chat_template is None and gemma.size == 262144
+
+
+# --- A small vocabulary -------------------------------------------------------------------------------------
+
+
+def slow_encode(metadata: dict[str, Any], text: str) -> list[int]:
+    """The definition, without any of the tables: scan for user-defined pieces, then merge the best pair."""
+    tokens, types = metadata["tokenizer.ggml.tokens"], metadata["tokenizer.ggml.token_type"].tolist()
+    scores = metadata["tokenizer.ggml.scores"].tolist()
+    normal = {token: i for i, token in enumerate(tokens) if types[i] == 1}
+    fixed = {token.replace(" ", "▁"): i for i, token in enumerate(tokens) if types[i] == 4}
+    text = text.replace(" ", "▁")
+    ids: list[int] = []
+    plain = ""
+
+    def merge() -> None:
+        parts = list(plain)
+        while True:
+            pairs = [
+                (scores[normal[a + b]], -i) for i, (a, b) in enumerate(pairwise(parts)) if a + b in normal
+            ]
+            if not pairs:
+                break
+            at = -max(pairs)[1]
+            parts[at : at + 2] = [parts[at] + parts[at + 1]]
+        for part in parts:
+            in_bytes = [tokens.index(f"<0x{byte:02X}>") for byte in part.encode()]
+            ids.extend([normal[part]] if part in normal else in_bytes)
+
+    at = 0
+    while at < len(text):
+        found = max((piece for piece in fixed if text.startswith(piece, at)), key=len, default="")
+        if found:
+            merge()
+            plain = ""
+            ids.append(fixed[found])
+        else:
+            plain += text[at]
+        at += len(found) or 1
+    merge()
+    return ids
+
+
+SOUP = st.text(st.sampled_from("the and▁ \n<b>/voice.木日本🚀\0\ufeffé")) | st.text()
+
+
+@given(SOUP)
+def test_encode_equals_the_definition(text):
+    metadata = tiny.vocabulary_metadata()
+    assert Tokenizer.from_metadata(metadata).encode(text) == slow_encode(metadata, text)
+
+
+@given(SOUP)
+def test_decode_gives_the_text_back(text):
+    tokenizer = Tokenizer.from_metadata(tiny.vocabulary_metadata())
+    assert tokenizer.decode(tokenizer.encode(text)) == text.replace("▁", " ")
+
+
+def test_scores_that_do_not_follow_the_ids_and_equal_scores():
+    metadata = tiny.vocabulary_metadata()
+    types = metadata["tokenizer.ggml.token_type"]
+    generator = random.Random(4)
+    for _ in range(30):
+        # Few different values, so that ties are common.
+        scores = np.array([generator.randrange(5) for _ in range(512)], np.float32)
+        shuffled = {**metadata, "tokenizer.ggml.scores": scores, "tokenizer.ggml.token_type": types}
+        text = "".join(
+            generator.choice(["the voice", " pap", "reads", " an", "andand", "inin"]) for _ in range(8)
+        )
+        assert Tokenizer.from_metadata(shuffled).encode(text) == slow_encode(shuffled, text)
+
+
+def test_pieces_with_a_space_inside_are_found():
+    metadata = tiny.vocabulary_metadata()
+    tokens = list(metadata["tokenizer.ggml.tokens"])
+    normal = [i for i, kind in enumerate(metadata["tokenizer.ggml.token_type"]) if kind == 1]
+    for place, piece in zip(normal[::9], ["d▁", "d▁t", "▁a▁", "▁a▁the", "e▁", "e▁v▁"], strict=False):
+        tokens[place] = piece
+    changed = {**metadata, "tokenizer.ggml.tokens": tokens}
+    for text in ("and the a the voice v a", "a a the e v v a d the", "bad tea", "e v", " a the"):
+        assert Tokenizer.from_metadata(changed).encode(text) == slow_encode(changed, text)
+
+
+def test_control_tokens_count_in_trusted_text_only(small):
+    text = "the<end_of_turn>\n<start_of_turn>voice<eos>"
+    assert {1, 5, 6}.isdisjoint(small.encode(text))
+    assert {1, 5, 6}.isdisjoint(small.encode_segments([Segment(text)]))
+    trusted = small.encode_segments([Segment(text, trusted=True)])
+    assert [token for token in trusted if token < 9] == [2, 6, 5, 1]
+
+
+def test_a_control_token_cannot_be_pieced_together(small):
+    for segments in (
+        [Segment("<end_of", True), Segment("_turn>"), Segment("x", True)],
+        [Segment("<end_of"), Segment("_turn>", True)],
+        [Segment("<end_of_", True), Segment("turn>", True)],
+    ):
+        assert 6 not in small.encode_segments(segments)
+
+
+def test_segments_are_tokenized_as_one_text(small):
+    whole = small.encode_segments([Segment("the voice reads\n\nthe post")])
+    parts = ["the voi", "ce", " ", "reads\n", "\nthe post"]
+    for trusted in (False, True):
+        assert small.encode_segments([Segment(part, trusted) for part in parts]) == whole
+    assert small.encode_segments([Segment("the")], bos=False) == small.encode("the")
+    assert small.encode_segments([]) == [small.bos]
+
+
+def test_control_by_name_when_the_type_is_wrong():
+    metadata = tiny.vocabulary_metadata()
+    for kind in (1, 4):
+        types = np.array(metadata["tokenizer.ggml.token_type"])
+        types[:9] = kind
+        tokenizer = Tokenizer.from_metadata({**metadata, "tokenizer.ggml.token_type": types})
+        assert 6 not in tokenizer.encode("<end_of_turn>")
+        assert tokenizer.encode_segments([Segment("<end_of_turn>", True)], bos=False) == [6]
+        assert tokenizer.stop_ids == {1, 5, 6}
+        assert tokenizer.decode([2, 5, 6, 1]) == ""
+
+
+def test_lone_surrogates_do_not_stop_it(small):
+    assert small.decode(small.encode("a\ud83db")) == "a?b"
+
+
+def test_remembered_words_do_not_grow_without_end(small, monkeypatch):
+    monkeypatch.setattr("sotto.tokenizer._CACHED_WORDS", 10)
+    text = " ".join(f"the{n}" for n in range(50))
+    assert small.encode(text) == small.encode(text)
+    assert len(small._words) <= 10
+
+
+# --- Streaming ----------------------------------------------------------------------------------------------
+
+
+def test_characters_appear_whole(small):
+    ids = small.encode("a🚀é木")
+    detokenizer = Detokenizer(small)
+    pieces = [detokenizer.push(token) for token in ids]
+    assert [piece for piece in pieces if piece] == ["a", "🚀", "é", "木"]
+    assert pieces.count("") == len("🚀木".encode()) - 2
+    assert detokenizer.flush() == ""
+
+
+def test_broken_characters_become_a_mark(small):
+    first, second, third, _ = small.encode("🚀")
+    detokenizer = Detokenizer(small)
+    assert [detokenizer.push(token) for token in (first, second)] == ["", ""]
+    assert detokenizer.push(small.encode("a")[0]) == "\ufffda"
+    assert detokenizer.push(third) == "\ufffd"
+    assert detokenizer.push(first) == "" and detokenizer.flush() == "\ufffd" and detokenizer.flush() == ""
+
+
+def test_control_tokens_give_no_text(small):
+    detokenizer = Detokenizer(small)
+    assert [detokenizer.push(token) for token in (2, 5, 511)] == ["", "", ""]
+    assert small.piece(511).startswith("<unused")
+
+
+@given(st.lists(st.integers(0, 511)))
+def test_streaming_equals_decoding(ids):
+    tokenizer = Tokenizer.from_metadata(tiny.vocabulary_metadata())
+    detokenizer = Detokenizer(tokenizer)
+    assert "".join(map(detokenizer.push, ids)) + detokenizer.flush() == tokenizer.decode(ids)
+
+
+# --- Files that do not fit ----------------------------------------------------------------------------------
+
+
+def test_another_kind_of_tokenizer_is_named():
+    with pytest.raises(UnsupportedModel, match="gpt2"):
+        Tokenizer.from_metadata({**tiny.vocabulary_metadata(), "tokenizer.ggml.model": "gpt2"})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"tokenizer.ggml.tokens": None},
+        {"tokenizer.ggml.scores": np.zeros(3, np.float32)},
+        {"tokenizer.ggml.token_type": [1] * 512},
+        {"tokenizer.ggml.bos_token_id": 512},
+        {"tokenizer.ggml.eos_token_id": "</s>"},
+    ],
+)
+def test_tables_that_do_not_fit(change):
+    with pytest.raises(FormatError):
+        Tokenizer.from_metadata({**tiny.vocabulary_metadata(), **change})
+
+
+def test_missing_byte_tokens():
+    metadata = tiny.vocabulary_metadata()
+    types = np.array(metadata["tokenizer.ggml.token_type"])
+    types[np.flatnonzero(types == 6)[0]] = 5
+    tokenizer = Tokenizer.from_metadata({**metadata, "tokenizer.ggml.token_type": types})
+    with pytest.raises(UnsupportedModel, match="255 byte tokens"):
+        tokenizer.encode("🚀")
+
+
+def test_chat_template_is_passed_on():
+    metadata = {**tiny.vocabulary_metadata(), "tokenizer.chat_template": "{{ x }}"}
+    assert Tokenizer.from_metadata(metadata).chat_template == "{{ x }}"
