@@ -14,8 +14,10 @@ struct record {
 static void steps(struct pool *pool, u32 thread, u32 threads) {
     struct run run = {
         pool, thread, threads, pool->inputs[0], pool->inputs[1], pool->shared, pool->own + thread * pool->own_bytes};
+    // After the last barrier thread 0 may already be writing the next job, so the job is read once.
     const struct record *table = (const struct record *)pool->table;
-    for (u32 i = pool->first; i < pool->last; i++) {
+    const u32 last = pool->last;
+    for (u32 i = pool->first; i < last; i++) {
         const void *fields = table[i].fields;
         const enum format format = (enum format)table[i].format;
         switch ((enum opcode)table[i].opcode) {
@@ -48,6 +50,7 @@ static void start(struct pool *pool, u32 threads) {
 
 // Run the pool's job on `threads` threads, this one being number 0; the others sit in `work`.
 __attribute__((export_name("run"))) void run(struct pool *pool, u32 threads) {
+    if (pool->first == pool->last) return;  // without a barrier nobody would wait for the workers
     if (threads > 1) start(pool, threads);
     steps(pool, 0, threads);
 }
