@@ -167,10 +167,11 @@ class Engine:
         self._memory = Memory(device)
         self._image = Image.of(header, self._architecture.wanted(self.config))
         self._weights = self._image.weights(device.limits.max_binding)
-        self._caches = self._architecture.caches(self.config, self.context, max(self.settings.chunks))
+        self._caches = self._architecture.caches(self.config, self.context, max((1, *self.settings.chunks)))
         self._constants = self._architecture.constants(self.config, self.context)
         self._plans = {
-            t: self._record("decode" if t == 1 else f"prefill {t}", t) for t in (1, *self.settings.chunks)
+            t: self._record("decode" if t == 1 else f"prefill {t}", t)
+            for t in sorted({1, *self.settings.chunks})
         }
         self._programs: dict[int, _Loaded] = {}
         self._score: _Loaded | None = None
@@ -464,8 +465,8 @@ class Engine:
             )
 
     def _chunk(self, tokens: int) -> _Loaded:
-        size = next((c for c in self.settings.chunks if c >= tokens), self.settings.chunks[-1])
-        return self._programs[1 if tokens == 1 else size]
+        sizes = tuple(self._programs)
+        return self._programs[next((size for size in sizes if size >= tokens), sizes[-1])]
 
     async def _prefill(self, ids: Sequence[int]) -> bytes:
         position = 0
