@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import tiny
 from sotto.api import drive, iterate
 from sotto.device import Device
@@ -20,11 +21,10 @@ def load(device: Device, data: bytes) -> Engine:
     return drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), device, None, SETTINGS))
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, seed: int) -> None:
-    data = tiny.build(tiny.Tiny(seed=seed))
+def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice) -> None:
+    data = tiny.build(tiny.Tiny())
     engines = load(gpu, data), load(NumpyDevice(), data)
-    ids = np.random.default_rng(seed).integers(200, engines[0].config.vocabulary, 50).tolist()
+    ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
     for engine in engines:
         drive(engine._prefill(ids[:40]))  # the ring has wrapped: 32 + 8
     position, chunk = 40, ids[40:48]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
+
 import tiny
 from sotto.api import drive, iterate
 from sotto.device import Limits
@@ -65,6 +66,8 @@ def test_scores_are_the_log_probabilities_of_a_softmax(engine: Engine) -> None:
     scores = drive(engine.score(ids))
     assert scores.shape == (43,)
     assert (scores < 0).all()
+    for first in (2, 9, 41, 43):
+        np.testing.assert_allclose(drive(engine.score(ids, first)), scores[first - 1 :], atol=3e-3)
     whole = load_with_candidates(engine)
     for at in (1, 7, 33, 43):
         out = drive(whole._prefill(ids[:at]))

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
+
 import tiny
 from sotto import gguf, layout, models, quant, weights
 from sotto.api import drive
@@ -86,7 +89,7 @@ def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
         rows = [(p.row, p.row + p.rows) for p in matrix.pieces]
         assert rows[0][0] == 0
         assert rows[-1][1] == matrix.rows
-        assert all(a[1] == b[0] for a, b in zip(rows, rows[1:], strict=False))
+        assert all(a[1] == b[0] for a, b in pairwise(rows))
         assert all(p.weights.nbytes <= 30_000 for p in matrix.pieces)
     assert all(offset % 4 == 0 for offset in cut.offsets.values())
 
