@@ -284,7 +284,7 @@ class Model:
         parts = []
         for done, (start, first, end) in enumerate(spans):
             window = (bos if start else []) + ids[start:end]
-            parts.append(drive(self.engine.score(window))[len(window) - (end - first) - 1 :])
+            parts.append(drive(self.engine.score(window, len(window) - (end - first))))
             if progress:
                 progress(done + 1, len(spans))
         return np.concatenate(parts)

@@ -6,6 +6,7 @@ import re
 import struct
 
 import pytest
+
 import tiny
 from sotto import gguf, models, ops, wgsl
 from sotto.api import drive
