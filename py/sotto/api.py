@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from typing import Any, TypeVar
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypedDict, TypeVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import chat
+from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
+from .assets.pins import MODELS
+from .chat import Message
+from .device import AdapterInfo, Device
+from .disk import DiskStore
+from .engine import Engine, LoadStats, Piece, Progress, RunStats, Settings
+from .errors import SottoError, UnsupportedModel
+from .native import NativeDevice
+from .prompts import Prompt
+from .sampler import Sampling
+from .source import FileSource, Source
+from .tokenizer import Segment
 
 T = TypeVar("T")
 
@@ -37,3 +57,260 @@ def iterate(pieces: AsyncIterator[T]) -> Iterator[T]:
 
 async def _next(pieces: AsyncIterator[T]) -> T:
     return await anext(pieces)
+
+
+class SamplingOptions(TypedDict, total=False):
+    """The fields of `Sampling`, as keyword arguments."""
+
+    temperature: float
+    top_k: int
+    top_p: float
+    min_p: float
+    repeat_penalty: float
+    repeat_last: int
+    seed: int | None
+
+
+def load(
+    model: str | os.PathLike[str] = DEFAULT_MODEL,
+    *,
+    adapter: str | None = None,
+    context: int = 2048,
+    candidates: int = 64,
+    cache: bool | str | os.PathLike[str] = True,
+    progress: Callable[[Progress], None] | None = None,
+) -> Model:
+    """Load a model onto a GPU.
+
+    Args:
+        model: the path of a GGUF file, a folder that holds one, or the name of a known model, which is fetched
+            on first use (sotto.assets.known_models()).
+        adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
+        context: the most tokens of prompt and answer together.
+        candidates: the most probable tokens that sampling chooses from: the upper bound of top_k.
+        cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
+            the given folder, or (False) not.
+        progress: told how loading goes; its stage is "download" while a known model is fetched.
+
+    Raises:
+        SottoError: there is no such file.
+        AssetError: a known model cannot be fetched.
+        FormatError, UnsupportedModel: the file cannot be run.
+        DeviceError, LimitError: there is no GPU adapter, or it is too small.
+    """
+    told = progress or _ignore
+    source = open_source(model, told)
+    try:
+        device = NativeDevice(adapter)
+        try:
+            return load_from(source, device, Settings(context, candidates), store_in(cache), told)
+        except BaseException:
+            device.close()
+            raise
+    finally:
+        source.close()
+
+
+def load_from(
+    source: Source,
+    device: Device,
+    settings: Settings,
+    store: DiskStore | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Model:
+    """Load a model from any source onto an open device, which the model then owns."""
+    return Model(drive(Engine.load(source, device, store, settings, progress or _ignore)))
+
+
+def open_source(model: str | os.PathLike[str], progress: Callable[[Progress], None]) -> FileSource:
+    """The model file that a path, a folder or a known name stands for. Raises SottoError, AssetError."""
+    if isinstance(model, str) and model in known_models():
+        path = model_path(model, progress=_Download(progress))
+        return FileSource(path, key=MODELS[model].files[0].sha256)
+    path = Path(model).expanduser()
+    if path.is_dir():
+        found = sorted(path.glob("*.gguf"))
+        if len(found) != 1:
+            names = ", ".join(file.name for file in found)
+            raise SottoError(
+                f"The folder {path} holds {f'{len(found)} GGUF files: {names}' if found else 'no GGUF file'}.",
+                "Give the path of one GGUF file.",
+            )
+        path = found[0]
+    if not path.exists():
+        raise SottoError(
+            f"The model {path} does not exist.",
+            f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
+        )
+    return FileSource(path)
+
+
+def store_in(cache: bool | str | os.PathLike[str]) -> DiskStore | None:
+    """The store of converted weights: True for the usual folder, False for none."""
+    if cache is False:
+        return None
+    return DiskStore(default_cache() / "weights" if cache is True else Path(cache).expanduser())
+
+
+def windows(tokens: int, context: int) -> list[tuple[int, int, int]]:
+    """How a text is scored: (start, first, end) of each window; it scores tokens first..end-1 given start..
+
+    A text that fits is one window, and exact. In a longer one every later window repeats half a context that
+    it does not score, so that each token is given at least that much of what came before it. A place for
+    BOS in front of each later window is left free.
+    """
+    spans = [(0, 1, min(tokens, context))]
+    while spans[-1][2] < tokens:
+        first = spans[-1][2]
+        start = first - context // 2
+        spans.append((start, first, min(tokens, start + context - 1)))
+    return spans
+
+
+class Model:
+    """A model on a GPU. Made by `load`; closes its GPU resources as a context manager or by `close`.
+
+    Attributes:
+        engine: what does the work; asynchronous, for what this class does not offer.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the GPU's memory. The model cannot be used afterwards."""
+        self.engine.close()
+        self.engine.device.close()
+
+    @property
+    def name(self) -> str:
+        """The model file's name."""
+        return self.engine.name
+
+    @property
+    def adapter(self) -> AdapterInfo:
+        """The GPU it runs on."""
+        return self.engine.device.adapter
+
+    @property
+    def context(self) -> int:
+        """The most tokens of prompt and answer together."""
+        return self.engine.context
+
+    @property
+    def stats(self) -> RunStats:
+        """The latest generation: tokens, seconds, tokens per second."""
+        return self.engine.stats
+
+    @property
+    def load_stats(self) -> LoadStats:
+        """How loading went: seconds by stage, bytes on the GPU by kind, whether weights came from the cache."""
+        return self.engine.load_stats
+
+    def encode(self, text: str, *, bos: bool = True) -> list[int]:
+        """Token ids of a text; control tokens spelled in it are text. With BOS in front, as the model expects."""
+        return self.engine.tokenizer.encode_segments([Segment(text)], bos)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token ids."""
+        return self.engine.tokenizer.decode(ids)
+
+    def generate(
+        self,
+        prompt: str | Sequence[int] | Prompt,
+        max_tokens: int = 256,
+        stop: Sequence[str] = (),
+        **sampling: Unpack[SamplingOptions],
+    ) -> Iterator[str]:
+        """Continue a text, piece by piece.
+
+        Args:
+            prompt: a text, or token ids with BOS.
+            max_tokens: the most new tokens.
+            stop: texts that end the answer; they are not shown.
+            **sampling: temperature, top_k, top_p, min_p, repeat_penalty, repeat_last, seed: see `Sampling`.
+
+        Raises:
+            ContextFull: the prompt leaves no room for an answer.
+            SottoError: a setting is out of range.
+        """
+        if isinstance(prompt, str):
+            prompt = Prompt((Segment(prompt),))
+        return self._texts(self.engine.generate(prompt, max_tokens, Sampling(**sampling), stop))
+
+    def chat(
+        self,
+        messages: Sequence[Message],
+        max_tokens: int = 1024,
+        stop: Sequence[str] = (),
+        **sampling: Unpack[SamplingOptions],
+    ) -> Iterator[str]:
+        """Answer the last message of a conversation, piece by piece. See `generate`.
+
+        Raises:
+            UnsupportedModel: the model is not tuned for conversations.
+            SottoError: the messages do not take turns.
+        """
+        if not self.engine.instruction_tuned:
+            raise UnsupportedModel(
+                f"{self.name} is a base model: it continues text, and cannot hold a conversation.",
+                "Use generate, or a model whose name ends in -it.",
+            )
+        return self.generate(Prompt(tuple(chat.render(messages))), max_tokens, stop, **sampling)  # type: ignore[arg-type]
+
+    def score(
+        self, text: str | Sequence[int], progress: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """Log-probability, in nats, of each token after the first, given those before it.
+
+        Args:
+            text: a text, or token ids with BOS.
+            progress: told how many of how many windows are done.
+
+        Returns:
+            (tokens - 1,) f32. What does not fit the context is scored in `windows`.
+        """
+        ids = self.encode(text) if isinstance(text, str) else list(text)
+        spans = windows(len(ids), self.context)
+        bos = ids[:1] if ids[:1] == [self.engine.tokenizer.bos] else []
+        parts = []
+        for done, (start, first, end) in enumerate(spans):
+            window = (bos if start else []) + ids[start:end]
+            parts.append(drive(self.engine.score(window, len(window) - (end - first))))
+            if progress:
+                progress(done + 1, len(spans))
+        return np.concatenate(parts)
+
+    def stop(self) -> None:
+        """End the generation in progress, from another thread or a signal handler."""
+        self.engine.stop()
+
+    def _texts(self, pieces: AsyncIterator[Piece]) -> Iterator[str]:
+        for piece in iterate(pieces):
+            if piece.text:
+                yield piece.text
+
+
+class _Download:
+    """Reports the fetching of a known model as a stage of loading."""
+
+    def __init__(self, progress: Callable[[Progress], None]) -> None:
+        self._progress = progress
+
+    def update(self, what: str, done: int, total: int) -> None:
+        self._progress(Progress("download", done, total, False))
+
+    def note(self, text: str) -> None:
+        """A source failed and the next is tried: of no interest unless all fail, and then it is in the error."""
+
+
+def _ignore(progress: Progress) -> None:
+    """The default progress callback."""

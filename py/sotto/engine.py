@@ -167,10 +167,11 @@ class Engine:
         self._memory = Memory(device)
         self._image = Image.of(header, self._architecture.wanted(self.config))
         self._weights = self._image.weights(device.limits.max_binding)
-        self._caches = self._architecture.caches(self.config, self.context, max(self.settings.chunks))
+        self._caches = self._architecture.caches(self.config, self.context, max((1, *self.settings.chunks)))
         self._constants = self._architecture.constants(self.config, self.context)
         self._plans = {
-            t: self._record("decode" if t == 1 else f"prefill {t}", t) for t in (1, *self.settings.chunks)
+            t: self._record("decode" if t == 1 else f"prefill {t}", t)
+            for t in sorted({1, *self.settings.chunks})
         }
         self._programs: dict[int, _Loaded] = {}
         self._score: _Loaded | None = None
@@ -424,25 +425,40 @@ class Engine:
         self._stop = True
         self.device.cancel()
 
-    async def score(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """Log-probability of each token after the first, given those before it: (len(ids) - 1,) f32, in nats.
+    async def score(self, ids: Sequence[int], first: int = 1) -> NDArray[np.float32]:
+        """Log-probability of each token from ids[first] on, given those before it.
 
-        Raises ContextFull for more tokens than the context holds.
+        Args:
+            ids: at most `context` tokens, BOS included.
+            first: index of the first token to score, at least 1; what lies before it is only prefilled.
+
+        Returns:
+            (len(ids) - first,) f32, in nats.
+
+        Raises:
+            ContextFull: more tokens than the context holds.
         """
         ids = list(ids)
         if len(ids) > self.context:
             raise ContextFull(len(ids), self.context)
         self._check_ids(ids)
+        self._stop = False
         if self._score is None:
             plan = self._record("score", min(SCORE_CHUNK, self.context), Head.SCORES)
             self._score = _Loaded(plan, await self.device.load(self._memory.program(plan)))
         plan = self._score.plan
+        position = 0
+        while first - 1 - position > 0:
+            loaded = self._chunk(first - 1 - position)
+            chunk = ids[position : min(position + loaded.plan.tokens, first - 1)]
+            await self._run(loaded, position, chunk, steps=loaded.plan.body)
+            position += len(chunk)
         parts = []
-        for first in range(0, len(ids) - 1, plan.tokens):
-            last = min(first + plan.tokens, len(ids) - 1)
-            inputs = plan.inputs(first, ids[first:last], ids[first + 1 : last + 1])
+        for start in range(position, len(ids) - 1, plan.tokens):
+            end = min(start + plan.tokens, len(ids) - 1)
+            inputs = plan.inputs(start, ids[start:end], ids[start + 1 : end + 1])
             out = await self.device.run(self._score.program, inputs)
-            parts.append(np.frombuffer(out, np.float32)[: last - first])
+            parts.append(np.frombuffer(out, np.float32)[: end - start])
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
     def close(self) -> None:
@@ -464,8 +480,8 @@ class Engine:
             )
 
     def _chunk(self, tokens: int) -> _Loaded:
-        size = next((c for c in self.settings.chunks if c >= tokens), self.settings.chunks[-1])
-        return self._programs[1 if tokens == 1 else size]
+        sizes = tuple(self._programs)
+        return self._programs[next((size for size in sizes if size >= tokens), sizes[-1])]
 
     async def _prefill(self, ids: Sequence[int]) -> bytes:
         position = 0

@@ -5,7 +5,10 @@ Dawn is the WebGPU implementation inside Chrome, so the kernels compile and run 
 
 from __future__ import annotations
 
+import functools
 import os
+import time
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -24,17 +27,31 @@ _LIMITS = {
 }
 _WANTED_LIMITS = (*_LIMITS.values(), "max-compute-workgroup-size-x")
 _WANTED_FEATURES = ("timestamp-query", "shader-f16", "subgroups")
+_WRITE_AHEAD = 64 << 20  # bytes: Dawn copies what is written and keeps the copies until the next submit
 
 
+@functools.cache
 def _wgpu() -> Any:
     try:
         import wgpudawn  # noqa: PLC0415  (so that sotto imports where Dawn has no wheel)
+        from wgpudawn.backends.dawn import extras  # noqa: PLC0415
     except ImportError as error:
         raise DeviceError(
             f"Dawn, the GPU library of the plain Python engine, cannot be imported ({error}).",
             "Install it with: pip install wgpudawn",
         ) from error
+    with suppress(RuntimeError):  # another part of the program has started Dawn its own way: let it be
+        extras.set_instance_extras(
+            enable_toggles=["vulkan_enable_f16_on_nvidia"],  # else shader-f16 is hidden there
+            disable_toggles=["timestamp_quantization"],  # a web page's precaution; steps take microseconds
+        )
     return wgpudawn
+
+
+def version() -> str:
+    """Dawn's release, and that of the package that carries it."""
+    wgpu = _wgpu()
+    return f"Dawn {wgpu.backends.dawn.__version__} (wgpudawn {wgpu.__version__})"
 
 
 def _describe(adapter: Any) -> AdapterInfo:
@@ -97,6 +114,7 @@ class _Loaded:
         ]
         self.inputs = inputs
         self.staging = staging
+        self.ready: Any = None  # commands recorded ahead for the next run
 
 
 class NativeDevice:
@@ -106,11 +124,16 @@ class NativeDevice:
         adapter: part of an adapter's name, or its number in `adapters()`; default SOTTO_ADAPTER, else the
             first real GPU, else the first adapter.
 
+    Attributes:
+        encode_seconds: what recording the latest run's commands took. A program of one submit has them recorded
+            while the run before is on the GPU, so that this time is not waited for.
+
     Raises:
         DeviceError: no adapter, or Dawn refuses the device.
     """
 
     def __init__(self, adapter: str | None = None) -> None:
+        self.encode_seconds = 0.0
         self._wgpu = _wgpu()
         chosen = _choose(adapter)
         self.adapter = _describe(chosen)
@@ -128,6 +151,7 @@ class NativeDevice:
         self._pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], Any] = {}
         self._next = 1
         self._cancelled = False
+        self._written = 0  # bytes since the last submit
 
     def buffer(self, nbytes: int, label: str) -> int:
         usage = self._wgpu.BufferUsage
@@ -151,7 +175,13 @@ class NativeDevice:
         self._buffers.pop(buffer).destroy()
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
-        self._queue.write_buffer(self._buffers[buffer], offset, np.ascontiguousarray(data).data)
+        flat = np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)
+        self._queue.write_buffer(self._buffers[buffer], offset, flat)
+        self._written += flat.nbytes
+        if self._written >= _WRITE_AHEAD:
+            self._queue.submit([])
+            self._queue.on_submitted_work_done_sync()
+            self._written = 0
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
@@ -204,26 +234,12 @@ class NativeDevice:
         self._cancelled = False
         self._queue.write_buffer(loaded.inputs, 0, inputs)
         todo = len(loaded.steps) if steps is None else steps
-        first = 0
-        in_flight = []
-        for count in plan.submits:
-            if first >= todo:
-                break
-            last = min(first + count, todo)
-            encoder = self._encode(loaded, first, last)
-            first = last
-            if first >= todo and plan.outputs.nbytes:
-                output = self._buffers[plan.outputs.buffer]
-                encoder.copy_buffer_to_buffer(
-                    output, plan.outputs.offset, loaded.staging, 0, plan.outputs.nbytes
-                )
-            self._queue.submit([encoder.finish()])
-            if len(plan.submits) > 1:
-                in_flight.append(self._queue.on_submitted_work_done_async())
-                if len(in_flight) > 1:
-                    in_flight.pop(0).sync_wait()
-                if self._cancelled:
-                    raise Cancelled
+        whole = len(plan.submits) == 1 and todo == len(loaded.steps)
+        if whole:
+            self._queue.submit([loaded.ready or self._commands(loaded, 0, todo)])
+            loaded.ready = self._commands(loaded, 0, todo)  # for the next token, while this one is computed
+        else:
+            self._submit_parts(loaded, todo)
         if not plan.outputs.nbytes:
             return b""
         loaded.staging.map_sync(self._wgpu.MapMode.READ)
@@ -231,7 +247,25 @@ class NativeDevice:
         loaded.staging.unmap()
         return data
 
-    def _encode(self, loaded: _Loaded, first: int, last: int) -> Any:
+    def _submit_parts(self, loaded: _Loaded, todo: int) -> None:
+        """Submit the first `todo` steps part by part, at most two in flight. Raises Cancelled."""
+        first = 0
+        in_flight = []
+        for count in loaded.program.submits:
+            if first >= todo:
+                break
+            last = min(first + count, todo)
+            self._queue.submit([self._commands(loaded, first, last, ends=last == todo)])
+            first = last
+            in_flight.append(self._queue.on_submitted_work_done_async())
+            if len(in_flight) > 1:
+                in_flight.pop(0).sync_wait()
+            if self._cancelled:
+                raise Cancelled
+
+    def _commands(self, loaded: _Loaded, first: int, last: int, ends: bool = True) -> Any:
+        """Record steps first..last-1, and where a run ends with them the copy of its outputs."""
+        began = time.perf_counter()
         encoder = self._device.create_command_encoder()
         compute = encoder.begin_compute_pass()
         set_pipeline, set_group = compute.set_pipeline, partial(compute.set_bind_group, 0)
@@ -244,7 +278,13 @@ class NativeDevice:
             set_group(group)
             dispatch(x, y, z)
         compute.end()
-        return encoder
+        outputs = loaded.program.outputs
+        if outputs.nbytes and ends:
+            source = self._buffers[outputs.buffer]
+            encoder.copy_buffer_to_buffer(source, outputs.offset, loaded.staging, 0, outputs.nbytes)
+        commands = encoder.finish()
+        self.encode_seconds = time.perf_counter() - began
+        return commands
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
         if "timestamp-query" not in self.adapter.features:

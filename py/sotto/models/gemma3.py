@@ -118,7 +118,7 @@ def wanted(config: base.Config) -> list[Wanted]:
         add(i, "gate up", ("ffn_gate", (c.ffn_dim, out)), ("ffn_up", (c.ffn_dim, out)))
         add(i, "down", ("ffn_down", (out, c.ffn_dim)))
         add(i, "post ffn norm", ("post_ffw_norm", (out,)))
-    weights.append(Wanted("norm", ("output_norm.weight",), ((c.dim,),)))
+    weights.append(Wanted("final norm", ("output_norm.weight",), ((c.dim,),)))
     return weights
 
 
@@ -165,10 +165,10 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
     p.cut()
     p.body = len(p.dispatches)
     if r.head is Head.SCORES:
-        h = ops.rms_norm(p, "norm", x, w.vector("norm"), eps=c.eps)  # (T, D)
+        h = ops.rms_norm(p, "norm", x, w.vector("final norm"), eps=c.eps)  # (T, D)
         ops.log_prob(p, ops.matmul(p, "head", h, w.matrix("embed")), p.targets)  # (T,)
     else:
-        h = ops.rms_norm(p, "norm", ops.last_row(p, x), w.vector("norm"), eps=c.eps)  # (1, D)
+        h = ops.rms_norm(p, "norm", ops.last_row(p, x), w.vector("final norm"), eps=c.eps)  # (1, D)
         ops.top_k(p, ops.matmul(p, "head", h, w.matrix("embed")), r.candidates)  # (candidates, 2)
 
 

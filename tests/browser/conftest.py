@@ -1,0 +1,95 @@
+"""Fixtures of the browser tests: a real Chromium, the project's server, pages that cannot fail silently."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from chromium import launch, launch_profile
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+from sotto.assets import default_cache
+from sotto.assets.fetch import fetch
+from sotto.assets.pins import RUNTIME
+from sotto.assets.server import Server
+from sotto.assets.site import Model, Site
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120_000  # milliseconds; SwiftShader on a busy machine is slow
+
+Serve = Callable[[list[Model]], str]
+Profile = Callable[[], BrowserContext]
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    """Playwright, running."""
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """One Chromium with WebGPU for all tests that need no memory of their own."""
+    browser = launch(playwright, tmp_path_factory.mktemp("browser"))
+    yield browser
+    browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A page of a fresh private context. An error that nothing catches fails the test."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    uncaught: list[str] = []
+    page.on("pageerror", lambda error: uncaught.append(str(error)))
+    yield page
+    context.close()
+    assert not uncaught
+
+
+@pytest.fixture
+def profile(playwright: Playwright, tmp_path: Path) -> Iterator[Profile]:
+    """Starts a Chromium with a profile on disk; close it and call again: a new one with the same data."""
+    with ExitStack() as stack:
+
+        def start() -> BrowserContext:
+            context = launch_profile(playwright, tmp_path / "profile")
+            context.set_default_timeout(PATIENCE)
+            stack.callback(context.close)
+            return context
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Path:
+    """The cache folder, with the page's runtime in it."""
+    cache = default_cache()
+    fetch(RUNTIME, cache)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def serve() -> Iterator[Serve]:
+    """Starts a server of this checkout with some models; returns its address, which ends with a slash."""
+    with ExitStack() as stack:
+
+        def start(models: list[Model]) -> str:
+            server = stack.enter_context(Server(0))
+            server.site = Site(ROOT, default_cache(), models)
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            stack.callback(server.shutdown)
+            return server.address
+
+        yield start
+
+
+@pytest.fixture(scope="session")
+def site(serve: Serve) -> str:
+    """The address of a server without models."""
+    return serve([])

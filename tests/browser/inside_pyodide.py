@@ -1,0 +1,193 @@
+"""The half of test_web.py that runs in the browser, under Pyodide. Each coroutine is called by its name."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import bridge
+import numpy as np
+import store
+
+from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
+from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
+from sotto.layout import LAYOUT_VERSION
+from sotto.web import WebDevice, WebSource, WebStore
+
+N = 4096
+ADD = """
+    struct Inputs { amount: f32 }
+    @group(0) @binding(0) var<uniform> inputs: Inputs;
+    @group(0) @binding(1) var<storage, read_write> x: array<f32>;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+        if (id.x < arrayLength(&x)) { x[id.x] += inputs.amount; }
+    }
+"""
+
+
+def adding(step: int, x: int, submits: tuple[int, ...], code: str = ADD) -> Program:
+    """x += amount, as often as the submits say."""
+    count = sum(submits)
+    bindings = ((0, step, 0, 4, "uniform"), (1, x, 0, 4 * N, "storage"))
+    return Program(
+        name="adding",
+        shaders=(Shader("add", code),),
+        pipelines=(Pipeline(0, {}),),
+        steps=tuple(Step(f"add {i}", 0, bindings, (N // 64, 1, 1)) for i in range(count)),
+        submits=submits,
+        inputs=Inputs(step, 4),
+        outputs=Outputs(x, 0, 4 * N),
+    )
+
+
+async def failure(work: Any) -> list[str]:
+    """The SottoError that awaiting `work` raises, as class, message and hint."""
+    try:
+        await work
+    except SottoError as error:
+        return [type(error).__name__, error.message, error.hint]
+    raise AssertionError("nothing was raised")
+
+
+async def device(_: None) -> dict[str, Any]:
+    """A program through WebDevice, every method once."""
+    gpu = await WebDevice.open(bridge)
+    step, x = gpu.buffer(4, "step"), gpu.buffer(4 * N, "x")
+    values = np.random.default_rng(1).standard_normal(N).astype(np.float32)
+    gpu.write(x, 0, values)
+    assert await gpu.read(x, 8, 8) == values[2:4].tobytes()
+    gpu.write(x, 0, memoryview(values))
+    gpu.write(x, 4, values[1:5].tobytes())
+    gpu.write(x, 0, bytearray(values[:3].tobytes()))
+    await gpu.finish()
+
+    program = await gpu.load(adding(step, x, (3,)))
+    amount = np.float32(0.5).tobytes()
+    result = np.frombuffer(await gpu.run(program, amount), np.float32)
+    np.testing.assert_allclose(result, values + 1.5, rtol=1e-6, atol=1e-6)
+    result = np.frombuffer(await gpu.run(program, amount, steps=1), np.float32)
+    np.testing.assert_allclose(result, values + 2, rtol=1e-6, atol=1e-6)
+    seconds = await gpu.profile(program, amount)
+    assert seconds is not None
+    assert len(seconds) == 3
+    assert all(isinstance(each, float) for each in seconds)
+
+    long = await gpu.load(adding(step, x, (1,) * 50))
+    run = asyncio.ensure_future(gpu.run(long, amount))
+    await asyncio.sleep(0)
+    gpu.cancel()
+    try:
+        await run
+        raise AssertionError("not cancelled")
+    except Cancelled:
+        pass
+    gpu.unload(long)
+    gpu.free(x)
+    limits, adapter = gpu.limits, gpu.adapter
+    gpu.close()
+    assert limits.max_buffer >= limits.max_binding > 128 << 20
+    return {"software": adapter.software, "name": adapter.name, "grid": limits.max_grid}
+
+
+async def device_errors(_: None) -> dict[str, list[str]]:
+    """What a person is told when the GPU refuses."""
+    gpu = await WebDevice.open(bridge)
+    step, x = gpu.buffer(4, "step"), gpu.buffer(4 * N, "x")
+
+    async def too_large() -> None:
+        gpu.buffer(gpu.limits.max_buffer + 4, "weights")
+
+    async def strided() -> None:
+        gpu.write(x, 0, np.zeros((8, 8), np.float32)[:, ::2])
+
+    told = {
+        "Limit": await failure(too_large()),
+        "Compile": await failure(gpu.load(adding(step, x, (1,), ADD.replace("+=", "+= wrong *")))),
+        "Invalid": await failure(strided()),
+    }
+    program = await gpu.load(adding(step, x, (1,)))
+    gpu.close()
+    told["DeviceLost"] = await failure(gpu.run(program, bytes(4)))
+    return told
+
+
+async def cache(_: None) -> None:
+    """Write, find, fill, drop and damage through WebStore."""
+    cached = await WebStore.open(store)
+    assert cached
+    gpu = await WebDevice.open(bridge)
+    assert await cached.find("k") is None
+    image = np.random.default_rng(2).integers(0, 256, 9 << 20, np.uint8)
+    manifest = Manifest("k", LAYOUT_VERSION, image.nbytes, 1000, "モデル.gguf", "2026-11-21T00:00:00Z")
+    writer = await cached.begin(manifest)
+    await writer.append(image[:1000].tobytes())
+    await writer.append(image[1000 : 5 << 20])
+    await writer.append(memoryview(image[5 << 20 :]))
+    await writer.commit()
+
+    found = await cached.find("k")
+    assert found
+    assert (found.key, found.name, found.nbytes, found.header_nbytes) == ("k", "モデル.gguf", 9 << 20, 1000)
+    assert [record.nbytes for record in found.records] == [9 << 20]
+    assert await cached.head(found, 1000) == image[:1000].tobytes()
+    first, second = gpu.buffer(4000, "first"), gpu.buffer(5 << 20, "second")
+    progress: list[int] = []
+    placements = [Placement(2000, 4000, first, 0), Placement(3 << 20, 5 << 20, second, 0)]
+    await cached.fill(found, placements, gpu, progress.append)
+    assert progress == [4 << 20, 8 << 20, 9 << 20]
+    assert await gpu.read(first, 0, 4000) == image[2000:6000].tobytes()
+    assert await gpu.read(second, 0, 5 << 20) == image[3 << 20 : 8 << 20].tobytes()
+    usage, quota = await cached.room()
+    assert 0 < usage < quota
+
+    await cached.drop("k")
+    assert await cached.find("k") is None
+    told = await failure(cached.fill(found, placements, gpu, progress.append))
+    assert told[0] == StoreDamaged.__name__
+    writer = await cached.begin(manifest)
+    await writer.abort()
+    gpu.close()
+
+
+async def cache_full(_: None) -> list[str]:
+    """What a person is told when the quota (set by the test) is too small."""
+    cached = await WebStore.open(store)
+    assert cached
+    nbytes = 80 << 20
+    writer = await cached.begin(Manifest("k", LAYOUT_VERSION, nbytes, 0, "model", "2026-11-21T00:00:00Z"))
+
+    async def write() -> None:
+        for _ in range(5):
+            await writer.append(np.zeros(16 << 20, np.uint8))
+        await writer.commit()
+
+    told = await failure(write())
+    await writer.abort()
+    assert told[0] == StoreFull.__name__
+    return told
+
+
+async def source(model: dict[str, Any]) -> dict[str, list[str]]:
+    """Reads a model by ranges; `model` has its url, size and a wrong address."""
+    file = WebSource(store, model["url"], "model.gguf", model["size"], "key")
+    parts = [await file.read(offset, 1000) for offset in range(0, model["size"], 1000)]
+    assert all(isinstance(part, bytes) for part in parts)
+    whole = np.frombuffer(b"".join(parts), np.uint32)
+    np.testing.assert_array_equal(whole, np.arange(model["size"] // 4, dtype=np.uint32))
+    missing = WebSource(store, model["missing"], "missing.gguf", model["size"], "key")
+    changed = WebSource(store, model["url"], "model.gguf", model["size"] - 4, "key")
+    told = {
+        "end": await failure(file.read(model["size"] - 4, 8)),
+        "missing": await failure(missing.read(0, 8)),
+        "changed": await failure(changed.read(0, 8)),
+    }
+    assert told["end"][0] == FormatError.__name__
+    file.close()
+    return told
+
+
+async def no_adapter(_: None) -> list[str]:
+    """What a person is told by a browser without a GPU."""
+    told = await failure(WebDevice.open(bridge))
+    assert told[0] == DeviceError.__name__
+    return told

@@ -1,0 +1,363 @@
+"""bridge.js on the WebGPU of a real Chromium: what it computes, and how it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import launch
+from numpy.typing import NDArray
+from pages import PageError, in_page, open_blank
+from playwright.sync_api import Page, Playwright, Route
+
+from sotto.device import Inputs, Outputs, Pipeline, Program, Shader, Step
+
+N = 1000  # elements: not a multiple of the workgroup size
+WORKGROUPS = (16, 1, 1)
+
+SCALE = Shader(
+    "scale",
+    """
+    override factor: f32;
+    struct Inputs { count: u32, offset: f32 }
+    @group(0) @binding(0) var<uniform> inputs: Inputs;
+    @group(0) @binding(1) var<storage, read> x: array<f32>;
+    @group(0) @binding(2) var<storage, read_write> y: array<f32>;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+        if (id.x < inputs.count) { y[id.x] = factor * x[id.x] + inputs.offset; }
+    }
+    """,
+)
+ACCUMULATE = Shader(
+    "accumulate",
+    """
+    @group(0) @binding(0) var<storage, read> y: array<f32>;
+    @group(0) @binding(1) var<storage, read_write> sum: array<f32>;
+    @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
+        if (id.x < arrayLength(&sum)) { sum[id.x] += y[id.x]; }
+    }
+    """,
+)
+
+
+class Gpu:
+    """The bridge's device in a page, called as Python calls it."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.call("import('/bridge.js').then((module) => { globalThis.bridge = module; })")
+        self.call("bridge.open().then((opened) => { globalThis.gpu = opened; })")
+
+    def call(self, expression: str, **values: object) -> Any:
+        return in_page(self.page, expression, **values)
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        return int(self.call("gpu.createBuffer(v.nbytes, v.label)", nbytes=nbytes, label=label))
+
+    def write(self, buffer: int, offset: int, data: NDArray[Any]) -> None:
+        self.call("gpu.write(v.buffer, v.offset, Uint8Array.from(v.data))", buffer=buffer, offset=offset,
+                  data=list(data.tobytes()))  # fmt: skip
+
+    def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        return bytes(self.call("Array.from(await gpu.read(...v.range))", range=[buffer, offset, nbytes]))
+
+    def load(self, program: Program) -> int:
+        return int(self.call("gpu.load(v.json)", json=program.to_json()))
+
+    def run(self, program: int, inputs: bytes, steps: int = -1) -> NDArray[np.float32]:
+        replay = "Array.from(await gpu.run(v.program, Uint8Array.from(v.inputs), v.steps))"
+        result = self.call(replay, program=program, inputs=list(inputs), steps=steps)
+        return np.frombuffer(bytes(result), np.float32)
+
+
+@pytest.fixture
+def gpu(page: Page, site: str) -> Gpu:
+    open_blank(page, site)
+    return Gpu(page)
+
+
+def inputs(offset: float) -> bytes:
+    return np.uint32(N).tobytes() + np.float32(offset).tobytes()
+
+
+class Example:
+    """y = factor * x + offset, then sum += y, as often as wanted."""
+
+    def __init__(self, gpu: Gpu) -> None:
+        self.x = np.random.default_rng(5).standard_normal(N).astype(np.float32)
+        self.x_buffer = gpu.buffer(4 * N, "x")
+        self.y = gpu.buffer(4 * N, "y")
+        self.sum = gpu.buffer(4 * N, "sum")
+        self.step = gpu.buffer(8, "inputs")
+        gpu.write(self.x_buffer, 0, self.x)
+
+    def program(self, factors: Sequence[float], submits: Sequence[int] | None = None) -> Program:
+        """One pair of steps for each factor; a third pipeline accumulates."""
+        used = sorted(set(factors))
+        scale = [(0, self.step, 0, 8, "uniform"), (1, self.x_buffer, 0, 4 * N, "read")]
+        scale.append((2, self.y, 0, 4 * N, "storage"))
+        add = [(0, self.y, 0, 4 * N, "read"), (1, self.sum, 0, 4 * N, "storage")]
+        steps = []
+        for factor in factors:
+            steps.append(Step(f"scale by {factor}", used.index(factor) + 1, tuple(scale), WORKGROUPS))
+            steps.append(Step("accumulate", 0, tuple(add), WORKGROUPS))
+        return Program(
+            name="example",
+            shaders=(SCALE, ACCUMULATE),
+            pipelines=(Pipeline(1, {}), *(Pipeline(0, {"factor": factor}) for factor in used)),
+            steps=tuple(steps),
+            submits=tuple(submits or [len(steps)]),
+            inputs=Inputs(self.step, 8),
+            outputs=Outputs(self.sum, 0, 4 * N),
+        )
+
+
+def close(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
+    np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_the_device_tells_who_it_is_and_what_it_can(gpu: Gpu) -> None:
+    info = gpu.call("gpu.info")
+    assert info["architecture"] == "swiftshader"
+    assert info["fallback"]
+    assert set(info["features"]) <= {"timestamp-query", "shader-f16", "subgroups"}
+    # The adapter's own limits, not WebGPU's defaults of 256 MiB and 128 MiB.
+    assert info["limits"]["maxBufferSize"] > 256 << 20
+    assert info["limits"]["maxStorageBufferBindingSize"] > 128 << 20
+
+
+def test_a_program_replays_with_new_inputs(gpu: Gpu) -> None:
+    example = Example(gpu)
+    program = gpu.load(example.program([2.0]))
+    close(gpu.run(program, inputs(0)), 2 * example.x)
+    close(gpu.run(program, inputs(10)), 4 * example.x + 10)  # the sum goes on: buffers keep their content
+
+
+def test_constants_make_different_pipelines_of_one_shader(gpu: Gpu) -> None:
+    example = Example(gpu)
+    close(gpu.run(gpu.load(example.program([2.0, -0.5, 3.0])), inputs(1)), 4.5 * example.x + 3)
+
+
+def test_programs_share_pipelines(gpu: Gpu) -> None:
+    example = Example(gpu)
+    first = gpu.load(example.program([2.0, 3.0]))
+    compiled = gpu.call("gpu.pipelines.size")
+    assert compiled == 3
+    second = gpu.load(example.program([3.0, 2.0, 2.0]))
+    assert gpu.call("gpu.pipelines.size") == compiled
+    gpu.call("gpu.unload(v.first)", first=first)
+    close(gpu.run(second, inputs(0)), 7 * example.x)
+    with pytest.raises(PageError, match=f"no program {first}"):
+        gpu.run(first, inputs(0))
+
+
+@pytest.mark.parametrize("submits", [[1] * 6, [2, 4], [5, 1]])
+def test_submits_change_nothing(gpu: Gpu, submits: list[int]) -> None:
+    example = Example(gpu)
+    program = example.program([1.0, 2.0, 3.0], submits)
+    close(gpu.run(gpu.load(program), inputs(0)), 6 * example.x)
+
+
+@pytest.mark.parametrize("submits", [None, [1, 2, 3]])
+@pytest.mark.parametrize(("steps", "factor"), [(0, 0), (1, 0), (2, 1), (4, 3), (99, 6)])
+def test_only_the_first_steps(gpu: Gpu, steps: int, factor: float, submits: list[int] | None) -> None:
+    example = Example(gpu)
+    program = gpu.load(example.program([1.0, 2.0, 3.0], submits))
+    close(gpu.run(program, inputs(0), steps), factor * example.x)
+
+
+def test_outputs_may_be_empty(gpu: Gpu) -> None:
+    example = Example(gpu)
+    program = replace(example.program([2.0]), outputs=Outputs(example.sum, 0, 0))
+    assert gpu.run(gpu.load(program), inputs(0)).size == 0
+    close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 2 * example.x)
+
+
+def test_cancel_stops_between_submits(gpu: Gpu) -> None:
+    example = Example(gpu)
+    gpu.write(example.x_buffer, 0, np.ones(N, np.float32))
+    pairs = 60
+    program = gpu.load(example.program([1.0] * pairs, [2] * pairs))
+    with pytest.raises(PageError, match="Cancelled"):
+        replay = "[gpu.run(v.program, Uint8Array.from(v.inputs)), gpu.cancel()][0]"
+        gpu.call(replay, program=program, inputs=list(inputs(0)))
+    done = np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32)
+    assert 1 <= done[0] < pairs
+    assert np.all(done == done[0])
+    # What was cancelled is over: the next run is whole.
+    close(gpu.run(program, inputs(0)), done + pairs)
+
+
+def test_cancel_of_nothing_is_forgotten(gpu: Gpu) -> None:
+    example = Example(gpu)
+    program = gpu.load(example.program([1.0, 1.0, 1.0], [2, 2, 2]))
+    gpu.call("gpu.cancel()")
+    close(gpu.run(program, inputs(0)), 3 * example.x)
+
+
+def test_profile_times_every_step_and_computes_the_same(gpu: Gpu) -> None:
+    example = Example(gpu)
+    program = gpu.load(example.program([1.0, 2.0]))
+    time = "Array.from(await gpu.profile(v.program, Uint8Array.from(v.inputs)))"
+    seconds = gpu.call(time, program=program, inputs=list(inputs(0)))
+    assert len(seconds) == 4
+    assert all(0 <= each < 60 for each in seconds)
+    close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 3 * example.x)
+
+
+def test_profile_of_more_steps_than_a_query_set_holds(gpu: Gpu) -> None:
+    example = Example(gpu)
+    pairs = 1500
+    program = gpu.load(example.program([1.0] * pairs))
+    seconds = gpu.call(
+        "Array.from(await gpu.profile(v.program, Uint8Array.from(v.inputs)))",
+        program=program,
+        inputs=list(inputs(0)),
+    )
+    assert len(seconds) == 2 * pairs
+    np.testing.assert_allclose(
+        np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), pairs * example.x, rtol=1e-3, atol=1e-3
+    )
+
+
+def test_read_and_write_parts(gpu: Gpu) -> None:
+    buffer = gpu.buffer(100, "bytes")
+    assert gpu.read(buffer, 0, 100) == bytes(100)
+    data = np.arange(40, dtype=np.uint8)
+    gpu.write(buffer, 8, data)
+    assert gpu.read(buffer, 8, 40) == data.tobytes()
+    assert gpu.read(buffer, 4, 7) == b"\0\0\0\0\0\1\2"
+    gpu.call("gpu.free(v.buffer)", buffer=buffer)
+    with pytest.raises(PageError, match=f"Invalid: there is no buffer {buffer}"):
+        gpu.read(buffer, 0, 4)
+
+
+@pytest.mark.parametrize(("offset", "nbytes"), [(2, 4), (0, 6), (96, 8)])
+def test_a_write_that_does_not_fit_is_refused(gpu: Gpu, offset: int, nbytes: int) -> None:
+    buffer = gpu.buffer(100, "bytes")
+    with pytest.raises(PageError, match=rf"Invalid: cannot write {nbytes} bytes at {offset} of bytes \(100"):
+        gpu.write(buffer, offset, np.ones(nbytes, np.uint8))
+    assert gpu.read(buffer, 0, 100) == bytes(100)
+
+
+def test_more_than_the_limits_is_named(gpu: Gpu) -> None:
+    limits = gpu.call("gpu.info.limits")
+    with pytest.raises(PageError, match=r"Limit: buffer huge needs \d+ bytes, at most \d+ fit"):
+        gpu.buffer(limits["maxBufferSize"] + 4, "huge")
+
+
+def test_a_compile_error_names_shader_line_and_text(gpu: Gpu) -> None:
+    program = Example(gpu).program([1.0])
+    wrong = Shader("wrong", ACCUMULATE.code.replace("+= y[id.x]", "+= nothing[id.x]"))
+    with pytest.raises(PageError) as caught:
+        gpu.load(replace(program, shaders=(SCALE, wrong)))
+    assert caught.value.name == "Compile"
+    assert caught.value.message.startswith("wrong: line 5:")
+    assert "unresolved value 'nothing'" in caught.value.message
+    assert "sum[id.x] += nothing[id.x]" in caught.value.message
+    gpu.load(program)  # and nothing is left behind
+
+
+def test_a_missing_constant_is_named(gpu: Gpu) -> None:
+    program = Example(gpu).program([1.0])
+    with pytest.raises(PageError, match=r"(?s)Compile: scale: .*factor"):
+        gpu.load(replace(program, pipelines=(Pipeline(1, {}), Pipeline(0, {}))))
+
+
+def test_a_wrong_binding_names_the_step(gpu: Gpu) -> None:
+    program = Example(gpu).program([1.0])
+    _, y, sums = 0, *program.steps[1].bindings
+    shifted = replace(program.steps[1], bindings=((*y[:2], 4, 8, "read"), sums))
+    with pytest.raises(PageError, match=r"(?s)Invalid: example: .*alignment.*accumulate"):
+        gpu.load(replace(program, steps=(program.steps[0], shifted)))
+
+
+def test_an_error_of_the_gpu_is_not_silent(gpu: Gpu) -> None:
+    example = Example(gpu)
+    program = gpu.load(example.program([1.0]))
+    gpu.call("gpu.free(v.buffer)", buffer=example.y)  # still bound by the program
+    with pytest.raises(PageError, match=r"Invalid: .*destroyed"):
+        gpu.run(program, inputs(0))
+
+
+PENDING = """(async () => {
+    const inputs = Uint8Array.from(v.inputs);
+    const pending = [gpu.run(v.program, inputs), gpu.read(v.buffer, 0, 4), gpu.finish()];
+    pending.push(gpu.profile(v.program, inputs));
+    globalThis.ends = Promise.all(pending.map((work) => work.then(() => "done", (error) => error.name)));
+})()"""
+LATER = [
+    "gpu.createBuffer(4, 'late')",
+    "gpu.write(v.buffer, 0, new Uint8Array(4))",
+    "gpu.read(v.buffer, 0, 4)",
+    "gpu.load(v.json)",
+    "gpu.run(v.program, Uint8Array.from(v.inputs))",
+    "gpu.profile(v.program, Uint8Array.from(v.inputs))",
+    "gpu.finish()",
+]
+
+
+def check_loss(gpu: Gpu, lose: Callable[[], None], reason: str) -> None:
+    """Pending and later calls must fail with DeviceLost, and a new device must work in the same page."""
+    example = Example(gpu)
+    program = example.program([1.0] * 200, [2] * 200)
+    values = {"program": gpu.load(program), "inputs": list(inputs(0)), "buffer": example.sum}
+    gpu.call(PENDING, **values)
+    lose()
+    ends = gpu.call("ends")
+    assert set(ends) <= {"DeviceLost", "done"}
+    assert ends[0] == "DeviceLost"  # 200 submits, two in flight, are not done in a moment
+    for call in LATER:
+        with pytest.raises(PageError, match=f"^DeviceLost: {reason}: "):
+            gpu.call(call, json=program.to_json(), **values)
+    again = Gpu(gpu.page)
+    close(again.run(again.load(Example(again).program([2.0])), inputs(0)), 2 * example.x)
+
+
+def test_a_closed_device_fails_every_call(gpu: Gpu) -> None:
+    check_loss(gpu, lambda: gpu.call("gpu.close()"), "destroyed")
+
+
+def test_a_crash_of_the_gpu_fails_every_call(playwright: Playwright, tmp_path: Path, site: str) -> None:
+    browser = launch(
+        playwright, tmp_path
+    )  # one of its own: a browser that saw crashes may give up on its GPU
+    try:
+        page = browser.new_page()
+        open_blank(page, site)
+        gpu = Gpu(page)
+
+        def crash() -> None:
+            browser.new_browser_cdp_session().send("Browser.crashGpuProcess")
+            gpu.call("gpu.device.lost.then(() => true)")
+
+        check_loss(gpu, crash, "unknown")
+    finally:
+        browser.close()
+
+
+def test_an_insecure_page_has_no_webgpu(page: Page, site: str) -> None:
+    insecure = "http://insecure.example/"
+
+    def forward(route: Route) -> None:
+        route.fulfill(response=route.fetch(url=site + route.request.url.removeprefix(insecure)))
+
+    page.route(f"{insecure}**", forward)
+    open_blank(page, insecure)
+    with pytest.raises(PageError, match="NoWebGPU: the page is neither https nor localhost"):
+        Gpu(page)
+
+
+def test_a_browser_without_an_adapter(playwright: Playwright, tmp_path: Path, site: str) -> None:
+    browser = launch(playwright, tmp_path, webgpu=False)
+    try:
+        page = browser.new_page()
+        open_blank(page, site)
+        with pytest.raises(PageError, match="NoAdapter: the browser has WebGPU but offers no adapter"):
+            Gpu(page)
+    finally:
+        browser.close()

@@ -1,0 +1,401 @@
+"""store.js on the IndexedDB and the network of a real Chromium."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pages import PageError, in_page, open_blank
+from playwright.sync_api import BrowserContext, Page
+
+from sotto.assets.server import parse_range
+from sotto.assets.site import Model
+
+MIB = 1 << 20
+BIG = 150 * MIB - 12  # two whole records and a part of a third, a part of a chunk at its end
+SMALL = 9 * MIB + 4
+
+
+# An image whose bytes follow from the offset: word i is i * 2654435761, so that any part can be made again.
+PRELUDE = """(async () => {
+    globalThis.bridge = await import('/bridge.js');
+    globalThis.files = await import('/store.js');
+    globalThis.store = await files.open();
+    globalThis.image = (offset, nbytes) => Uint32Array.from({ length: nbytes / 4 },
+        (_, i) => Math.imul(offset / 4 + i, 2654435761));
+    globalThis.writeImage = async (json, piece, nbytes) => {
+        const writer = await store.begin(json);
+        for (let at = 0; at < nbytes; at += piece) {
+            await writer.append(image(at, Math.min(piece, nbytes - at)));
+        }
+        return writer;
+    };
+    globalThis.inRecords = async (mode, use) => {
+        const database = await new Promise((resolve) => {
+            indexedDB.open('sotto').onsuccess = (event) => resolve(event.target.result);
+        });
+        const transaction = database.transaction('records', mode);
+        const request = use(transaction.objectStore('records'));
+        return new Promise((resolve) => {
+            transaction.oncomplete = () => { database.close(); resolve(request.result); };
+        });
+    };
+})()"""
+
+
+def image(offset: int, nbytes: int) -> bytes:
+    """The same bytes as the page's `image`."""
+    words = np.arange(offset // 4, (offset + nbytes) // 4, dtype=np.uint64) * 2654435761
+    return words.astype(np.uint32).tobytes()
+
+
+class Store:
+    """The cache in a page, called as Python calls it."""
+
+    def __init__(self, page: Page, site: str) -> None:
+        self.page = page
+        open_blank(page, site)
+        self.call(PRELUDE)
+
+    def call(self, expression: str, **values: object) -> Any:
+        return in_page(self.page, expression, **values)
+
+    def write(self, key: str, nbytes: int, version: int = 1, piece: int = 5 * MIB) -> None:
+        write = "writeImage(v.json, v.piece, v.nbytes).then((writer) => writer.commit())"
+        self.call(write, json=manifest(key, nbytes, version), piece=piece, nbytes=nbytes)
+
+    def find(self, key: str, version: int = 1) -> dict[str, Any] | None:
+        found = self.call("store.find(v.key, v.version)", key=key, version=version)
+        return None if found is None else dict(json.loads(found))
+
+    def head(self, key: str, nbytes: int) -> str:
+        """The SHA-256 of the first bytes."""
+        head = "crypto.subtle.digest('SHA-256', await store.head(v.json, v.nbytes))"
+        return self.sha256(head, json=json.dumps(self.find(key)), nbytes=nbytes)
+
+    def sha256(self, digest: str, **values: object) -> str:
+        """What an expression for a digest gives, in hex: bytes by the million are not sent to the test."""
+        return bytes(self.call(f"Array.from(new Uint8Array(await {digest}))", **values)).hex()
+
+    def fill(self, key: str, placements: list[list[int]]) -> list[int]:
+        fill = """(async () => {
+            const progress = [];
+            await store.fill(v.json, JSON.stringify(v.placements), gpu, (done) => progress.push(done));
+            return progress;
+        })()"""
+        return list(self.call(fill, json=json.dumps(self.find(key)), placements=placements))
+
+    def records(self) -> list[list[Any]]:
+        """The keys of all records."""
+        return list(self.call("inRecords('readonly', (records) => records.getAllKeys())"))
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def manifest(key: str, nbytes: int, version: int = 1) -> str:
+    fields = {"key": key, "layout_version": version, "nbytes": nbytes, "header_nbytes": 64, "name": "test"}
+    return json.dumps({**fields, "created": "2026-11-21T00:00:00Z", "records": []})
+
+
+@pytest.fixture
+def store(page: Page, site: str) -> Store:
+    return Store(page, site)
+
+
+def open_gpu(store: Store) -> None:
+    store.call("bridge.open().then((opened) => { globalThis.gpu = opened; })")
+
+
+def test_a_large_image_comes_back_whole(profile: Callable[[], BrowserContext], site: str) -> None:
+    context = profile()
+    store = Store(context.pages[0], site)
+    store.write("big", BIG)
+    context.close()
+
+    store = Store(profile().pages[0], site)  # the browser was closed in between
+    open_gpu(store)
+    found = store.find("big")
+    assert found
+    assert found["name"] == "test"
+    assert [record["nbytes"] for record in found["records"]] == [64 * MIB, 64 * MIB, BIG - 128 * MIB]
+    assert store.head("big", 1000) == sha256(image(0, 1000))
+    # A buffer across a border of records, one across two of chunks, one of the last bytes, and a part of the
+    # second one again; the first 64 bytes of each buffer belong to somebody else.
+    parts = [(64 * MIB - 400, 1000), (130 * MIB + 8, 5 * MIB), (BIG - 60, 60), (130 * MIB + 8, 16)]
+    placements = []
+    for offset, nbytes in parts:
+        buffer = store.call("gpu.createBuffer(v.nbytes + 64, 'part')", nbytes=nbytes)
+        placements.append([offset, nbytes, buffer, 64])
+    progress = store.fill("big", placements)
+    assert progress == sorted(progress)
+    assert progress[-1] == BIG
+    for offset, nbytes, buffer, _ in placements:
+        digest = "crypto.subtle.digest('SHA-256', await gpu.read(v.buffer, 0, v.nbytes))"
+        filled = store.sha256(digest, buffer=buffer, nbytes=nbytes + 64)
+        assert filled == sha256(bytes(64) + image(offset, nbytes))
+
+
+def test_checksums_are_those_of_the_documented_form(store: Store) -> None:
+    store.write("k", SMALL)
+    found = store.find("k")
+    assert found
+    data = image(0, SMALL)
+    hashes = b"".join(hashlib.sha256(data[at : at + 4 * MIB]).digest() for at in range(0, SMALL, 4 * MIB))
+    assert found["records"] == [{"nbytes": SMALL, "sha256": sha256(hashes)}]
+
+
+@pytest.mark.parametrize("piece", [4, 4 * MIB, SMALL])
+def test_pieces_of_any_size(store: Store, piece: int) -> None:
+    nbytes = 4000 if piece == 4 else SMALL
+    store.write("k", nbytes, piece=piece)
+    assert store.head("k", nbytes) == sha256(image(0, nbytes))
+
+
+def test_nothing_is_found_before_the_commit(store: Store) -> None:
+    store.call("writeImage(v.json, 1 << 20, v.n)", json=manifest("k", 64 * MIB + 4), n=64 * MIB + 4)
+    assert store.find("k") is None
+    assert store.find("other") is None
+
+
+def test_an_image_cut_short_is_not_committed(store: Store) -> None:
+    with pytest.raises(PageError, match=f"StoreUnavailable: 1000 of {SMALL} bytes"):
+        store.call("writeImage(v.json, 1000, 1000).then((w) => w.commit())", json=manifest("k", SMALL))
+    assert store.find("k") is None
+
+
+def test_abort_leaves_nothing(store: Store) -> None:
+    nbytes = 65 * MIB
+    store.call(
+        "writeImage(v.json, 1 << 20, v.n).then((w) => w.abort())", json=manifest("k", nbytes), n=nbytes
+    )
+    assert store.find("k") is None
+    assert store.records() == []
+
+
+def test_another_layout_version_is_dropped(store: Store) -> None:
+    store.write("k", SMALL, version=1)
+    store.write("other", 1000, version=1)
+    assert store.find("k", version=2) is None
+    assert store.find("k", version=1) is None
+    assert store.records() == [["other", 0]]
+
+
+def test_begin_drops_the_old_entry_and_what_a_dead_writer_left(store: Store) -> None:
+    store.write("kept", 1000)
+    store.write("k", SMALL)
+    store.call("writeImage(v.json, 1 << 20, v.n)", json=manifest("dead", 64 * MIB), n=64 * MIB)
+    store.call("writeImage(v.json, 4, 8)", json=manifest("k", 8))
+    assert store.records() == [["kept", 0]]
+    assert store.find("kept")
+    assert store.find("k") is None
+
+
+def test_drop_forgets_one_entry(store: Store) -> None:
+    store.write("k", 1000)
+    store.write("k2", 1000)
+    store.call("store.drop('k')")
+    assert store.find("k") is None
+    assert store.records() == [["k2", 0]]
+
+
+def test_a_missing_record_is_noticed_when_looked_for(store: Store) -> None:
+    store.write("k", 65 * MIB)
+    store.call("inRecords('readwrite', (records) => records.delete(['k', 1]))")
+    assert store.find("k") is None
+    assert store.records() == []
+
+
+def test_a_record_that_goes_missing_later(store: Store) -> None:
+    store.write("k", SMALL)
+    open_gpu(store)
+    found = json.dumps(store.find("k"))
+    store.call("store.drop('k')")
+    with pytest.raises(PageError, match="StoreDamaged: record 0 is missing"):
+        store.call("store.fill(v.json, '[]', gpu, () => {})", json=found)
+
+
+ALTER = """(async () => {
+    const record = await inRecords('readonly', (records) => records.get(['k', 1]));
+    const bytes = new Uint8Array(await record.blob.arrayBuffer());
+    bytes[5000000] ^= 1;
+    record.blob = new Blob([bytes]);
+    await inRecords('readwrite', (records) => records.put(record, ['k', 1]));
+})()"""
+SHORTEN = """(async () => {
+    const record = await inRecords('readonly', (records) => records.get(['k', 1]));
+    record.blob = new Blob([new Uint8Array(1000)]);
+    await inRecords('readwrite', (records) => records.put(record, ['k', 1]));
+})()"""
+REHASH = """(async () => {
+    const record = await inRecords('readonly', (records) => records.get(['k', 1]));
+    record.hashes = new Uint8Array(record.hashes.length);
+    await inRecords('readwrite', (records) => records.put(record, ['k', 1]));
+})()"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "told"),
+    [(ALTER, "altered"), (SHORTEN, "missing"), (REHASH, "altered")],
+    ids=["bit", "size", "hash"],
+)
+def test_a_damaged_record_drops_the_entry(store: Store, damage: str, told: str) -> None:
+    store.write("k", 72 * MIB)
+    open_gpu(store)
+    store.call(damage)
+    assert store.find("k")
+    assert store.head("k", 1000) == sha256(image(0, 1000))  # the damage is not there
+    # The placement is in the damaged record, behind its altered byte: nothing of that chunk reaches the GPU.
+    buffer = store.call("gpu.createBuffer(16, 'part')")
+    with pytest.raises(PageError, match=f"StoreDamaged: record 1 is {told}"):
+        store.fill("k", [[64 * MIB + 6_000_000, 16, buffer, 0]])
+    assert bytes(store.call("Array.from(await gpu.read(v.buffer, 0, 16))", buffer=buffer)) == bytes(16)
+    assert store.find("k") is None
+    assert store.records() == []
+
+
+def test_a_full_disk_is_told_and_nothing_stays(profile: Callable[[], BrowserContext], site: str) -> None:
+    store = Store(profile().pages[0], site)  # on disk: a private window does not count blobs
+    session = store.page.context.new_cdp_session(store.page)
+    origin = store.page.url.removesuffix("/blank")
+    session.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 100 * MIB})
+    with pytest.raises(PageError, match="StoreFull"):
+        store.write("k", 250 * MIB)
+    assert store.find("k") is None
+    assert store.records() == []
+    session.send("Storage.overrideQuotaForOrigin", {"origin": origin})
+    store.write("k", 1000)
+    assert store.head("k", 1000) == sha256(image(0, 1000))
+
+
+def test_no_storage_at_all(page: Page, site: str) -> None:
+    # An opaque origin has no storage: the same as a person who blocks the site's data.
+    sandbox = {"Content-Security-Policy": "sandbox allow-scripts"}
+    page.route(f"{site}blank", lambda route: route.fulfill(content_type="text/html", headers=sandbox))
+    readable = {"Access-Control-Allow-Origin": "*", "Content-Type": "text/javascript"}
+    page.route(f"{site}*.js", lambda route: route.fulfill(response=route.fetch(), headers=readable))
+    open_blank(page, site)
+    with pytest.raises(PageError, match="StoreUnavailable: "):
+        in_page(page, f"import('{site}store.js').then((files) => files.open())")
+
+
+def test_room(store: Store) -> None:
+    store.write("k", SMALL)
+    room = store.call("store.room()")
+    assert SMALL / 2 < room["usage"] < room["quota"]
+
+
+# --- ranges
+
+
+class Stubborn(BaseHTTPRequestHandler):
+    """A server that misbehaves as told by the address."""
+
+    protocol_version = "HTTP/1.1"
+    content = bytes(range(256)) * 40
+    asked: Iterator[int]
+
+    def do_GET(self) -> None:
+        number = next(self.asked)
+        how = self.path.strip("/")
+        part = parse_range(self.headers["Range"], len(self.content))
+        assert part
+        start, length = part
+        if how == "whole":
+            self.answer(200, {}, self.content)
+        elif how == "busy" and number < 2:
+            self.answer(503, {}, b"")
+        elif how == "missing":
+            self.answer(404, {}, b"")
+        elif how in ("cut", "always-cut"):
+            body = self.content[start : start + length]
+            short = how == "always-cut" or number < 2
+            self.answer(206, self.range(start, length), body[: length // 2] if short else body, length)
+        else:
+            self.answer(206, self.range(start, length), self.content[start : start + length])
+
+    def range(self, start: int, length: int) -> dict[str, str]:
+        return {"Content-Range": f"bytes {start}-{start + length - 1}/{len(self.content)}"}
+
+    def answer(self, status: int, headers: dict[str, str], body: bytes, length: int | None = None) -> None:
+        self.send_response(status)
+        allow = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Range, ETag"}
+        isolation = {"Cross-Origin-Resource-Policy": "cross-origin", "ETag": '"v1"'}
+        for name, value in (headers | allow | isolation).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body) if length is None else length))
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep the test's output clean."""
+
+
+@pytest.fixture
+def stubborn() -> Iterator[str]:
+    class Handler(Stubborn):
+        asked = itertools.count()
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+def fetch_range(page: Page, url: str, offset: int, nbytes: int) -> dict[str, Any]:
+    fetch = """(async () => {
+        const { fetchRange } = await import('/store.js');
+        const { bytes, size, tag } = await fetchRange(...v.range);
+        return { bytes: Array.from(bytes), size, tag };
+    })()"""
+    return dict(in_page(page, fetch, range=[url, offset, nbytes]))
+
+
+def test_ranges_of_the_own_server(page: Page, serve: Callable[[list[Model]], str], tmp_path: Path) -> None:
+    content = np.random.default_rng(3).bytes(100_000)
+    (tmp_path / "model.gguf").write_bytes(content)
+    site = serve([Model("model", tmp_path / "model.gguf")])
+    open_blank(page, site)
+    for offset, nbytes in [(0, 1), (5, 70_000), (99_999, 1), (99_990, 500)]:
+        reply = fetch_range(page, "/models/model.gguf", offset, nbytes)
+        assert bytes(reply["bytes"]) == content[offset : offset + nbytes]
+        assert reply["size"] == len(content)
+        assert reply["tag"]
+
+
+@pytest.mark.parametrize("how", ["well", "busy", "cut"])
+def test_a_server_that_fails_at_first(page: Page, site: str, stubborn: str, how: str) -> None:
+    open_blank(page, site)
+    reply = fetch_range(page, stubborn + how, 300, 5000)
+    assert bytes(reply["bytes"]) == Stubborn.content[300:5300]
+    assert reply["tag"] == '"v1"'
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("whole", "NoRange: the server does not answer Range requests"),
+        ("missing", "HttpStatus: the server answered 404 Not Found"),
+        ("always-cut", "Network: "),
+    ],
+)
+def test_a_server_that_keeps_failing(page: Page, site: str, stubborn: str, how: str, told: str) -> None:
+    open_blank(page, site)
+    with pytest.raises(PageError, match=told):
+        fetch_range(page, stubborn + how, 0, 5000)
+
+
+def test_a_server_that_is_gone(page: Page, site: str) -> None:
+    open_blank(page, site)
+    with pytest.raises(PageError, match="Network: "):
+        fetch_range(page, "http://127.0.0.1:9/model.gguf", 0, 100)

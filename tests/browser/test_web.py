@@ -1,0 +1,114 @@
+"""web.py under Pyodide in a real Chromium: the Protocols of the engine on WebGPU, IndexedDB and HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from chromium import launch
+from pages import in_page, open_blank
+from playwright.sync_api import Page, Playwright, Request
+
+from sotto.assets.site import Model
+
+HERE = Path(__file__).parent
+START = """void (globalThis.python = new Worker(
+    URL.createObjectURL(new Blob([v.worker], { type: 'text/javascript' })), { type: 'module' }))"""
+CALL = """new Promise((resolve, reject) => {
+    python.onmessage = ({ data }) => data.name
+        ? reject(Object.assign(new Error(data.message), { name: data.name })) : resolve(data.value);
+    python.onerror = (event) => reject(new Error(event.message));
+    python.postMessage(v);
+})"""
+
+
+class Python:
+    """Pyodide in a worker of a page, with the project's code."""
+
+    def __init__(self, page: Page, site: str) -> None:
+        self.page = page
+        open_blank(page, site)
+        in_page(page, START, worker=(HERE / "pyodide_worker.js").read_text("utf-8"))
+
+    def call(self, name: str, argument: object = None) -> Any:
+        """Await a coroutine of inside_pyodide.py."""
+        source = (HERE / "inside_pyodide.py").read_text("utf-8")
+        return in_page(self.page, CALL, source=source, name=name, argument=argument)
+
+
+@pytest.fixture
+def python(page: Page, site: str, runtime: Path) -> Python:
+    return Python(page, site)
+
+
+def test_a_program_runs(python: Python) -> None:
+    told = python.call("device")
+    assert told == {"software": True, "name": "swiftshader", "grid": 65535}
+
+
+def test_errors_of_the_device_are_sentences(python: Python) -> None:
+    told = python.call("device_errors")
+    kind, message, hint = told["Limit"]
+    assert kind == "LimitError"
+    assert "buffer weights needs" in message
+    assert "smaller model" in hint
+    kind, message, _ = told["Compile"]
+    assert kind == "DeviceError"
+    assert "add: line 6:" in message
+    assert "x[id.x] += wrong * inputs.amount" in message
+    assert told["Invalid"][0] == "DeviceError"
+    assert "strided" in told["Invalid"][1]
+    kind, message, hint = told["DeviceLost"]
+    assert kind == "DeviceError"
+    assert message.startswith("The GPU was lost (destroyed")
+    assert "text is kept" in hint
+
+
+def test_the_cache(python: Python) -> None:
+    python.call("cache")
+
+
+def test_a_full_cache_is_a_sentence(python: Python) -> None:
+    session = python.page.context.new_cdp_session(python.page)
+    origin = python.page.url.removesuffix("/blank")
+    session.send("Storage.overrideQuotaForOrigin", {"origin": origin, "quotaSize": 30 << 20})
+    kind, message, hint = python.call("cache_full")
+    assert kind == "StoreFull"
+    assert "no room" in message
+    assert "still runs" in hint
+
+
+def test_a_model_is_read_by_ranges(
+    page: Page, serve: Callable[[list[Model]], str], runtime: Path, tmp_path: Path
+) -> None:
+    words = np.arange(5000, dtype=np.uint32)
+    (tmp_path / "numbers.gguf").write_bytes(words.tobytes())
+    site = serve([Model("numbers", tmp_path / "numbers.gguf")])
+    python = Python(page, site)
+    asked: list[Request] = []
+    page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 - Playwright marks it
+    url = f"{site}models/numbers.gguf"
+    told = python.call("source", {"url": url, "size": words.nbytes, "missing": f"{site}models/none.gguf"})
+    ranges = [request.headers["range"] for request in asked if request.url == url]
+    assert ranges[:20] == [f"bytes={at}-{at + 999}" for at in range(0, words.nbytes, 1000)]
+    assert told["end"][1] == "model.gguf ends at byte 20,000, but 20,004 bytes are needed."
+    assert told["missing"][1] == "missing.gguf cannot be read: the server answered 404 Not Found."
+    assert told["changed"][1] == "model.gguf changed on the server while it was read."
+
+
+@pytest.fixture
+def plain(playwright: Playwright, tmp_path: Path) -> Iterator[Page]:
+    browser = launch(playwright, tmp_path, webgpu=False)
+    yield browser.new_page()
+    browser.close()
+
+
+def test_no_adapter_is_a_sentence(plain: Page, site: str, runtime: Path) -> None:
+    _, message, hint = Python(plain, site).call("no_adapter")
+    assert "no access to a GPU" in message
+    assert "Chrome" in hint
+    assert "Safari" in hint
+    assert "Firefox" in hint

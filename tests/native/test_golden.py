@@ -1,0 +1,76 @@
+"""The default model on the GPU against Hugging Face transformers (tests/golden/), teacher-forced.
+
+Bounds: mean |delta logprob| of the greedy tokens <= 0.02, and over the perplexity text |mean nll delta| <= 0.005
+and mean |delta logprob| <= 0.02. Exact greedy text is no test: good engines part at near-ties.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sotto import assets
+from sotto.api import drive
+from sotto.engine import Engine
+from sotto.native import NativeDevice
+from sotto.source import FileSource
+
+CLEAR_MARGIN = 0.35
+
+
+@pytest.fixture(scope="module")
+def engine(gpu: NativeDevice) -> Iterator[Engine]:
+    made = drive(Engine.load(FileSource(assets.default_model()), gpu))
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("case", ["en", "ja", "code", "long"])
+def test_greedy_tokens_have_the_reference_log_probabilities(
+    engine: Engine, golden: dict[str, Any], case: str
+) -> None:
+    prompt = next(p for p in golden["prompts"] if p["id"] == case)
+    ids = prompt["prompt_ids"] + prompt["greedy_ids"]
+    expected = np.array([step["logprob"] for step in prompt["greedy"]])
+    got = drive(engine.score(ids, first=len(prompt["prompt_ids"])))
+    assert got.shape == expected.shape
+    difference = np.abs(got - expected)
+    print(f"{case}: mean |delta logprob| {difference.mean():.5f}, largest {difference.max():.5f}")
+    assert difference.mean() <= 0.02
+
+
+@pytest.mark.parametrize("case", ["en", "ja", "code", "long"])
+def test_the_best_token_is_the_references_where_its_margin_is_clear(
+    engine: Engine, golden: dict[str, Any], case: str
+) -> None:
+    """The decode plan this time: prefill, then the reference's own tokens one at a time."""
+    prompt = next(p for p in golden["prompts"] if p["id"] == case)
+    ids = list(prompt["prompt_ids"])
+    out = drive(engine._prefill(ids))
+    checked = 0
+    for step in prompt["greedy"][:12]:
+        best = int(np.frombuffer(out, np.uint32)[0])
+        if step["margin"] > CLEAR_MARGIN:
+            assert best == step["id"], f"at token {len(ids)}"
+            checked += 1
+        ids.append(step["id"])
+        out = drive(engine._run(engine._programs[1], len(ids) - 1, ids[-1:]))
+    assert checked > 2
+    first = {c["id"]: c["logit"] for c in prompt["first_top5"]}
+    pairs = np.frombuffer(drive(engine._prefill(prompt["prompt_ids"])), np.uint32).reshape(-1, 2)
+    logits = dict(zip(pairs[:, 0].tolist(), np.ascontiguousarray(pairs[:, 1]).view(np.float32), strict=True))
+    for token, logit in first.items():
+        assert logits[token] == pytest.approx(logit, abs=0.05)
+
+
+def test_perplexity_text(engine: Engine, golden: dict[str, Any]) -> None:
+    reference = golden["perplexity"]
+    nll = -drive(engine.score(reference["ids"]))
+    delta = float(nll.mean() - reference["mean_nll"])
+    spread = float(np.abs(nll - np.array(reference["nll"])).mean())
+    print(f"mean nll {nll.mean():.5f} (delta {delta:+.5f}), mean |delta logprob| {spread:.5f}")
+    assert abs(delta) <= 0.005
+    assert spread <= 0.02

@@ -1,0 +1,94 @@
+"""The recorded plans on the GPU, dispatch by dispatch, against numpy: the first bad label is named."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import tiny
+from sotto.api import drive, iterate
+from sotto.device import Device
+from sotto.engine import Engine, Settings
+from sotto.native import NativeDevice
+from sotto.reference import NumpyDevice
+from sotto.sampler import Sampling
+from sotto.source import MemorySource
+
+SETTINGS = Settings(context=160, chunks=(8, 32))
+
+
+def load(device: Device, data: bytes) -> Engine:
+    return drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), device, None, SETTINGS))
+
+
+def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice) -> None:
+    data = tiny.build(tiny.Tiny())
+    engines = load(gpu, data), load(NumpyDevice(), data)
+    ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
+    for engine in engines:
+        drive(engine._prefill(ids[:40]))  # the ring has wrapped: 32 + 8
+    position, chunk = 40, ids[40:48]
+    loaded = [engine._programs[8] for engine in engines]
+    plan = loaded[0].plan
+    inputs = plan.inputs(position, chunk)
+    programs = [engine._memory.program(plan) for engine in engines]
+    handles = [drive(engine.device.load(p)) for engine, p in zip(engines, programs, strict=True)]
+    for index, dispatch in enumerate(plan.dispatches):
+        if dispatch.kernel.name == "top_k":
+            break  # it consumes its logits; the tokens below test it
+        for engine, handle in zip(engines, handles, strict=True):
+            drive(engine.device.run(handle, inputs, steps=index + 1))
+        for binding, on_gpu, on_numpy in zip(
+            dispatch.bindings,
+            programs[0].steps[index].bindings,
+            programs[1].steps[index].bindings,
+            strict=True,
+        ):
+            if binding.access != "read_write":
+                continue
+            got, expected = (
+                np.frombuffer(
+                    drive(e.device.read(b[1], b[2], b[3])), "f2" if binding.tensor.dtype == "f16" else "f4"
+                )
+                for e, b in zip(engines, (on_gpu, on_numpy), strict=True)
+            )
+            got, expected = got.astype(np.float64), expected.astype(np.float64)
+            worst = np.abs(got - expected).max() / np.abs(expected).max()
+            assert np.any(expected)
+            assert worst < 2e-3, f"{dispatch.label}: {binding.tensor.name} is off by {worst:.1e}"
+    for engine in engines:
+        engine.close()
+
+
+def test_greedy_tokens_are_numpys_where_the_margin_is_clear(gpu: NativeDevice) -> None:
+    data = tiny.build(tiny.Tiny(seed=3))
+    on_gpu, on_numpy = load(gpu, data), load(NumpyDevice(), data)
+    rng = np.random.default_rng(5)
+    compared = 0
+    for length in (1, 7, 8, 31, 90):
+        ids = rng.integers(200, on_gpu.config.vocabulary, length).tolist()
+        scores = [drive(e.score(ids)) for e in (on_gpu, on_numpy)]
+        np.testing.assert_allclose(scores[0], scores[1], atol=2e-2)
+        a, b = (
+            [p.token for p in iterate(e.generate(ids, 10, Sampling(temperature=0)))]
+            for e in (on_gpu, on_numpy)
+        )
+        compared += sum(x == y for x, y in zip(a, b, strict=False))
+        assert a[0] == b[0]
+    assert compared > 30
+    on_gpu.close()
+    on_numpy.close()
+
+
+def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) -> None:
+    from sotto.device import Inputs, Outputs, Pipeline, Program, Shader
+    from sotto.errors import DeviceError
+
+    buffer = gpu.buffer(256, "inputs")
+    program = Program(
+        "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), (0,), Inputs(buffer, 256),
+        Outputs(buffer, 0, 4),
+    )  # fmt: skip
+    with pytest.raises(DeviceError, match="Kernel broken does not compile"):
+        drive(gpu.load(program))
+    gpu.free(buffer)

@@ -1,0 +1,219 @@
+"""The engine on the numpy device with a tiny model: prompts in chunks, the ring, stop, statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+import tiny
+from sotto.api import drive, iterate
+from sotto.device import Limits
+from sotto.engine import Engine, Piece, Progress, Settings
+from sotto.errors import ContextFull, FormatError, LimitError, SottoError, UnsupportedModel
+from sotto.reference import NumpyDevice
+from sotto.sampler import Sampling
+from sotto.source import MemorySource
+
+GREEDY = Sampling(temperature=0)
+SETTINGS = Settings(context=160, chunks=(8, 32))
+
+
+def load(data: bytes, settings: Settings = SETTINGS, device: NumpyDevice | None = None) -> Engine:
+    return drive(
+        Engine.load(MemorySource(data, "tiny.gguf", "tiny"), device or NumpyDevice(), None, settings)
+    )
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return tiny.build(tiny.Tiny())
+
+
+@pytest.fixture(scope="module")
+def engine(model: bytes) -> Iterator[Engine]:
+    made = load(model)
+    yield made
+    made.close()
+
+
+def prompt(engine: Engine, length: int, seed: int = 1) -> list[int]:
+    ids = np.random.default_rng(seed).integers(200, engine.config.vocabulary, length - 1).tolist()
+    return [engine.tokenizer.bos, *ids]
+
+
+def tokens(engine: Engine, ids: list[int], count: int, sampling: Sampling = GREEDY) -> list[int]:
+    return [p.token for p in iterate(engine.generate(ids, count, sampling))]
+
+
+@pytest.mark.parametrize("length", [1, 2, 8, 9, 32, 33, 75, 120])
+def test_a_prompt_in_chunks_continues_as_one_token_at_a_time(
+    engine: Engine, model: bytes, length: int
+) -> None:
+    """Past the window of 32 and around the ring of 64 slots, whatever the chunk sizes."""
+    ids = prompt(engine, length)
+    chunked = tokens(engine, ids, 12)
+    single = load(model, Settings(context=160, chunks=()))
+    assert [plan.tokens for plan in single.plans] == [1]
+    assert tokens(single, ids, 12) == chunked
+    single.close()
+
+
+def test_scores_are_the_log_probabilities_of_a_softmax(engine: Engine) -> None:
+    """score() against logits that come one prefix at a time: other plans, other positions of the chunk."""
+    ids = prompt(engine, 44)
+    scores = drive(engine.score(ids))
+    assert scores.shape == (43,)
+    assert (scores < 0).all()
+    for first in (2, 9, 41, 43):
+        np.testing.assert_allclose(drive(engine.score(ids, first)), scores[first - 1 :], atol=1e-2)  # f16 keys round differently
+    whole = load_with_candidates(engine)
+    for at in (1, 7, 33, 43):
+        out = drive(whole._prefill(ids[:at]))
+        pairs = np.frombuffer(out, np.uint32).reshape(-1, 2)
+        logits = np.ascontiguousarray(pairs[:, 1]).view(np.float32).astype(np.float64)
+        total = np.log(np.exp(logits - logits[0]).sum()) + logits[0]
+        expected = logits[pairs[:, 0].tolist().index(ids[at])] - total
+        assert scores[at - 1] == pytest.approx(expected, abs=2e-3)  # the paths store f16 keys alike
+    whole.close()
+
+
+def load_with_candidates(engine: Engine) -> Engine:
+    data = tiny.build(tiny.Tiny())
+    return load(data, Settings(context=160, chunks=(8, 32), candidates=engine.config.vocabulary))
+
+
+def test_statistics_count_what_happened(engine: Engine) -> None:
+    pieces = list(iterate(engine.generate(prompt(engine, 20), 6, GREEDY)))
+    stats = engine.stats
+    assert all(isinstance(p, Piece) for p in pieces)
+    assert (stats.prompt_tokens, stats.new_tokens, stats.stop_reason) == (20, 6, "length")
+    assert 0 < stats.time_to_first_token <= stats.total_seconds
+    assert stats.prefill_rate == pytest.approx(20 / stats.prefill_seconds)
+    assert stats.decode_rate == pytest.approx(5 / stats.decode_seconds)
+
+
+def test_stop_ends_within_one_token(engine: Engine) -> None:
+    seen = []
+    for piece in iterate(engine.generate(prompt(engine, 5), 50, GREEDY)):
+        seen.append(piece.token)
+        if len(seen) == 3:
+            engine.stop()
+    assert len(seen) == 3
+    assert engine.stats.stop_reason == "cancelled"
+    assert len(tokens(engine, prompt(engine, 5), 4)) == 4, "a stopped engine runs again"
+
+
+def test_stop_answers_in_the_middle_of_a_prompt(model: bytes) -> None:
+    class Impatient(NumpyDevice):
+        """Stops the engine from inside the first chunk, as a click does while the GPU works."""
+
+        runs = 0
+
+        async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+            self.runs += 1
+            out = await super().run(program, inputs, steps=steps)
+            engine.stop()
+            return out
+
+    device = Impatient()
+    engine = load(model, device=device)
+    assert tokens(engine, prompt(engine, 120), 5) == []
+    assert device.runs == 1
+    assert engine.stats.stop_reason == "cancelled"
+
+
+def test_generation_ends_at_the_context(engine: Engine) -> None:
+    out = tokens(engine, prompt(engine, 150), 100)
+    assert len(out) == 10
+    assert engine.stats.stop_reason == "context"
+
+
+def test_a_prompt_longer_than_the_context_says_by_how_much(engine: Engine) -> None:
+    with pytest.raises(ContextFull) as caught:
+        tokens(engine, prompt(engine, 180), 1)
+    assert (caught.value.tokens, caught.value.limit, caught.value.excess) == (180, 159, 21)
+    assert "21 tokens too long" in caught.value.message
+
+
+def test_stop_strings_are_not_shown(engine: Engine) -> None:
+    whole = "".join(p.text for p in iterate(engine.generate(prompt(engine, 9), 30, GREEDY)))
+    assert len(whole) > 10
+    stop = whole[6:9]
+    cut = "".join(p.text for p in iterate(engine.generate(prompt(engine, 9), 30, GREEDY, stop=[stop])))
+    assert cut == whole[: whole.index(stop)]
+    assert engine.stats.stop_reason == "stop"
+
+
+def test_the_same_seed_gives_the_same_text(engine: Engine) -> None:
+    ids = prompt(engine, 9)
+    warm = [tokens(engine, ids, 12, Sampling(temperature=1.5, seed=s)) for s in (1, 1, 2)]
+    assert warm[0] == warm[1]
+    assert warm[0] != warm[2]
+
+
+def test_bad_prompts_are_refused(engine: Engine) -> None:
+    with pytest.raises(SottoError, match="no tokens"):
+        tokens(engine, [], 1)
+    with pytest.raises(SottoError, match="99999 is not a token"):
+        tokens(engine, [2, 99999], 1)
+    with pytest.raises(UnsupportedModel, match="top-k 100 is more than the 64 candidates"):
+        tokens(engine, prompt(engine, 5), 1, Sampling(top_k=100))
+
+
+def test_progress_goes_through_the_stages(model: bytes) -> None:
+    seen: list[Progress] = []
+    engine = drive(
+        Engine.load(MemorySource(model, "t", "t"), NumpyDevice(), None, SETTINGS, progress=seen.append)
+    )
+    stages = list(dict.fromkeys(p.stage for p in seen))
+    assert stages == ["header", "weights", "tokenizer", "pipelines", "ready"]
+    weights = [p for p in seen if p.stage == "weights"]
+    assert weights[-1].done == weights[-1].total > 0
+    assert engine.load_stats.device_bytes["weights"] > 1_000_000
+    assert not engine.load_stats.cached
+    engine.close()
+
+
+def test_a_context_beyond_the_model_is_refused(model: bytes) -> None:
+    with pytest.raises(SottoError, match="is not possible"):
+        load(model, Settings(context=10**6))
+
+
+def test_limits_are_checked_before_anything_is_allocated(model: bytes) -> None:
+    device = NumpyDevice()
+    device.limits = Limits(1 << 30, 1 << 30, 3, 256, 1 << 15, 65535)
+    with pytest.raises(LimitError, match="storage buffers"):
+        load(model, device=device)
+    assert device._buffers == {}
+
+
+def test_a_file_that_ends_too_early_leaves_nothing_behind(model: bytes) -> None:
+    device = NumpyDevice()
+    with pytest.raises(FormatError):
+        load(model[: len(model) // 2], device=device)
+    assert device._buffers == {}
+
+
+def test_another_architecture_is_named() -> None:
+    data = tiny.build(tiny.Tiny(metadata={"general.architecture": "llama"}))
+    with pytest.raises(UnsupportedModel, match="'llama'"):
+        load(data)
+
+
+def test_the_published_1b_files_wrong_window_is_put_right() -> None:
+    from sotto.models.gemma3 import Config
+
+    metadata: dict[str, object] = {
+        "tokenizer.ggml.tokens": ["a"],
+        "gemma3.block_count": 26,
+        "gemma3.embedding_length": 1152,
+        "gemma3.attention.head_count": 4,
+        "gemma3.attention.head_count_kv": 1,
+        "gemma3.feed_forward_length": 6912,
+        "gemma3.attention.sliding_window": 1024,
+    }
+    config = Config.read(metadata)
+    assert config.window == 512
+    assert [i for i in range(26) if config.is_global(i)] == [5, 11, 17, 23]

@@ -1,0 +1,163 @@
+"""Recording, scratch memory, limits; and how WGSL files are read."""
+
+from __future__ import annotations
+
+import re
+import struct
+
+import pytest
+
+import tiny
+from sotto import gguf, models, ops, wgsl
+from sotto.api import drive
+from sotto.errors import LimitError
+from sotto.models.base import Head, Recording
+from sotto.plan import STEP_BYTES, Plan, Role, tensor
+from sotto.source import MemorySource
+from sotto.weights import Image
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Plan:
+    """A whole forward pass of a tiny Gemma 3."""
+    header, _ = drive(gguf.read_header(MemorySource(tiny.build(tiny.Tiny()), "tiny", "tiny")))
+    architecture = models.find(header.metadata)
+    config = architecture.read(header.metadata)
+    plan = Plan("prefill 32", 32)
+    constants = architecture.constants(config, 128)
+    recording = Recording(
+        Image.of(header, architecture.wanted(config)).weights(1 << 30),
+        architecture.caches(config, 128, 32),
+        {name: tensor(name, array.shape, "f32", Role.WEIGHT) for name, array in constants.items()},
+        Head.CANDIDATES,
+        64,
+    )
+    architecture.forward(plan, config, recording)
+    return plan
+
+
+def test_no_scratch_tensor_is_overwritten_while_it_is_needed(recorded: Plan) -> None:
+    slots, sizes = recorded.assign_scratch()
+    owner: dict[int, str] = {}
+    last = {t.memory: i for i, d in enumerate(recorded.dispatches) for t in d.reads if t.role is Role.SCRATCH}
+    for index, d in enumerate(recorded.dispatches):
+        scratch = [t for t in d.reads if t.role is Role.SCRATCH]
+        assert len({slots[t.memory] for t in scratch}) == len({t.memory for t in scratch}), d.label
+        for t in scratch:
+            slot = slots[t.memory]
+            assert sizes[slot] >= t.nbytes
+            if owner.get(slot, t.memory) != t.memory:
+                assert last[owner[slot]] < index, f"{d.label} takes {owner[slot]}'s memory too early"
+            owner[slot] = t.memory
+    assert len(sizes) < len(slots), "nothing was reused"
+
+
+def test_every_scratch_tensor_is_written_before_it_is_read(recorded: Plan) -> None:
+    written: set[str] = set()
+    for d in recorded.dispatches:
+        for b in d.bindings:
+            if b.tensor.role is Role.SCRATCH and b.access == "read":
+                assert b.tensor.memory in written, f"{d.label} reads {b.tensor.name}"
+        written |= {t.memory for t in d.writes}
+
+
+def test_no_dispatch_binds_one_memory_for_reading_and_writing(recorded: Plan) -> None:
+    for d in recorded.dispatches:
+        writes = [t.memory for t in d.writes]
+        others = [b.tensor.memory for b in d.bindings if b.access == "read"]
+        assert not set(writes) & set(others), d.label
+        assert len(set(writes)) == len(writes), d.label
+
+
+def test_submits_fall_between_layers(recorded: Plan) -> None:
+    assert recorded.submits == sorted(set(recorded.submits))
+    labels = [recorded.dispatches[i].label for i in recorded.submits[:-1]]
+    assert all(re.match(r"layer \d+ / attention norm", label) for label in labels)
+    assert recorded.body == recorded.submits[-1]
+
+
+def test_local_and_global_layers_differ_as_they_should(recorded: Plan) -> None:
+    windows = [dict(d.constants)["WINDOW"] for d in recorded.dispatches if d.kernel.name == "attention"]
+    slots = [dict(d.constants)["SLOTS"] for d in recorded.dispatches if d.kernel.name == "attention"]
+    assert windows == [32, 32, 32, 32, 32, 128, 32]
+    assert slots == [64, 64, 64, 64, 64, 128, 64]
+
+
+def test_the_table_names_every_dispatch(recorded: Plan) -> None:
+    table = recorded.table()
+    assert len(table) == len(recorded.dispatches)
+    assert any("layer 5 / attention" in row[0] and "WINDOW=128" in row[3] for row in table)
+
+
+def test_a_limit_that_is_too_small_is_named(recorded: Plan) -> None:
+    limits = {"max_binding": 1 << 30, "max_grid": 65535, "max_storage_buffers": 10}
+    recorded.check(**limits)
+    with pytest.raises(LimitError, match="binds 7 storage buffers; this adapter allows 4"):
+        recorded.check(**limits | {"max_storage_buffers": 4})
+    with pytest.raises(LimitError, match="in one binding"):
+        recorded.check(**limits | {"max_binding": 1000})
+    with pytest.raises(LimitError, match="grid"):
+        recorded.check(**limits | {"max_grid": 3})
+
+
+def test_inputs_hold_the_step_the_tokens_and_their_successors() -> None:
+    plan = Plan("score", 70, scored=True)
+    data = plan.inputs(9, [5, 6, 7], [6, 7, 8])
+    assert len(data) == plan.inputs_nbytes
+    assert struct.unpack_from("<2I", data, 0) == (9, 3)
+    assert struct.unpack_from("<3I", data, STEP_BYTES) == (5, 6, 7)
+    assert plan.targets.offset % 256 == 0
+    assert struct.unpack_from("<3I", data, plan.targets.offset) == (6, 7, 8)
+
+
+def test_a_binding_or_constant_that_does_not_fit_is_refused() -> None:
+    plan = Plan("test", 1)
+    x, y = plan.scratch("x", (1, 64)), plan.scratch("y", (1, 64))
+    kernel = wgsl.load("last_row")
+    with pytest.raises(ValueError, match="binds"):
+        plan.add("a", kernel, (1, 1, 1), {"x": x}, D=64)
+    with pytest.raises(ValueError, match="missing"):
+        plan.add("a", kernel, (1, 1, 1), {"x": x, "y": y})
+    with pytest.raises(ValueError, match="unknown"):
+        plan.add("a", kernel, (1, 1, 1), {"x": x, "y": y}, D=64, Q=1)
+    assert not plan.dispatches
+
+
+def test_bindings_and_overrides_come_from_the_file() -> None:
+    kernel = wgsl.load("matmul", "q8")
+    assert {b.name: (b.number, b.access) for b in kernel.bindings} == {
+        "weights": (0, "read"),
+        "scales": (1, "read"),
+        "x": (2, "read"),
+        "y": (3, "read_write"),
+        "step": (8, "uniform"),
+    }
+    assert kernel.overrides["N"].default is None
+    assert kernel.overrides["COLUMN_TILES"].default == "(K + 127u) / 128u"
+    assert kernel.source.count("override K") == 1, "an include was read twice"
+    assert "#include" not in kernel.source
+    assert (kernel.operation, kernel.format) == ("matmul", "q8")
+
+
+def test_a_format_is_asked_for_where_it_is_needed_only() -> None:
+    with pytest.raises(ValueError, match="needs a weight format"):
+        wgsl.load("matmul")
+    with pytest.raises(ValueError, match="has no weight format"):
+        wgsl.load("rms_norm", "q8")
+
+
+def test_every_kernel_has_a_header_that_names_its_grid() -> None:
+    for name in wgsl.names():
+        text = (wgsl.kernels_folder() / f"{name}.wgsl").read_text("utf-8")
+        header = text.split("@group")[0]
+        assert "Grid:" in header, name
+
+
+def test_a_shape_the_kernels_cannot_run_is_refused() -> None:
+    plan = Plan("test", 1)
+    cache = ops.Cache(
+        tensor("k", (8, 1, 512), "f16", Role.CACHE), tensor("v", (8, 1, 512), "f16", Role.CACHE)
+    )
+    norm = tensor("n", (512,), "f32", Role.WEIGHT)
+    with pytest.raises(Exception, match="heads of 512 dimensions"):
+        ops.rope_kv(plan, plan.scratch("qkv", (1, 1536)), cache, norm, norm, norm, eps=1e-6, scale=1.0)

@@ -1,0 +1,123 @@
+"""From a file's tensors to the image, its pieces and its shards."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import tiny
+from sotto import gguf, layout, models, quant, weights
+from sotto.api import drive
+from sotto.errors import FormatError, UnsupportedModel
+from sotto.gguf import Header
+from sotto.source import MemorySource
+from sotto.weights import Image
+
+
+def opened(data: bytes) -> tuple[MemorySource, Header, bytes, list[weights.Wanted]]:
+    source = MemorySource(data, "tiny.gguf", "tiny")
+    header, head = drive(gguf.read_header(source))
+    architecture = models.find(header.metadata)
+    return source, header, head, architecture.wanted(architecture.read(header.metadata))
+
+
+async def collect(image: Image, head: bytes, source: MemorySource) -> tuple[np.ndarray, list[int]]:
+    parts, done = [], []
+    async for count, data in image.convert(head, source):
+        parts.append(data.copy())
+        done.append(count)
+    return np.concatenate(parts), done
+
+
+def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "PIECE_OF_SOURCE", 20_000)  # many pieces for each tensor
+    source, header, head, wanted = opened(tiny.build(tiny.Tiny()))
+    image = Image.of(header, wanted)
+    data, done = drive(collect(image, head, source))
+    assert data.size == image.nbytes
+    assert data[: image.header_nbytes].tobytes() == head
+    assert done == sorted(done)
+    assert done[-1] == image.source_nbytes
+    loaded = image.weights(max_binding=1 << 30)
+
+    def plane(name: str, nbytes: int) -> np.ndarray:
+        return data[loaded.offsets[name] : loaded.offsets[name] + nbytes]
+
+    checked = 0
+    for want in wanted:
+        expected = []
+        for name in want.sources:
+            info = header.tensors[name]
+            raw = np.frombuffer(drive(source.read(info.offset, info.nbytes)), np.uint8)
+            expected.append(quant.dequantize(info.type, raw, info.shape))
+        if expected[0].ndim == 1:
+            vector = loaded.vector(want.name)
+            np.testing.assert_array_equal(plane(vector.memory, vector.nbytes).view(np.float32), expected[0])
+        else:
+            truth = np.concatenate(expected)
+            matrix = loaded.matrix(want.name)
+            assert (matrix.rows, matrix.columns) == truth.shape
+            for piece in matrix.pieces:
+                scales = (
+                    plane(piece.scales.memory, piece.scales.nbytes) if piece.scales else np.empty(0, np.uint8)
+                )
+                got = layout.dequantize(
+                    layout.FORMATS[piece.format],
+                    plane(piece.weights.memory, piece.weights.nbytes),
+                    scales,
+                    piece.rows,
+                    piece.columns,
+                )
+                np.testing.assert_array_equal(
+                    got, truth[piece.row : piece.row + piece.rows], err_msg=want.name
+                )
+        checked += len(want.sources)
+    assert checked == len(header.tensors)
+
+
+def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
+    _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
+    image = Image.of(header, wanted)
+    whole, cut = image.weights(1 << 30), image.weights(30_000)
+    assert len(cut.matrix("embed").pieces) > len(whole.matrix("embed").pieces)
+    for want in wanted:
+        if len(want.shapes[0]) == 1:
+            continue
+        matrix = cut.matrix(want.name)
+        rows = [(p.row, p.row + p.rows) for p in matrix.pieces]
+        assert rows[0][0] == 0
+        assert rows[-1][1] == matrix.rows
+        assert all(a[1] == b[0] for a, b in pairwise(rows))
+        assert all(p.weights.nbytes <= 30_000 for p in matrix.pieces)
+    assert all(offset % 4 == 0 for offset in cut.offsets.values())
+
+
+def test_formats_that_differ_stay_apart_and_equal_ones_merge() -> None:
+    types = {"blk.0.attn_q": "Q5_0", "blk.0.attn_k": "Q8_0", "blk.0.attn_v": "Q4_0"}
+    _, header, _, wanted = opened(tiny.build(tiny.Tiny(types=types)))
+    pieces = Image.of(header, wanted).weights(1 << 30).matrix("layer 0 qkv").pieces
+    assert [p.format for p in pieces] == ["q8", "q4"]
+    assert pieces[1].row == pieces[0].rows
+
+
+def test_a_missing_tensor_is_named() -> None:
+    _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
+    del header.tensors["blk.1.ffn_up.weight"]
+    with pytest.raises(FormatError, match=r"blk\.1\.ffn_up\.weight"):
+        Image.of(header, wanted)
+
+
+def test_a_wrong_shape_is_named() -> None:
+    _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
+    info = header.tensors["output_norm.weight"]
+    header.tensors["output_norm.weight"] = gguf.TensorInfo(info.name, (3,), info.type, info.offset, 12)
+    with pytest.raises(FormatError, match=r"output_norm\.weight has shape \[3\]"):
+        Image.of(header, wanted)
+
+
+def test_an_undecodable_type_is_named() -> None:
+    _, header, _, wanted = opened(tiny.build(tiny.Tiny(types={"blk.3.ffn_down": "Q2_K"})))
+    with pytest.raises(UnsupportedModel, match="Q2_K"):
+        Image.of(header, wanted)

@@ -1,0 +1,347 @@
+/**
+ * The seam to the GPU: the only code that touches navigator.gpu.
+ *
+ * Buffers and programs are numbers, data is bytes. A program is a list of dispatches that `load` prepares once
+ * and `run` replays with one call; what it computes is not known here.
+ *
+ * Every failure is a BridgeError whose `name` says of what kind it is:
+ *   NoWebGPU, NoAdapter, Limit, OutOfMemory, Compile, Invalid, DeviceLost, Cancelled.
+ */
+
+const FEATURES = ["timestamp-query", "shader-f16", "subgroups"];
+const LIMITS = [
+  "maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
+  "maxComputeInvocationsPerWorkgroup", "maxComputeWorkgroupSizeX", "maxComputeWorkgroupStorageSize",
+  "maxComputeWorkgroupsPerDimension",
+];
+const SUBMITS_IN_FLIGHT = 2;
+const POOLED_BYTES = 4 << 20; // larger staging buffers are not kept
+const QUERIES = 4096; // the most timestamps one query set may hold
+
+export class BridgeError extends Error {
+  /** @param {string} name the kind of failure  @param {string} message */
+  constructor(name, message) {
+    super(message);
+    this.name = name;
+  }
+}
+
+/**
+ * Call `use` with the bytes of `data`, valid during the call only. A Python object with the buffer protocol
+ * arrives as a proxy: its bytes are lent from Python's memory, not copied.
+ * @param {ArrayBufferView | {getBuffer: (type: string) => object}} data  @param {(bytes: Uint8Array) => void} use
+ */
+export function withBytes(data, use) {
+  if (ArrayBuffer.isView(data)) return use(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  const lent = data.getBuffer("u8");
+  try {
+    if (!lent.c_contiguous) throw new BridgeError("Invalid", "the bytes of a strided array cannot be lent");
+    return use(lent.data);
+  } finally {
+    lent.release();
+  }
+}
+
+/**
+ * Open the GPU with all the memory the adapter offers.
+ * @param {GPUPowerPreference} [power]  @param {boolean} [fallback] ask for the adapter that runs on the CPU
+ * @returns {Promise<Gpu>}
+ */
+export async function open(power = "high-performance", fallback = false) {
+  const gpu = globalThis.navigator?.gpu;
+  const why = globalThis.isSecureContext ? "navigator.gpu is missing" : "the page is neither https nor localhost";
+  if (!gpu) throw new BridgeError("NoWebGPU", why);
+  try {
+    const adapter = await gpu.requestAdapter({ powerPreference: power, forceFallbackAdapter: fallback });
+    if (!adapter) throw new Error("the browser has WebGPU but offers no adapter");
+    const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
+    const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
+    return new Gpu(adapter, await adapter.requestDevice({ requiredFeatures, requiredLimits }));
+  } catch (error) {
+    throw new BridgeError("NoAdapter", error.message);
+  }
+}
+
+/** One open device. */
+export class Gpu {
+  /** @param {GPUAdapter} adapter  @param {GPUDevice} device */
+  constructor(adapter, device) {
+    this.device = device;
+    this.queue = device.queue;
+    const { vendor, architecture, device: model, description, isFallbackAdapter } = adapter.info;
+    const limits = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
+    const features = FEATURES.filter((name) => device.features.has(name));
+    this.info = { vendor, architecture, model, description, fallback: !!isFallbackAdapter, features, limits };
+
+    this.buffers = new Map(); // handle -> GPUBuffer
+    this.programs = new Map(); // handle -> Program
+    this.pipelines = new Map(); // shader code and constants -> Promise<GPUComputePipeline>
+    this.staging = new Map(); // size -> GPUBuffer[] at rest
+    this.handles = 0;
+    this.running = 0;
+    this.cancelled = false;
+    /** @type {BridgeError | null} the device is gone: every call fails with this */
+    this.lost = null;
+    device.lost.then(({ reason, message }) => {
+      this.lost = new BridgeError("DeviceLost", `${reason}: ${message}`);
+    });
+    /** @type {BridgeError | null} an error that no call was waiting for: the next call fails with it */
+    this.stray = null;
+    device.addEventListener("uncapturederror", (event) => {
+      event.preventDefault();
+      const name = event.error instanceof GPUOutOfMemoryError ? "OutOfMemory" : "Invalid";
+      this.stray ??= new BridgeError(name, event.error.message);
+    });
+  }
+
+  /** @param {number} nbytes  @param {string} label  @returns {number} the handle of a zeroed buffer */
+  createBuffer(nbytes, label) {
+    this.check();
+    const most = this.device.limits.maxBufferSize;
+    if (nbytes > most) throw new BridgeError("Limit", `buffer ${label} needs ${nbytes} bytes, at most ${most} fit`);
+    const { STORAGE, UNIFORM, COPY_SRC, COPY_DST } = GPUBufferUsage;
+    const usage = STORAGE | UNIFORM | COPY_SRC | COPY_DST;
+    this.buffers.set(++this.handles, this.device.createBuffer({ label, size: Math.ceil(nbytes / 4) * 4, usage }));
+    return this.handles;
+  }
+
+  /** @param {number} buffer */
+  free(buffer) {
+    this.buffers.get(buffer)?.destroy();
+    this.buffers.delete(buffer);
+  }
+
+  /** Copy bytes into a buffer; offset and length are multiples of 4. The data may change after the call. */
+  write(buffer, offset, data) {
+    this.check();
+    const target = find(this.buffers, buffer, "buffer");
+    withBytes(data, (bytes) => {
+      if (offset % 4 || bytes.length % 4 || offset + bytes.length > target.size) {
+        const where = `${bytes.length} bytes at ${offset} of ${target.label} (${target.size} bytes)`;
+        throw new BridgeError("Invalid", `cannot write ${where}: multiples of 4 that fit are needed`);
+      }
+      this.queue.writeBuffer(target, offset, bytes);
+    });
+  }
+
+  /** @param {number} buffer  @param {number} offset  @param {number} nbytes  @returns {Promise<Uint8Array>} */
+  async read(buffer, offset, nbytes) {
+    this.check();
+    const source = find(this.buffers, buffer, "buffer");
+    return this.submitAndTake(this.device.createCommandEncoder(), source, offset, nbytes);
+  }
+
+  /**
+   * Compile a program's pipelines, all at once, and bind its buffers.
+   * @param {string} json {name, shaders: [{label, code}], pipelines: [{shader, constants}],
+   *   steps: [{label, pipeline, bindings: [[number, buffer, offset, nbytes, access]], grid: [x, y, z]}],
+   *   submits: [steps of each], inputs: {buffer, nbytes}, outputs: {buffer, offset, nbytes}}
+   * @returns {Promise<number>} the program's handle
+   */
+  async load(json) {
+    this.check();
+    const { name, shaders, pipelines, steps, submits, inputs, outputs } = JSON.parse(json);
+    // A broken module raises in this scope too; the pipeline made of it tells the same with the shader's label.
+    this.device.pushErrorScope("validation");
+    const modules = new Map();
+    const building = pipelines.map(({ shader, constants }) => this.compile(shaders[shader], constants, modules));
+    const built = await Promise.allSettled([...building, this.device.popErrorScope()]);
+    const failed = built.find(({ status }) => status === "rejected");
+    if (failed) throw await this.explain(failed.reason);
+
+    const layouts = building.map((_, index) => built[index].value.getBindGroupLayout(0));
+    const bound = steps.map(({ label, pipeline, bindings }) => {
+      const entries = bindings.map(([binding, buffer, offset, size]) => {
+        return { binding, resource: { buffer: find(this.buffers, buffer, "buffer"), offset, size } };
+      });
+      return { label, layout: layouts[pipeline], entries };
+    });
+    this.device.pushErrorScope("validation");
+    const groups = bound.map((descriptor) => this.device.createBindGroup(descriptor));
+    const problem = await this.settle(this.device.popErrorScope());
+    if (problem) throw new BridgeError("Invalid", `${name}: ${problem.message}`);
+
+    const perStep = steps.map(({ pipeline }) => built[pipeline].value);
+    const grids = Uint32Array.from(steps.flatMap(({ grid }) => grid));
+    this.programs.set(++this.handles, { pipelines: perStep, groups, grids, submits, inputs, outputs });
+    return this.handles;
+  }
+
+  /** @param {number} program */
+  unload(program) {
+    this.programs.delete(program);
+  }
+
+  /**
+   * Write the inputs, replay the steps, return the outputs.
+   * @param {number} id  @param {Uint8Array} inputs
+   * @param {number} [steps] replay only so many; all of them when negative
+   * @returns {Promise<Uint8Array>}
+   */
+  async run(id, inputs, steps = -1) {
+    this.check();
+    const program = find(this.programs, id, "program");
+    const { submits, outputs, groups } = program;
+    this.write(program.inputs.buffer, 0, inputs);
+    const last = steps < 0 ? groups.length : Math.min(steps, groups.length);
+    const flying = [];
+    this.cancelled = false;
+    this.running += 1;
+    try {
+      for (let first = 0, submit = 0; ; submit += 1) {
+        const end = Math.min(first + submits[submit], last);
+        const encoder = this.device.createCommandEncoder();
+        const pass = encoder.beginComputePass();
+        dispatch(pass, program, first, end);
+        pass.end();
+        if (end === last) {
+          const source = find(this.buffers, outputs.buffer, "buffer");
+          return await this.submitAndTake(encoder, source, outputs.offset, outputs.nbytes);
+        }
+        this.queue.submit([encoder.finish()]);
+        first = end;
+        flying.push(this.queue.onSubmittedWorkDone());
+        flying.at(-1).catch(() => {}); // it may fail before its turn comes, or after the run is over
+        if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(flying.shift());
+        if (this.cancelled) throw new BridgeError("Cancelled", "the run was stopped");
+      }
+    } finally {
+      this.running -= 1;
+    }
+  }
+
+  /**
+   * Replay a program with timestamps round every step, each in a pass of its own.
+   * @returns {Promise<Float64Array | undefined>} seconds of each step, if the device has timestamps
+   */
+  async profile(id, inputs) {
+    this.check();
+    if (!this.device.features.has("timestamp-query")) return undefined;
+    const program = find(this.programs, id, "program");
+    this.write(program.inputs.buffer, 0, inputs);
+    const count = program.groups.length;
+    const seconds = new Float64Array(count);
+    const querySet = this.device.createQuerySet({ type: "timestamp", count: QUERIES });
+    const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
+    const resolved = this.device.createBuffer({ size: 8 * QUERIES, usage });
+    for (let first = 0; first < count; first += QUERIES / 2) {
+      const queries = 2 * Math.min(count - first, QUERIES / 2);
+      const encoder = this.device.createCommandEncoder();
+      for (let query = 0; query < queries; query += 2) {
+        const timestampWrites = { querySet, beginningOfPassWriteIndex: query, endOfPassWriteIndex: query + 1 };
+        const pass = encoder.beginComputePass({ timestampWrites });
+        dispatch(pass, program, first + query / 2, first + query / 2 + 1);
+        pass.end();
+      }
+      encoder.resolveQuerySet(querySet, 0, queries, resolved, 0);
+      const times = new BigUint64Array((await this.submitAndTake(encoder, resolved, 0, 8 * queries)).buffer);
+      for (let query = 0; query < queries; query += 2) {
+        seconds[first + query / 2] = Number(times[query + 1] - times[query]) / 1e9;
+      }
+    }
+    querySet.destroy();
+    resolved.destroy();
+    return seconds;
+  }
+
+  /** Let the run in progress fail with Cancelled before its next submit. */
+  cancel() {
+    this.cancelled = this.running > 0;
+  }
+
+  /** Resolves when everything written and submitted so far is done. */
+  async finish() {
+    this.check();
+    await this.settle(this.queue.onSubmittedWorkDone());
+  }
+
+  /** Release everything; later calls fail with DeviceLost. */
+  close() {
+    this.device.destroy();
+  }
+
+  /** Fail with what went wrong since the last call, if anything did. */
+  check() {
+    const error = this.lost ?? this.stray;
+    this.stray = null;
+    if (error) throw error;
+  }
+
+  /** The pipeline of a shader with its constants: compiled once, shared by all programs. */
+  compile(shader, constants, modules) {
+    const key = JSON.stringify([shader.code, Object.entries(constants).sort()]);
+    if (!this.pipelines.has(key)) {
+      if (!modules.has(shader.code)) modules.set(shader.code, this.device.createShaderModule(shader));
+      const building = build(this.device, shader, constants, modules.get(shader.code));
+      this.pipelines.set(key, building);
+      building.catch(() => this.pipelines.delete(key));
+    }
+    return this.pipelines.get(key);
+  }
+
+  /** Submit what was encoded and bring back a part of a buffer, through a staging buffer of the pool. */
+  async submitAndTake(encoder, buffer, offset, nbytes) {
+    let size = 256;
+    while (size < nbytes) size *= 2;
+    if (!this.staging.has(size)) this.staging.set(size, []);
+    const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
+    const staging = this.staging.get(size).pop() ?? this.device.createBuffer({ label: "staging", size, usage });
+    encoder.copyBufferToBuffer(buffer, offset, staging, 0, Math.ceil(nbytes / 4) * 4);
+    this.queue.submit([encoder.finish()]);
+    await this.settle(staging.mapAsync(GPUMapMode.READ));
+    const bytes = new Uint8Array(staging.getMappedRange(), 0, nbytes).slice();
+    staging.unmap();
+    if (size > POOLED_BYTES) staging.destroy();
+    else this.staging.get(size).push(staging);
+    return bytes;
+  }
+
+  /** Await the GPU; a device lost meanwhile, or an error in the work waited for, is thrown. */
+  async settle(promise) {
+    const result = await promise.catch(async (error) => { throw await this.explain(error); });
+    this.check();
+    return result;
+  }
+
+  /** The loss of the device where that is what made a promise fail (it is told a moment later), else the error. */
+  async explain(error) {
+    await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
+    if (this.lost || error instanceof BridgeError) return this.lost ?? error;
+    return this.stray ?? new BridgeError("Invalid", error.message);
+  }
+}
+
+/** @typedef {{pipelines: GPUComputePipeline[], groups: GPUBindGroup[], grids: Uint32Array, submits: number[],
+ *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}}} Program by step */
+
+/** Encode steps `first` to `end`. @param {GPUComputePassEncoder} pass  @param {Program} program */
+function dispatch(pass, { pipelines, groups, grids }, first, end) {
+  let current = null;
+  for (let step = first; step < end; step += 1) {
+    if (pipelines[step] !== current) pass.setPipeline((current = pipelines[step]));
+    pass.setBindGroup(0, groups[step]);
+    pass.dispatchWorkgroups(grids[3 * step], grids[3 * step + 1], grids[3 * step + 2]);
+  }
+}
+
+/** Compile one pipeline; the compiler's message is thrown with the shader's label, the line and its text. */
+async function build(device, { label, code }, constants, module) {
+  try {
+    const compute = { module, entryPoint: "main", constants };
+    return await device.createComputePipelineAsync({ label, layout: "auto", compute });
+  } catch (error) {
+    const { messages } = await module.getCompilationInfo();
+    const lines = code.split("\n");
+    const errors = messages.filter(({ type }) => type === "error").map(({ lineNum, linePos, message }) => {
+      return `line ${lineNum}:${linePos}: ${message}\n  ${lines[lineNum - 1] ?? ""}`;
+    });
+    throw new BridgeError("Compile", `${label}: ${errors.join("\n") || error.message}`);
+  }
+}
+
+/** @template T  @param {Map<number, T>} map  @param {number} handle  @param {string} what  @returns {T} */
+function find(map, handle, what) {
+  const found = map.get(handle);
+  if (!found) throw new BridgeError("Invalid", `there is no ${what} ${handle}`);
+  return found;
+}

@@ -1,0 +1,374 @@
+/**
+ * The cache of converted models in IndexedDB, and the reading of model files by HTTP ranges.
+ *
+ * Database `sotto`: `manifests` holds one manifest for each model key, `records` its image cut into pieces of
+ * RECORD bytes under [key, index], each as {blob, hashes}. `hashes` are the SHA-256 digests of the blob's chunks
+ * of CHUNK bytes, end to end; the manifest holds the digest of `hashes`. So a record is hashed and checked
+ * while it streams, by several threads, and a part of it can be checked alone.
+ *
+ * Every failure is a BridgeError with one of the names StoreUnavailable, StoreFull, StoreDamaged, NoRange,
+ * HttpStatus, Network.
+ *
+ * @typedef {{key: string, layout_version: number, nbytes: number, records: Saved[]}} Manifest with whatever else
+ *   the caller put in; crosses as JSON
+ * @typedef {{nbytes: number, sha256: string}} Saved
+ */
+
+import { BridgeError, withBytes } from "./bridge.js";
+
+const RECORD = 64 << 20;
+const CHUNK = 4 << 20;
+const CHUNKS_AHEAD = 2; // chunks being hashed while the next is read
+const HASH = 32; // bytes
+// What reading a damaged entry fails with; the last two when the browser lost the file behind a blob.
+const UNREADABLE = ["StoreDamaged", "StoreUnavailable", "NotFoundError", "NotReadableError"];
+const ATTEMPTS = 4;
+
+/** @returns {Promise<Store>} */
+export async function open(name = "sotto") {
+  try {
+    const request = indexedDB.open(name, 1);
+    request.onupgradeneeded = () => {
+      request.result.createObjectStore("manifests");
+      request.result.createObjectStore("records");
+    };
+    return new Store(await settled(request));
+  } catch (error) {
+    throw error instanceof BridgeError ? error : unavailable(error); // blocked site data throw at once
+  }
+}
+
+export class Store {
+  /** @param {IDBDatabase} database */
+  constructor(database) {
+    this.database = database;
+    database.onversionchange = () => database.close();
+  }
+
+  /** The manifest of a whole entry of this layout version; any other entry of the key is dropped.
+   * @returns {Promise<string | undefined>} */
+  async find(key, layoutVersion) {
+    const transaction = this.transaction("readonly");
+    const [manifest, count] = await Promise.all([
+      settled(transaction.objectStore("manifests").get(key)),
+      settled(transaction.objectStore("records").count(recordsOf(key))),
+    ]);
+    if (!manifest) return undefined;
+    const whole = manifest.layout_version === layoutVersion && manifest.records.length === count;
+    if (!whole) await this.drop(key);
+    return whole ? JSON.stringify(manifest) : undefined;
+  }
+
+  /** Start an entry. Drops the key's old one, and records that no manifest speaks for (a writer that died).
+   * @param {string} json the manifest, its records still empty
+   * @returns {Promise<Writer>} */
+  async begin(json) {
+    const manifest = JSON.parse(json);
+    await this.drop(manifest.key);
+    const transaction = this.transaction("readwrite");
+    const records = transaction.objectStore("records");
+    const known = new Set(await settled(transaction.objectStore("manifests").getAllKeys()));
+    for (const id of await settled(records.getAllKeys())) if (!known.has(id[0])) records.delete(id);
+    await completed(transaction);
+    return new Writer(this, manifest);
+  }
+
+  /** The first bytes of the image, checked. @returns {Promise<Uint8Array>} */
+  async head(json, nbytes) {
+    const bytes = new Uint8Array(nbytes);
+    for await (const { at, data } of this.chunks(JSON.parse(json), nbytes)) {
+      bytes.set(data.subarray(0, nbytes - at), at);
+    }
+    return bytes;
+  }
+
+  /**
+   * Copy parts of the image into GPU buffers. Each chunk is checked before any of it is copied.
+   * @param {string} json the manifest
+   * @param {string} placements JSON of [image offset, nbytes, buffer, buffer offset][], all multiples of 4
+   * @param {{write: function, finish: function}} gpu
+   * @param {(done: number) => void} progress
+   */
+  async fill(json, placements, gpu, progress) {
+    const manifest = JSON.parse(json);
+    let waiting = JSON.parse(placements).sort((a, b) => a[0] - b[0]);
+    for await (const { at, data } of this.chunks(manifest, manifest.nbytes)) {
+      const end = at + data.length;
+      for (const [offset, nbytes, buffer, target] of waiting) {
+        if (offset >= end) break;
+        const from = Math.max(offset, at);
+        gpu.write(buffer, target + from - offset, data.subarray(from - at, Math.min(offset + nbytes, end) - at));
+      }
+      waiting = waiting.filter(([offset, nbytes]) => offset + nbytes > end);
+      if (end % RECORD === 0) await gpu.finish(); // bounds what the browser holds for uploads under way
+      progress(end);
+    }
+    await gpu.finish();
+  }
+
+  /** Forget an entry. */
+  async drop(key) {
+    const transaction = this.transaction("readwrite");
+    transaction.objectStore("manifests").delete(key);
+    transaction.objectStore("records").delete(recordsOf(key));
+    await completed(transaction);
+  }
+
+  /** @returns {Promise<{usage: number, quota: number, persisted: boolean}>} bytes of this site */
+  async room() {
+    const { usage = 0, quota = 0 } = await navigator.storage.estimate();
+    return { usage, quota, persisted: await navigator.storage.persisted() };
+  }
+
+  /** The chunks of the image up to `nbytes`, in order, checked; drops a damaged entry.
+   * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} valid until the next one is asked for */
+  async *chunks(manifest, nbytes) {
+    const checking = [];
+    const spare = []; // chunks to fill again: new ones would pile up until the garbage collector wakes
+    const next = async function* () {
+      const checked = await checking.shift();
+      yield checked;
+      spare.push(checked.data.buffer);
+    };
+    const check = async (at, data, record, hash) => {
+      if (hex(await sha256(data)) !== hex(hash)) throw damaged(`record ${record} is altered`);
+      return { at, data };
+    };
+    try {
+      for (let index = 0; index * RECORD < nbytes; index += 1) {
+        const { blob, hashes } = await this.record(manifest, index);
+        let chunk = 0;
+        for await (const data of pieces(blob, spare)) {
+          const at = index * RECORD + chunk * CHUNK;
+          if (at >= nbytes) break;
+          checking.push(check(at, data, index, hashes.subarray(chunk * HASH, (chunk + 1) * HASH)));
+          checking.at(-1).catch(() => {}); // told when its turn comes
+          if (checking.length > CHUNKS_AHEAD) yield* next();
+          chunk += 1;
+        }
+      }
+      while (checking.length) yield* next();
+    } catch (error) {
+      if (!UNREADABLE.includes(error.name)) throw error;
+      await this.drop(manifest.key).catch(() => {});
+      throw damaged(error.message);
+    }
+  }
+
+  /** A record whose hashes are those the manifest was written with. */
+  async record(manifest, index) {
+    const record = await settled(this.transaction("readonly").objectStore("records").get([manifest.key, index]));
+    const { nbytes, sha256: expected } = manifest.records[index];
+    if (record?.blob?.size !== nbytes) throw damaged(`record ${index} is missing`);
+    if (hex(await sha256(record.hashes)) !== expected) throw damaged(`record ${index} is altered`);
+    return record;
+  }
+
+  /** @param {IDBTransactionMode} mode  @param {IDBTransactionDurability} [durability] */
+  transaction(mode, durability = "relaxed") {
+    try {
+      return this.database.transaction(["manifests", "records"], mode, { durability });
+    } catch (error) {
+      throw unavailable(error); // the database was closed under us
+    }
+  }
+}
+
+/** Writes one image in order. At most one finished record waits for the disk while the next one is built. A writer
+ * that failed has dropped what it wrote. */
+export class Writer {
+  /** @param {Store} store  @param {Manifest} manifest */
+  constructor(store, manifest) {
+    this.store = store;
+    this.manifest = { ...manifest, records: [] };
+    this.chunk = new Uint8Array(CHUNK);
+    this.used = 0;
+    this.reset();
+    /** @type {Promise<void>} */
+    this.saving = Promise.resolve();
+  }
+
+  /** Take bytes (all of them before the first wait, so they may be lent). */
+  async append(data) {
+    const full = [];
+    withBytes(data, (bytes) => {
+      for (let at = 0; at < bytes.length; ) {
+        const taken = bytes.subarray(at, at + CHUNK - this.used);
+        this.chunk.set(taken, this.used);
+        this.used += taken.length;
+        at += taken.length;
+        if (this.used === CHUNK) this.sealChunk();
+        if (this.hashes.length === RECORD / CHUNK) full.push(this.sealRecord());
+      }
+    });
+    await this.orAbort(async () => {
+      for (const record of full) await this.save(record);
+    });
+  }
+
+  /** Write the manifest: from now on the entry is found. */
+  async commit() {
+    if (this.used) this.sealChunk();
+    await this.orAbort(async () => {
+      if (this.hashes.length) await this.save(this.sealRecord());
+      await this.saving;
+      await this.finish();
+    });
+  }
+
+  async finish() {
+    const { key, records, nbytes } = this.manifest;
+    const transaction = this.store.transaction("readwrite", "strict");
+    const count = await settled(transaction.objectStore("records").count(recordsOf(key)));
+    const written = records.reduce((sum, record) => sum + record.nbytes, 0);
+    if (count !== records.length || written !== nbytes) {
+      transaction.abort();
+      throw unavailable({ message: `${written} of ${nbytes} bytes in ${count} of ${records.length} records arrived` });
+    }
+    transaction.objectStore("manifests").put(this.manifest, key);
+    await completed(transaction);
+  }
+
+  /** Drop what was written. */
+  async abort() {
+    this.reset();
+    this.used = 0;
+    await this.saving.catch(() => {});
+    await this.store.drop(this.manifest.key);
+  }
+
+  async orAbort(work) {
+    try {
+      await work();
+    } catch (error) {
+      await this.abort().catch(() => {});
+      throw error;
+    }
+  }
+
+  reset() {
+    this.parts = [];
+    this.hashes = [];
+  }
+
+  sealChunk() {
+    const bytes = this.chunk.subarray(0, this.used);
+    this.parts.push(new Blob([bytes]));
+    this.hashes.push(sha256(bytes));
+    this.used = 0;
+  }
+
+  sealRecord() {
+    collectGarbage();
+    const record = { blob: new Blob(this.parts), hashes: Promise.all(this.hashes) };
+    this.reset();
+    return record;
+  }
+
+  /** Start storing a record when the one before it is on disk. */
+  async save({ blob, hashes }) {
+    await this.saving;
+    this.saving = (async () => {
+      const joined = new Uint8Array(await new Blob(await hashes).arrayBuffer());
+      const { key, records } = this.manifest;
+      const index = records.push({ nbytes: blob.size, sha256: hex(await sha256(joined)) }) - 1;
+      const transaction = this.store.transaction("readwrite");
+      transaction.objectStore("records").put({ blob, hashes: joined }, [key, index]);
+      await completed(transaction);
+    })();
+    this.saving.catch(() => {}); // told by the next save or commit
+  }
+}
+
+/** A blob in chunks of CHUNK bytes, in memory taken from `spare` if there is some. By the blob's stream: slices
+ * of a stored blob cannot be read in Chromium's private windows. @yields {Uint8Array} */
+async function* pieces(blob, spare) {
+  const empty = () => new Uint8Array(spare.pop() ?? CHUNK);
+  const reader = blob.stream().getReader();
+  let chunk = empty();
+  let used = 0;
+  try {
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      for (let at = 0; at < part.value.length; ) {
+        const taken = part.value.subarray(at, at + CHUNK - used);
+        chunk.set(taken, used);
+        used += taken.length;
+        at += taken.length;
+        if (used < CHUNK) continue;
+        yield chunk;
+        chunk = empty();
+        used = 0;
+      }
+    }
+    if (used) yield chunk.subarray(0, used);
+  } finally {
+    await reader.cancel().catch(() => {});
+  }
+}
+
+/**
+ * Read a range of a file over HTTP; a dropped connection or a busy server is tried again.
+ * @returns {Promise<{bytes: Uint8Array, size: number, tag: string}>} `size` of the whole file and its version `tag`
+ */
+export async function fetchRange(url, offset, nbytes) {
+  const headers = { Range: `bytes=${offset}-${offset + nbytes - 1}` };
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await fetchOnce(url, headers, offset, nbytes);
+    } catch (error) {
+      if (error instanceof BridgeError) throw error;
+      if (attempt === ATTEMPTS) throw new BridgeError("Network", error.message);
+      await new Promise((resolve) => setTimeout(resolve, 250 * 2 ** attempt));
+    }
+  }
+}
+
+/** One attempt. A BridgeError is final, any other error may pass. */
+async function fetchOnce(url, headers, offset, nbytes) {
+  const response = await fetch(url, { headers, cache: "no-store" });
+  const [, first, size] = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get("Content-Range") ?? "") ?? [];
+  if (response.status !== 206 || Number(first) !== offset) {
+    await response.body?.cancel();
+    const answer = `the server answered ${response.status} ${response.statusText}`.trim();
+    if (response.status === 429 || response.status >= 500) throw new Error(answer);
+    if (response.ok) throw new BridgeError("NoRange", "the server does not answer Range requests");
+    throw new BridgeError("HttpStatus", answer);
+  }
+  const bytes = new Uint8Array(await response.arrayBuffer());
+  if (bytes.length !== Math.min(nbytes, size - offset)) throw new Error("the connection was cut");
+  const tag = response.headers.get("ETag") ?? response.headers.get("Last-Modified") ?? "";
+  return { bytes, size: Number(size), tag };
+}
+
+const recordsOf = (key) => IDBKeyRange.bound([key], [key, []]); // an array sorts after every number
+const sha256 = (bytes) => crypto.subtle.digest("SHA-256", bytes);
+const hex = (bytes) => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const damaged = (message) => new BridgeError("StoreDamaged", message);
+const unavailable = (error) => new BridgeError("StoreUnavailable", error?.message ?? "the browser gave no reason");
+
+/** The browser keeps the bytes of a dropped blob until the collector finds it, which knows nothing of their number
+ * and sees no reason to look: a model would pile up. It does count arrays; these are never touched, so cost nothing. */
+function collectGarbage() {
+  for (let i = 0; i < 4; i += 1) ballast = new ArrayBuffer(RECORD);
+  ballast = null;
+}
+let ballast = null; // outside, or the compiler could see that the arrays serve no purpose
+
+/** @template T  @param {IDBRequest<T>} request  @returns {Promise<T>} */
+function settled(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(unavailable(request.error));
+  });
+}
+
+/** @param {IDBTransaction} transaction  @returns {Promise<void>} */
+function completed(transaction) {
+  return new Promise((resolve, reject) => {
+    transaction.oncomplete = () => resolve();
+    transaction.onabort = () => {
+      const full = transaction.error?.name === "QuotaExceededError";
+      reject(full ? new BridgeError("StoreFull", transaction.error.message) : unavailable(transaction.error));
+    };
+  });
+}
