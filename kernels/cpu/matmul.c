@@ -8,8 +8,9 @@
 // The instruction wants codes of 7 bits. Unpacking looks whether a tile's codes lie in -64..63, as all of Q5_0
 // and Q6_K do; then 64 is added and taken off again through the block sums of x. Other tiles (Q8_0) are unpacked
 // as halves and odd bits, w = 2 (h - 64) + o with h in 0..127, and take two passes. Both are exact in integers, so
-// the choice changes no result. Measured in V8, one thread: 37 GMAC/s in one pass, 20 in two; 15 with the XOR of
-// activations.h, which needs more registers than there are.
+// the choice changes no result. Measured in V8, one thread: 43 GMAC/s in one pass, 25 in two; 15 with the XOR of
+// activations.h, which needs more registers than there are. (The loop of products() is not unrolled: unrolled it ran
+// at 36, V8 keeping fewer values in registers.)
 #include "activations.h"
 #include "kernels.h"
 #include "outer.h"
@@ -104,7 +105,7 @@ INLINE void unpack(enum format format, const u8 *weights, const u8 *scales, u32 
 
 // a[t] += codes times x[t], over one unit of columns.
 INLINE void products(const u8 *codes, const struct activations *x, u32 column, u32 unit, v128 a[4][2]) {
-    UNROLL for (u32 k = 0; k < unit; k += 4, codes += 32) {
+    _Pragma("clang loop unroll(disable)") for (u32 k = 0; k < unit; k += 4, codes += 32) {
         v128 w0 = load(codes), w1 = load(codes + 16);
         UNROLL for (u32 t = 0; t < 4; t++) {
             v128 v = wasm_v128_load32_splat(x[t].codes + column + k);
