@@ -117,7 +117,7 @@ class Machine(Protocol):
         ...
 
     async def breathe(self) -> None:
-        """Let a request to stop arrive; called between submits."""
+        """Let a request to stop arrive; called before every submit."""
         ...
 
     def close(self) -> None:
@@ -169,11 +169,12 @@ class CpuDevice:
     """Replays programs on a Machine. Satisfies `device.Device`.
 
     Attributes:
+        machine: the host.
         threads: how many threads run a program; results do not depend on it. Set it between runs.
     """
 
     def __init__(self, machine: Machine, threads: int, running: int, heap: int) -> None:
-        self._machine = machine
+        self.machine = machine
         self._running = running
         self.threads = min(threads, running)
         build = "relaxed SIMD" if machine.relaxed else "SIMD"
@@ -223,20 +224,20 @@ class CpuDevice:
                 "Use a smaller model or context, or the GPU.",
             )
         if pages > self._pages:
-            self._machine.grow(pages)
+            self.machine.grow(pages)
             self._pages = pages
         if used:
-            self._machine.clear(address, nbytes)
+            self.machine.clear(address, nbytes)
         return address
 
     def free(self, buffer: int) -> None:
         self._heap.give(buffer)
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
-        self._machine.write(buffer + offset, data)
+        self.machine.write(buffer + offset, data)
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        return self._machine.read(buffer + offset, nbytes)
+        return self.machine.read(buffer + offset, nbytes)
 
     async def load(self, program: Program) -> int:
         """Encode the program's steps. A kernel without a C twin is an error of this version."""
@@ -250,7 +251,7 @@ class CpuDevice:
             values |= {names[n]: b + at for n, b, at, _, _ in step.bindings if n != _STEP_BINDING}
             records.append(known.encode(operation, form, values))
         table = self.buffer(RECORD_BYTES * max(len(records), 1), f"{program.name} steps")
-        self._machine.write(table, b"".join(records))
+        self.machine.write(table, b"".join(records))
         self._reserve(table, len(records), (program.inputs.nbytes - STEP_BLOCK_BYTES) // 4)
         handle = self._next
         self._next += 1
@@ -259,7 +260,7 @@ class CpuDevice:
 
     def _reserve(self, table: int, records: int, tokens: int) -> None:
         """Enlarge the workspaces to what the records need."""
-        call = self._machine.call
+        call = self.machine.call
         places = [table + RECORD_BYTES * i for i in range(records)]
         own = max((call("own_bytes", p) for p in places), default=0)
         shared = max((call("shared_bytes", p, tokens) for p in places), default=0)
@@ -281,27 +282,26 @@ class CpuDevice:
         loaded = self._programs[program]
         plan = loaded.program
         self._cancelled = False
-        self._machine.write(plan.inputs.buffer, inputs)
+        self.machine.write(plan.inputs.buffer, inputs)
         todo = len(plan.steps) if steps is None else steps
         first = 0
         for count in plan.submits:
             if first >= todo:
                 break
-            if first:
-                await self._machine.breathe()
-                if self._cancelled:
-                    raise Cancelled
+            await self.machine.breathe()
+            if self._cancelled:
+                raise Cancelled
             last = min(first + count, todo)
             self._steps(loaded, first, last)
             first = last
-        return self._machine.read(plan.outputs.buffer + plan.outputs.offset, plan.outputs.nbytes)
+        return self.machine.read(plan.outputs.buffer + plan.outputs.offset, plan.outputs.nbytes)
 
     def _steps(self, loaded: _Loaded, first: int, last: int) -> None:
         fields = (
             loaded.table, first, last, loaded.program.inputs.buffer, self._shared[0], self._own[0], self._own[1]
         )  # fmt: skip
-        self._machine.write(self._pool + POOL_FIELDS, struct.pack("<7I", *fields))
-        self._machine.call("run", self._pool, self.threads)
+        self.machine.write(self._pool + POOL_FIELDS, struct.pack("<7I", *fields))
+        self.machine.call("run", self._pool, self.threads)
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
         return None
@@ -314,9 +314,9 @@ class CpuDevice:
 
     def close(self) -> None:
         if self._running > 1:
-            self._machine.call("quit", self._pool)
+            self.machine.call("quit", self._pool)
         self._running = 1
-        self._machine.close()
+        self.machine.close()
         self._programs.clear()
 
 
