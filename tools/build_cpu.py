@@ -9,6 +9,7 @@ files.
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +17,13 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent.parent / "kernels" / "cpu"
 FEATURES = "generic+simd128+bulk_memory+atomics"
 BUILDS = {"sotto-relaxed.wasm": f"{FEATURES}+relaxed_simd", "sotto-simd.wasm": FEATURES}
-FLAGS = (
+FLAGS = shlex.split(
     "-target wasm32-freestanding -std=c11 -O3 -s -nostdlib -ffp-contract=off -fno-strict-aliasing "
     "-Wall -Wextra -Wno-unused-function -Werror "
     "-Wl,--no-entry -Wl,--shared-memory -Wl,--import-memory -Wl,--max-memory=4294901760 "
     "-Wl,--initial-memory=262144 -Wl,-z,stack-size=65536 "
     "-Wl,--export=__stack_pointer -Wl,--export=__heap_base"
-).split()
+)
 
 
 def build(folder: Path) -> list[Path]:
@@ -31,7 +32,17 @@ def build(folder: Path) -> list[Path]:
     made = []
     for name, features in BUILDS.items():
         out = folder.resolve() / name
-        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, f"-mcpu={features}", "-o", str(out), *sources]
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            *FLAGS,
+            f"-mcpu={features}",
+            "-o",
+            str(out),
+            *sources,
+        ]
         subprocess.run(command, check=True, cwd=FOLDER)
         made.append(out)
     return made

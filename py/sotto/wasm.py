@@ -19,7 +19,20 @@ from .errors import DeviceError
 # (module (memory (export "memory") MIN_PAGES MAX_PAGES shared)). wasmtime-py 50 cannot pass a SharedMemory that
 # Python made into an instance, but it links one that another instance exports.
 _MEMORY_MODULE = bytes(
-    [0, *b"asm", 1, 0, 0, 0, 5, 6, 1, 3, MIN_PAGES, *(MAX_PAGES & 0x7F | 0x80, MAX_PAGES >> 7 & 0x7F | 0x80, 3)]
+    [
+        0,
+        *b"asm",
+        1,
+        0,
+        0,
+        0,
+        5,
+        6,
+        1,
+        3,
+        MIN_PAGES,
+        *(MAX_PAGES & 0x7F | 0x80, MAX_PAGES >> 7 & 0x7F | 0x80, 3),
+    ]
     + [7, 10, 1, 6, *b"memory", 2, 0]
 )
 
@@ -79,7 +92,9 @@ class WasmtimeMachine:
             try:
                 self._memory.grow(pages - self._pages)
             except self._wasmtime.WasmtimeError as error:
-                raise DeviceError(f"No memory: {pages * PAGE / 2**20:,.0f} MiB are needed ({error}).") from error
+                raise DeviceError(
+                    f"No memory: {pages * PAGE / 2**20:,.0f} MiB are needed ({error})."
+                ) from error
             self._pages = pages
 
     def write(self, address: int, data: Bytes) -> None:

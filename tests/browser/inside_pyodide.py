@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import bridge
-import cpu as cpu_js
 import numpy as np
 import store
 
+import cpu as cpu_js
 from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
 from sotto.engine import Engine, Settings
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull

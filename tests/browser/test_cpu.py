@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny
 from pages import in_page, open_blank
 from playwright.sync_api import Page
 from test_web import Python
 
+import tiny
 from sotto.api import drive, iterate
 from sotto.assets.site import Model
 from sotto.engine import Engine, Settings
@@ -32,7 +32,9 @@ def test_the_browser_and_wasmtime_agree_on_any_number_of_threads(
     page: Page, serve, runtime: Path, model: Model
 ) -> None:
     device = drive(open_cpu(1))
-    engine = drive(Engine.load(MemorySource(model.path.read_bytes(), "t", "t"), device, None, Settings(context=160)))
+    engine = drive(
+        Engine.load(MemorySource(model.path.read_bytes(), "t", "t"), device, None, Settings(context=160))
+    )
     expected = [p.token for p in iterate(engine.generate(PROMPT, 12, Sampling(temperature=0)))]
     scores = drive(engine.score(PROMPT)).tolist()
     device.close()

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from cpu import quantized
 from kernels.harness import compare, execute
 from kernels.test_kernels import F16, F32, TYPES, given, matrix
 from sotto import layout, ops, reference
@@ -19,8 +20,6 @@ from sotto.cpu import CpuDevice, signatures
 from sotto.ops import Cache
 from sotto.plan import Plan
 from sotto.wasm import open_cpu
-
-FLOATS = ("F16", "BF16", "F32")
 
 
 @pytest.fixture(scope="module", params=["relaxed", "simd"])
@@ -42,29 +41,11 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(11)
 
 
-def quantized(x: np.ndarray) -> np.ndarray:
-    """x (T, K) as int8 codes times the scale of each block of 32, back in f32."""
-    blocks = x.reshape(x.shape[0], -1, 32)
-    peak = np.abs(blocks).max(axis=-1, keepdims=True)
-    factor = np.divide(np.float32(127), peak, out=np.zeros_like(peak), where=peak > 0)
-    codes = np.rint(blocks * factor)
-    return (codes * (peak / np.float32(127))).astype(np.float32).reshape(x.shape)
-
-
 @pytest.fixture
 def int8_reference(monkeypatch) -> None:
-    """numpy's matvec and matmul with int8 activations, unless the weights are floats."""
-
-    def rounded(kernel):
-        def run(c: reference.Call) -> None:
-            x = c.f32("x").reshape(-1, c.size("K"))
-            raw = c.raw if c.format.upper() in FLOATS else {**c.raw, "x": quantized(x).view(np.uint8).reshape(-1)}
-            kernel(reference.Call(raw, c.constants, c.format, c.position, c.count, c.dequantized))
-
-        return run
-
-    for name in ("matvec", "matmul"):
-        monkeypatch.setitem(reference.KERNELS, name, rounded(reference.KERNELS[name]))
+    """numpy's products with int8 activations."""
+    for name, kernel in quantized.KERNELS.items():
+        monkeypatch.setitem(reference.KERNELS, name, kernel)
 
 
 def columns_of(type_name: str, columns: int, otherwise: int) -> int:
@@ -72,7 +53,9 @@ def columns_of(type_name: str, columns: int, otherwise: int) -> int:
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-@pytest.mark.parametrize(("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3), (9, 96, 1)])
+@pytest.mark.parametrize(
+    ("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3), (9, 96, 1)]
+)
 def test_matvec(cpu, numpy_device, int8_reference, rng, type_name, rows, columns, shards) -> None:
     columns = columns_of(type_name, columns, 512)
     m, arrays = matrix(rng, type_name, rows, columns, shards)
@@ -87,7 +70,9 @@ def test_matvec(cpu, numpy_device, int8_reference, rng, type_name, rows, columns
     ("rows", "columns", "tokens", "count", "shards"),
     [(64, 256, 4, 4, 1), (83, 512, 33, 33, 1), (72, 768, 32, 13, 2), (520, 32, 5, 2, 1)],
 )
-def test_matmul(cpu, numpy_device, int8_reference, rng, type_name, rows, columns, tokens, count, shards) -> None:
+def test_matmul(
+    cpu, numpy_device, int8_reference, rng, type_name, rows, columns, tokens, count, shards
+) -> None:
     columns = columns_of(type_name, columns, 256)
     m, arrays = matrix(rng, type_name, rows, columns, shards)
     p = Plan("test", tokens)
@@ -125,7 +110,9 @@ def test_extreme_codes_are_exact(cpu, numpy_device, int8_reference, tokens) -> N
     p = Plan("test", tokens)
     ops.matmul(p, "y", given("x", (tokens, columns)), m)
     seen = compare(cpu, numpy_device, p, arrays, p.inputs(0, [0] * tokens), dtypes={"y": "f4"}, tolerance=0)
-    np.testing.assert_array_equal(seen["y"].reshape(tokens, rows), x.astype(np.float64) @ w.T.astype(np.float64))
+    np.testing.assert_array_equal(
+        seen["y"].reshape(tokens, rows), x.astype(np.float64) @ w.T.astype(np.float64)
+    )
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -168,7 +155,12 @@ def test_norm_add(cpu, numpy_device, rng, dim, tokens, count) -> None:
 
 @pytest.mark.parametrize(
     ("heads", "kv_heads", "dim", "slots", "position", "tokens", "count"),
-    [(4, 1, 256, 64, 0, 1, 1), (4, 1, 256, 96, 90, 16, 13), (4, 2, 64, 40, 39, 1, 1), (3, 3, 100, 33, 31, 4, 4)],
+    [
+        (4, 1, 256, 64, 0, 1, 1),
+        (4, 1, 256, 96, 90, 16, 13),
+        (4, 2, 64, 40, 39, 1, 1),
+        (3, 3, 100, 33, 31, 4, 4),
+    ],
 )
 def test_rope_kv(cpu, numpy_device, rng, heads, kv_heads, dim, slots, position, tokens, count) -> None:
     p = Plan("test", tokens)
@@ -225,7 +217,9 @@ def test_values_round_to_f16_as_numpy_does(cpu, rng) -> None:
         (3, 3, 20, 48, 8, 0, 24, 24),
     ],
 )
-def test_attention(cpu, numpy_device, rng, heads, kv_heads, dim, slots, window, position, tokens, count) -> None:
+def test_attention(
+    cpu, numpy_device, rng, heads, kv_heads, dim, slots, window, position, tokens, count
+) -> None:
     p = Plan("test", tokens)
     shape = (slots, kv_heads, dim)
     cache = Cache(given("keys", shape, "f16"), given("values", shape, "f16"))
@@ -278,7 +272,9 @@ def test_slice_maxima(cpu, numpy_device, rng, vocabulary) -> None:
     compare(cpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"slice maxima": "f4"}, tolerance=0)
 
 
-@pytest.mark.parametrize(("vocabulary", "count"), [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)])
+@pytest.mark.parametrize(
+    ("vocabulary", "count"), [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)]
+)
 @pytest.mark.parametrize("kind", ["spread", "ties", "falling"])
 def test_top_k(cpu, numpy_device, rng, vocabulary, count, kind) -> None:
     p = Plan("test", 1)
