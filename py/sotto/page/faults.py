@@ -1,0 +1,67 @@
+"""What went wrong, as the page tells it."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass, field
+
+from ..errors import ContextFull, DeviceError, FormatError, LimitError, SottoError, UnsupportedModel
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something to tell a person.
+
+    Attributes:
+        kind: the words are `error.<kind>`, `error.<kind>.text` and, on the button, `error.<kind>.action`.
+        values: what those words leave open.
+        detail: what exactly happened, for the curious and for reports; may be empty.
+        sound: the engine is as good as before, and writing can be tried again at once.
+    """
+
+    kind: str
+    values: dict[str, object] = field(default_factory=dict)
+    detail: str = ""
+    sound: bool = False
+
+
+EMPTY = Fault("empty", sound=True)
+
+
+def while_loading(error: Exception, opened: bool) -> Fault:
+    """The fault behind an error of loading.
+
+    Args:
+        opened: a device had been opened, so that a device error means it was lost.
+    """
+    match error:
+        case LimitError():
+            return Fault("limits", detail=str(error))
+        case DeviceError():
+            return Fault("lost" if opened else "adapter", detail=str(error))
+        case FormatError():
+            return Fault("file", {"message": str(error)})
+        case UnsupportedModel():
+            return Fault("unsupported", {"message": str(error)})
+        case SottoError():
+            return Fault("loading", {"message": str(error)})
+        case _:
+            return unknown(error)
+
+
+def while_writing(error: Exception) -> Fault:
+    """The fault behind an error of writing a post."""
+    match error:
+        case ContextFull(excess=excess, tokens=tokens, limit=limit):
+            return Fault("long", {"count": excess, "tokens": tokens, "limit": limit}, sound=True)
+        case DeviceError():
+            return Fault("lost", detail=str(error))
+        case SottoError():
+            return Fault("writing", {"message": str(error)})
+        case _:
+            return unknown(error)
+
+
+def unknown(error: Exception) -> Fault:
+    """An error nobody foresaw: our own fault, told as such and with all that a report of it needs."""
+    return Fault("unknown", detail="".join(traceback.format_exception(error)))

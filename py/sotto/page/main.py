@@ -1,0 +1,211 @@
+"""The page's story: load the model, write posts, tell what went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+from pyscript.js_modules import bridge, store
+
+from .. import prompts
+from ..engine import Engine, Progress, Settings
+from ..errors import Cancelled, ContextFull
+from ..sampler import Sampling
+from ..web import WebDevice, WebSource, WebStore
+from . import faults, post
+from .options import Model, Options, choose
+from .progress import Loading
+from .screen import Screen
+from .words import Words
+
+HERE = Path(__file__).parent
+PAINT = 0.1  # seconds between two paintings of the progress
+
+
+class Page:
+    """One text, one model, one post at a time.
+
+    Args:
+        runtime: seconds from opening the page to here.
+    """
+
+    def __init__(self, screen: Screen, runtime: float) -> None:
+        self._screen = screen
+        self._runtime = runtime
+        self._options = Options()
+        self._engine: Engine | None = None
+        self._device: WebDevice | None = None
+        self._busy = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        screen.on("write", "click", lambda: self._do(self.write()))
+        screen.on("stop", "click", self._stop)
+        screen.on("source", "input", self._edited)
+
+    # --- loading
+
+    async def load(self) -> None:
+        """Load the model the address asks for; then write, if that was asked for meanwhile."""
+        self._busy = True
+        self._close()
+        try:
+            self._options = Options.from_query(self._screen.query())
+            model = choose(
+                json.loads((HERE / "models.json").read_text(encoding="utf-8")), self._options.model
+            )
+            self._screen.loading(model["name"], self._options)
+            await self._open(model)
+        except Exception as error:
+            self._could_not_load(faults.while_loading(error, self._device is not None))
+            self._close()
+            return
+        finally:
+            self._busy = False
+        self._screen.ready()
+        if self._screen.queued():
+            await self.write()
+
+    async def _open(self, model: Model) -> None:
+        self._device = await WebDevice.open(bridge)
+        url = self._screen.address(model["url"])
+        key = model["sha256"] or f"{url}:{model['size']}:{model['etag']}"
+        loading = Loading(self._runtime, time.monotonic)
+        self._engine = await Engine.load(
+            WebSource(store, url, model["name"], model["size"], key),
+            self._device,
+            store=await WebStore.open(store),
+            settings=Settings(context=self._options.context),
+            progress=self._painter(loading),
+        )
+        stats = self._engine.load_stats
+        loading.report("ready", 1, 1, stats.cached)
+        self._screen.progress(loading)
+        self._screen.facts(model["url"].rpartition("/")[2], stats, self._engine.context, self._device.adapter)
+
+    def _painter(self, loading: Loading) -> Callable[[Progress], None]:
+        """A listener that paints a new stage at once and the rest ten times a second."""
+        painted = 0.0
+
+        def heard(report: Progress) -> None:
+            nonlocal painted
+            now = time.monotonic()
+            due = now - painted > PAINT or report.stage != loading.stage
+            loading.report(report.stage, report.done, report.total, report.cached)
+            if due:
+                self._screen.progress(loading)
+                painted = now
+
+        return heard
+
+    def _close(self) -> None:
+        """Give the model and the processor back."""
+        if self._engine is not None:
+            self._engine.close()
+        if self._device is not None:
+            self._device.close()
+        self._engine = self._device = None
+
+    # --- writing
+
+    async def write(self, beginning: str = "") -> None:
+        """Write a post from the text, or from a beginning of it that fits."""
+        engine = self._engine
+        if self._busy or engine is None:
+            return
+        text = beginning or self._screen.text()
+        if not text.strip():
+            self._screen.error(faults.EMPTY, self._screen.use_example)
+            return
+        self._busy = True
+        options = self._options = self._screen.settings(self._options)
+        try:
+            prompt = self._prompt(engine, text)
+            limit = post.room(engine.context, options.max_tokens)
+            if (tokens := engine.count(prompt)) > limit:
+                raise ContextFull(tokens, limit)
+            self._screen.writing(prompts.language(text))
+            await self._stream(engine, prompt, options)
+            self._tell(engine, len(beginning))
+        except ContextFull as error:
+            limit = error.limit
+            self._screen.error(
+                faults.while_writing(error), lambda: self._do(self._write_what_fits(text, limit))
+            )
+        except Exception as error:
+            self._screen.written([], "")
+            self._screen.error(faults.while_writing(error), lambda: self._do(self.load()))
+        finally:
+            self._busy = False
+
+    async def _stream(self, engine: Engine, prompt: prompts.Prompt, options: Options) -> None:
+        sampling = Sampling(
+            temperature=options.temperature, top_k=64, top_p=0.95, repeat_penalty=1.1, seed=options.seed
+        )
+        begun = False
+        try:
+            async for piece in engine.generate(prompt, max_tokens=options.max_tokens, sampling=sampling):
+                text = piece.text if begun else piece.text.lstrip()
+                if text:
+                    self._screen.append(text)
+                    begun = True
+        except Cancelled:
+            pass  # stopped by the person: what has been written stays
+
+    def _tell(self, engine: Engine, beginning: int) -> None:
+        """Close a post: its figures, and one quiet remark at most."""
+        words, stats = self._screen.words, engine.stats
+        if stats.stop_reason == "cancelled":
+            note = words("note.stopped")
+        elif not self._screen.post():
+            note = words("note.nothing")
+        elif beginning:
+            note = words("note.cut", count=beginning)
+        else:
+            note = words("note.stayed") if self._screen.first_time("stayed") else ""
+        self._screen.written(post.figures(words, stats, engine.load_stats.cached), note)
+        self._screen.ready()
+
+    async def _write_what_fits(self, text: str, limit: int) -> None:
+        engine = self._engine
+        if engine is not None:
+            await self.write(post.fit(text, lambda part: engine.count(self._prompt(engine, part)), limit))
+
+    @staticmethod
+    def _prompt(engine: Engine, text: str) -> prompts.Prompt:
+        return prompts.post(text, chat=engine.instruction_tuned)
+
+    # --- events and faults
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let work go on behind an event; the set keeps it from being collected."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _stop(self) -> None:
+        if self._busy and self._engine is not None:
+            self._engine.stop()
+
+    def _edited(self) -> None:
+        """A changed text answers a fault of the text."""
+        if not self._busy and self._engine is not None and self._screen.told() in ("empty", "long"):
+            self._screen.ready()
+
+    def _could_not_load(self, fault: faults.Fault) -> None:
+        """Tell the fault and offer the next step: the same again, or the default model instead."""
+        screen = self._screen
+        if fault.kind == "lost":
+            screen.error(fault, lambda: self._do(self.load()))
+        elif fault.kind != "adapter" and screen.query():
+            screen.error(fault, screen.without_query, "error.default.action")
+        else:
+            screen.error(fault, screen.reload)
+
+
+async def start() -> None:
+    """Run the page."""
+    screen = Screen(Words.load(HERE / "words.json", Screen.language()))
+    await Page(screen, runtime=Screen.age()).load()

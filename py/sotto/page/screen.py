@@ -1,0 +1,241 @@
+"""The document, seen from the worker: the one module that touches it. The ids are those of web/index.html."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyscript import document, window
+from pyscript.ffi import create_proxy
+
+from ..device import AdapterInfo
+from ..engine import LoadStats
+from . import format as numbers
+from .faults import EMPTY, Fault
+from .options import Options
+from .progress import SHARES, Loading
+from .words import Words
+
+
+class Screen:
+    """Shows what it is told and asks the person; knows nothing of models."""
+
+    def __init__(self, words: Words) -> None:
+        self.words = words
+        self._elements: dict[str, Any] = {}
+        self._root = document.documentElement
+        self._action: Callable[[], object] = str
+        self._told = ""
+        self.on("error-action", "click", self._act)
+
+    # --- what the browser knows
+
+    @staticmethod
+    def language() -> str:
+        """The language the page's first script chose."""
+        return str(document.documentElement.lang)
+
+    @staticmethod
+    def query() -> str:
+        """The part of the address from `?` on."""
+        return str(window.location.search)
+
+    @staticmethod
+    def address(path: str) -> str:
+        """An absolute URL: a worker has no base of its own."""
+        return str(window.URL.new(path, window.location.href).href)
+
+    @staticmethod
+    def age() -> float:
+        """Seconds since the page was opened."""
+        return float(window.performance.now()) / 1000
+
+    @staticmethod
+    def reload() -> None:
+        """Open the page again; the text is kept by web/boot.js."""
+        window.location.reload()
+
+    @staticmethod
+    def without_query() -> None:
+        """Open the page again as if its address had asked for nothing."""
+        window.location.search = ""
+
+    @staticmethod
+    def first_time(what: str) -> bool:
+        """Whether something is to be said for the first time in this browser; from then on it is not."""
+        key = f"sotto.said.{what}"
+        if window.localStorage.getItem(key):
+            return False
+        window.localStorage.setItem(key, "1")
+        return True
+
+    # --- what the person does
+
+    def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
+        """Call a handler at every such event of an element."""
+        self._at(name).addEventListener(event, create_proxy(lambda _event: handler()))
+
+    def _act(self) -> None:
+        self._action()
+
+    def text(self) -> str:
+        """The text to write from."""
+        return str(self._at("source").value)
+
+    def post(self) -> str:
+        """The post as far as it is written."""
+        return str(self._at("post").textContent)
+
+    def use_example(self) -> None:
+        """Put the example of the page's language into the text box, as its button does."""
+        self._at(f"example-{self.language()}").click()
+
+    def settings(self, options: Options) -> Options:
+        """The options, with what the person changed in the details."""
+        return options.changed(
+            temperature=str(self._at("temperature").value),
+            max_tokens=str(self._at("max-tokens").value),
+            seed=str(self._at("seed").value),
+        )
+
+    def queued(self) -> bool:
+        """Whether Write was pressed while loading; asking settles it."""
+        waiting = bool(self._root.hasAttribute("data-queued"))
+        self._root.removeAttribute("data-queued")
+        return waiting
+
+    def told(self) -> str:
+        """The kind of the fault that is shown; empty when none is."""
+        return self._told
+
+    # --- loading
+
+    def loading(self, model: str, options: Options) -> None:
+        """Loading has begun."""
+        self._say("model-name", model)
+        for name, value in (
+            ("temperature", options.temperature),
+            ("max-tokens", options.max_tokens),
+            ("seed", options.seed),
+        ):
+            self._at(name).value = "" if value is None else str(value).removesuffix(".0")
+        for stage in SHARES:
+            self._mark(stage, "", "")
+        self._at("write").disabled = False
+        self._at("progress").hidden = False
+        self._state("loading", "stage.header", self.words("when.soon"))
+
+    def progress(self, loading: Loading) -> None:
+        """How far loading is."""
+        words = self.words
+        for stage, seconds in loading.seconds.items():
+            self._mark(stage, "done", words.time(seconds))
+        line, when = [], words("when.soon")
+        if loading.stage in SHARES:
+            self._mark(loading.stage, "now", "")
+            line = [words(f"stage.{loading.stage}")]
+        if loading.stage == "weights" and loading.total:
+            done, total = numbers.size(loading.done), numbers.size(loading.total)
+            line = [words("stage.bytes", stage=line[0], done=done, total=total)]
+        if (left := loading.seconds_left) is not None:
+            line.append(words("stage.left", time=words.about(left)))
+            when = words("when.time", time=words.about(left + 1))
+        text = words("separator").join(line)
+        self._say("model-state", text)
+        self._say("when", when)
+        bar = self._at("progress")
+        bar.style.setProperty("--done", f"{loading.fraction:.4f}")
+        bar.ariaValueNow = f"{100 * loading.fraction:.0f}"
+        bar.ariaValueText = text
+
+    def facts(self, file: str, stats: LoadStats, context: int, adapter: AdapterInfo) -> None:
+        """What the curious open the details for."""
+        words = self.words
+        kept = "cached" if stats.cached else "unstored" if stats.note else "converted"
+        weights = numbers.size(stats.device_bytes["weights"])
+        memory = numbers.size(sum(stats.device_bytes.values()))
+        self._say("fact-file", file)
+        self._say("fact-weights", words(f"fact.weights.{kept}", size=weights))
+        self._say("fact-memory", words("fact.memory.value", size=memory))
+        self._say("fact-context", words("fact.context.value", count=context))
+        self._say("fact-processor", adapter.name)
+        if adapter.software:
+            self._at("fact-processor").append(document.createElement("br"), words("fact.software"))
+
+    def ready(self) -> None:
+        """Writing can begin."""
+        self._at("progress").hidden = True
+        mac = "Mac" in str(window.navigator.platform)
+        self._state("ready", "state.ready", self.words("hint.write", key="⌘" if mac else "Ctrl"))
+
+    # --- writing
+
+    def writing(self, language: str) -> None:
+        """A post begins, in a language ("en" or "ja")."""
+        post = self._at("post")
+        post.textContent = ""
+        post.lang = language
+        post.ariaBusy = "true"  # screen readers wait for the whole post
+        self._at("copy").disabled = True
+        self._say("stats", "")
+        self._say("note", "")
+        self._state("writing", "state.writing", self.words("hint.stop"))
+        post.scrollIntoView(block="nearest")
+
+    def append(self, text: str) -> None:
+        """More of the post."""
+        self._at("post").append(text)
+
+    def written(self, figures: list[str], note: str) -> None:
+        """A post has ended, whole or not."""
+        post = self._at("post")
+        post.ariaBusy = "false"
+        self._at("copy").disabled = not post.textContent
+        for figure in figures:
+            piece = document.createElement("span")
+            piece.textContent = figure
+            self._at("stats").append(piece, " ")
+        self._say("note", note)
+
+    # --- faults
+
+    def error(self, fault: Fault, action: Callable[[], object], label: str = "") -> None:
+        """Tell a fault.
+
+        Args:
+            action: what its button does.
+            label: the key of the button's word; the fault's own when empty.
+        """
+        words = self.words
+        self._action = action
+        self._say("error-title", words(f"error.{fault.kind}", **fault.values))
+        self._say("error-text", words(f"error.{fault.kind}.text", **fault.values))
+        self._say("error-action", words(label or f"error.{fault.kind}.action"))
+        self._say("error-detail", fault.detail)
+        self._at("error-kept").hidden = fault == EMPTY
+        self._at("error-more").hidden = not fault.detail
+        self._at("write").disabled = not fault.sound
+        self._at("progress").hidden = True
+        self._root.removeAttribute("data-queued")
+        self._state("error", "state.ready" if fault.sound else "state.error", "", fault.kind)
+        self._at("error").scrollIntoView(block="nearest")
+
+    def _state(self, state: str, word: str, when: str, told: str = "") -> None:
+        self._told = told
+        self._at("error").hidden = not told
+        self._say("model-state", self.words(word))
+        self._say("when", when)
+        self._root.dataset.state = state
+
+    def _mark(self, stage: str, status: str, time: str) -> None:
+        item = self._at(f"stage-{stage}")
+        item.dataset.status = status
+        item.lastElementChild.textContent = time
+
+    def _say(self, name: str, text: str) -> None:
+        self._at(name).textContent = text
+
+    def _at(self, name: str) -> Any:
+        if name not in self._elements:
+            self._elements[name] = document.getElementById(name)
+        return self._elements[name]

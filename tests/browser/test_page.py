@@ -1,0 +1,302 @@
+"""The page in a real Chromium: a person pastes a text, a model writes, and what can go wrong is told.
+
+A tiny random Gemma 3 stands in for the model, so what it writes means nothing; one test has the real one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from conftest import PATIENCE, ROOT, Serve
+from sotto.assets import model_path
+from sotto.assets.site import Model
+from tiny import Tiny, build
+
+WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
+ENGLISH, JAPANESE = WORDS["en"], WORDS["ja"]
+TEXT = "the small library writes a short story for every morning and people read it in the garden. "
+SHORT = "?max_tokens=12&temperature=0"
+
+expect.set_options(timeout=PATIENCE)
+
+Offer = Callable[[str, bytes], str]
+
+
+@pytest.fixture(scope="session")
+def offer(serve: Serve, runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Offer:
+    """Serves the bytes of a model file under a name; returns the page's address."""
+
+    def start(name: str, data: bytes) -> str:
+        path = tmp_path_factory.mktemp("model") / f"{name}.gguf"
+        path.write_bytes(data)
+        return serve([Model(name, path)])
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def tiny(offer: Offer) -> str:
+    """The address of a page with a small instruction-tuned model."""
+    return offer("tiny", build(Tiny(chat=True, context=1 << 20)))
+
+
+def state(page: Page, expected: str) -> None:
+    """Wait for a state of the page."""
+    expect(page.locator("html")).to_have_attribute("data-state", expected)
+
+
+def write(page: Page, text: str = TEXT) -> str:
+    """Write a post from a text, and return it."""
+    page.fill("#source", text)
+    page.evaluate("document.querySelector('#stats').textContent = ''")  # of the post before
+    page.click("#write")
+    expect(page.locator("#stats")).to_contain_text("tok/s")
+    state(page, "ready")
+    return page.inner_text("#post")
+
+
+def fault(page: Page, kind: str) -> str:
+    """Wait for a fault of a kind, whose title has no values; return all that is said."""
+    expect(page.locator("#error-title")).to_have_text(ENGLISH[f"error.{kind}"])
+    state(page, "error")
+    expect(page.locator("#error")).to_be_visible()
+    return page.inner_text("#error")
+
+
+def before_bridge(page: Page, script: str) -> None:
+    """Run JavaScript in the worker before the bridge opens the GPU."""
+
+    def with_script(route: Route) -> None:
+        bridge = (ROOT / "web" / "bridge.js").read_text("utf-8")
+        route.fulfill(body=f"{script};\n{bridge}", content_type="text/javascript")
+
+    page.route("**/bridge.js", with_script)
+
+
+def test_from_paste_to_post(page: Page, tiny: str) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(tiny + SHORT)
+    state(page, "loading")
+    page.fill("#source", TEXT)
+    page.click("#write")  # long before the model is there
+    expect(page.locator("#write")).to_have_text(ENGLISH["queued"], use_inner_text=True)
+    expect(page.locator("#stages li[data-status=done]")).to_have_count(5)  # runtime, file, weights, ...
+    expect(page.locator("#stats")).to_contain_text("12 tokens")
+    state(page, "ready")
+    post = page.inner_text("#post")
+    assert post
+    stats = page.inner_text("#stats")
+    for part in ("to first word", "prefill", "decode", "in all", "weights prepared now"):
+        assert part in stats
+    expect(page.locator("#note")).to_have_text(ENGLISH["note.stayed"])
+    expect(page.locator("#progress")).to_be_hidden()
+    expect(page.locator("#error")).to_be_hidden()
+    page.click("#copy")
+    expect(page.locator("#copy")).to_have_text(ENGLISH["copied"])
+    assert page.evaluate("navigator.clipboard.readText()") == post.strip()
+
+    assert write(page).strip() == post.strip()  # at temperature 0 nothing is left to chance
+    expect(page.locator("#note")).to_be_empty()  # said once
+    origins = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in ("http", "https")}
+    assert origins == {urlsplit(tiny).netloc}  # everything stayed on this computer
+
+
+def test_reload_comes_from_the_cache_and_keeps_the_text(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    post = write(page)
+    model_bytes: list[str] = []
+    page.on("request", lambda request: "/models/" in request.url and model_bytes.append(request.url))
+    page.reload()
+    expect(page.locator("#source")).to_have_value(TEXT)
+    state(page, "ready")
+    expect(page.locator("#fact-weights")).to_contain_text("cache")
+    assert write(page) == post
+    expect(page.locator("#stats")).to_contain_text(ENGLISH["stats.cached"])
+    assert model_bytes == []
+
+
+def test_stop_by_button_and_by_key(page: Page, tiny: str) -> None:
+    page.goto(tiny + "?max_tokens=1500&temperature=0")
+    state(page, "ready")
+    page.fill("#source", TEXT)
+    for start, stop in (("#write", "#stop"), ("Control+Enter", "Escape")):
+        page.press("#source", start) if "+" in start else page.click(start)
+        state(page, "writing")
+        expect(page.locator("#post")).not_to_be_empty()
+        page.press("body", stop) if stop == "Escape" else page.click(stop)
+        state(page, "ready")
+        expect(page.locator("#note")).to_have_text(ENGLISH["note.stopped"])
+        expect(page.locator("#copy")).to_be_enabled()
+        tokens = int(page.inner_text("#stats").split(" token")[0].split()[-1].replace(",", ""))
+        assert 0 < tokens < 1500
+
+
+def test_empty_text(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    page.fill("#source", " \n")
+    page.click("#write")
+    fault(page, "empty")
+    page.click("#error-action")  # use the example
+    state(page, "ready")
+    expect(page.locator("#source")).to_have_value(WORDS["examples"]["en"]["text"])
+    expect(page.locator("#error")).to_be_hidden()
+
+
+def test_text_longer_than_the_context(page: Page, tiny: str) -> None:
+    text = TEXT * 60
+    page.goto(tiny + SHORT + "&context=512")
+    state(page, "ready")
+    page.fill("#source", text)
+    page.click("#write")
+    state(page, "error")
+    title = page.inner_text("#error-title").replace(",", "")
+    excess = next(int(word) for word in title.split() if word.isdigit())
+    assert excess > 100
+    assert f"{512 - 12:,} fit" in page.inner_text("#error-text")
+    assert ENGLISH["error.kept"] in page.inner_text("#error")
+    page.click("#error-action")  # cut and write
+    state(page, "ready")
+    assert page.inner_text("#post")
+    count = int("".join(filter(str.isdigit, page.inner_text("#note"))))
+    assert 100 < count < len(text)
+    expect(page.locator("#source")).to_have_value(text)  # only what is read is cut
+
+
+def test_device_lost(page: Page, tiny: str) -> None:
+    before_bridge(
+        page,
+        """const request = GPUAdapter.prototype.requestDevice;
+        GPUAdapter.prototype.requestDevice = async function (...given) {
+            const device = await request.apply(this, given);
+            new BroadcastChannel("lose").onmessage = () => device.destroy();
+            return device;
+        }""",
+    )
+    page.goto(tiny + "?max_tokens=1500&temperature=0")
+    state(page, "ready")
+    page.fill("#source", TEXT)
+    page.click("#write")
+    expect(page.locator("#post")).not_to_be_empty()
+    page.evaluate("new BroadcastChannel('lose').postMessage('')")
+    fault(page, "lost")
+    assert page.inner_text("#post")
+    page.click("#error-action")  # load again
+    state(page, "ready")
+    expect(page.locator("#error")).to_be_hidden()
+    expect(page.locator("#source")).to_have_value(TEXT)
+    page.click("#write")
+    expect(page.locator("#post")).not_to_be_empty()
+    page.click("#stop")
+    state(page, "ready")
+
+
+def test_no_webgpu(page: Page, tiny: str) -> None:
+    page.add_init_script("Object.defineProperty(Navigator.prototype, 'gpu', { value: undefined })")
+    page.goto(tiny)
+    said = fault(page, "webgpu")
+    for browser in ("Chrome", "Edge", "Safari", "Firefox"):
+        assert browser in said
+    expect(page.locator("#write")).to_be_disabled()
+
+
+def test_no_isolation(page: Page, tiny: str) -> None:
+    def without_headers(route: Route) -> None:
+        reply = route.fetch()
+        headers = {name: value for name, value in reply.headers.items() if "cross-origin" not in name}
+        route.fulfill(response=reply, headers=headers)
+
+    page.route(tiny, without_headers)
+    page.goto(tiny)
+    fault(page, "isolation")
+
+
+def test_no_adapter(page: Page, tiny: str) -> None:
+    before_bridge(page, "GPU.prototype.requestAdapter = async () => null")
+    page.goto(tiny)
+    fault(page, "adapter")
+
+
+def test_limits_too_small(page: Page, tiny: str) -> None:
+    before_bridge(
+        page,
+        """const request = GPUAdapter.prototype.requestDevice;
+        GPUAdapter.prototype.requestDevice = function ({ requiredLimits, ...rest }) {
+            return request.call(this, rest);  // a device with WebGPU's smallest limits
+        }""",
+    )
+    page.goto(tiny + "?context=600000")
+    fault(page, "limits")
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("notes", lambda: b"These are notes, and no model.\n" * 99, ("file", "not a GGUF file")),
+        ("half", lambda: build(Tiny(chat=True))[:-40_000], ("file", "half")),
+        ("llama", lambda: build(Tiny(metadata={"general.architecture": "llama"})), ("unsupported", "llama")),
+        ("iq", lambda: build(Tiny(types={"ffn_up": "IQ4_NL"})), ("unsupported", "IQ4_NL")),
+    ],
+)
+def test_files_that_cannot_be_used(
+    page: Page, offer: Offer, name: str, make: Callable[[], bytes], said: tuple[str, str]
+) -> None:
+    page.goto(offer(name, make()))
+    assert said[1] in fault(page, said[0])
+    assert page.evaluate("localStorage.getItem('sotto.text')") == ""
+    expect(page.locator("#write")).to_be_disabled()
+
+
+def test_unknown_model_leads_to_the_default(page: Page, tiny: str) -> None:
+    page.goto(tiny + "?model=huge")
+    assert "huge" in fault(page, "loading")
+    page.click("#error-action")
+    state(page, "ready")
+    expect(page.locator("#model-name")).to_have_text("tiny")
+
+
+def test_python_that_cannot_start(browser: Browser, tiny: str) -> None:
+    page = browser.new_page()  # the page's own fixture would take the expected error for a failure
+    page.route("**/app.zip", lambda route: route.abort())
+    page.goto(tiny)
+    fault(page, "runtime")
+    page.close()
+
+
+def test_japanese(browser: Browser, tiny: str) -> None:
+    page = browser.new_page(locale="ja-JP", color_scheme="dark", viewport={"width": 375, "height": 812})
+    page.goto(tiny + SHORT)
+    expect(page.locator("html")).to_have_attribute("lang", "ja")
+    expect(page.locator("#write")).to_have_text(JAPANESE["write"], use_inner_text=True)
+    page.click("#example-ja")
+    expect(page.locator("#source")).to_have_value(WORDS["examples"]["ja"]["text"])
+    state(page, "ready")
+    page.click("#write")
+    expect(page.locator("#stats")).to_contain_text("トークン")
+    expect(page.locator("#post")).to_have_attribute("lang", "ja")
+    assert page.evaluate(
+        "document.documentElement.scrollWidth <= innerWidth"
+    )  # nothing sticks out of a phone
+    page.close()
+
+
+def test_the_real_model_writes_words(page: Page, runtime: Path, serve: Serve) -> None:
+    path = model_path("gemma-3-270m", runtime)
+    page.goto(serve([Model("gemma-3-270m", path)]) + "?max_tokens=16&temperature=0")
+    page.click("#example-en")
+    page.click("#write")
+    expect(page.locator("#stats")).to_contain_text("tok/s", timeout=3 * PATIENCE)
+    post = page.inner_text("#post")
+    words = post.split()
+    assert len(words) >= 8
+    plain = sum(word.strip(".,:;!?’'\"“”()#-–—").replace("’", "").isascii() for word in words)
+    assert plain == len(words), post  # a wrong kernel gives pieces of many languages

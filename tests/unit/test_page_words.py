@@ -1,0 +1,97 @@
+"""Every string of the page exists in both languages, says the same values, and is used."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from sotto.page.progress import SHARES
+from sotto.page.words import Words
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "web" / "words.json"
+BOOK = json.loads(FILE.read_text(encoding="utf-8"))
+PAGE = ROOT / "py" / "sotto" / "page"
+HTML = (ROOT / "web" / "index.html").read_text("utf-8")
+SCRIPT = (ROOT / "web" / "boot.js").read_text("utf-8")
+
+
+def plain(keys: dict[str, str]) -> set[str]:
+    """Keys without the singular forms, which a language may lack."""
+    return {key for key in keys if not key.endswith(".one")}
+
+
+def written_out() -> set[str]:
+    """Every string constant of the page's Python, and what its HTML and its first script ask for."""
+    found = set(re.findall(r'data-(?:words|placeholder|label|empty|reading)="([\w.-]+)"', HTML))
+    found |= {key for pair in re.findall(r'words\["([\w.]+)"\]|words\.(\w+)', SCRIPT) for key in pair}
+    for path in PAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                found.add(node.value)
+    return found
+
+
+def put_together() -> set[str]:
+    """The keys that the code makes from a name."""
+    faults = (PAGE / "faults.py").read_text("utf-8")
+    kinds = set(re.findall(r'Fault\(\s*"(\w+)"', faults)) | set(re.findall(r'fail\("(\w+)"', SCRIPT))
+    kinds |= {"lost", "adapter"}  # one of two, by the case
+    keys = {f"error.{kind}{part}" for kind in kinds for part in ("", ".text", ".action")}
+    keys |= {f"stage.{stage}" for stage in SHARES}
+    keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored")}
+    return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")}
+
+
+def test_languages_have_the_same_keys_and_values() -> None:
+    assert plain(BOOK["en"]) == plain(BOOK["ja"])
+    for key in plain(BOOK["en"]):
+        values = [set(re.findall(r"{(\w+)}", BOOK[language][key])) for language in ("en", "ja")]
+        assert values[0] == values[1], key
+
+
+def test_every_string_is_used_and_none_is_missing() -> None:
+    assert put_together() <= plain(BOOK["en"])
+    assert set(re.findall(r'data-(?:words|placeholder|label|empty|reading)="([\w.-]+)"', HTML)) <= plain(
+        BOOK["en"]
+    )
+    assert plain(BOOK["en"]) - written_out() - put_together() == set()
+
+
+def test_examples_are_in_their_languages() -> None:
+    english, japanese = BOOK["examples"]["en"]["text"], BOOK["examples"]["ja"]["text"]
+    assert english.replace("’", "'").isascii()
+    assert sum("\u3040" <= character <= "\u30ff" for character in japanese) > len(japanese) / 3
+
+
+@pytest.mark.parametrize(
+    ("language", "count", "expected"),
+    [("en", 1, "1 token"), ("en", 1240, "1,240 tokens"), ("ja", 1, "1トークン")],
+)
+def test_counts(language: str, count: int, expected: str) -> None:
+    assert Words.load(FILE, language)("stats.tokens", count=count) == expected
+
+
+@pytest.mark.parametrize(
+    ("seconds", "english", "japanese"),
+    [
+        (0.3149, "0.31 s", "0.31秒"),
+        (4.25, "4.2 s", "4.2秒"),
+        (59.94, "59.9 s", "59.9秒"),
+        (125.4, "2 min 5 s", "2分5秒"),
+    ],
+)
+def test_measured_times(seconds: float, english: str, japanese: str) -> None:
+    assert Words.load(FILE, "en").time(seconds) == english
+    assert Words.load(FILE, "ja").time(seconds) == japanese
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0.2, "1 s"), (9.1, "10 s"), (11.0, "15 s"), (90.0, "90 s"), (100.0, "2 min")]
+)
+def test_foretold_times(seconds: float, expected: str) -> None:
+    assert Words.load(FILE, "en").about(seconds) == expected

@@ -1,0 +1,113 @@
+// What has to answer before Python does: the words of the page, the text a person left here, the examples, the
+// keyboard, "write as soon as you can", and the two faults with which Python could never start. The rest of the
+// page is py/sotto/page/, which finds every element by the same ids.
+
+const root = document.documentElement;
+const at = (id) => document.getElementById(id);
+const KEPT = "sotto.text";
+
+// --- words: one file for this script and for Python; the browser's language decides, English when in doubt.
+
+const book = await (await fetch("words.json")).json();
+const language = navigator.languages.find((tag) => /^(en|ja)\b/.test(tag))?.slice(0, 2) ?? "en";
+const words = book[language];
+root.lang = language;
+for (const element of document.querySelectorAll("[data-words]")) element.textContent = words[element.dataset.words];
+for (const element of document.querySelectorAll("[data-placeholder]")) element.placeholder = words[element.dataset.placeholder];
+for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = words[element.dataset.label];
+for (const when of ["empty", "reading"]) at("post").dataset[when] = words[at("post").dataset[when]];
+at("when").textContent = words["when.soon"];
+
+// --- the text: kept at every change, so that no reload, crash or lost device can take it.
+
+const source = at("source");
+
+function keep() {
+  source.lang = /[\u3040-\u30ff\u4e00-\u9fff]/.test(source.value) ? "ja" : "en";
+  try {
+    localStorage.setItem(KEPT, source.value);
+  } catch {
+    // Private windows may refuse storage, a very long text may not fit: the text box itself still has it.
+  }
+}
+
+try {
+  source.value ||= localStorage.getItem(KEPT) ?? "";
+} catch {
+  // As above.
+}
+keep();
+source.addEventListener("input", keep);
+
+// --- the examples, through the editing command, so that undo brings back what was there.
+
+function use(example) {
+  source.focus();
+  source.select();
+  if (!document.execCommand("insertText", false, example)) source.value = example;
+  source.setSelectionRange(0, 0);
+  source.scrollTop = 0;
+  keep();
+}
+
+for (const [tag, example] of Object.entries(book.examples)) {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", id: `example-${tag}`, lang: tag, textContent: example.name });
+  button.addEventListener("click", () => use(example.text));
+  at("examples").append(button);
+}
+
+// --- writing: until the model is ready the button queues; Python listens to the same clicks from then on.
+
+at("write").addEventListener("click", () => {
+  if (root.dataset.state === "loading") root.toggleAttribute("data-queued");
+});
+addEventListener("keydown", (event) => {
+  const writing = root.dataset.state === "writing";
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !writing) at("write").click();
+  else if (event.key === "Escape" && writing) at("stop").click();
+  else if (event.key === "Escape" && at("model").open) at("model").open = false;
+});
+addEventListener("pointerdown", (event) => {
+  if (!at("model").contains(event.target)) at("model").open = false;
+});
+
+at("copy").addEventListener("click", async () => {
+  await navigator.clipboard.writeText(at("post").textContent.trim());
+  at("copy").textContent = words.copied;
+  setTimeout(() => { at("copy").textContent = words.copy; }, 2000);
+});
+
+// --- PyScript, unless it could only fail.
+
+function fail(kind, detail = "") {
+  root.dataset.state = "error";
+  root.removeAttribute("data-queued");
+  at("model-state").textContent = words["state.error"];
+  at("error-title").textContent = words[`error.${kind}`];
+  at("error-text").textContent = words[`error.${kind}.text`];
+  at("error-action").textContent = words[`error.${kind}.action`];
+  at("error-action").onclick = () => location.reload();
+  at("error-more").hidden = !detail;
+  at("error-detail").textContent = detail;
+  at("error").hidden = false;
+  at("write").disabled = true;
+  at("when").textContent = "";
+  at("progress").hidden = true;
+}
+
+// PyScript reports its own steps; they move the bar up to where Python takes it over (progress.py, SHARES).
+let steps = 0;
+addEventListener("py:progress", () => {
+  at("progress").style.setProperty("--done", Math.min(++steps * 0.03, 0.15));
+});
+
+for (const kind of ["error", "unhandledrejection"]) {
+  addEventListener(kind, ({ message, reason }) => {
+    if (root.dataset.state === "loading") fail("runtime", String(reason ?? message));
+  });
+}
+
+if (!crossOriginIsolated) fail("isolation");
+else if (!navigator.gpu) fail("webgpu");
+else import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));
