@@ -18,23 +18,11 @@ from .errors import DeviceError
 
 # (module (memory (export "memory") MIN_PAGES MAX_PAGES shared)). wasmtime-py 50 cannot pass a SharedMemory that
 # Python made into an instance, but it links one that another instance exports.
-_MEMORY_MODULE = bytes(
-    [
-        0,
-        *b"asm",
-        1,
-        0,
-        0,
-        0,
-        5,
-        6,
-        1,
-        3,
-        MIN_PAGES,
-        *(MAX_PAGES & 0x7F | 0x80, MAX_PAGES >> 7 & 0x7F | 0x80, 3),
-    ]
-    + [7, 10, 1, 6, *b"memory", 2, 0]
-)
+_MEMORY_MODULE = bytes((
+    0, *b"asm", 1, 0, 0, 0,
+    5, 6, 1, 3, MIN_PAGES, MAX_PAGES & 0x7F | 0x80, MAX_PAGES >> 7 & 0x7F | 0x80, MAX_PAGES >> 14,
+    7, 10, 1, 6, *b"memory", 2, 0,
+))  # fmt: skip
 
 
 def _wasmtime() -> Any:
