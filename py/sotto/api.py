@@ -162,7 +162,7 @@ def windows(tokens: int, context: int) -> list[tuple[int, int, int]]:
     spans = [(0, 1, min(tokens, context))]
     while spans[-1][2] < tokens:
         first = spans[-1][2]
-        start = first - context // 2
+        start = first - min(context // 2, context - 2)  # at least one token to score beside BOS
         spans.append((start, first, min(tokens, start + context - 1)))
     return spans
 
@@ -264,7 +264,7 @@ class Model:
                 f"{self.name} is a base model: it continues text, and cannot hold a conversation.",
                 "Use generate, or a model whose name ends in -it.",
             )
-        return self.generate(Prompt(tuple(chat.render(messages))), max_tokens, stop, **sampling)  # type: ignore[arg-type]
+        return self.generate(Prompt(tuple(chat.render(messages))), max_tokens, stop, **sampling)
 
     def score(
         self, text: str | Sequence[int], progress: Callable[[int, int], None] | None = None
