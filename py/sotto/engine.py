@@ -22,7 +22,7 @@ from .gguf import Header
 from .layout import LAYOUT_VERSION
 from .memory import Memory
 from .models.base import Config, Head, Recording
-from .plan import Plan, Role, Tensor, tensor
+from .plan import Dispatch, Plan, Role, Tensor, tensor
 from .prompts import Prompt, StopStrings
 from .sampler import Sampler, Sampling
 from .source import Source
@@ -51,7 +51,7 @@ class Settings:
 class Progress:
     """Where a load is. `done` of `total` counts bytes for "weights", pipelines for "pipelines"."""
 
-    stage: str  # "header", "weights", "tokenizer", "pipelines", "ready"
+    stage: str  # "download" (api.load only), "header", "weights", "tokenizer", "pipelines", "ready"
     done: int
     total: int
     cached: bool
@@ -222,6 +222,19 @@ class Engine:
         progress(Progress("ready", 1, 1, cached))
         return engine
 
+    @classmethod
+    async def outline(cls, source: Source, device: Device, settings: Settings = Settings()) -> Engine:
+        """A model without its weights: the plans and the memory of what `load` would put onto the device.
+
+        Raises what `load` raises about the file and the limits.
+        """
+        header, _ = await gguf.read_header(source)
+        engine = cls(device, header, settings, source.name)
+        engine._allocate()
+        await engine._compile(_ignore, False)
+        engine.load_stats = LoadStats(False, {}, dict(engine._memory.nbytes))
+        return engine
+
     # --- Loading ----------------------------------------------------------------------------------------
 
     def _record(self, name: str, tokens: int, head: Head = Head.CANDIDATES) -> Plan:
@@ -356,6 +369,7 @@ class Engine:
         max_tokens: int = 256,
         sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
         stop: Sequence[str] = (),
+        ignore_eos: bool = False,
     ) -> AsyncIterator[Piece]:
         """Continue a prompt, token by token. `stats` describes the run while it goes on and afterwards.
 
@@ -364,6 +378,7 @@ class Engine:
             max_tokens: the most new tokens.
             sampling: how tokens are chosen.
             stop: more stop strings; they and what follows them are not shown.
+            ignore_eos: go on where the model would end, to measure speed.
 
         Raises:
             ContextFull: the prompt leaves no room for an answer.
@@ -389,7 +404,7 @@ class Engine:
             while True:
                 token = sampler.pick(*_unpacked(candidates), ids)
                 stats.new_tokens += 1
-                if token in self.tokenizer.stop_ids:
+                if token in self.tokenizer.stop_ids and not ignore_eos:
                     stats.stop_reason = "eos"
                     break
                 ids.append(token)
@@ -467,6 +482,16 @@ class Engine:
         self._stop = False
         await self._run(self._programs[1], 0, [self.tokenizer.bos])
         return time.perf_counter() - started
+
+    async def profile(self, tokens: int) -> list[tuple[Dispatch, float]] | None:
+        """Seconds of every dispatch of the plan that takes so many tokens; None without timestamp queries.
+
+        Runs the plan on token 0 at the beginning of the cache.
+        """
+        loaded = self._programs[tokens]
+        inputs = loaded.plan.inputs(0, [0] * tokens)
+        seconds = await self.device.profile(loaded.program, inputs)
+        return None if seconds is None else list(zip(loaded.plan.dispatches, seconds, strict=True))
 
     def close(self) -> None:
         """Free the model's device memory; the device itself stays open."""

@@ -122,6 +122,8 @@ async def read_header(source: Source) -> tuple[Header, bytes]:
                     _DAMAGED,
                 ) from None
             wanted = max(2 * wanted, more.at_least)
+        except FormatError as error:
+            raise FormatError(f"{source.name}: {error.message}", error.hint) from error
     end, last = max(((t.offset + t.nbytes, t.name) for t in header.tensors.values()), default=(0, ""))
     if end > source.size:
         raise FormatError(

@@ -27,6 +27,10 @@ _LIMITS = {
 }
 _WANTED_LIMITS = (*_LIMITS.values(), "max-compute-workgroup-size-x")
 _WANTED_FEATURES = ("timestamp-query", "shader-f16", "subgroups")
+NO_ADAPTER_HINT = (
+    "On Linux, install the GPU's Vulkan driver and the Vulkan loader (libvulkan1), or a driver that runs on the "
+    "CPU: Mesa's lavapipe, version 25 or newer. On macOS and Windows, update the system."
+)
 _WRITE_AHEAD = 64 << 20  # bytes: Dawn copies what is written and keeps the copies until the next submit
 
 
@@ -82,10 +86,7 @@ def _choose(wanted: str | None) -> Any:
     wanted = wanted or os.environ.get("SOTTO_ADAPTER") or ""
     found = _all_adapters()
     if not found:
-        raise DeviceError(
-            "No GPU adapter was found.",
-            "Install your GPU's Vulkan driver (Linux), or a software one such as Mesa's lavapipe 25 or newer.",
-        )
+        raise DeviceError("No GPU adapter was found.", NO_ADAPTER_HINT)
     if wanted.isdecimal() and int(wanted) < len(found):
         return found[int(wanted)]
     for adapter in found:

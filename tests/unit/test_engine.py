@@ -67,7 +67,9 @@ def test_scores_are_the_log_probabilities_of_a_softmax(engine: Engine) -> None:
     assert scores.shape == (43,)
     assert (scores < 0).all()
     for first in (2, 9, 41, 43):
-        np.testing.assert_allclose(drive(engine.score(ids, first)), scores[first - 1 :], atol=1e-2)  # f16 keys round differently
+        np.testing.assert_allclose(
+            drive(engine.score(ids, first)), scores[first - 1 :], atol=1e-2
+        )  # f16 keys round differently
     whole = load_with_candidates(engine)
     for at in (1, 7, 33, 43):
         out = drive(whole._prefill(ids[:at]))

@@ -6,7 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +115,7 @@ class Page:
         stats = self._engine.load_stats
         loading.report("ready", 1, 1, stats.cached)
         self._screen.progress(loading)
+        self._screen.record("facts", {"cached": stats.cached, "runtime": self._runtime, **stats.seconds})
         self._screen.facts(
             model["url"].rpartition("/")[2], stats, self._engine.context, device.adapter, self._choice
         )
@@ -234,6 +235,8 @@ class Page:
     def _tell(self, engine: Engine, beginning: int) -> None:
         """Close a post: its figures, and one quiet remark at most."""
         words, stats = self._screen.words, engine.stats
+        rates = {"prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
+        self._screen.record("stats", asdict(stats) | rates)
         if stats.stop_reason == "cancelled":
             note = words("note.stopped")
         elif not self._screen.post():

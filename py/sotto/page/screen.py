@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyscript import document, window
@@ -190,6 +191,10 @@ class Screen:
         self._say("fact-processor", f"{name}: {words(f'why.{choice.why}')}")
         if adapter.software:
             self._at("fact-processor").append(document.createElement("br"), words("fact.software"))
+
+    def record(self, name: str, figures: Mapping[str, object]) -> None:
+        """Leave exact figures on an element as JSON (data-figures), for scripts that measure."""
+        self._at(name).dataset.figures = json.dumps(figures)
 
     def ready(self) -> None:
         """Writing can begin."""

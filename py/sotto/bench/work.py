@@ -1,0 +1,44 @@
+"""How much work a recorded plan is: the bytes and operations that no implementation can do without."""
+
+from __future__ import annotations
+
+from ..plan import Dispatch, Plan
+
+
+def weight_bytes(plan: Plan) -> int:
+    """Bytes of weights that one run of a single-token plan reads: every matrix once, one row of the table."""
+    total = 0
+    for dispatch in plan.dispatches:
+        if dispatch.kernel.format:
+            planes = [b.tensor for b in dispatch.bindings if b.tensor.name in _planes(dispatch)]
+            share = planes[0].shape[0] if dispatch.kernel.operation == "embed" else 1
+            total += sum(plane.nbytes for plane in planes) // share
+    return total
+
+
+def prefill_operations(plan: Plan, tokens: int) -> float:
+    """Floating-point operations (a multiply-add is two) to prefill so many tokens from the beginning.
+
+    Args:
+        plan: any multi-token plan of the model.
+        tokens: length of the prompt; the head runs once.
+    """
+    total = 0.0
+    for dispatch in plan.dispatches:
+        size = dict(dispatch.constants)
+        match dispatch.kernel.operation:
+            case "matmul":
+                total += 2 * size["N"] * size["K"] * tokens
+            case "matvec":
+                total += 2 * size["N"] * size["K"]
+            case "attention":
+                window = min(int(size["WINDOW"]), tokens)
+                seen = window * (window + 1) // 2 + (tokens - window) * window
+                total += 4 * size["H"] * size["E"] * seen
+    return total
+
+
+def _planes(dispatch: Dispatch) -> set[str]:
+    """Names of the tensors bound as the kernel's weights and scales."""
+    numbers = {d.number for d in dispatch.kernel.bindings if d.name in ("weights", "scales")}
+    return {b.tensor.name for b in dispatch.bindings if b.number in numbers}

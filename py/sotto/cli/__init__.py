@@ -1,0 +1,74 @@
+"""The command `sotto`. Each subcommand is a module here, imported when it is called: help comes at once.
+
+Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 an error that is told in
+a sentence, 2 wrong usage, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from .. import __version__
+from ..errors import SottoError
+
+COMMANDS = {
+    "generate": "Continue a text.",
+    "chat": "Talk with an instruction-tuned model.",
+    "score": "How probable a text is to a model: mean nll and perplexity.",
+    "bench": "Measure a GPU: prefill, decode, loading, and what it can do at all.",
+    "inspect": "Show a model file: architecture, tensors, recorded plans, memory.",
+    "adapters": "List the GPUs.",
+}
+INTERRUPTED = 130  # as shells report a program ended by Ctrl-C
+
+
+class _Commands(click.Group):
+    """Finds subcommands in the modules of this package."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f".{cmd_name}", __name__).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="sotto")
+def sotto() -> None:
+    """Gemma 3 on your own GPU: the engine of the browser page, from plain Python.
+
+    `sotto COMMAND --help` tells more of a command.
+    """
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(_run())
+
+
+def _run() -> int:
+    try:
+        result = sotto.main(prog_name="sotto", standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SottoError as error:
+        click.echo(f"sotto: {error.message}", err=True)
+        if error.hint:
+            click.echo(error.hint, err=True)
+        return 1
+    except click.Abort:
+        return INTERRUPTED

@@ -1,0 +1,73 @@
+"""`sotto chat`."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from ..api import Model
+from ..chat import Message
+from ..errors import ContextFull, UnsupportedModel
+from .options import device_options, loaded, model_options, sampling_options
+
+
+@click.command()
+@model_options
+@device_options
+@click.option("--system", default="", metavar="TEXT", help="What the model is told before the conversation.")
+@click.option("-n", "--max-tokens", default=1024, show_default=True, type=click.IntRange(min=1))
+@sampling_options
+def command(
+    model: str,
+    adapter: str | None,
+    context: int,
+    no_cache: bool,
+    device: str,
+    threads: int | None,
+    system: str,
+    max_tokens: int,
+    **sampling: Any,
+) -> None:
+    """Talk with a model: each line is a message. Ctrl-C stops an answer, Ctrl-D ends the conversation.
+
+    The model has to be instruction-tuned; a base model only continues text (`sotto generate`).
+    """
+    with suppress(ImportError):
+        import readline  # noqa: F401, PLC0415  (line editing; some platforms have none)
+    with loaded(model, adapter, context, no_cache, device, threads, sampling["top_k"]) as ready:
+        if not ready.engine.instruction_tuned:
+            raise UnsupportedModel(
+                f"{ready.name} is a base model: it continues text, and cannot hold a conversation.",
+                "Use `sotto generate`, or give a model whose name ends in -it.",
+            )
+        messages = [Message("system", system)] if system else []
+        while True:
+            try:
+                line = input("> " if sys.stdin.isatty() else "")
+            except EOFError:
+                break
+            if not line.strip():
+                continue
+            try:
+                answer = _answer(ready, [*messages, Message("user", line)], max_tokens, sampling)
+            except ContextFull as error:
+                click.echo(f"{error.message} {error.hint}", err=True)
+                continue
+            messages += [Message("user", line), Message("assistant", answer)]
+
+
+def _answer(ready: Model, messages: list[Message], max_tokens: int, sampling: dict[str, Any]) -> str:
+    """Print the answer while it comes; Ctrl-C ends it there."""
+    answer = ""
+    pieces = ready.chat(messages, max_tokens, **sampling)
+    try:
+        for piece in pieces:
+            answer += piece
+            click.echo(piece, nl=False)
+    except KeyboardInterrupt:
+        click.echo(" [stopped]", nl=False, err=True)
+    click.echo()
+    return answer

@@ -1,0 +1,68 @@
+"""`sotto generate`."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from .options import (
+    device_options,
+    json_option,
+    loaded,
+    model_options,
+    print_json,
+    read_text,
+    run_facts,
+    sampling_options,
+)
+
+
+@click.command()
+@click.argument("prompt", nargs=-1)
+@model_options
+@device_options
+@click.option("-n", "--max-tokens", default=256, show_default=True, type=click.IntRange(min=1))
+@sampling_options
+@click.option(
+    "--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Tell speed and times on standard error.")
+@json_option
+def command(
+    prompt: tuple[str, ...],
+    model: str,
+    adapter: str | None,
+    context: int,
+    no_cache: bool,
+    device: str,
+    threads: int | None,
+    max_tokens: int,
+    stop: tuple[str, ...],
+    verbose: bool,
+    as_json: bool,
+    **sampling: Any,
+) -> None:
+    """Continue PROMPT, or the text on standard input where there is none (or it is "-")."""
+    text = " ".join(prompt)
+    if text in ("", "-"):
+        if sys.stdin.isatty() and not text:
+            raise click.UsageError("Give a prompt, or a text on standard input.")
+        text = read_text("-")
+    with loaded(model, adapter, context, no_cache, device, threads, sampling["top_k"]) as ready:
+        pieces = ready.generate(text, max_tokens, stop, **sampling)
+        if as_json:
+            print_json({"text": "".join(pieces), **run_facts(ready.stats)})
+            return
+        for piece in pieces:
+            click.echo(piece, nl=False)
+        click.echo()
+        if verbose:
+            stats = ready.stats
+            click.echo(
+                f"{stats.prompt_tokens} prompt tokens at {stats.prefill_rate:.1f} tokens/s, "
+                f"{stats.new_tokens} new at {stats.decode_rate:.1f} tokens/s, "
+                f"first after {stats.time_to_first_token:.2f} s; {ready.adapter.name}",
+                err=True,
+            )

@@ -1,0 +1,167 @@
+"""Options that several commands share, and the loading of a model with a progress bar."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from .. import api, engine
+from ..assets import DEFAULT_MODEL
+from ..sampler import Sampling
+
+_WIDE = 400  # characters
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+STAGES = {
+    "download": "Fetching the model",
+    "header": "Reading the model",
+    "weights": "Loading the weights",
+    "tokenizer": "Preparing the tokenizer",
+    "pipelines": "Compiling the kernels",
+    "ready": "Ready",
+}
+
+
+def model_options(command: F) -> F:
+    """--model, --adapter, --context and --no-cache, as the arguments of `loaded`."""
+    for option in (
+        click.option("--no-cache", is_flag=True, help="Neither use nor write the cache of converted weights."),
+        click.option(
+            "-c", "--context", default=2048, show_default=True, metavar="TOKENS",
+            type=click.IntRange(min=2), help="Room for prompt and answer together.",
+        ),
+        click.option(
+            "-a", "--adapter", metavar="NAME",
+            help="Part of a GPU's name, or its number in `sotto adapters`. [env: SOTTO_ADAPTER]",
+        ),
+        click.option(
+            "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL",
+            help="A GGUF file, a folder that holds one, or the name of a known model, fetched on first use.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def device_options(command: F) -> F:
+    """--device and --threads, as the arguments of `loaded`."""
+    for option in (
+        click.option(
+            "-t", "--threads", type=click.IntRange(min=1), help="Of the CPU; without it, as many as are fastest."
+        ),
+        click.option(
+            "-d", "--device", default="auto", show_default=True, type=click.Choice(["auto", "gpu", "cpu"]),
+            help="The processor; auto takes the GPU unless there is none, or only a software one.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def sampling_options(command: F) -> F:
+    """How tokens are chosen; collected by `sampling`."""
+    usual = Sampling()
+    for option in (
+        click.option("--seed", type=int, help="The same seed gives the same text."),
+        click.option("--repeat-last-n", "repeat_last", default=usual.repeat_last, show_default=True, type=int),
+        click.option("--repeat-penalty", default=usual.repeat_penalty, show_default=True, type=float),
+        click.option("--min-p", default=usual.min_p, show_default=True, type=float),
+        click.option("--top-p", default=usual.top_p, show_default=True, type=float),
+        click.option("--top-k", default=usual.top_k, show_default=True, type=int),
+        click.option(
+            "--temp", "temperature", default=usual.temperature, show_default=True, type=float,
+            help="0 always takes the most probable token.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def json_option(command: F) -> F:
+    """--json."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for a program.")(
+        command
+    )
+
+
+@contextmanager
+def loaded(
+    model: str,
+    adapter: str | None,
+    context: int,
+    no_cache: bool,
+    device: str,
+    threads: int | None,
+    candidates: int = 64,
+) -> Iterator[api.Model]:
+    """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
+    with bar() as told:
+        ready = api.load(
+            model,
+            device=device,
+            adapter=adapter,
+            threads=threads,
+            context=context,
+            candidates=max(candidates, 1),
+            cache=not no_cache,
+            progress=lambda p: told(STAGES[p.stage], p.done, p.total),
+        )
+    with ready:
+        if ready.load_stats.note:
+            click.echo(ready.load_stats.note, err=True)
+        yield ready
+
+
+@contextmanager
+def bar() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar on standard error, told what goes on and how far it is; only on a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"))
+    with Progress(
+        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+    ) as shown:
+        task = shown.add_task("", total=None)
+
+        def told(what: str, done: int, total: int) -> None:
+            shown.update(task, description=what, completed=done, total=total or None)
+
+        yield told
+
+
+def output() -> Console:
+    """For tables on standard output; where that is no terminal, lines are not wrapped to a terminal's width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+
+
+def read_text(path: str) -> str:
+    """A UTF-8 text from a file, or from standard input for "-"."""
+    try:
+        with click.open_file(path, encoding="utf-8") as file:
+            text: str = file.read()
+            return text
+    except UnicodeDecodeError as error:
+        raise click.UsageError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
+    except OSError as error:
+        raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def run_facts(stats: engine.RunStats) -> dict[str, object]:
+    """A generation's statistics for JSON."""
+    return {**asdict(stats), "prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
+
+
+def print_json(value: object) -> None:
+    """One JSON object on standard output."""
+    json.dump(value, sys.stdout, ensure_ascii=False)
+    sys.stdout.write("\n")
+    sys.stdout.flush()

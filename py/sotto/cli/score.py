@@ -1,0 +1,74 @@
+"""`sotto score`."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import click
+import numpy as np
+
+from ..api import windows
+from .options import bar, device_options, json_option, loaded, model_options, print_json, read_text
+
+
+@click.command()
+@click.argument("file", required=False)
+@click.option("--ids", metavar="FILE", help="A JSON array of token ids, BOS included, in place of a text.")
+@model_options
+@device_options
+@json_option
+def command(
+    file: str | None,
+    ids: str | None,
+    model: str,
+    adapter: str | None,
+    context: int,
+    no_cache: bool,
+    device: str,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """How probable the text in FILE ("-": standard input) is to the model, given BOS.
+
+    Prints the mean negative log-likelihood of a token in nats, and the perplexity, its exponential. A text
+    longer than the context is scored in windows: every later one repeats half a context before what it scores.
+    """
+    if (file is None) == (ids is None):
+        raise click.UsageError("Give either a text file or --ids FILE.")
+    given = _read_ids(ids) if ids is not None else read_text(str(file))
+    with loaded(model, adapter, context, no_cache, device, threads) as ready:
+        tokens = ready.encode(given) if isinstance(given, str) else given
+        if len(tokens) < 2:
+            raise click.UsageError("There is nothing to score: the text is empty.")
+        with bar() as told:
+            logprobs = ready.score(tokens, lambda done, total: told("Scoring", done, total))
+        count = len(windows(len(tokens), context))
+    mean = -float(np.mean(logprobs, dtype=np.float64))
+    perplexity = math.exp(mean) if mean < 700 else math.inf
+    if as_json:
+        print_json(
+            {
+                "mean_nll": mean,
+                "perplexity": perplexity,
+                "tokens": len(tokens),
+                "context": context,
+                "windows": count,
+                "logprobs": [float(value) for value in logprobs],
+            }
+        )
+        return
+    how = "in one window" if count == 1 else f"in {count} windows of {context:,} (the text is longer)"
+    click.echo(
+        f"tokens      {len(tokens):,}, {how}\nmean nll    {mean:.4f} nats\nperplexity  {perplexity:.3f}"
+    )
+
+
+def _read_ids(path: str) -> list[int]:
+    try:
+        ids = json.loads(read_text(path))
+    except ValueError as error:
+        raise click.UsageError(f"{path} is not JSON: {error}.") from error
+    if not isinstance(ids, list) or not all(isinstance(i, int) and not isinstance(i, bool) for i in ids):
+        raise click.UsageError(f"{path} must hold a JSON array of token ids: whole numbers.")
+    return ids

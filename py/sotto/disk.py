@@ -1,0 +1,214 @@
+"""The cache of converted models on disk, for plain Python.
+
+An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
+under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
+writing it. Loading maps the image into memory and hands its pages to the device as they are verified.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .device import Bytes, Device, Manifest, Placement, Record
+from .errors import StoreDamaged, StoreFull
+from .layout import LAYOUT_VERSION
+
+RECORD_BYTES = 64 << 20
+IMAGE, MANIFEST = "image", "manifest.json"
+_UNFINISHED = ".part"  # in the name of a folder that is being written
+_ABANDONED_SECONDS = 3600  # a writer that has not written for so long is dead
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskStore:
+    """Converted models in a folder. Satisfies `device.Store`.
+
+    Args:
+        folder: made when the first model is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def find(self, key: str) -> Manifest | None:
+        entry = self._entry(key)
+        try:
+            manifest = _read_manifest(entry)
+            whole = (
+                manifest.key == key
+                and manifest.layout_version == LAYOUT_VERSION
+                and sum(r.nbytes for r in manifest.records) == manifest.nbytes
+                and (entry / IMAGE).stat().st_size == manifest.nbytes
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            whole = False
+        if not whole:
+            await self.drop(key)
+            return None
+        return manifest
+
+    async def begin(self, manifest: Manifest) -> DiskWriter:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            return DiskWriter(self, manifest)
+        except OSError as error:
+            raise _full(self.folder, error) from error
+
+    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
+        image = self._map(manifest)
+        at = 0
+        for record in manifest.records:
+            if at >= nbytes:
+                break
+            self._verify(manifest, record, image[at : at + record.nbytes])
+            at += record.nbytes
+        return image[:nbytes].tobytes()
+
+    async def fill(
+        self,
+        manifest: Manifest,
+        placements: Sequence[Placement],
+        device: Device,
+        progress: Callable[[int], None],
+    ) -> None:
+        image = self._map(manifest)
+        at = 0
+        for record in manifest.records:
+            end = at + record.nbytes
+            self._verify(manifest, record, image[at:end])
+            for place in placements:
+                first = max(place.image_offset, at)
+                last = min(place.image_offset + place.nbytes, end)
+                if first < last:
+                    offset = place.buffer_offset + first - place.image_offset
+                    device.write(place.buffer, offset, image[first:last])
+            at = end
+            progress(at)
+
+    async def drop(self, key: str) -> None:
+        shutil.rmtree(self._entry(key), ignore_errors=True)
+
+    def _entry(self, key: str) -> Path:
+        return self.folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+    def _map(self, manifest: Manifest) -> NDArray[np.uint8]:
+        try:
+            return np.memmap(self._entry(manifest.key) / IMAGE, np.uint8, "r", shape=(manifest.nbytes,))
+        except (OSError, ValueError) as error:
+            raise self._damaged(manifest) from error
+
+    def _verify(self, manifest: Manifest, record: Record, data: NDArray[np.uint8]) -> None:
+        if hashlib.sha256(data.data).hexdigest() != record.sha256:
+            raise self._damaged(manifest)
+
+    def _damaged(self, manifest: Manifest) -> StoreDamaged:
+        entry = self._entry(manifest.key)
+        shutil.rmtree(entry, ignore_errors=True)
+        return StoreDamaged(
+            f"The converted weights of {manifest.name} in {entry} were damaged, and have been dropped.",
+            "They are made again from the model file.",
+        )
+
+    def _sweep(self) -> None:
+        """Remove what can never be read again: entries of other layout versions, and what dead writers left."""
+        for entry in self.folder.iterdir():
+            try:
+                if _UNFINISHED in entry.name:
+                    stale = time.time() - (entry / IMAGE).stat().st_mtime > _ABANDONED_SECONDS
+                else:
+                    stale = _read_manifest(entry).layout_version != LAYOUT_VERSION
+            except (OSError, ValueError, TypeError, KeyError):
+                continue  # not an entry, or not ours to judge
+            if stale:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+class DiskWriter:
+    """Writes one entry. Satisfies `device.Writer`. Raises OSError when it cannot begin."""
+
+    def __init__(self, store: DiskStore, manifest: Manifest) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._entry = store._entry(manifest.key)
+        self._folder = self._entry.with_name(f"{self._entry.name}{_UNFINISHED}{os.getpid()}-{time.time_ns()}")
+        self._folder.mkdir()
+        self._file: IO[bytes] = (self._folder / IMAGE).open("wb")
+        self._records: list[Record] = []
+        self._hash = hashlib.sha256()
+        self._in_record = 0
+
+    async def append(self, data: Bytes) -> None:
+        view = (np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)).cast(
+            "B"
+        )
+        try:
+            while view:
+                part, view = _split(view, RECORD_BYTES - self._in_record)
+                self._file.write(part)
+                self._hash.update(part)
+                self._in_record += len(part)
+                if self._in_record == RECORD_BYTES:
+                    self._seal()
+        except OSError as error:
+            await self.abort()
+            raise _full(self._store.folder, error) from error
+
+    async def commit(self) -> None:
+        try:
+            if self._in_record:
+                self._seal()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            manifest = replace(self._manifest, records=tuple(self._records))
+            (self._folder / MANIFEST).write_text(json.dumps(asdict(manifest)), "utf-8")
+            await self._store.drop(manifest.key)
+            self._folder.replace(self._entry)
+        except OSError as error:
+            await self.abort()
+            if not (self._entry / MANIFEST).exists():  # else another process was quicker: as good
+                raise _full(self._store.folder, error) from error
+
+    async def abort(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _seal(self) -> None:
+        self._records.append(Record(self._in_record, self._hash.hexdigest()))
+        self._hash = hashlib.sha256()
+        self._in_record = 0
+
+
+def _split(view: memoryview, at: int) -> tuple[memoryview, memoryview]:
+    return view[:at], view[at:]
+
+
+def _read_manifest(entry: Path) -> Manifest:
+    fields = json.loads((entry / MANIFEST).read_text("utf-8"))
+    records = tuple(Record(**record) for record in fields.pop("records"))
+    return Manifest(**fields, records=records)
+
+
+def _full(folder: Path, error: OSError) -> StoreFull:
+    if error.errno in _NO_ROOM:
+        message = f"The disk has no room for the converted weights in {folder}."
+    else:
+        message = f"The converted weights cannot be kept in {folder}: {error.strerror or error}."
+    return StoreFull(
+        message, "The model runs, but converts again next time; SOTTO_CACHE names another folder."
+    )

@@ -1,0 +1,282 @@
+"""The command `sotto` as a user calls it: a process of its own, a real GPU adapter, errors included."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny
+from conftest import choose_vulkan_driver
+from sotto.cli import COMMANDS
+
+ROOT = Path(__file__).resolve().parents[2]
+# One format for all matrices: the fewer kernels there are, the sooner they are compiled.
+TYPES = dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0")
+SIZES = tiny.Tiny(layers=2, types=TYPES)
+
+Run = subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Model files, and the cache of everything run here."""
+    choose_vulkan_driver()
+    folder = tmp_path_factory.mktemp("cli")
+    (folder / "base.gguf").write_bytes(tiny.build(SIZES))
+    (folder / "chat.gguf").write_bytes(tiny.build(tiny.Tiny(layers=2, types=TYPES, chat=True)))
+    (folder / "text.gguf").write_text("This is no model.")
+    (folder / "half.gguf").write_bytes(tiny.build(SIZES)[:200_000])
+    return folder
+
+
+@pytest.fixture
+def environment(folder: Path) -> dict[str, str]:
+    paths = os.pathsep.join([str(ROOT / "py"), os.environ.get("PYTHONPATH", "")])
+    return os.environ | {"PYTHONPATH": paths, "SOTTO_CACHE": str(folder / "cache"), "NO_COLOR": "1"}
+
+
+@pytest.fixture
+def sotto(folder: Path, environment: dict[str, str]) -> Callable[..., Run]:
+    """Runs the command in the models' folder; a crash's traceback never passes for a message."""
+
+    def run(*arguments: str, given: str | None = None, code: int = 0, **variables: str) -> Run:
+        done = subprocess.run(
+            [sys.executable, "-m", "sotto", *arguments],
+            cwd=folder, env=environment | variables, input=given, capture_output=True, text=True,
+            timeout=300, check=False,
+        )  # fmt: skip
+        assert done.returncode == code, done.stdout + done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    return run
+
+
+MODEL = ("--model", "base.gguf", "--context", "64")
+
+
+# --- Answers ----------------------------------------------------------------------------------------------
+
+
+def test_help_and_version(sotto: Callable[..., Run]) -> None:
+    text = sotto("--help").stdout
+    assert all(re.search(rf"^  {name} ", text, re.MULTILINE) for name in COMMANDS)
+    for name in COMMANDS:
+        assert sotto(name, "--help").stdout.startswith(f"Usage: sotto {name}")
+    assert re.fullmatch(r"sotto, version \d+\.\d+\.\d+\n", sotto("--version").stdout)
+
+
+def test_generate(sotto: Callable[..., Run], folder: Path) -> None:
+    options = (*MODEL, "-n", "8", "--temp", "0")
+    plain = sotto("generate", *options, "the", "quiet", "garden", "--verbose")
+    assert plain.stdout.strip()
+    assert "8 new" in plain.stderr and "tokens/s" in plain.stderr
+    assert len(list((folder / "cache" / "weights").iterdir())) == 1
+    facts = json.loads(sotto("generate", *options, "--json", "-", given="the quiet garden").stdout)
+    assert facts["text"] + "\n" == plain.stdout
+    assert (facts["new_tokens"], facts["stop_reason"]) == (8, "length")
+    assert facts["decode_rate"] > 0
+    sampled = ("generate", *MODEL, "-n", "8", "--temp", "2", "--top-k", "100", "--seed", "5", "the quiet")
+    assert sotto(*sampled).stdout == sotto(*sampled, "--no-cache").stdout != plain.stdout
+
+
+def test_score(sotto: Callable[..., Run], folder: Path) -> None:
+    (folder / "short.txt").write_text("the quiet garden writes", "utf-8")
+    facts = json.loads(sotto("score", *MODEL, "short.txt", "--json").stdout)
+    logprobs = np.array(facts["logprobs"])
+    assert facts["mean_nll"] == pytest.approx(-logprobs.mean(), rel=1e-6)
+    assert facts["perplexity"] == pytest.approx(np.exp(facts["mean_nll"]))
+    assert facts["windows"] == 1 and facts["tokens"] == len(logprobs) + 1
+    (folder / "ids.json").write_text(json.dumps([2, *range(290, 390)]))
+    facts = json.loads(sotto("score", *MODEL, "--ids", "ids.json", "--json").stdout)
+    assert len(facts["logprobs"]) == 100 and facts["windows"] == 3
+    told = sotto("score", *MODEL, "-", given="the quiet garden writes " * 20).stdout
+    assert "windows of 64 (the text is longer)" in told and "perplexity" in told
+
+
+def test_chat(sotto: Callable[..., Run]) -> None:
+    options = ("-m", "chat.gguf", "-c", "64", "-n", "5", "--temp", "0")
+    one = sotto("chat", *options, given="the press\n").stdout
+    two = sotto("chat", *options, given="the press\n\nand the garden\n" + "the " * 80 + "\n")
+    assert two.stdout.startswith(one) and len(two.stdout) > len(one)
+    assert "too long" in two.stderr, "a message that does not fit is told, and the conversation goes on"
+    assert "base model" in sotto("chat", *MODEL, given="the press\n", code=1).stderr
+
+
+def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
+    options = (*MODEL, "--prefill", "8,100", "--decode", "5", "--runs", "2")
+    facts = json.loads(sotto("bench", *options, "--profile", "--json").stdout)
+    short, long = facts["prefill"]
+    assert short["tokens"] == 8 and short["rate"]["runs"] == 2 and short["note"] == ""
+    assert short["rate"]["min"] <= short["rate"]["median"] <= short["rate"]["max"]
+    assert short["time_to_first_token"]["median"] >= 8 / short["rate"]["max"] > 0
+    assert long["rate"] is None and "do not fit the context" in long["note"]
+    decode = facts["decode"]
+    assert decode["tokens"] == 5 and decode["rate"]["runs"] == 2 and decode["cold_rate"] > 0
+    assert decode["share_of_limit"] > 0 and short["share_of_limit"] > 0
+    assert facts["load"]["cold"]["seconds"] > 0 and facts["load"]["cached"]["seconds"] > 0
+    assert facts["read_back_bytes_per_token"] == 64 * 8
+    assert facts["gpu_bytes"] == sum(facts["gpu_bytes_by_kind"].values())
+    plans = json.loads(sotto("inspect", "base.gguf", "-c", "64", "--json").stdout)
+    assert facts["dispatches_per_token"] == plans["plans"]["decode"]["dispatches"]
+    assert facts["gpu_bytes"] == plans["gpu_bytes"]
+    assert facts["probes"]["read"]["rate"] > 1e6 and facts["probes"]["f32"] > 1e6
+    assert 0 < facts["probes"]["empty_dispatch"] < 0.1
+    assert facts["encode_seconds_per_token"] > 0
+    timed = facts["kernels"]["decode"]
+    assert sum(row["dispatches"] for row in timed) == facts["dispatches_per_token"]
+    assert facts["adapter"]["name"] and facts["adapter"]["driver"] and facts["dawn"]
+    assert not list((folder / "cache").glob("bench-*")), "the measured cache is removed"
+
+
+def test_bench_shortens_itself(sotto: Callable[..., Run]) -> None:
+    told = sotto("bench", *MODEL, "--no-probes", "--no-cache", "--prefill", "8,32", "--budget", "1").stdout
+    assert "time budget of 1 s" in told
+    assert re.search(r"^decode \d+ ", told, re.MULTILINE)
+
+
+def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:
+    nowhere = {"VK_ICD_FILENAMES": "/nonexistent"}
+    facts = json.loads(sotto("inspect", "--shape", "1b", "--json", **nowhere).stdout)
+    assert facts["config"]["dim"] == 1152 and facts["parameters"] > 999e6
+    assert facts["gpu_bytes_by_kind"].keys() == {"weights", "cache", "constants", "scratch"}
+    told = sotto("inspect", "base.gguf", "-c", "64", **nowhere).stdout
+    assert "gemma3, base model" in told and "Q4_0" in told and "KV cache" in told
+    steps = sotto("inspect", "base.gguf", "-c", "64", "--plan", "decode", **nowhere).stdout
+    assert re.search(r"layer 1 / attention +attention +1x1x1", steps)
+    assert (
+        "There is no plan 'prefill 7'" in sotto("inspect", "base.gguf", "--plan", "prefill 7", code=1).stderr
+    )
+
+
+def test_adapters(sotto: Callable[..., Run]) -> None:
+    facts = json.loads(sotto("adapters", "--json").stdout)
+    name = facts["adapters"][0]["name"]
+    assert name in sotto("adapters").stdout
+    run = ("generate", *MODEL, "-n", "1", "the")
+    assert sotto(*run, "--adapter", name[:6].lower()).stdout
+    assert sotto(*run, SOTTO_ADAPTER="0").stdout
+
+
+def test_the_cpu(sotto: Callable[..., Run]) -> None:
+    """By name, and because there is no GPU or only a software one; the text does not depend on the threads."""
+    run = ("generate", *MODEL, "-v", "-n", "6", "--temp", "0", "the quiet garden")
+    one = sotto(*run, "--device", "cpu", "--threads", "1")
+    assert "CPU" in one.stderr
+    for other in (sotto(*run, "--device", "cpu"), sotto(*run, VK_ICD_FILENAMES="/nonexistent")):
+        assert other.stdout == one.stdout and "CPU" in other.stderr
+    facts = json.loads(sotto("adapters", "--json").stdout)
+    if all(adapter["software"] for adapter in facts["adapters"]):
+        assert "CPU" in sotto(*run).stderr
+
+
+# --- Errors -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "command", [("adapters",), ("generate", *MODEL, "--device", "gpu", "the"), ("bench", *MODEL)]
+)
+def test_no_adapter(sotto: Callable[..., Run], command: tuple[str, ...]) -> None:
+    stderr = sotto(*command, code=1, VK_ICD_FILENAMES="/nonexistent").stderr
+    assert "sotto: No GPU adapter was found.\nOn Linux, install" in stderr
+
+
+@pytest.mark.parametrize("variables", [{}, {"SOTTO_ADAPTER": "Voodoo 2"}])
+def test_unknown_adapter(sotto: Callable[..., Run], variables: dict[str, str]) -> None:
+    option = () if variables else ("--adapter", "Voodoo 2")
+    stderr = sotto("generate", *MODEL, *option, "the", code=1, **variables).stderr
+    assert "No adapter matches 'Voodoo 2'" in stderr and "There are: 0 " in stderr
+
+
+@pytest.mark.parametrize(
+    ("model", "told"),
+    [
+        ("missing.gguf", "missing.gguf does not exist"),
+        ("text.gguf", "is not a GGUF file"),
+        ("half.gguf", "half.gguf"),
+        (".", "4 GGUF files"),
+    ],
+)
+def test_files_that_are_no_model(sotto: Callable[..., Run], model: str, told: str) -> None:
+    for command in (("generate", "the", "-m"), ("inspect",)):
+        stderr = sotto(*command, model, code=1).stderr
+        assert "sotto: " in stderr and told in stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("generat",), "No such command 'generat'"),
+        (("generate", "--tempo", "1", "the"), "No such option"),
+        (("generate", "-n", "many", "the"), "'many' is not a valid integer"),
+        (("score",), "Give either a text file or --ids FILE"),
+        (("score", "missing.txt"), "missing.txt cannot be read: No such file"),
+        (("score", "--ids", "text.gguf"), "text.gguf is not JSON"),
+        (("score", "--ids", "words.json"), "must hold a JSON array of token ids"),
+        (("bench", "--prefill", "8,x"), "not a list of lengths"),
+        (("bench", "--shape", "7b"), "'7b' is not one of"),
+        (("inspect", "base.gguf", "--shape", "1b"), "Give one model"),
+    ],
+)
+def test_wrong_usage(sotto: Callable[..., Run], folder: Path, arguments: tuple[str, ...], told: str) -> None:
+    (folder / "words.json").write_text('["the", "garden"]')
+    assert told in sotto(*arguments, code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--temp", "-1", "the"), "temperature is -1.0. It must be 0 or more."),
+        (("the " * 80,), "too long"),
+        (("--context", "9000", "the"), "A context of 9,000 tokens is not possible"),
+    ],
+)
+def test_settings_that_cannot_be(sotto: Callable[..., Run], arguments: tuple[str, ...], told: str) -> None:
+    stderr = sotto("generate", *MODEL, *arguments, code=1).stderr
+    assert told in " ".join(stderr.split())
+
+
+def test_ids_outside_the_vocabulary(sotto: Callable[..., Run], folder: Path) -> None:
+    (folder / "large.json").write_text("[2, 99999]")
+    assert "99999 is not a token" in sotto("score", *MODEL, "--ids", "large.json", code=1).stderr
+
+
+# --- Interruptions ----------------------------------------------------------------------------------------
+
+
+def start(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """A generation that goes on for long, after its first output."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sotto", "generate", "-m", "base.gguf", "-c", "4000", "-n", "3900", "the"],
+        cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.read(1)
+    return process
+
+
+def test_control_c(folder: Path, environment: dict[str, str]) -> None:
+    process = start(folder, environment)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"Traceback" not in stderr
+
+
+def test_broken_pipe(folder: Path, environment: dict[str, str]) -> None:
+    process = start(folder, environment)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    stderr = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1
+    assert b"Traceback" not in stderr and b"Exception" not in stderr

@@ -1,0 +1,227 @@
+"""The cache of converted weights: whole or absent, whatever happened to it."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import tiny
+from sotto import disk
+from sotto.api import drive, iterate
+from sotto.device import Manifest, Placement
+from sotto.disk import DiskStore
+from sotto.engine import Engine, Settings
+from sotto.errors import StoreDamaged, StoreFull
+from sotto.layout import LAYOUT_VERSION
+from sotto.reference import NumpyDevice
+from sotto.sampler import Sampling
+from sotto.source import MemorySource
+
+KEY = "a model"
+RECORD = 1 << 17  # small, so that the tiny model has ten
+
+
+@pytest.fixture(scope="module")
+def model() -> bytes:
+    return tiny.build(tiny.Tiny(layers=2))
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskStore:
+    monkeypatch.setattr(disk, "RECORD_BYTES", RECORD)
+    return DiskStore(tmp_path / "weights")
+
+
+def load(model: bytes, store: DiskStore | None, key: str = KEY) -> Engine:
+    source = MemorySource(model, "tiny.gguf", key)
+    return drive(Engine.load(source, NumpyDevice(), store, Settings(context=32, chunks=(8,))))
+
+
+def tokens(engine: Engine) -> list[int]:
+    """A few greedy tokens: they depend on every weight."""
+    return [p.token for p in iterate(engine.generate([2, 300, 301], 4, Sampling(temperature=0)))]
+
+
+def entries(store: DiskStore) -> list[Path]:
+    return sorted(store.folder.iterdir()) if store.folder.exists() else []
+
+
+def manifest(key: str = KEY, nbytes: int = 1000) -> Manifest:
+    return Manifest(key, LAYOUT_VERSION, nbytes, 10, "m.gguf", "2026-01-01T00:00:00+00:00")
+
+
+def write(store: DiskStore, data: bytes, key: str = KEY) -> None:
+    writer = drive(store.begin(manifest(key, len(data))))
+    drive(writer.append(data))
+    drive(writer.commit())
+
+
+def test_second_load_comes_from_the_cache(model: bytes, store: DiskStore) -> None:
+    first, second, without = load(model, store), load(model, store), load(model, None)
+    assert (first.load_stats.cached, second.load_stats.cached) == (False, True)
+    assert first.load_stats.note == second.load_stats.note == ""
+    found = drive(store.find(KEY))
+    assert found is not None and len(found.records) > 5
+    assert tokens(first) == tokens(second) == tokens(without)
+    planes = {t.memory: t.nbytes for t in without._weights.planes()}
+    for plane in without._weights.planes():
+        images = [
+            drive(e.device.read(e._memory.handle(plane), 0, planes[plane.memory])) for e in (second, without)
+        ]
+        assert images[0] == images[1], plane.name
+
+
+def test_parts_that_lie_across_records(store: DiskStore) -> None:
+    data = np.random.default_rng(0).integers(0, 256, 3 * RECORD + 100, np.uint8)
+    write(store, data.tobytes())
+    found = drive(store.find(KEY))
+    assert found is not None and [r.nbytes for r in found.records] == [RECORD] * 3 + [100]
+    device = NumpyDevice()
+    where = device.buffer(2 * RECORD, "where")
+    places = [Placement(RECORD - 8, 2 * RECORD - 64, where, 64)]
+    done: list[int] = []
+    drive(store.fill(found, places, device, done.append))
+    assert done == [RECORD, 2 * RECORD, 3 * RECORD, 3 * RECORD + 100]
+    got = np.frombuffer(drive(device.read(where, 0, 2 * RECORD)), np.uint8)
+    np.testing.assert_array_equal(got[64:], data[RECORD - 8 : 3 * RECORD - 72])
+    assert not got[:64].any()
+    assert drive(store.head(found, RECORD + 3)) == data[: RECORD + 3].tobytes()
+
+
+@pytest.mark.parametrize("where", [10, -10], ids=["the header", "the last weights"])
+def test_damaged_record(model: bytes, store: DiskStore, where: int) -> None:
+    load(model, store)
+    image = entries(store)[0] / disk.IMAGE
+    data = bytearray(image.read_bytes())
+    data[where] ^= 1
+    image.write_bytes(data)
+    again = load(model, store)
+    assert not again.load_stats.cached
+    assert tokens(again) == tokens(load(model, None))
+    assert load(model, store).load_stats.cached, "the entry was not written again"
+
+
+def test_damage_is_told_and_the_entry_dropped(store: DiskStore) -> None:
+    write(store, bytes(1000))
+    found = drive(store.find(KEY))
+    assert found is not None
+    wrong = replace(found, records=(replace(found.records[0], sha256="0" * 64),))
+    with pytest.raises(StoreDamaged, match=r"m\.gguf"):
+        drive(store.head(wrong, 4))
+    assert entries(store) == []
+
+
+@pytest.mark.parametrize("damage", ["short image", "no image", "no manifest", "no JSON", "other fields"])
+def test_incomplete_entries_are_dropped(store: DiskStore, damage: str) -> None:
+    write(store, bytes(1000))
+    entry = entries(store)[0]
+    match damage:
+        case "short image":
+            os.truncate(entry / disk.IMAGE, 999)
+        case "no image":
+            (entry / disk.IMAGE).unlink()
+        case "no manifest":
+            (entry / disk.MANIFEST).unlink()
+        case "no JSON":
+            (entry / disk.MANIFEST).write_text("{")
+        case "other fields":
+            (entry / disk.MANIFEST).write_text('{"records": [], "colour": 1}')
+    assert drive(store.find(KEY)) is None
+    assert entries(store) == []
+
+
+def test_other_layout_versions_are_dropped(
+    model: bytes, store: DiskStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(model, store)
+    write(store, bytes(8), "another model")
+    monkeypatch.setattr(disk, "LAYOUT_VERSION", LAYOUT_VERSION + 1)
+    assert drive(store.find(KEY)) is None
+    assert len(entries(store)) == 1, "the stale entry of this key is gone, the other is not asked for yet"
+    drive(drive(store.begin(manifest("new"))).abort())
+    assert entries(store) == [], "a new entry sweeps what can never be read again"
+
+
+def test_interrupted_writer(store: DiskStore) -> None:
+    """A process that dies while writing leaves nothing that is found, and later not even that."""
+    script = f"""
+        import os
+        from pathlib import Path
+        from sotto.api import drive
+        from sotto.device import Manifest
+        from sotto.disk import DiskStore
+        writer = drive(DiskStore(Path({str(store.folder)!r})).begin(Manifest({KEY!r}, 1, 99, 1, "m", "")))
+        drive(writer.append(bytes(50)))
+        os._exit(9)
+    """
+    path = os.pathsep.join(map(str, sys.path))
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], env=os.environ | {"PYTHONPATH": path}, check=False
+    )
+    assert done.returncode == 9
+    (left,) = entries(store)
+    assert drive(store.find(KEY)) is None
+    write(store, bytes(1000))
+    assert left in entries(store), "it may be another process at work"
+    old = time.time() - 2 * disk._ABANDONED_SECONDS
+    os.utime(left / disk.IMAGE, (old, old))
+    write(store, bytes(1000), "another model")
+    assert left not in entries(store) and len(entries(store)) == 2
+    assert drive(store.find(KEY)) is not None
+
+
+def test_two_writers_at_once(store: DiskStore) -> None:
+    writers = [drive(store.begin(manifest(nbytes=8))) for _ in range(2)]
+    for writer in writers:
+        drive(writer.append(bytes(8)))
+    for writer in writers:
+        drive(writer.commit())
+    assert drive(store.find(KEY)) is not None
+    assert len(entries(store)) == 1
+
+
+def test_abort_leaves_the_old_entry(store: DiskStore) -> None:
+    write(store, b"old!")
+    writer = drive(store.begin(manifest(nbytes=4)))
+    drive(writer.append(b"new!"))
+    drive(writer.abort())
+    found = drive(store.find(KEY))
+    assert found is not None and drive(store.head(found, 4)) == b"old!"
+
+
+def test_no_room(model: bytes, store: DiskStore) -> None:
+    """The model loads without a cache, says so, and leaves nothing behind."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
+    try:
+        engine = load(model, store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert "no room" in engine.load_stats.note
+    assert not engine.load_stats.cached
+    assert tokens(engine) == tokens(load(model, None))
+    assert entries(store) == []
+
+
+def test_a_folder_that_cannot_be(tmp_path: Path, model: bytes) -> None:
+    (tmp_path / "file").write_text("")
+    store = DiskStore(tmp_path / "file" / "weights")
+    with pytest.raises(StoreFull, match="cannot be kept"):
+        drive(store.begin(manifest()))
+    assert "cannot be kept" in load(model, store).load_stats.note
+
+
+def test_manifest_is_readable(store: DiskStore) -> None:
+    write(store, bytes(1000))
+    fields = json.loads((entries(store)[0] / disk.MANIFEST).read_text("utf-8"))
+    assert (fields["key"], fields["layout_version"], fields["nbytes"]) == (KEY, LAYOUT_VERSION, 1000)
