@@ -25,12 +25,15 @@ sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 from chromium import QUIET, find_chromium  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
-from sotto import assets  # noqa: E402
+from sotto import assets, gguf  # noqa: E402
+from sotto.api import drive  # noqa: E402
 from sotto.assets import default_cache  # noqa: E402
 from sotto.assets.server import Server  # noqa: E402
 from sotto.assets.site import Model, Resource, Site  # noqa: E402
+from sotto.source import FileSource  # noqa: E402
+from sotto.tokenizer import Tokenizer  # noqa: E402
 
-DECODED = 32
+PROMPT, DECODED = 128, 32  # tokens
 START = """(v) => void (globalThis.python = new Worker(
     URL.createObjectURL(new Blob([v.worker], { type: 'text/javascript' })), { type: 'module' }))"""
 CALL = """(v) => new Promise((resolve, reject) => {
@@ -77,6 +80,7 @@ def main() -> None:
     given = parser.parse_args()
     model = given.model or assets.default_model()
     golden = json.loads((ROOT / "tests" / "golden" / "gemma3-270m.json").read_text("utf-8"))["perplexity"]
+    text = prompt_text(model, golden["ids"][1:PROMPT])
     results: dict[str, list[dict[str, float]]] = {}
     with Server(0) as server, sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         server.site = BenchSite(ROOT, default_cache(), [Model("default", model)])
@@ -100,16 +104,15 @@ def main() -> None:
         if given.wllama:
             other = context.new_page()
             other.goto(f"{server.address}blank")
-            other.evaluate(WLLAMA_LOAD, {**file, "threads": 2})
+            other.evaluate(WLLAMA_LOAD, file)
         for _ in range(given.rounds):
             for threads in given.threads:
-                job = {"prompt": golden["ids"][:128], "tokens": DECODED + 1, "threads": threads}
+                job = {"prompt": golden["ids"][:PROMPT], "tokens": DECODED + 1, "threads": threads}
                 results.setdefault(f"sotto, {threads} threads", []).append(inside(page, "measure", job))
             if other:
-                text = golden["text"]
-                job = {"text": text[: text_length(text)], "tokens": DECODED + 1}
+                job = {"text": text, "tokens": DECODED + 1}
                 timings = other.evaluate(WLLAMA_RUN, job)
-                results.setdefault("wllama, 2 threads", []).append(
+                results.setdefault(f"wllama, {max(given.threads)} threads", []).append(
                     {
                         "prefill": timings["prompt_per_second"],
                         "decode": timings["predicted_per_second"],
@@ -132,9 +135,10 @@ def main() -> None:
         given.json.write_text(json.dumps({"loaded": loaded, "runs": results}, indent=1), "utf-8")
 
 
-def text_length(text: str) -> int:
-    """Characters of the golden text that make about 128 tokens."""
-    return min(len(text), 530)
+def prompt_text(model: Path, ids: list[int]) -> str:
+    """The text of the prompt, for a contender that makes tokens itself and puts BOS in front."""
+    header, _ = drive(gguf.read_header(FileSource(model)))
+    return Tokenizer.from_metadata(header.metadata).decode(ids)
 
 
 if __name__ == "__main__":
