@@ -16,6 +16,7 @@ import statistics
 import sys
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,8 @@ def main() -> None:
             folder, executable_path=find_chromium(playwright), args=[*QUIET]
         )
         context.set_default_timeout(600_000)
+        opened = page_times(context.new_page(), server.address)
+        print("page:", opened, flush=True)
         page = context.new_page()
         page.goto(f"{server.address}blank")
         file = {
@@ -132,7 +135,21 @@ def main() -> None:
         medians = [statistics.median(run[kind] for run in runs) for kind in ("prefill", "decode")]
         print(f"{name:24} {medians[0]:14.1f} {medians[1]:14.1f}")
     if given.json:
-        given.json.write_text(json.dumps({"loaded": loaded, "runs": results}, indent=1), "utf-8")
+        given.json.write_text(
+            json.dumps({"page": opened, "loaded": loaded, "runs": results}, indent=1), "utf-8"
+        )
+
+
+def page_times(page: Page, address: str) -> dict[str, float]:
+    """Seconds from opening Sotto's own page to ready on the CPU, without and with the weights in the cache."""
+    seconds = {}
+    for visit in ("first", "from the cache"):
+        started = time.monotonic()
+        page.goto(f"{address}?device=cpu")
+        page.wait_for_selector("html[data-state=ready]")
+        seconds[visit] = time.monotonic() - started
+    page.close()
+    return seconds
 
 
 def prompt_text(model: Path, ids: list[int]) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import re
 import struct
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -305,7 +306,14 @@ class CpuDevice:
         self.machine.call("run", self._pool, self.threads)
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
-        return None
+        loaded = self._programs[program]
+        self.machine.write(loaded.program.inputs.buffer, inputs)
+        seconds = []
+        for step in range(len(loaded.program.steps)):
+            started = time.perf_counter()
+            self._steps(loaded, step, step + 1)
+            seconds.append(time.perf_counter() - started)
+        return seconds
 
     def cancel(self) -> None:
         self._cancelled = True

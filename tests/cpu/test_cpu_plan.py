@@ -12,7 +12,7 @@ import tiny
 from cpu import quantized
 from sotto import reference
 from sotto.api import drive, iterate
-from sotto.cpu import CpuDevice
+from sotto.cpu import CpuDevice, best_threads
 from sotto.device import Device
 from sotto.engine import Engine, Settings
 from sotto.reference import NumpyDevice
@@ -86,6 +86,23 @@ def test_results_do_not_depend_on_the_number_of_threads(cpu: CpuDevice) -> None:
         tokens = [p.token for p in iterate(engine.generate(ids, 20, Sampling(temperature=0)))]
         seen.append((tokens, drive(engine.score(ids)).tolist()))
     assert seen[1:] == seen[:-1]
+
+
+def test_every_step_is_timed(cpu: CpuDevice) -> None:
+    engine = load(cpu, tiny.build(tiny.Tiny()))
+    timed = drive(engine.profile(32))
+    assert timed is not None
+    assert [dispatch for dispatch, _ in timed] == engine._programs[32].plan.dispatches
+    assert all(0 < seconds < 60 for _, seconds in timed)
+
+
+def test_the_fastest_number_of_threads_is_found(cpu: CpuDevice) -> None:
+    seconds = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.5}
+
+    async def time_token() -> float:
+        return seconds[cpu.threads]
+
+    assert drive(best_threads(cpu, time_token)) == cpu.threads == 2
 
 
 def test_both_builds_agree_on_the_tokens() -> None:
