@@ -1,5 +1,5 @@
 // What has to answer before Python does: the words of the page, the text a person left here, the examples, the
-// keyboard, "write as soon as you can", and the two faults with which Python could never start. The rest of the
+// keyboard, "write as soon as you can", and the faults with which Python could never start. The rest of the
 // page is py/sotto/page/, which finds every element by the same ids.
 
 const root = document.documentElement;
@@ -109,5 +109,4 @@ for (const kind of ["error", "unhandledrejection"]) {
 }
 
 if (!crossOriginIsolated) fail("isolation");
-else if (!navigator.gpu) fail("webgpu");
 else import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));

@@ -15,15 +15,17 @@ from . import chat
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
 from .chat import Message
+from .cpu import CpuDevice, best_threads
 from .device import AdapterInfo, Device
 from .disk import DiskStore
 from .engine import Engine, LoadStats, Piece, Progress, RunStats, Settings
-from .errors import SottoError, UnsupportedModel
+from .errors import DeviceError, SottoError, UnsupportedModel
 from .native import NativeDevice
 from .prompts import Prompt
 from .sampler import Sampling
 from .source import FileSource, Source
 from .tokenizer import Segment
+from .wasm import open_cpu
 
 T = TypeVar("T")
 
@@ -74,18 +76,22 @@ class SamplingOptions(TypedDict, total=False):
 def load(
     model: str | os.PathLike[str] = DEFAULT_MODEL,
     *,
+    device: str = "auto",
     adapter: str | None = None,
+    threads: int | None = None,
     context: int = 2048,
     candidates: int = 64,
     cache: bool | str | os.PathLike[str] = True,
     progress: Callable[[Progress], None] | None = None,
 ) -> Model:
-    """Load a model onto a GPU.
+    """Load a model onto a GPU or the CPU.
 
     Args:
         model: the path of a GGUF file, a folder that holds one, or the name of a known model, which is fetched
             on first use (sotto.assets.known_models()).
+        device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one.
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
+        threads: of the CPU; default: as many as are fastest, measured after loading.
         context: the most tokens of prompt and answer together.
         candidates: the most probable tokens that sampling chooses from: the upper bound of top_k.
         cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
@@ -96,16 +102,19 @@ def load(
         SottoError: there is no such file.
         AssetError: a known model cannot be fetched.
         FormatError, UnsupportedModel: the file cannot be run.
-        DeviceError, LimitError: there is no GPU adapter, or it is too small.
+        DeviceError, LimitError: there is no such processor, or it is too small.
     """
     told = progress or _ignore
     source = open_source(model, told)
     try:
-        device = NativeDevice(adapter)
+        opened = open_device(device, adapter, threads)
         try:
-            return load_from(source, device, Settings(context, candidates), store_in(cache), told)
+            loaded = load_from(source, opened, Settings(context, candidates), store_in(cache), told)
+            if isinstance(opened, CpuDevice) and threads is None:
+                drive(best_threads(opened, loaded.engine.time_token))
+            return loaded
         except BaseException:
-            device.close()
+            opened.close()
             raise
     finally:
         source.close()
@@ -120,6 +129,33 @@ def load_from(
 ) -> Model:
     """Load a model from any source onto an open device, which the model then owns."""
     return Model(drive(Engine.load(source, device, store, settings, progress or _ignore)))
+
+
+def open_device(device: str = "auto", adapter: str | None = None, threads: int | None = None) -> Device:
+    """A processor by its kind: "gpu", "cpu" or "auto" (see `load`). Asking for an adapter is asking for a GPU.
+
+    Raises:
+        SottoError: there is no such kind.
+        DeviceError: there is no such processor here.
+    """
+    if device not in ("auto", "gpu", "cpu"):
+        raise SottoError(f"There is no kind of processor called {device!r}.", "Choose auto, gpu or cpu.")
+    if device == "cpu":
+        return drive(open_cpu(threads))
+    if device == "gpu" or adapter or os.environ.get("SOTTO_ADAPTER"):
+        return NativeDevice(adapter)
+    try:
+        gpu = NativeDevice()
+    except DeviceError:
+        return drive(open_cpu(threads))
+    if not gpu.adapter.software:
+        return gpu
+    try:
+        cpu = drive(open_cpu(threads))
+    except DeviceError:
+        return gpu
+    gpu.close()
+    return cpu
 
 
 def open_source(model: str | os.PathLike[str], progress: Callable[[Progress], None]) -> FileSource:
@@ -168,7 +204,7 @@ def windows(tokens: int, context: int) -> list[tuple[int, int, int]]:
 
 
 class Model:
-    """A model on a GPU. Made by `load`; closes its GPU resources as a context manager or by `close`.
+    """A model on a processor. Made by `load`; closes its resources as a context manager or by `close`.
 
     Attributes:
         engine: what does the work; asynchronous, for what this class does not offer.
@@ -186,7 +222,7 @@ class Model:
         self.close()
 
     def close(self) -> None:
-        """Free the GPU's memory. The model cannot be used afterwards."""
+        """Free the memory. The model cannot be used afterwards."""
         self.engine.close()
         self.engine.device.close()
 
@@ -197,7 +233,7 @@ class Model:
 
     @property
     def adapter(self) -> AdapterInfo:
-        """The GPU it runs on."""
+        """The processor it runs on."""
         return self.engine.device.adapter
 
     @property

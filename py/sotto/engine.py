@@ -476,6 +476,13 @@ class Engine:
             parts.append(np.frombuffer(out, np.float32)[: end - start])
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
+    async def time_token(self) -> float:
+        """Seconds that one token takes at the beginning of a text."""
+        started = time.perf_counter()
+        self._stop = False
+        await self._run(self._programs[1], 0, [self.tokenizer.bos])
+        return time.perf_counter() - started
+
     async def profile(self, tokens: int) -> list[tuple[Dispatch, float]] | None:
         """Seconds of every dispatch of the plan that takes so many tokens; None without timestamp queries.
 

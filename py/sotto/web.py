@@ -15,9 +15,11 @@ from typing import Any
 
 from pyodide.ffi import JsException, create_proxy
 
+from .cpu import CpuDevice
 from .device import AdapterInfo, Bytes, Device, Limits, Manifest, Placement, Program, Record
 from .errors import Cancelled, DeviceError, FormatError, LimitError, SottoError, StoreDamaged, StoreFull
 from .layout import LAYOUT_VERSION
+from .webcpu import WebMachine
 
 _BROWSERS = (
     "Use Chrome or Edge 113 or newer, Safari 26 or newer, or Firefox 141 or newer, on a computer or phone "
@@ -187,6 +189,15 @@ class WebWriter:
             await self._writer.abort()
 
 
+def _sink(device: Device) -> Any:
+    """The JavaScript object with `write` and `finish` that is behind a device."""
+    if isinstance(device, WebDevice):
+        return device.gpu
+    if isinstance(device, CpuDevice) and isinstance(device.machine, WebMachine):
+        return device.machine.cpu
+    raise TypeError("the browser's cache fills the browser's devices only")
+
+
 class WebStore:
     """A `Store` in IndexedDB."""
 
@@ -233,13 +244,12 @@ class WebStore:
         device: Device,
         progress: Callable[[int], None],
     ) -> None:
-        if not isinstance(device, WebDevice):
-            raise TypeError("the browser's cache fills the browser's device only")
+        sink = _sink(device)
         where = [(p.image_offset, p.nbytes, p.buffer, p.buffer_offset) for p in placements]
         report = create_proxy(progress)
         try:
             with _for_people():
-                await self._store.fill(json.dumps(asdict(manifest)), json.dumps(where), device.gpu, report)
+                await self._store.fill(json.dumps(asdict(manifest)), json.dumps(where), sink, report)
         finally:
             report.destroy()
 

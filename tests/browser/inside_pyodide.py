@@ -9,10 +9,14 @@ import bridge
 import numpy as np
 import store
 
+import cpu as cpu_js
 from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
+from sotto.engine import Engine, Settings
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
 from sotto.layout import LAYOUT_VERSION
+from sotto.sampler import Sampling
 from sotto.web import WebDevice, WebSource, WebStore
+from sotto.webcpu import open_cpu
 
 N = 4096
 ADD = """
@@ -191,3 +195,27 @@ async def no_adapter(_: None) -> list[str]:
     told = await failure(WebDevice.open(bridge))
     assert told[0] == DeviceError.__name__
     return told
+
+
+async def cpu(model: dict[str, Any]) -> dict[str, Any]:
+    """A model on the CPU with every number of threads there is, twice from the cache."""
+    file = WebSource(store, model["url"], "tiny.gguf", model["size"], "tiny")
+    cached = await WebStore.open(store)
+    runs: list[Any] = []
+    loads = []
+    for _ in range(2):
+        device = await open_cpu(cpu_js, 4)
+        engine = await Engine.load(file, device, cached, Settings(context=160))
+        loads.append(engine.load_stats.cached)
+        for threads in (1, 2, 4):
+            device.threads = threads
+            greedy = engine.generate(model["prompt"], 12, Sampling(temperature=0))
+            tokens = [piece.token async for piece in greedy]
+            runs.append([tokens, (await engine.score(model["prompt"])).tolist()])
+        build, most = "relaxed" if device.machine.relaxed else "simd", device.most_threads
+        async for _ in engine.generate(model["prompt"], 100, Sampling(temperature=0)):
+            asyncio.get_running_loop().call_soon(engine.stop)
+        stopped = engine.stats.stop_reason
+        engine.close()
+        device.close()
+    return {"runs": runs, "build": build, "most": most, "cached": loads, "stopped": stopped}

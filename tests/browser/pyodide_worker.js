@@ -1,4 +1,4 @@
-// A worker with Pyodide, numpy, the project's package and its two JavaScript modules: what PyScript sets up for
+// A worker with Pyodide, numpy, the project's package and its JavaScript modules: what PyScript sets up for
 // the page, without the page. test_web.py makes it of this text; the first message brings inside_pyodide.py, each
 // later one runs a coroutine of it.
 
@@ -10,6 +10,7 @@ async function start(source) {
   await pyodide.loadPackage("numpy");
   pyodide.registerJsModule("bridge", await load("/bridge.js"));
   pyodide.registerJsModule("store", await load("/store.js"));
+  pyodide.registerJsModule("cpu", await load("/cpu.js"));
   pyodide.unpackArchive(await (await fetch(`${self.origin}/app.zip`)).arrayBuffer(), "zip");
   pyodide.FS.writeFile("inside_pyodide.py", source);
   return pyodide;

@@ -69,6 +69,11 @@ def fault(page: Page, kind: str) -> str:
     return page.inner_text("#error")
 
 
+def processor(page: Page) -> str:
+    """Which processor is used, and why."""
+    return str(page.locator("#fact-processor").text_content())
+
+
 def before_bridge(page: Page, script: str) -> None:
     """Run JavaScript in the worker before the bridge opens the GPU."""
 
@@ -182,7 +187,7 @@ def test_device_lost(page: Page, tiny: str) -> None:
             return device;
         }""",
     )
-    page.goto(tiny + "?max_tokens=1500&temperature=0")
+    page.goto(tiny + "?max_tokens=1500&temperature=0&device=gpu")
     state(page, "ready")
     page.fill("#source", TEXT)
     page.click("#write")
@@ -201,12 +206,67 @@ def test_device_lost(page: Page, tiny: str) -> None:
 
 
 def test_no_webgpu(page: Page, tiny: str) -> None:
-    page.add_init_script("Object.defineProperty(Navigator.prototype, 'gpu', { value: undefined })")
-    page.goto(tiny)
-    said = fault(page, "webgpu")
-    for browser in ("Chrome", "Edge", "Safari", "Firefox"):
-        assert browser in said
-    expect(page.locator("#write")).to_be_disabled()
+    before_bridge(page, "Object.defineProperty(WorkerNavigator.prototype, 'gpu', { value: undefined })")
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    assert ENGLISH["why.none"] in processor(page)
+    assert write(page)
+
+
+def test_a_software_gpu_gives_way_to_the_cpu_and_a_person_can_switch(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    assert ENGLISH["why.software"] in processor(page)
+    on_cpu = write(page)
+    page.click("#model summary")
+    page.select_option("#device", "gpu")
+    expect(page.locator("#fact-processor")).to_contain_text(ENGLISH["why.asked"])
+    state(page, "ready")
+    assert "CPU" not in processor(page)
+    expect(page.locator("#fact-weights")).to_contain_text("cache")  # one copy serves both
+    expect(page.locator("#source")).to_have_value(TEXT)
+    assert page.inner_text("#post") == on_cpu
+    page.click("h1")
+    assert write(page)
+    page.reload()
+    state(page, "ready")
+    assert "CPU" not in processor(page), "the choice is remembered"
+    page.goto(tiny + SHORT + "&device=auto")  # the GPU's speed is known now, and the CPU's
+    state(page, "ready")
+    assert "CPU" in processor(page)
+
+
+def test_threads_are_measured_shown_and_settable(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT + "&device=cpu")
+    state(page, "ready")
+    measured = int(page.input_value("#threads"))
+    most = int(page.get_attribute("#threads", "max") or 0)
+    assert 1 <= measured <= most
+    assert f"{measured} thread" in processor(page)
+    page.click("#model summary")
+    page.fill("#threads", "1")
+    page.press("#threads", "Tab")
+    assert "CPU, 1 thread:" in processor(page)
+    page.click("h1")
+    one = write(page)
+    page.goto(tiny + SHORT + f"&device=cpu&threads={most}")
+    state(page, "ready")
+    assert f"{most} thread" in processor(page)
+    assert write(page) == one
+
+
+def test_a_gpu_that_fails_gives_way_to_the_cpu(page: Page, tiny: str) -> None:
+    before_bridge(
+        page,
+        """Object.defineProperty(GPUAdapter.prototype, "info", { get() {
+            return { vendor: "x", architecture: "x", device: "A GPU", description: "", isFallbackAdapter: false };
+        } });
+        GPUDevice.prototype.createComputePipelineAsync = async () => { throw new Error("refused"); }""",
+    )
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    assert ENGLISH["why.failed"] in processor(page)
+    assert write(page)
 
 
 def test_no_isolation(page: Page, tiny: str) -> None:
@@ -222,7 +282,7 @@ def test_no_isolation(page: Page, tiny: str) -> None:
 
 def test_no_adapter(page: Page, tiny: str) -> None:
     before_bridge(page, "GPU.prototype.requestAdapter = async () => null")
-    page.goto(tiny)
+    page.goto(tiny + "?device=gpu")
     fault(page, "adapter")
 
 
@@ -234,7 +294,7 @@ def test_limits_too_small(page: Page, tiny: str) -> None:
             return request.call(this, rest);  // a device with WebGPU's smallest limits
         }""",
     )
-    page.goto(tiny + "?context=600000")
+    page.goto(tiny + "?context=600000&device=gpu")
     fault(page, "limits")
 
 

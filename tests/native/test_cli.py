@@ -167,10 +167,24 @@ def test_adapters(sotto: Callable[..., Run]) -> None:
     assert sotto(*run, SOTTO_ADAPTER="0").stdout
 
 
+def test_the_cpu(sotto: Callable[..., Run]) -> None:
+    """By name, and because there is no GPU or only a software one; the text does not depend on the threads."""
+    run = ("generate", *MODEL, "-v", "-n", "6", "--temp", "0", "the quiet garden")
+    one = sotto(*run, "--device", "cpu", "--threads", "1")
+    assert "CPU" in one.stderr
+    for other in (sotto(*run, "--device", "cpu"), sotto(*run, VK_ICD_FILENAMES="/nonexistent")):
+        assert other.stdout == one.stdout and "CPU" in other.stderr
+    facts = json.loads(sotto("adapters", "--json").stdout)
+    if all(adapter["software"] for adapter in facts["adapters"]):
+        assert "CPU" in sotto(*run).stderr
+
+
 # --- Errors -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", [("adapters",), ("generate", *MODEL, "the"), ("bench", *MODEL)])
+@pytest.mark.parametrize(
+    "command", [("adapters",), ("generate", *MODEL, "--device", "gpu", "the"), ("bench", *MODEL)]
+)
 def test_no_adapter(sotto: Callable[..., Run], command: tuple[str, ...]) -> None:
     stderr = sotto(*command, code=1, VK_ICD_FILENAMES="/nonexistent").stderr
     assert "sotto: No GPU adapter was found.\nOn Linux, install" in stderr

@@ -13,13 +13,14 @@ RANKS = {
     "wgsl": 0, "plan": 0, "assets": 0,
     "layout": 1, "weights": 1, "ops": 1, "device": 1, "memory": 1,
     "models": 2,
-    "reference": 3, "engine": 3,
-    "native": 4, "api": 4, "disk": 4, "web": 4, "synthetic": 4,
+    "reference": 3, "engine": 3, "cpu": 3,
+    "native": 4, "api": 4, "disk": 4, "web": 4, "webcpu": 4, "wasm": 4, "synthetic": 4,
     "bench": 5, "page": 5, "cli": 6, "__main__": 7, "__init__": 7,
 }  # fmt: skip
 OUTSIDE = {  # third-party modules, and the ranks that may import them
     "numpy": range(8),
     "wgpudawn": range(4, 5),
+    "wasmtime": range(4, 5),
     "js": range(4, 6),
     "pyodide": range(4, 6),
     "pyscript": range(4, 6),

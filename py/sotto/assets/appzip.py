@@ -17,7 +17,7 @@ class AppZip:
 
     Args:
         package: the folder `py/sotto`; its Python files become `sotto/...`.
-        kernels: the folder of WGSL files, which become `sotto/kernels/...`.
+        kernels: the folder of WGSL files and compiled C kernels, which become `sotto/kernels/...`.
     """
 
     def __init__(self, package: Path, kernels: Path) -> None:
@@ -42,6 +42,8 @@ class AppZip:
         for folder, prefix, pattern in (
             (self._package, "sotto", "*.py"),
             (self._kernels, "sotto/kernels", "*.wgsl"),
+            (self._kernels, "sotto/kernels", "cpu/*.wasm"),
+            (self._kernels, "sotto/kernels", "cpu/steps.h"),
         ):
             for path in sorted(folder.rglob(pattern)):
                 yield f"{prefix}/{path.relative_to(folder).as_posix()}", path

@@ -11,11 +11,12 @@ import click
 from ..api import Model
 from ..chat import Message
 from ..errors import ContextFull, UnsupportedModel
-from .options import loaded, model_options, sampling_options
+from .options import device_options, loaded, model_options, sampling_options
 
 
 @click.command()
 @model_options
+@device_options
 @click.option("--system", default="", metavar="TEXT", help="What the model is told before the conversation.")
 @click.option("-n", "--max-tokens", default=1024, show_default=True, type=click.IntRange(min=1))
 @sampling_options
@@ -24,6 +25,8 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    device: str,
+    threads: int | None,
     system: str,
     max_tokens: int,
     **sampling: Any,
@@ -34,7 +37,7 @@ def command(
     """
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415  (line editing; some platforms have none)
-    with loaded(model, adapter, context, no_cache, sampling["top_k"]) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, sampling["top_k"]) as ready:
         if not ready.engine.instruction_tuned:
             raise UnsupportedModel(
                 f"{ready.name} is a base model: it continues text, and cannot hold a conversation.",

@@ -7,12 +7,22 @@ from typing import Any
 
 import click
 
-from .options import json_option, loaded, model_options, print_json, read_text, run_facts, sampling_options
+from .options import (
+    device_options,
+    json_option,
+    loaded,
+    model_options,
+    print_json,
+    read_text,
+    run_facts,
+    sampling_options,
+)
 
 
 @click.command()
 @click.argument("prompt", nargs=-1)
 @model_options
+@device_options
 @click.option("-n", "--max-tokens", default=256, show_default=True, type=click.IntRange(min=1))
 @sampling_options
 @click.option(
@@ -26,6 +36,8 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    device: str,
+    threads: int | None,
     max_tokens: int,
     stop: tuple[str, ...],
     verbose: bool,
@@ -38,7 +50,7 @@ def command(
         if sys.stdin.isatty() and not text:
             raise click.UsageError("Give a prompt, or a text on standard input.")
         text = read_text("-")
-    with loaded(model, adapter, context, no_cache, sampling["top_k"]) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, sampling["top_k"]) as ready:
         pieces = ready.generate(text, max_tokens, stop, **sampling)
         if as_json:
             print_json({"text": "".join(pieces), **run_facts(ready.stats)})

@@ -52,6 +52,21 @@ def model_options(command: F) -> F:
     return command
 
 
+def device_options(command: F) -> F:
+    """--device and --threads, as the arguments of `loaded`."""
+    for option in (
+        click.option(
+            "-t", "--threads", type=click.IntRange(min=1), help="Of the CPU; without it, as many as are fastest."
+        ),
+        click.option(
+            "-d", "--device", default="auto", show_default=True, type=click.Choice(["auto", "gpu", "cpu"]),
+            help="The processor; auto takes the GPU unless there is none, or only a software one.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def sampling_options(command: F) -> F:
     """How tokens are chosen; collected by `sampling`."""
     usual = Sampling()
@@ -80,13 +95,21 @@ def json_option(command: F) -> F:
 
 @contextmanager
 def loaded(
-    model: str, adapter: str | None, context: int, no_cache: bool, candidates: int = 64
+    model: str,
+    adapter: str | None,
+    context: int,
+    no_cache: bool,
+    device: str,
+    threads: int | None,
+    candidates: int = 64,
 ) -> Iterator[api.Model]:
     """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
     with bar() as told:
         ready = api.load(
             model,
+            device=device,
             adapter=adapter,
+            threads=threads,
             context=context,
             candidates=max(candidates, 1),
             cache=not no_cache,

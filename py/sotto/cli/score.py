@@ -9,13 +9,14 @@ import click
 import numpy as np
 
 from ..api import windows
-from .options import bar, json_option, loaded, model_options, print_json, read_text
+from .options import bar, device_options, json_option, loaded, model_options, print_json, read_text
 
 
 @click.command()
 @click.argument("file", required=False)
 @click.option("--ids", metavar="FILE", help="A JSON array of token ids, BOS included, in place of a text.")
 @model_options
+@device_options
 @json_option
 def command(
     file: str | None,
@@ -24,6 +25,8 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    device: str,
+    threads: int | None,
     as_json: bool,
 ) -> None:
     """How probable the text in FILE ("-": standard input) is to the model, given BOS.
@@ -34,7 +37,7 @@ def command(
     if (file is None) == (ids is None):
         raise click.UsageError("Give either a text file or --ids FILE.")
     given = _read_ids(ids) if ids is not None else read_text(str(file))
-    with loaded(model, adapter, context, no_cache) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads) as ready:
         tokens = ready.encode(given) if isinstance(given, str) else given
         if len(tokens) < 2:
             raise click.UsageError("There is nothing to score: the text is empty.")

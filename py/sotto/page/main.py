@@ -6,25 +6,28 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pyscript.js_modules import bridge, store
+from pyscript.js_modules import bridge, cpu, store
 
 from .. import prompts
+from ..cpu import CpuDevice, best_threads
 from ..engine import Engine, Progress, Settings
-from ..errors import Cancelled, ContextFull
+from ..errors import Cancelled, ContextFull, DeviceError
 from ..sampler import Sampling
-from ..web import WebDevice, WebSource, WebStore
-from . import faults, post
-from .options import Model, Options, choose
+from ..web import WebSource, WebStore
+from . import faults, post, processor
+from .options import DEVICES, Model, Options, choose
+from .processor import Choice
 from .progress import Loading
 from .screen import Screen
 from .words import Words
 
 HERE = Path(__file__).parent
 PAINT = 0.1  # seconds between two paintings of the progress
+MEASURED = 8  # new tokens from which on a post says how fast the processor is
 
 
 class Page:
@@ -39,28 +42,36 @@ class Page:
         self._runtime = runtime
         self._options = Options()
         self._engine: Engine | None = None
-        self._device: WebDevice | None = None
+        self._choice: Choice | None = None
+        self._model: Model | None = None
         self._busy = False
         self._tasks: set[asyncio.Task[None]] = set()
         screen.on("write", "click", lambda: self._do(self.write()))
         screen.on("stop", "click", self._stop)
         screen.on("source", "input", self._edited)
+        screen.on("device", "change", lambda: self._do(self._switch()))
+        screen.on("threads", "change", self._set_threads)
 
     # --- loading
 
-    async def load(self) -> None:
-        """Load the model the address asks for; then write, if that was asked for meanwhile."""
+    async def load(self, chosen: bool = False) -> None:
+        """Load the model the address asks for; then write, if that was asked for meanwhile.
+
+        Args:
+            chosen: a processor was chosen in the details: that goes before the address's.
+        """
         self._busy = True
         self._close()
         try:
-            self._options = Options.from_query(self._screen.query())
+            self._options = self._asked(Options.from_query(self._screen.query()), chosen)
             model = choose(
                 json.loads((HERE / "models.json").read_text(encoding="utf-8")), self._options.model
             )
             self._screen.loading(model["name"], self._options)
+            self._model = model
             await self._open(model)
         except Exception as error:
-            self._could_not_load(faults.while_loading(error, self._device is not None))
+            self._could_not_load(faults.while_loading(error, self._choice is not None))
             self._close()
             return
         finally:
@@ -70,22 +81,87 @@ class Page:
             await self.write()
 
     async def _open(self, model: Model) -> None:
-        self._device = await WebDevice.open(bridge)
+        options, screen = self._options, self._screen
+        rates = {
+            kind: float(rate)
+            for kind in ("gpu", "cpu")
+            if (rate := screen.remembered(self._rate(kind, model)))
+        }
+        self._choice = await processor.choose(options.device, bridge, cpu, rates)
+        try:
+            await self._load(model)
+        except DeviceError:
+            if options.device != "auto" or self._choice.kind == "cpu":
+                raise
+            self._close()
+            self._choice = await processor.instead(cpu)
+            await self._load(model)
+
+    async def _load(self, model: Model) -> None:
+        assert self._choice is not None
+        device = self._choice.device
         url = self._screen.address(model["url"])
         key = model["sha256"] or f"{url}:{model['size']}:{model['etag']}"
         loading = Loading(self._runtime, time.monotonic)
         self._engine = await Engine.load(
             WebSource(store, url, model["name"], model["size"], key),
-            self._device,
+            device,
             store=await WebStore.open(store),
             settings=Settings(context=self._options.context),
             progress=self._painter(loading),
         )
+        if isinstance(device, CpuDevice):
+            device.threads = await self._threads(device, self._engine)
         stats = self._engine.load_stats
         loading.report("ready", 1, 1, stats.cached)
         self._screen.progress(loading)
         self._screen.record("facts", {"cached": stats.cached, "runtime": self._runtime, **stats.seconds})
-        self._screen.facts(model["url"].rpartition("/")[2], stats, self._engine.context, self._device.adapter)
+        self._screen.facts(
+            model["url"].rpartition("/")[2], stats, self._engine.context, device.adapter, self._choice
+        )
+
+    def _asked(self, options: Options, chosen: bool) -> Options:
+        """The options with a processor: the address's, else the one chosen last. It is remembered."""
+        if chosen:
+            options = replace(options, device="")
+        remembered = self._screen.remembered("device")
+        device = options.device or (remembered if remembered in DEVICES else "auto")
+        self._screen.remember("device", device)
+        return replace(options, device=device)
+
+    async def _threads(self, device: CpuDevice, engine: Engine) -> int:
+        """Threads to use: the address's, else those measured here before, else measured now."""
+        kept = self._screen.remembered("threads")
+        threads = self._options.threads or (int(kept) if kept.isdecimal() else 0)
+        if not threads:
+            threads = await best_threads(device, engine.time_token)
+            self._screen.remember("threads", str(threads))
+        return min(max(threads, 1), device.most_threads)
+
+    @staticmethod
+    def _rate(kind: str, model: Model) -> str:
+        return f"rate.{kind}.{model['name']}"
+
+    async def _switch(self) -> None:
+        """Load on the processor that was chosen in the details; the text stays as it is."""
+        if self._busy:
+            self._stop()
+        while self._busy:
+            await asyncio.sleep(0.05)
+        self._screen.remember("device", self._screen.device())
+        await self.load(chosen=True)
+
+    def _set_threads(self) -> None:
+        """Use and remember the number of threads written into the field."""
+        wanted = self._screen.threads()
+        if (
+            self._choice is not None
+            and isinstance(device := self._choice.device, CpuDevice)
+            and wanted.isdecimal()
+        ):
+            device.threads = min(max(int(wanted), 1), device.most_threads)
+            self._screen.remember("threads", str(device.threads))
+            self._screen.processor(device.adapter, self._choice)
 
     def _painter(self, loading: Loading) -> Callable[[Progress], None]:
         """A listener that paints a new stage at once and the rest ten times a second."""
@@ -106,9 +182,9 @@ class Page:
         """Give the model and the processor back."""
         if self._engine is not None:
             self._engine.close()
-        if self._device is not None:
-            self._device.close()
-        self._engine = self._device = None
+        if self._choice is not None:
+            self._choice.device.close()
+        self._engine = self._choice = None
 
     # --- writing
 
@@ -168,6 +244,8 @@ class Page:
             note = words("note.cut", count=beginning)
         else:
             note = words("note.stayed") if self._screen.first_time("stayed") else ""
+        if self._choice is not None and self._model is not None and stats.new_tokens > MEASURED:
+            self._screen.remember(self._rate(self._choice.kind, self._model), f"{stats.decode_rate:.2f}")
         self._screen.written(post.figures(words, stats, engine.load_stats.cached), note)
         self._screen.ready()
 

@@ -1,4 +1,4 @@
-"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=`."""
+"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=&device=&threads=`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TypedDict
 from urllib.parse import parse_qs
 
 from ..errors import SottoError
+
+DEVICES = ("auto", "gpu", "cpu")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class Options:
         temperature: 0 for the likeliest word each time. 0.3 suits the small default model: above it invents,
             at 0 it more often copies the text.
         seed: None for another post each time.
+        device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
+        threads: of the CPU; 0 for as many as are fastest here.
     """
 
     model: str = ""
@@ -28,18 +32,27 @@ class Options:
     max_tokens: int = 96
     temperature: float = 0.3
     seed: int | None = None
+    device: str = ""
+    threads: int = 0
 
     @classmethod
     def from_query(cls, query: str) -> Options:
         """Read the part of the address after `?`. Raises SottoError naming a value that is not a number."""
         given = {name: values[-1] for name, values in parse_qs(query.removeprefix("?")).items()}
         seed = _number(given, "seed", -1.0)
+        device = given.get("device", cls.device)
+        if device not in ("", *DEVICES):
+            raise SottoError(
+                f"?device={device} in the address is no processor.", f"Choose one of: {', '.join(DEVICES)}."
+            )
         return cls(
             model=given.get("model", cls.model),
             context=int(_number(given, "context", cls.context)),
             max_tokens=int(_number(given, "max_tokens", cls.max_tokens)),
             temperature=_number(given, "temperature", cls.temperature),
             seed=None if seed < 0 else int(seed),
+            device=device,
+            threads=int(_number(given, "threads", cls.threads)),
         )
 
     def changed(self, temperature: str, max_tokens: str, seed: str) -> Options:

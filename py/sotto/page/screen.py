@@ -14,6 +14,7 @@ from ..engine import LoadStats
 from . import format as numbers
 from .faults import EMPTY, Fault
 from .options import Options
+from .processor import Choice
 from .progress import SHARES, Loading
 from .words import Words
 
@@ -70,6 +71,16 @@ class Screen:
         window.localStorage.setItem(key, "1")
         return True
 
+    @staticmethod
+    def remember(what: str, value: str) -> None:
+        """Keep a choice or a measurement for the next visit."""
+        window.localStorage.setItem(f"sotto.{what}", value)
+
+    @staticmethod
+    def remembered(what: str) -> str:
+        """What was kept under that name; empty when nothing was."""
+        return str(window.localStorage.getItem(f"sotto.{what}") or "")
+
     # --- what the person does
 
     def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
@@ -99,6 +110,14 @@ class Screen:
             seed=str(self._at("seed").value),
         )
 
+    def device(self) -> str:
+        """The processor chosen in the details: "auto", "gpu" or "cpu"."""
+        return str(self._at("device").value)
+
+    def threads(self) -> str:
+        """What is written into the field for the CPU's threads."""
+        return str(self._at("threads").value)
+
     def queued(self) -> bool:
         """Whether Write was pressed while loading; asking settles it."""
         waiting = bool(self._root.hasAttribute("data-queued"))
@@ -120,6 +139,7 @@ class Screen:
             ("seed", options.seed),
         ):
             self._at(name).value = "" if value is None else str(value).removesuffix(".0")
+        self._at("device").value = options.device or "auto"
         for stage in SHARES:
             self._mark(stage, "", "")
         self._at("write").disabled = False
@@ -149,17 +169,26 @@ class Screen:
         bar.ariaValueNow = f"{100 * loading.fraction:.0f}"
         bar.ariaValueText = text
 
-    def facts(self, file: str, stats: LoadStats, context: int, adapter: AdapterInfo) -> None:
-        """What the curious open the details for."""
+    def facts(self, file: str, stats: LoadStats, context: int, adapter: AdapterInfo, choice: Choice) -> None:
+        """What the curious open the details for; `choice` is the processor that is used, and why."""
         words = self.words
         kept = "cached" if stats.cached else "unstored" if stats.note else "converted"
         weights = numbers.size(stats.device_bytes["weights"])
         memory = numbers.size(sum(stats.device_bytes.values()))
         self._say("fact-file", file)
         self._say("fact-weights", words(f"fact.weights.{kept}", size=weights))
-        self._say("fact-memory", words("fact.memory.value", size=memory))
+        self._say("fact-memory", words(f"fact.memory.{choice.kind}", size=memory))
         self._say("fact-context", words("fact.context.value", count=context))
-        self._say("fact-processor", adapter.name)
+        self._at("threads-setting").hidden = choice.kind != "cpu"
+        self._at("threads").max = choice.most_threads
+        self._at("threads").value = choice.threads
+        self.processor(adapter, choice)
+
+    def processor(self, adapter: AdapterInfo, choice: Choice) -> None:
+        """Which processor is used and why, in one line."""
+        words = self.words
+        name = words(f"fact.processor.{choice.kind}", name=adapter.name, count=choice.threads)
+        self._say("fact-processor", f"{name}: {words(f'why.{choice.why}')}")
         if adapter.software:
             self._at("fact-processor").append(document.createElement("br"), words("fact.software"))
 

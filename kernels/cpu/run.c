@@ -1,0 +1,89 @@
+// The interpreter: one call runs a whole table of steps, every thread through all of it.
+#include "kernels.h"
+
+enum opcode {
+    EMBED, MATVEC, MATMUL, RMS_NORM, NORM_ADD, ROPE_KV, ATTENTION, GEGLU, LAST_ROW, SLICE_MAXIMA, TOP_K, LOG_PROB
+};
+
+struct record {
+    u32 opcode;
+    u32 format;
+    u32 fields[STEP_BYTES / 4 - 2];
+};
+
+static void steps(struct pool *pool, u32 thread, u32 threads) {
+    struct run run = {
+        pool, thread, threads, pool->inputs[0], pool->inputs[1], pool->shared, pool->own + thread * pool->own_bytes};
+    // After the last barrier thread 0 may already be writing the next job, so the job is read once.
+    const struct record *table = (const struct record *)pool->table;
+    const u32 last = pool->last;
+    for (u32 i = pool->first; i < last; i++) {
+        const void *fields = table[i].fields;
+        const enum format format = (enum format)table[i].format;
+        switch ((enum opcode)table[i].opcode) {
+            case EMBED: embed(fields, format, &run); break;
+            case MATVEC: matvec(fields, format, &run); break;
+            case MATMUL: matmul(fields, format, &run); break;
+            case RMS_NORM: rms_norm(fields, &run); break;
+            case NORM_ADD: norm_add(fields, &run); break;
+            case ROPE_KV: rope_kv(fields, &run); break;
+            case ATTENTION: attention(fields, &run); break;
+            case GEGLU: geglu(fields, &run); break;
+            case LAST_ROW: last_row(fields, &run); break;
+            case SLICE_MAXIMA: slice_maxima(fields, &run); break;
+            case TOP_K: top_k(fields, &run); break;
+            case LOG_PROB: log_prob(fields, &run); break;
+        }
+        barrier(&run);
+    }
+}
+
+// The low byte of the job word: threads that take part, or QUIT.
+#define QUIT 255u
+
+INLINE u32 next_job(u32 job, u32 threads) { return ((job & ~255u) + 256) | threads; }
+
+static void start(struct pool *pool, u32 threads) {
+    __atomic_store_n(&pool->job, next_job(pool->job, threads), __ATOMIC_SEQ_CST);
+    if (__atomic_load_n(&pool->idle, __ATOMIC_SEQ_CST)) __builtin_wasm_memory_atomic_notify((i32 *)&pool->job, ~0u);
+}
+
+// Run the pool's job on `threads` threads, this one being number 0; the others sit in `work`.
+__attribute__((export_name("run"))) void run(struct pool *pool, u32 threads) {
+    if (pool->first == pool->last) return;  // without a barrier nobody would wait for the workers
+    if (threads > 1) start(pool, threads);
+    steps(pool, 0, threads);
+}
+
+// A worker's life: job after job, until `quit`.
+__attribute__((export_name("work"))) void work(struct pool *pool, u32 thread, u32 seen) {
+    for (;;) {
+        wait_change(&pool->job, seen, &pool->idle);
+        seen = read_word(&pool->job);
+        u32 threads = seen & 255u;
+        if (threads == QUIT) return;
+        if (thread < threads) steps(pool, thread, threads);
+    }
+}
+
+__attribute__((export_name("quit"))) void quit(struct pool *pool) { start(pool, QUIT); }
+
+// Workspace of a record, for a device that sizes it before a run.
+__attribute__((export_name("own_bytes"))) u32 own_bytes(const struct record *record) {
+    const void *fields = record->fields;
+    switch ((enum opcode)record->opcode) {
+        case MATVEC: return matvec_own_bytes(fields);
+        case MATMUL: return matmul_own_bytes(fields);
+        case ATTENTION: return attention_own_bytes(fields);
+        default: return 0;
+    }
+}
+
+__attribute__((export_name("shared_bytes"))) u32 shared_bytes(const struct record *record, u32 tokens) {
+    const void *fields = record->fields;
+    switch ((enum opcode)record->opcode) {
+        case MATMUL: return matmul_shared_bytes(fields, tokens);
+        case ATTENTION: return attention_shared_bytes(fields);
+        default: return 0;
+    }
+}

@@ -1,0 +1,70 @@
+// What each kernel is given: a record of 64 bytes, an opcode and a weight format, then the fields below, 4 bytes
+// each: addresses of the bindings and values of the constants, under the names they have in the .wgsl twin.
+// Python reads this file to encode a plan (cpu.py): the order of the structs gives the opcodes, the order of
+// the fields their places, and neither is written anywhere else.
+#pragma once
+#include "simd.h"
+
+#define STEP_BYTES 64
+
+enum format { FORMAT_NONE, FORMAT_Q4, FORMAT_Q4M, FORMAT_Q8, FORMAT_Q8H, FORMAT_F16, FORMAT_BF16, FORMAT_F32 };
+
+struct embed {
+    const u8 *weights; const u8 *scales; const u32 *tokens; f32 *y;
+    u32 K; u32 FIRST; u32 ROWS; f32 SCALE;
+};
+
+struct matvec {
+    const u8 *weights; const u8 *scales; const f32 *x; f32 *y;
+    u32 K; u32 N; u32 OFFSET;
+};
+
+struct matmul {
+    const u8 *weights; const u8 *scales; const f32 *x; f32 *y;
+    u32 K; u32 N; u32 OFFSET; u32 STRIDE;
+};
+
+struct rms_norm {
+    const f32 *x; const f32 *weight; f32 *y;
+    u32 D; f32 EPS;
+};
+
+struct norm_add {
+    f32 *x; const f32 *y; const f32 *weight;
+    u32 D; f32 EPS;
+};
+
+struct rope_kv {
+    const f32 *qkv; const f32 *q_norm; const f32 *k_norm; const f32 *angles; f32 *q; u16 *keys; u16 *values;
+    u32 H; u32 G; u32 E; u32 SLOTS; f32 EPS; f32 SCALE;
+};
+
+struct attention {
+    const f32 *q; const u16 *keys; const u16 *values; f32 *y;
+    u32 H; u32 G; u32 E; u32 SLOTS; u32 WINDOW;
+};
+
+struct geglu {
+    const f32 *gate_up; f32 *y;
+    u32 F;
+};
+
+struct last_row {
+    const f32 *x; f32 *y;
+    u32 D;
+};
+
+struct slice_maxima {
+    const f32 *x; f32 *y;
+    u32 V; u32 SLICE;
+};
+
+struct top_k {
+    f32 *x; f32 *maxima; u32 *chosen;
+    u32 V; u32 SLICE; u32 COUNT;
+};
+
+struct log_prob {
+    const f32 *x; const u32 *targets; f32 *y;
+    u32 V;
+};

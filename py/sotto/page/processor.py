@@ -1,0 +1,78 @@
+"""Which processor the page runs on, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..cpu import CpuDevice
+from ..errors import DeviceError
+from ..web import WebDevice
+from ..webcpu import open_cpu
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An open processor.
+
+    Attributes:
+        device: what the engine is given.
+        why: the words are `why.<why>`.
+    """
+
+    device: WebDevice | CpuDevice
+    why: str
+
+    @property
+    def kind(self) -> str:
+        """ "gpu" or "cpu"."""
+        return "cpu" if isinstance(self.device, CpuDevice) else "gpu"
+
+    @property
+    def threads(self) -> int:
+        """Threads in use; 1 for a GPU."""
+        return self.device.threads if isinstance(self.device, CpuDevice) else 1
+
+    @property
+    def most_threads(self) -> int:
+        """The most threads that could be used."""
+        return self.device.most_threads if isinstance(self.device, CpuDevice) else 1
+
+
+async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) -> Choice:
+    """Open the processor that was asked for; "auto" is the GPU unless the CPU will do better.
+
+    Args:
+        asked: "auto", "gpu" or "cpu".
+        bridge, cpu: the JavaScript modules bridge.js and cpu.js.
+        rates: tokens per second that "gpu" and "cpu" reached with this model in this browser, where known.
+
+    Raises:
+        DeviceError: it cannot be had; for "auto", neither can.
+    """
+    if asked == "cpu":
+        return Choice(await open_cpu(cpu), "asked")
+    if asked == "gpu":
+        return Choice(await WebDevice.open(bridge), "asked")
+    try:
+        gpu = await WebDevice.open(bridge)
+    except DeviceError:
+        return Choice(await open_cpu(cpu), "none")
+    if gpu.adapter.software:
+        why = "software"
+    elif "gpu" in rates and rates.get("cpu", 0.0) > rates["gpu"]:
+        why = "slower"
+    else:
+        return Choice(gpu, "best")
+    try:
+        made = Choice(await open_cpu(cpu), why)
+    except DeviceError:
+        return Choice(gpu, "only")
+    gpu.close()
+    return made
+
+
+async def instead(cpu: Any) -> Choice:
+    """The CPU, after the GPU failed. Raises DeviceError."""
+    return Choice(await open_cpu(cpu), "failed")

@@ -1,0 +1,127 @@
+"""The recorded plans on the CPU: dispatch by dispatch against numpy, and on any number of threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import tiny
+from cpu import quantized
+from sotto import reference
+from sotto.api import drive, iterate
+from sotto.cpu import CpuDevice, best_threads
+from sotto.device import Device
+from sotto.engine import Engine, Settings
+from sotto.reference import NumpyDevice
+from sotto.sampler import Sampling
+from sotto.source import MemorySource
+from sotto.wasm import open_cpu
+
+SETTINGS = Settings(context=160, chunks=(8, 32))
+
+
+@pytest.fixture
+def cpu() -> Iterator[CpuDevice]:
+    device = drive(open_cpu(4))
+    yield device
+    device.close()
+
+
+def load(device: Device, data: bytes) -> Engine:
+    return drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), device, None, SETTINGS))
+
+
+@pytest.mark.parametrize("chunk", [1, 8])
+def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, chunk: int) -> None:
+    """Each dispatch starts from numpy's memory: a last bit's difference may round an activation to the next of its
+    127 steps, and the layers after it would have parted for no fault of theirs."""
+    for name, kernel in quantized.KERNELS.items():
+        monkeypatch.setitem(reference.KERNELS, name, kernel)
+    data = tiny.build(tiny.Tiny())
+    engines = load(cpu, data), load(NumpyDevice(), data)
+    here, there = (engine.device for engine in engines)
+    ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
+    drive(engines[1]._prefill(ids[:40]))  # the ring has wrapped: 32 + 8
+    plan = engines[0]._programs[chunk].plan
+    inputs = plan.inputs(40, ids[40 : 40 + chunk])
+    programs = [engine._memory.program(plan) for engine in engines]
+    for index, dispatch in enumerate(plan.dispatches):
+        steps = [p.steps[index] for p in programs]
+        for (_, to, at, nbytes, _), (_, buffer, offset, _, _) in zip(
+            *(s.bindings for s in steps), strict=True
+        ):
+            here.write(to, at, drive(there.read(buffer, offset, nbytes)))
+        for engine, program, step in zip(engines, programs, steps, strict=True):
+            handle = drive(engine.device.load(replace(program, steps=(step,), submits=(1,))))
+            drive(engine.device.run(handle, inputs))
+            engine.device.unload(handle)
+        for i, binding in enumerate(dispatch.bindings):
+            if binding.access != "read_write":
+                continue
+            dtype = {"f16": "f2", "f32": "f4", "u32": "u4"}[binding.tensor.dtype]
+            got, expected = (
+                np.frombuffer(drive(e.device.read(b[1], b[2], b[3])), dtype).astype(np.float64)
+                for e, b in zip(engines, (s.bindings[i] for s in steps), strict=True)
+            )
+            assert np.any(expected)
+            if dispatch.kernel.name == "top_k" and binding.tensor.name != "candidates":
+                continue  # consumed: the kernel may leave its logits as it likes
+            worst = np.abs(got - expected).max() / np.abs(expected).max()
+            bound = 1.1e-3 if dtype == "f2" else 1e-5
+            assert worst < bound, f"{dispatch.label}: {binding.tensor.name} is off by {worst:.1e}"
+    for engine in engines:
+        engine.close()
+
+
+def test_results_do_not_depend_on_the_number_of_threads(cpu: CpuDevice) -> None:
+    engine = load(cpu, tiny.build(tiny.Tiny(seed=3)))
+    ids = np.random.default_rng(5).integers(200, engine.config.vocabulary, 90).tolist()
+    assert cpu.most_threads >= 4
+    seen = []
+    for threads in (1, 2, 3, 4, 1):
+        cpu.threads = threads
+        tokens = [p.token for p in iterate(engine.generate(ids, 20, Sampling(temperature=0)))]
+        seen.append((tokens, drive(engine.score(ids)).tolist()))
+    assert seen[1:] == seen[:-1]
+
+
+def test_every_step_is_timed(cpu: CpuDevice) -> None:
+    engine = load(cpu, tiny.build(tiny.Tiny()))
+    timed = drive(engine.profile(32))
+    assert timed is not None
+    assert [dispatch for dispatch, _ in timed] == engine._programs[32].plan.dispatches
+    assert all(0 < seconds < 60 for _, seconds in timed)
+
+
+def test_the_fastest_number_of_threads_is_found(cpu: CpuDevice) -> None:
+    seconds = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.5}
+
+    async def time_token() -> float:
+        return seconds[cpu.threads]
+
+    assert drive(best_threads(cpu, time_token)) == cpu.threads == 2
+
+
+def test_both_builds_agree_on_the_tokens() -> None:
+    data = tiny.build(tiny.Tiny(seed=2))
+    ids = np.random.default_rng(6).integers(200, 500, 45).tolist()
+    scores = []
+    for relaxed in (True, False):
+        device = drive(open_cpu(2, relaxed=relaxed))
+        scores.append(drive(load(device, data).score(ids)))
+        device.close()
+    np.testing.assert_array_equal(*scores)
+
+
+def test_a_model_can_be_loaded_again_in_the_same_memory(cpu: CpuDevice) -> None:
+    data = tiny.build(tiny.Tiny())
+    sizes = []
+    for _ in range(3):
+        engine = load(cpu, data)
+        tokens = [p.token for p in iterate(engine.generate([2, 300, 301], 5, Sampling(temperature=0)))]
+        sizes.append((cpu.nbytes, tokens))
+        engine.close()
+    assert sizes[1:] == sizes[:-1]
