@@ -219,9 +219,8 @@ class Page:
             self._busy = False
 
     async def _stream(self, engine: Engine, prompt: prompts.Prompt, options: Options) -> None:
-        sampling = Sampling(
-            temperature=options.temperature, top_k=64, top_p=0.95, repeat_penalty=1.1, seed=options.seed
-        )
+        # No repetition penalty: a post says again what its text says, and with one a small model drifts or copies.
+        sampling = Sampling(temperature=options.temperature, top_k=64, top_p=0.95, seed=options.seed)
         begun = False
         try:
             async for piece in engine.generate(prompt, max_tokens=options.max_tokens, sampling=sampling):
