@@ -246,7 +246,7 @@ def test_threads_are_measured_shown_and_settable(page: Page, tiny: str) -> None:
     page.click("#model summary")
     page.fill("#threads", "1")
     page.press("#threads", "Tab")
-    assert "CPU, 1 thread:" in processor(page)
+    expect(page.locator("#fact-processor")).to_contain_text("CPU, 1 thread:")
     page.click("h1")
     one = write(page)
     page.goto(tiny + SHORT + f"&device=cpu&threads={most}")

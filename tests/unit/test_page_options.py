@@ -46,3 +46,10 @@ def test_models_are_found_by_name_and_address() -> None:
     assert choose(MODELS, "/models/large.gguf")["name"] == "large"
     with pytest.raises(SottoError, match=r"huge.*small, large"):
         choose(MODELS, "huge")
+
+
+def test_a_processor_is_one_of_three() -> None:
+    assert Options.from_query("?device=cpu&threads=3") == Options(device="cpu", threads=3)
+    assert Options.from_query("").device == ""
+    with pytest.raises(SottoError, match="device=tpu"):
+        Options.from_query("?device=tpu")
