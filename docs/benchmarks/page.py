@@ -1,7 +1,7 @@
 """Measure the page in a real Chromium: first load, load from the cache, memory of the tab, speed.
 
     .venv/bin/python docs/benchmarks/page.py                     the default model on SwiftShader
-    .venv/bin/python docs/benchmarks/page.py --tokens 24 --runs 3
+    .venv/bin/python docs/benchmarks/page.py --tokens 24 --runs 3 --device cpu
 
 Loads the page with an empty profile (the weights are converted and stored), then closes the browser and opens it
 again with the same profile (the weights come from IndexedDB), and writes posts from the page's own example. Prints
@@ -112,12 +112,13 @@ def main() -> None:
     )
     parser.add_argument("--tokens", type=int, default=24, help="new tokens of each run")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--device", choices=("auto", "gpu", "cpu"), default="gpu")
     options = parser.parse_args()
     path = model_path("gemma-3-270m", default_cache())
     with Server(0) as server, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server.site = Site(ROOT, default_cache(), [Model("gemma-3-270m", path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"{server.address}?max_tokens={options.tokens}&temperature=0"
+        address = f"{server.address}?max_tokens={options.tokens}&temperature=0&device={options.device}"
         result: dict[str, Any] = {"machine": platform.platform(), "model_bytes": path.stat().st_size}
 
         def session(work: Callable[[Page], Any]) -> Any:

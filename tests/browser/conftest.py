@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from chromium import launch, launch_profile
+from common import PATIENCE, ROOT, Profile, Serve
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
 
 from sotto.assets import default_cache
@@ -16,12 +17,6 @@ from sotto.assets.fetch import fetch
 from sotto.assets.pins import RUNTIME
 from sotto.assets.server import Server
 from sotto.assets.site import Model, Site
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 120_000  # milliseconds; SwiftShader on a busy machine is slow
-
-Serve = Callable[[list[Model]], str]
-Profile = Callable[[], BrowserContext]
 
 
 @pytest.fixture(scope="session")

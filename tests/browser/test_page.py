@@ -11,9 +11,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from common import PATIENCE, ROOT, Serve
 from playwright.sync_api import Browser, Page, Route, expect
 
-from conftest import PATIENCE, ROOT, Serve
 from sotto.assets import model_path
 from sotto.assets.site import Model
 from tiny import Tiny, build

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import tiny
-from conftest import choose_vulkan_driver
+import vulkan
 from sotto.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -29,7 +29,7 @@ Run = subprocess.CompletedProcess[str]
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Model files, and the cache of everything run here."""
-    choose_vulkan_driver()
+    vulkan.choose_driver()
     folder = tmp_path_factory.mktemp("cli")
     (folder / "base.gguf").write_bytes(tiny.build(SIZES))
     (folder / "chat.gguf").write_bytes(tiny.build(tiny.Tiny(layers=2, types=TYPES, chat=True)))

@@ -1,0 +1,16 @@
+"""What the browser tests share besides fixtures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from playwright.sync_api import BrowserContext
+
+from sotto.assets.site import Model
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 120_000  # milliseconds; SwiftShader on a busy machine is slow
+
+Serve = Callable[[list[Model]], str]  # serves models; returns the address of the page
+Profile = Callable[[], BrowserContext]  # starts a Chromium that keeps its data
