@@ -18,10 +18,11 @@ from .chat import Message
 from .cpu import CpuDevice, best_threads
 from .device import AdapterInfo, Device
 from .disk import DiskStore
-from .engine import Engine, LoadStats, Piece, Progress, RunStats, Settings
+from .engine import Engine
 from .errors import DeviceError, SottoError, UnsupportedModel
 from .native import NativeDevice
 from .prompts import Prompt
+from .reports import LoadStats, Piece, Progress, RunStats, Settings
 from .sampler import Sampling
 from .source import FileSource, Source
 from .tokenizer import Segment

@@ -11,9 +11,10 @@ import store
 
 import cpu as cpu_js
 from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
-from sotto.engine import Engine, Settings
+from sotto.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
 from sotto.layout import LAYOUT_VERSION
+from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.web import WebDevice, WebSource, WebStore
 from sotto.webcpu import open_cpu

@@ -13,7 +13,8 @@ from test_web import Python
 import tiny
 from sotto.api import drive, iterate
 from sotto.assets.site import Model
-from sotto.engine import Engine, Settings
+from sotto.engine import Engine
+from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
 from sotto.wasm import open_cpu

@@ -14,8 +14,9 @@ from sotto import reference
 from sotto.api import drive, iterate
 from sotto.cpu import CpuDevice, best_threads
 from sotto.device import Device
-from sotto.engine import Engine, Settings
+from sotto.engine import Engine
 from sotto.reference import NumpyDevice
+from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
 from sotto.wasm import open_cpu

@@ -8,9 +8,10 @@ import pytest
 import tiny
 from sotto.api import drive, iterate
 from sotto.device import Device
-from sotto.engine import Engine, Settings
+from sotto.engine import Engine
 from sotto.native import NativeDevice
 from sotto.reference import NumpyDevice
+from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
 

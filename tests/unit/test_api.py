@@ -17,9 +17,10 @@ import tiny
 from sotto import Message, Model, SottoError, api, synthetic
 from sotto.api import drive, windows
 from sotto.bench.work import prefill_operations, weight_bytes
-from sotto.engine import Engine, Settings
+from sotto.engine import Engine
 from sotto.errors import UnsupportedModel
 from sotto.reference import NumpyDevice
+from sotto.reports import Settings
 from sotto.source import MemorySource
 
 CONTEXT = 64

@@ -20,10 +20,11 @@ from sotto import disk
 from sotto.api import drive, iterate
 from sotto.device import Manifest, Placement
 from sotto.disk import DiskStore
-from sotto.engine import Engine, Settings
+from sotto.engine import Engine
 from sotto.errors import StoreDamaged, StoreFull
 from sotto.layout import LAYOUT_VERSION
 from sotto.reference import NumpyDevice
+from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
 

@@ -10,9 +10,10 @@ import pytest
 import tiny
 from sotto.api import drive, iterate
 from sotto.device import Limits
-from sotto.engine import Engine, Piece, Progress, Settings
+from sotto.engine import Engine
 from sotto.errors import ContextFull, FormatError, LimitError, SottoError, UnsupportedModel
 from sotto.reference import NumpyDevice
+from sotto.reports import Piece, Progress, Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
 

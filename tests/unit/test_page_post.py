@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sotto.engine import RunStats
 from sotto.page import post
 from sotto.page.words import Words
+from sotto.reports import RunStats
 
 FILE = Path(__file__).parents[2] / "web" / "words.json"
 RUN = RunStats(

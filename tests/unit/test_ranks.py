@@ -10,7 +10,7 @@ import sotto
 PACKAGE = Path(sotto.__file__).parent
 RANKS = {
     "errors": 0, "source": 0, "gguf": 0, "quant": 0, "tokenizer": 0, "chat": 0, "prompts": 0, "sampler": 0,
-    "wgsl": 0, "plan": 0, "assets": 0,
+    "reports": 0, "wgsl": 0, "plan": 0, "assets": 0,
     "layout": 1, "weights": 1, "ops": 1, "device": 1, "memory": 1,
     "models": 2,
     "reference": 3, "engine": 3, "cpu": 3,

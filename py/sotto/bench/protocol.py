@@ -16,7 +16,8 @@ from typing import cast
 
 import numpy as np
 
-from ..engine import Engine, Piece
+from ..engine import Engine
+from ..reports import Piece
 from ..sampler import Sampling
 from .probes import Probes
 from .work import prefill_operations, weight_bytes

@@ -21,7 +21,7 @@ from ..bench import protocol
 from ..bench.probes import Probes, probe
 from ..bench.protocol import Clock, Decode, KernelTime, Prefill, Protocol, Spread
 from ..disk import DiskStore
-from ..engine import LoadStats, Progress, Settings
+from ..reports import LoadStats, Progress, Settings
 from ..source import Source
 from .options import STAGES, bar, json_option, model_options, output, print_json
 

@@ -11,11 +11,12 @@ from rich.table import Table
 
 from .. import api, gguf, synthetic
 from ..assets import DEFAULT_MODEL
-from ..engine import Engine, Settings
+from ..engine import Engine
 from ..errors import SottoError
 from ..gguf import Header
 from ..plan import Plan
 from ..reference import NumpyDevice
+from ..reports import Settings
 from ..source import Source
 from .options import STAGES, bar, json_option, output, print_json
 

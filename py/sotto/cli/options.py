@@ -13,7 +13,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import api, engine
+from .. import api, reports
 from ..assets import DEFAULT_MODEL
 from ..sampler import Sampling
 
@@ -155,7 +155,7 @@ def read_text(path: str) -> str:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def run_facts(stats: engine.RunStats) -> dict[str, object]:
+def run_facts(stats: reports.RunStats) -> dict[str, object]:
     """A generation's statistics for JSON."""
     return {**asdict(stats), "prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
 

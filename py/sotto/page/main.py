@@ -14,8 +14,9 @@ from pyscript.js_modules import bridge, cpu, store
 
 from .. import prompts
 from ..cpu import CpuDevice, best_threads
-from ..engine import Engine, Progress, Settings
+from ..engine import Engine
 from ..errors import Cancelled, ContextFull, DeviceError
+from ..reports import Progress, Settings
 from ..sampler import Sampling
 from ..web import WebSource, WebStore
 from . import faults, post, processor

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from ..engine import RunStats
+from ..reports import RunStats
 from . import format as numbers
 from .words import Words
 

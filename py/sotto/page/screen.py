@@ -10,7 +10,7 @@ from pyscript import document, window
 from pyscript.ffi import create_proxy
 
 from ..device import AdapterInfo
-from ..engine import LoadStats
+from ..reports import LoadStats
 from . import format as numbers
 from .faults import EMPTY, Fault
 from .options import Options

@@ -1,0 +1,83 @@
+"""What the engine is told and what it tells: settings, the progress of a load, text pieces, statistics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a model is loaded.
+
+    Attributes:
+        context: the most tokens of prompt and answer together; at most what the model was trained for.
+        candidates: logits the GPU selects for the sampler; the upper bound of top-k.
+        chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used.
+    """
+
+    context: int = 2048
+    candidates: int = 64
+    chunks: tuple[int, ...] = (32, 128, 512)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a load is. `done` of `total` counts bytes for "weights", pipelines for "pipelines"."""
+
+    stage: str  # "download" (api.load only), "header", "weights", "tokenizer", "pipelines", "ready"
+    done: int
+    total: int
+    cached: bool
+
+
+@dataclass(frozen=True)
+class LoadStats:
+    """How a load went: seconds by stage, and bytes on the device by kind.
+
+    `note` says why the weights were not stored, when they were not.
+    """
+
+    cached: bool
+    seconds: dict[str, float]
+    device_bytes: dict[str, int]
+    note: str = ""
+
+    @property
+    def total_seconds(self) -> float:
+        """All stages together."""
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A token and the text that became showable with it (a character's last token carries it)."""
+
+    text: str
+    token: int
+
+
+@dataclass
+class RunStats:
+    """What one generation did; seconds and tokens per second."""
+
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    time_to_first_token: float = 0.0
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+    total_seconds: float = 0.0
+    stop_reason: str = ""  # "eos", "stop", "length", "context", "cancelled"
+
+    @property
+    def prefill_rate(self) -> float:
+        """Prompt tokens per second."""
+        return self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
+
+    @property
+    def decode_rate(self) -> float:
+        """New tokens per second after the first, which prefill gives."""
+        return (
+            (self.new_tokens - 1) / self.decode_seconds
+            if self.decode_seconds and self.new_tokens > 1
+            else 0.0
+        )
