@@ -11,7 +11,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from . import chat
+from . import chat, native
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
 from .chat import Message
@@ -20,7 +20,6 @@ from .device import AdapterInfo, Device
 from .disk import DiskStore
 from .engine import Engine
 from .errors import DeviceError, SottoError, UnsupportedModel
-from .native import NativeDevice
 from .prompts import Prompt
 from .reports import LoadStats, Piece, Progress, RunStats, Settings
 from .sampler import Sampling
@@ -144,9 +143,9 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
     if device == "cpu":
         return drive(open_cpu(threads))
     if device == "gpu" or adapter or os.environ.get("SOTTO_ADAPTER"):
-        return NativeDevice(adapter)
+        return native.NativeDevice(adapter)
     try:
-        gpu = NativeDevice()
+        gpu = native.NativeDevice()
     except DeviceError:
         return drive(open_cpu(threads))
     if not gpu.adapter.software:
@@ -157,6 +156,14 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
         return gpu
     gpu.close()
     return cpu
+
+
+def any_adapter() -> bool:
+    """Whether there is a GPU to use, be it one in software."""
+    try:
+        return bool(native.adapters())
+    except DeviceError:
+        return False
 
 
 def open_source(model: str | os.PathLike[str], progress: Callable[[Progress], None]) -> FileSource:
