@@ -23,7 +23,9 @@ CLEAR_MARGIN = 0.35
 
 @pytest.fixture(scope="module")
 def engine(gpu: NativeDevice) -> Iterator[Engine]:
-    made = drive(Engine.load(FileSource(assets.default_model()), gpu))
+    source = FileSource(assets.default_model())
+    made = drive(Engine.load(source, gpu))
+    source.close()
     yield made
     made.close()
 
