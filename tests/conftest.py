@@ -29,3 +29,14 @@ def gpu() -> Iterator[NativeDevice]:
 def golden() -> dict[str, Any]:
     """Outputs of Hugging Face transformers for the default model."""
     return json.loads((GOLDEN / "gemma3-270m.json").read_text("utf-8"))
+
+
+RUNGS = ("unit", "kernels", "native", "cpu", "browser")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Climb the rungs: what is small and quick first, the browser last.
+
+    Playwright also needs that: while it runs, its event loop counts as running in the tests' own thread.
+    """
+    items.sort(key=lambda item: RUNGS.index(item.path.relative_to(Path(__file__).parent).parts[0]))
