@@ -44,7 +44,8 @@ class Checkout:
         shutil.copy(ROOT / "serve.py", folder)
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / "py/sotto/assets", folder / "py/sotto/assets", ignore=ignore)
-        shutil.copy(ROOT / "py/sotto/errors.py", folder / "py/sotto")
+        for module in ("__init__.py", "errors.py"):
+            shutil.copy(ROOT / "py/sotto" / module, folder / "py/sotto")
         (folder / "web").mkdir()
         (folder / "web/index.html").write_text("<title>Sotto</title>")
         with (folder / "py/sotto/assets/pins.py").open("a") as pins:
