@@ -15,7 +15,7 @@ from pyscript.js_modules import bridge, cpu, store
 from .. import prompts
 from ..cpu import CpuDevice, best_threads
 from ..engine import Engine
-from ..errors import Cancelled, ContextFull, DeviceError
+from ..errors import ContextFull, DeviceError
 from ..reports import Progress, Settings
 from ..sampler import Sampling
 from ..web import WebSource, WebStore
@@ -223,14 +223,11 @@ class Page:
         # No repetition penalty: a post says again what its text says, and with one a small model drifts or copies.
         sampling = Sampling(temperature=options.temperature, top_k=64, top_p=0.95, seed=options.seed)
         begun = False
-        try:
-            async for piece in engine.generate(prompt, max_tokens=options.max_tokens, sampling=sampling):
-                text = piece.text if begun else piece.text.lstrip()
-                if text:
-                    self._screen.append(text)
-                    begun = True
-        except Cancelled:
-            pass  # stopped by the person: what has been written stays
+        async for piece in engine.generate(prompt, max_tokens=options.max_tokens, sampling=sampling):
+            text = piece.text if begun else piece.text.lstrip()
+            if text:
+                self._screen.append(text)
+                begun = True
 
     def _tell(self, engine: Engine, beginning: int) -> None:
         """Close a post: its figures, and one quiet remark at most."""
