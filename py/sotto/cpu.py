@@ -180,7 +180,9 @@ class CpuDevice:
         self._running = running
         self.threads = min(threads, running)
         build = "relaxed SIMD" if machine.relaxed else "SIMD"
-        self.adapter = AdapterInfo("CPU", "", f"WebAssembly, {build}", "wasm", machine.name, False, ())
+        self.adapter = AdapterInfo(
+            "CPU", "", f"WebAssembly, {build}", "wasm", machine.name, False, (), wgsl=False
+        )
         self.limits = Limits(1 << 32, 1 << 32, 64, 1 << 16, 1 << 30, 1 << 30)
         self._pool = heap
         self._heap = _Heap(heap + POOL_BYTES + MAX_THREADS * STACK_BYTES)
@@ -247,11 +249,11 @@ class CpuDevice:
         records = []
         for step in program.steps:
             pipeline = program.pipelines[step.pipeline]
-            operation, _, form = program.shaders[pipeline.shader].label.partition(":")
-            names = {b.number: b.name for b in wgsl.load(operation, form).bindings}
+            kernel = wgsl.named(program.shaders[pipeline.shader].label)
+            names = {b.number: b.name for b in kernel.bindings}
             values: dict[str, float] = dict(pipeline.constants)
             values |= {names[n]: b + at for n, b, at, _, _ in step.bindings if n != _STEP_BINDING}
-            records.append(known.encode(operation, form, values))
+            records.append(known.encode(kernel.operation, kernel.format, values))
         table = self.buffer(RECORD_BYTES * max(len(records), 1), f"{program.name} steps")
         self.machine.write(table, b"".join(records))
         self._reserve(table, len(records), (program.inputs.nbytes - STEP_BLOCK_BYTES) // 4)

@@ -19,7 +19,11 @@ Bytes = bytes | bytearray | memoryview | NDArray[np.generic]
 
 @dataclass(frozen=True)
 class AdapterInfo:
-    """Who does the arithmetic. `software` is true for an adapter that runs on the CPU."""
+    """Who does the arithmetic.
+
+    `software` is true for an adapter that runs on the CPU; `wgsl` is false for a processor that runs its own
+    twins of the simple kernels in place of WGSL.
+    """
 
     name: str
     vendor: str
@@ -28,6 +32,7 @@ class AdapterInfo:
     driver: str
     software: bool
     features: tuple[str, ...]
+    wgsl: bool = True
 
 
 @dataclass(frozen=True)

@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import gguf, models
-from .device import Device, Manifest, Store
-from .errors import Cancelled, ContextFull, SottoError, StoreDamaged, StoreFull, UnsupportedModel
+from .device import Device, Store
+from .errors import Cancelled, ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .gguf import Header
-from .layout import LAYOUT_VERSION
+from .loading import Loader, Watch, read_header
 from .memory import Memory
 from .models.base import Config, Head, Recording
 from .plan import Dispatch, Plan, Role, Tensor, tensor
@@ -37,19 +35,6 @@ SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V 
 class _Loaded:
     plan: Plan
     program: int
-
-
-@dataclass
-class _Watch:
-    """Times the stages of a load."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _since: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
-        self._since = now
 
 
 DEFAULTS = Settings()
@@ -119,19 +104,21 @@ class Engine:
             LimitError: the adapter's limits are too small for it.
             DeviceError: the device gave up.
         """
-        watch = _Watch()
+        watch = Watch()
         manifest = await store.find(source.key) if store else None
         progress(Progress("header", 0, 0, manifest is not None))
         try:
-            header, header_bytes = await _header(source, store, manifest)
+            header, header_bytes = await read_header(source, store, manifest)
         except StoreDamaged:
             manifest = None
-            header, header_bytes = await _header(source, store, None)
+            header, header_bytes = await read_header(source, store, None)
         engine = cls(device, header, settings, source.name)
         try:
             watch.lap("header")
             engine._allocate()
-            note = await engine._fill(header_bytes, source, store, manifest, progress)
+            placements = engine._memory.placements(engine._weights)
+            loader = Loader(device, engine._image, placements, header_bytes, progress)
+            note = await loader.fill(source, store, manifest)
             cached = note == "cached"
             watch.lap("weights")
             progress(Progress("tokenizer", 0, 1, cached))
@@ -189,80 +176,6 @@ class Engine:
             self._memory.allocate("constants", [constant])
             self.device.write(self._memory.handle(constant), 0, array)
         self._memory.reserve(self._plans.values())
-
-    async def _fill(
-        self,
-        header: bytes,
-        source: Source,
-        store: Store | None,
-        manifest: Manifest | None,
-        progress: Callable[[Progress], None],
-    ) -> str:
-        """Bring the weights to the device. Returns "cached", or why the store was not written, or ""."""
-        if store and manifest:
-            total = manifest.nbytes
-            placements = self._memory.placements(self._weights)
-            try:
-                await store.fill(
-                    manifest, placements, self.device, lambda n: progress(Progress("weights", n, total, True))
-                )
-                await self.device.finish()
-                return "cached"
-            except StoreDamaged:
-                pass  # the entry is gone; convert again
-        return await self._convert(header, source, store, progress)
-
-    async def _convert(
-        self, header: bytes, source: Source, store: Store | None, progress: Callable[[Progress], None]
-    ) -> str:
-        image = self._image
-        note = ""
-        writer = None
-        if store:
-            created = datetime.now(UTC).isoformat(timespec="seconds")
-            try:
-                writer = await store.begin(
-                    Manifest(
-                        source.key, LAYOUT_VERSION, image.nbytes, image.header_nbytes, source.name, created
-                    )
-                )
-            except StoreFull as error:
-                note = str(error)
-        places = iter(self._memory.placements(self._weights))
-        place = next(places, None)
-        at = 0
-        try:
-            async with aclosing(image.convert(header, source)) as pieces:
-                async for done, data in pieces:
-                    end = at + data.size
-                    while place and place.image_offset < end:
-                        first = max(place.image_offset, at)
-                        last = min(place.image_offset + place.nbytes, end)
-                        if last > first:
-                            self.device.write(
-                                place.buffer, first - place.image_offset, data[first - at : last - at]
-                            )
-                        if last < place.image_offset + place.nbytes:
-                            break
-                        place = next(places, None)
-                    at = end
-                    if writer:
-                        try:
-                            await writer.append(data)
-                        except StoreFull as error:
-                            note, writer = str(error), None
-                    progress(Progress("weights", done, image.source_nbytes, False))
-            if writer:
-                try:
-                    await writer.commit()
-                except StoreFull as error:
-                    note = str(error)
-        except BaseException:
-            if writer:
-                await writer.abort()
-            raise
-        await self.device.finish()
-        return note
 
     async def _compile(self, progress: Callable[[Progress], None], cached: bool) -> None:
         for index, (tokens, plan) in enumerate(self._plans.items()):
@@ -467,10 +380,3 @@ def _constant(name: str, array: NDArray[np.float32]) -> Tensor:
 def _unpacked(candidates: bytes) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
     pairs = np.frombuffer(candidates, np.uint32).reshape(-1, 2)
     return pairs[:, 0], np.ascontiguousarray(pairs[:, 1]).view(np.float32)
-
-
-async def _header(source: Source, store: Store | None, manifest: Manifest | None) -> tuple[Header, bytes]:
-    if store and manifest:
-        data = await store.head(manifest, manifest.header_nbytes)
-        return gguf.parse(data), data
-    return await gguf.read_header(source)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from .errors import LimitError
+from .variants import SIMPLE, Choice
 from .wgsl import Kernel
 
 ALIGNMENT = 256  # bytes: WebGPU's default minStorageBufferOffsetAlignment
@@ -95,11 +96,13 @@ class Plan:
         name: for people, e.g. "decode" or "prefill 128".
         tokens: T, the most tokens one run takes.
         scored: the inputs also carry each token's successor (`targets`), for log_prob.
+        choice: which variant of the heavy kernels the ops record.
     """
 
     name: str
     tokens: int
     scored: bool = False
+    choice: Choice = SIMPLE
     dispatches: list[Dispatch] = field(default_factory=list)
     submits: list[int] = field(default_factory=list)  # dispatch counts at which a new submit begins
     output: Tensor | None = None

@@ -246,13 +246,13 @@ class NumpyDevice:
             if self._cancelled:
                 raise Cancelled
             pipeline = loaded.pipelines[step.pipeline]
-            operation, _, form = loaded.shaders[pipeline.shader].label.partition(":")
-            names = {b.number: b.name for b in wgsl.load(operation, form).bindings}
+            kernel = wgsl.named(loaded.shaders[pipeline.shader].label)
+            names = {b.number: b.name for b in kernel.bindings}
             raw = {names[n]: self._buffers[b][at : at + size] for n, b, at, size, _ in step.bindings}
             planes = {names[n]: b for n, b, _, _, _ in step.bindings}
 
             def dequantized(
-                rows: int, columns: int, raw: Any = raw, planes: Any = planes, form: str = form
+                rows: int, columns: int, raw: Any = raw, planes: Any = planes, form: str = kernel.format
             ) -> Floats:
                 key = (planes["weights"], planes.get("scales", 0), rows, columns)
                 if key not in self._matrices:
@@ -262,7 +262,8 @@ class NumpyDevice:
                     )
                 return self._matrices[key]
 
-            KERNELS[operation](Call(raw, pipeline.constants, form, position, count, dequantized))
+            call = Call(raw, pipeline.constants, kernel.format, position, count, dequantized)
+            KERNELS[kernel.operation](call)
         out = loaded.outputs
         return await self.read(out.buffer, out.offset, out.nbytes)
 

@@ -5,7 +5,10 @@ number. Two comment directives are understood:
 
     // #include "lib/reduce.wgsl"          the shared functions of that file, once
     // #include "weights/{format}.wgsl"    the same, with a name filled in by the caller: one matmul text
-                                           serves every weight format
+                                           serves every weight format; likewise any other {option}
+    // #variant-of "matmul"                this file computes what that kernel computes, in another way
+
+Lines that begin with `enable` or `requires` may stand in any file: they are moved to the top, where WGSL wants them.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+_DIRECTIVE = re.compile(r"^(?:enable|requires) [^;]+;[ \t]*$", re.MULTILINE)
+_OPTION = re.compile(r"\{(\w+)\}")
+_VARIANT_OF = re.compile(r'^// #variant-of "(\w+)"[ \t]*$', re.MULTILINE)
 _INCLUDE = re.compile(r'^// #include "([^"]+)"[ \t]*$', re.MULTILINE)
 _BINDING = re.compile(
     r"@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)\s*:\s*([^;]+);"
@@ -44,25 +50,23 @@ class Override:
 
 @dataclass(frozen=True)
 class Kernel:
-    """One WGSL kernel with its includes resolved. `name` is the file's stem, plus the weight format if any."""
+    """One WGSL kernel with its includes resolved.
+
+    Attributes:
+        name: the file's stem and the options it was read with; `named` finds the kernel again.
+        operation: what it computes: the name of its reference. The file's stem, unless it is a variant of another.
+        format: the weight format it was read for, or ''.
+    """
 
     name: str
+    operation: str
+    format: str
     source: str
     bindings: tuple[BindingDeclaration, ...]
     overrides: dict[str, Override]
 
     def __hash__(self) -> int:
         return hash(self.name)
-
-    @property
-    def operation(self) -> str:
-        """The kernel's file name without the weight format: the name of its op and of its reference."""
-        return self.name.partition(":")[0]
-
-    @property
-    def format(self) -> str:
-        """The weight format the kernel was read for, or ''."""
-        return self.name.partition(":")[2]
 
 
 def kernels_folder() -> Path:
@@ -77,35 +81,53 @@ def names() -> list[str]:
     return sorted(path.stem for path in kernels_folder().glob("*.wgsl"))
 
 
-@functools.cache
-def load(name: str, format: str = "") -> Kernel:
+def load(name: str, format: str = "", **options: str) -> Kernel:
     """Read kernels/<name>.wgsl.
 
     Args:
         name: the file's stem.
         format: the weight format for an include of weights/{format}.wgsl; '' where the kernel has none.
+        options: values for the other {option}s of its includes.
 
     Raises:
         FileNotFoundError: no such kernel or include.
-        ValueError: two bindings share a number, or a format is given to a kernel without one.
+        ValueError: two bindings share a number, or the options are not those the kernel asks for.
     """
+    return _load(name, tuple(sorted((options | ({"format": format} if format else {})).items())))
+
+
+def named(name: str) -> Kernel:
+    """The kernel whose `name` this is."""
+    stem, _, options = name.partition(":")
+    return _load(stem, tuple(tuple(o.split("=", 1)) for o in options.split(",") if o))
+
+
+@functools.cache
+def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
     folder = kernels_folder()
+    values = dict(options)
+    used: set[str] = set()
     seen: set[str] = set()
+
+    def value(match: re.Match[str]) -> str:
+        used.add(match[1])
+        return values.get(match[1], "")
 
     def include(text: str) -> str:
         def replace(match: re.Match[str]) -> str:
-            path = match[1].replace("{format}", format)
+            path = _OPTION.sub(value, match[1])
             if path in seen:
                 return ""
             seen.add(path)
-            return include((folder / "lib" / path).read_text("utf-8"))
+            return include((folder / "lib" / path).read_text("utf-8")) if used <= set(values) else ""
 
         return _INCLUDE.sub(replace, text)
 
-    text = (folder / f"{name}.wgsl").read_text("utf-8")
-    if bool(format) != ("{format}" in text):
-        raise ValueError(f"kernel {name} {'has no' if format else 'needs a'} weight format")
-    source = include(text)
+    source = include((folder / f"{name}.wgsl").read_text("utf-8"))
+    if used != set(values):
+        raise ValueError(f"kernel {name} asks for the options {sorted(used)}, given {sorted(values)}")
+    directives = sorted(set(_DIRECTIVE.findall(source)))
+    source = "".join(f"{line}\n" for line in directives) + _DIRECTIVE.sub("", source)
     bare = _COMMENT.sub("", source)
     bindings = tuple(
         BindingDeclaration(
@@ -119,4 +141,6 @@ def load(name: str, format: str = "") -> Kernel:
         variable: Override(variable, kind, default.strip() or None)
         for variable, kind, default in _OVERRIDE.findall(bare)
     }
-    return Kernel(f"{name}:{format}" if format else name, source, bindings, overrides)
+    of = _VARIANT_OF.search(source)
+    full = ":".join([name, *([",".join(f"{k}={v}" for k, v in options)] if options else [])])
+    return Kernel(full, of[1] if of else name, values.get("format", ""), source, bindings, overrides)

@@ -1,4 +1,4 @@
-"""One function for each kernel: checks shapes, picks constants and grid, records a dispatch.
+"""The simple kernels, which run everywhere: one function for each, which checks shapes and records a dispatch.
 
 Nothing runs here. Axis letters: T tokens, D model dim, H heads, G KV heads, E head dim, F FFN dim,
 V vocabulary, S cache slots.
@@ -9,10 +9,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from . import wgsl
-from .errors import UnsupportedModel
-from .plan import Plan, Tensor
-from .weights import Matrix, Piece
+from .. import wgsl
+from ..errors import UnsupportedModel
+from ..plan import Plan, Tensor
+from ..weights import Matrix, Piece
 
 WORKGROUP = 64  # threads, in every kernel
 LEVEL = 64  # top_k looks at 64 candidates at a time, on three levels
@@ -26,16 +26,19 @@ class Cache:
     values: Tensor
 
 
-def _groups(threads: int) -> int:
+def groups(threads: int) -> int:
+    """Workgroups for so many threads."""
     return -(-threads // WORKGROUP)
 
 
-def _require(condition: bool, what: str) -> None:
+def require(condition: bool, what: str) -> None:
+    """Raise UnsupportedModel, naming the shape, unless the condition holds."""
     if not condition:
         raise UnsupportedModel(f"The kernels cannot run this shape: {what}.")
 
 
-def _planes(piece: Piece) -> dict[str, Tensor]:
+def planes(piece: Piece) -> dict[str, Tensor]:
+    """The bindings of a piece of a matrix."""
     return {"weights": piece.weights} | ({"scales": piece.scales} if piece.scales is not None else {})
 
 
@@ -46,8 +49,8 @@ def embed(p: Plan, table: Matrix, *, scale: float) -> Tensor:
         p.add(
             "embed",
             wgsl.load("embed", piece.format),
-            (_groups(table.columns // 32), p.tokens, 1),
-            _planes(piece) | {"tokens": p.token_ids, "y": y},
+            (groups(table.columns // 32), p.tokens, 1),
+            planes(piece) | {"tokens": p.token_ids, "y": y},
             K=table.columns,
             FIRST=piece.row,
             ROWS=piece.rows,
@@ -61,14 +64,14 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     if tokens == 1:
         return matvec(p, label, x, matrix)
-    _require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
     for piece in matrix.pieces:
         p.add(
             label,
             wgsl.load("matmul", piece.format),
-            (_groups(-(-piece.rows // 8)), -(-tokens // 4), 1),
-            _planes(piece) | {"x": x, "y": y},
+            (groups(-(-piece.rows // 8)), -(-tokens // 4), 1),
+            planes(piece) | {"x": x, "y": y},
             K=columns,
             N=piece.rows,
             OFFSET=piece.row,
@@ -80,14 +83,14 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
 def matvec(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     """(1, K) times (N, K) transposed -> (1, N)."""
     _, columns = x.shape
-    _require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (1, matrix.rows))
     for piece in matrix.pieces:
         p.add(
             label,
             wgsl.load("matvec", piece.format),
-            (_groups(-(-piece.rows // 4)), 1, 1),
-            _planes(piece) | {"x": x, "y": y},
+            (groups(-(-piece.rows // 4)), 1, 1),
+            planes(piece) | {"x": x, "y": y},
             K=columns,
             N=piece.rows,
             OFFSET=piece.row,
@@ -124,7 +127,7 @@ def rope_kv(
     slots, kv_heads, head_dim = cache.keys.shape
     tokens, width = qkv.shape
     heads = width // head_dim - 2 * kv_heads
-    _require(head_dim % 4 == 0 and head_dim <= 256, f"heads of {head_dim} dimensions")
+    require(head_dim % 4 == 0 and head_dim <= 256, f"heads of {head_dim} dimensions")
     q = p.scratch("q", (tokens, heads * head_dim))
     p.add(
         "rope kv",
@@ -154,7 +157,7 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
     slots, kv_heads, head_dim = cache.keys.shape
     tokens, width = q.shape
     heads = width // head_dim
-    _require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
+    require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
     y = p.scratch("attention", (tokens, width))
     p.add(
         "attention",
@@ -177,7 +180,7 @@ def geglu(p: Plan, gate_up: Tensor) -> Tensor:
     p.add(
         "geglu",
         wgsl.load("geglu"),
-        (_groups(width // 8), tokens, 1),
+        (groups(width // 8), tokens, 1),
         {"gate_up": gate_up, "y": y},
         F=width // 2,
     )
@@ -190,7 +193,7 @@ def last_row(p: Plan, x: Tensor) -> Tensor:
     if tokens == 1:
         return x
     y = p.scratch("last row", (1, dim))
-    p.add("last row", wgsl.load("last_row"), (_groups(dim), 1, 1), {"x": x, "y": y}, D=dim)
+    p.add("last row", wgsl.load("last_row"), (groups(dim), 1, 1), {"x": x, "y": y}, D=dim)
     return y
 
 
@@ -203,7 +206,7 @@ def slice_maxima(p: Plan, x: Tensor) -> tuple[Tensor, int]:
     p.add(
         "slice maxima",
         wgsl.load("slice_maxima"),
-        (_groups(slices), 1, 1),
+        (groups(slices), 1, 1),
         {"x": x, "y": y},
         V=vocabulary,
         SLICE=length,
@@ -214,7 +217,7 @@ def slice_maxima(p: Plan, x: Tensor) -> tuple[Tensor, int]:
 def top_k(p: Plan, x: Tensor, count: int) -> Tensor:
     """Logits (1, V), consumed -> the plan's output (count, 2) u32: index and f32 bits, highest first."""
     vocabulary = x.shape[-1]
-    _require(count <= vocabulary, f"{count} candidates from {vocabulary} logits")
+    require(count <= vocabulary, f"{count} candidates from {vocabulary} logits")
     maxima, length = slice_maxima(p, x)
     chosen = p.outputs("candidates", (count, 2), "u32")
     p.add(

@@ -1,0 +1,77 @@
+"""Variants of the heavy kernels: several ways to compute the same thing, of which a device runs the fastest.
+
+A role is a job in the forward pass. Each has a variant named "simple", which runs everywhere, also on processors
+that know no WGSL, and which is the reference of the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from types import MappingProxyType
+
+from .device import AdapterInfo, Limits
+
+
+class Role(Enum):
+    """The jobs that have variants."""
+
+    DECODE = "decode"  # a layer for one to four tokens: fused norms, weight sweeps and attention
+    MATMUL = "matmul"  # a weight matrix against a chunk of tokens
+    ATTENTION = "attention"  # a chunk of queries against the cache
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to do a job.
+
+    Attributes:
+        role: the job.
+        name: unique within the role, as people pin it.
+        features: WebGPU features the adapter must have.
+        workgroup: threads in a workgroup; the adapter's limit must allow them.
+        workgroup_bytes: workgroup memory it needs.
+        options: what the kernel's text is read with (wgsl.load).
+        constants: overrides that set the variant apart.
+        portable: also for processors that run no WGSL.
+    """
+
+    role: Role
+    name: str
+    features: frozenset[str] = frozenset()
+    workgroup: int = 64
+    workgroup_bytes: int = 16_384
+    options: Mapping[str, str] = field(default_factory=dict)
+    constants: Mapping[str, float] = field(default_factory=dict)
+    portable: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.role, self.name))
+
+    def runs_on(self, adapter: AdapterInfo, limits: Limits) -> bool:
+        """Whether the adapter has what this variant needs."""
+        if not adapter.wgsl:
+            return self.portable
+        return (
+            self.features <= set(adapter.features)
+            and self.workgroup <= limits.max_workgroup_invocations
+            and self.workgroup_bytes <= limits.max_workgroup_memory
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A variant for each role."""
+
+    variants: Mapping[Role, Variant]
+
+    def __getitem__(self, role: Role) -> Variant:
+        return self.variants[role]
+
+    def but(self, variant: Variant) -> Choice:
+        """The same choice with another variant for one role."""
+        return Choice(MappingProxyType({**self.variants, variant.role: variant}))
+
+
+SIMPLE = Choice(MappingProxyType({role: Variant(role, "simple", portable=True) for role in Role}))
