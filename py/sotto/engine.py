@@ -7,34 +7,30 @@ coroutines are driven to their end without an event loop (api.py).
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from . import gguf, models
 from .device import Device, Store
-from .errors import Cancelled, ContextFull, SottoError, StoreDamaged, UnsupportedModel
+from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
+from .generation import Request, pieces
 from .gguf import Header
 from .loading import Loader, Watch, read_header
 from .memory import Memory
 from .models.base import Config, Head, Recording
 from .plan import Dispatch, Plan, Role, Tensor, tensor
-from .prompts import Prompt, StopStrings
+from .prompts import Prompt
 from .reports import LoadStats, Piece, Progress, RunStats, Settings
-from .sampler import Sampler, Sampling
+from .sampler import Sampling
+from .session import Loaded, Session
 from .source import Source
-from .tokenizer import Detokenizer, Tokenizer
+from .tokenizer import Tokenizer
 from .weights import Image
 
 SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V floats
-
-
-@dataclass
-class _Loaded:
-    plan: Plan
-    program: int
 
 
 DEFAULTS = Settings()
@@ -84,9 +80,8 @@ class Engine:
             t: self._record("decode" if t == 1 else f"prefill {t}", t)
             for t in sorted({1, *self.settings.chunks})
         }
-        self._programs: dict[int, _Loaded] = {}
-        self._score: _Loaded | None = None
-        self._stop = False
+        self.session = Session(device, self.context)
+        self._score: Loaded | None = None
 
     @classmethod
     async def load(
@@ -180,7 +175,7 @@ class Engine:
     async def _compile(self, progress: Callable[[Progress], None], cached: bool) -> None:
         for index, (tokens, plan) in enumerate(self._plans.items()):
             progress(Progress("pipelines", index, len(self._plans), cached))
-            self._programs[tokens] = _Loaded(plan, await self.device.load(self._memory.program(plan)))
+            self.session.programs[tokens] = Loaded(plan, await self.device.load(self._memory.program(plan)))
 
     # --- Running ----------------------------------------------------------------------------------------
 
@@ -202,14 +197,14 @@ class Engine:
         """Tokens of a prompt."""
         return len(self.encode(prompt))
 
-    async def generate(
+    def generate(
         self,
         prompt: Prompt | Sequence[int],
         max_tokens: int = 256,
         sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
         stop: Sequence[str] = (),
         ignore_eos: bool = False,
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece]:
         """Continue a prompt, token by token. `stats` describes the run while it goes on and afterwards.
 
         Args:
@@ -231,53 +226,14 @@ class Engine:
                 f"top-k {sampling.top_k} is more than the {self.settings.candidates} candidates the GPU selects.",
                 "Lower top-k, or load the model with more candidates.",
             )
-        stops = StopStrings((*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop))
-        self._stop = False
-        stats = self.stats = RunStats(prompt_tokens=len(ids))
-        sampler = Sampler(sampling)
-        detokenizer = Detokenizer(self.tokenizer)
-        started = time.perf_counter()
-        try:
-            candidates = await self._prefill(ids)
-            stats.prefill_seconds = stats.time_to_first_token = time.perf_counter() - started
-            while True:
-                token = sampler.pick(*_unpacked(candidates), ids)
-                stats.new_tokens += 1
-                if token in self.tokenizer.stop_ids and not ignore_eos:
-                    stats.stop_reason = "eos"
-                    break
-                ids.append(token)
-                text, ended = stops.push(detokenizer.push(token))
-                stats.total_seconds = time.perf_counter() - started
-                if ended:
-                    stats.stop_reason = "stop"
-                    yield Piece(text, token)
-                    return
-                yield Piece(text, token)
-                if self._stop:
-                    stats.stop_reason = "cancelled"
-                elif stats.new_tokens >= max_tokens:
-                    stats.stop_reason = "length"
-                elif len(ids) >= self.context:
-                    stats.stop_reason = "context"
-                if stats.stop_reason:
-                    break
-                began = time.perf_counter()
-                candidates = await self._run(self._programs[1], len(ids) - 1, ids[-1:])
-                stats.decode_seconds += time.perf_counter() - began
-            rest, ended = stops.push(detokenizer.flush())
-            if rest := rest + ("" if ended else stops.flush()):
-                yield Piece(rest, ids[-1])
-        except Cancelled:
-            stats.stop_reason = "cancelled"
-        finally:
-            stats.stop_reason = stats.stop_reason or "cancelled"
-            stats.total_seconds = time.perf_counter() - started
+        stops = (*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop)
+        self.stats = RunStats(prompt_tokens=len(ids))
+        request = Request(ids, max_tokens, sampling, stops, ignore_eos)
+        return pieces(self.session, self.tokenizer, request, self.stats)
 
     def stop(self) -> None:
         """End the generation in progress: within one token, and between layers during prefill."""
-        self._stop = True
-        self.device.cancel()
+        self.session.stop()
 
     async def score(self, ids: Sequence[int], first: int = 1) -> NDArray[np.float32]:
         """Log-probability of each token from ids[first] on, given those before it.
@@ -296,16 +252,16 @@ class Engine:
         if len(ids) > self.context:
             raise ContextFull(len(ids), self.context)
         self._check_ids(ids)
-        self._stop = False
+        self.session.begin()
         if self._score is None:
             plan = self._record("score", min(SCORE_CHUNK, self.context), Head.SCORES)
-            self._score = _Loaded(plan, await self.device.load(self._memory.program(plan)))
+            self._score = Loaded(plan, await self.device.load(self._memory.program(plan)))
         plan = self._score.plan
         position = 0
         while first - 1 - position > 0:
-            loaded = self._chunk(first - 1 - position)
+            loaded = self.session.chunk(first - 1 - position)
             chunk = ids[position : min(position + loaded.plan.tokens, first - 1)]
-            await self._run(loaded, position, chunk, steps=loaded.plan.body)
+            await self.session.run(loaded, position, chunk, steps=loaded.plan.body)
             position += len(chunk)
         parts = []
         for start in range(position, len(ids) - 1, plan.tokens):
@@ -318,8 +274,8 @@ class Engine:
     async def time_token(self) -> float:
         """Seconds that one token takes at the beginning of a text."""
         started = time.perf_counter()
-        self._stop = False
-        await self._run(self._programs[1], 0, [self.tokenizer.bos])
+        self.session.begin()
+        await self.session.run(self.session.programs[1], 0, [self.tokenizer.bos])
         return time.perf_counter() - started
 
     async def profile(self, tokens: int) -> list[tuple[Dispatch, float]] | None:
@@ -327,16 +283,16 @@ class Engine:
 
         Runs the plan on token 0 at the beginning of the cache.
         """
-        loaded = self._programs[tokens]
+        loaded = self.session.programs[tokens]
         inputs = loaded.plan.inputs(0, [0] * tokens)
         seconds = await self.device.profile(loaded.program, inputs)
         return None if seconds is None else list(zip(loaded.plan.dispatches, seconds, strict=True))
 
     def close(self) -> None:
         """Free the model's device memory; the device itself stays open."""
-        for loaded in [*self._programs.values(), *([self._score] if self._score else [])]:
+        for loaded in [*self.session.programs.values(), *([self._score] if self._score else [])]:
             self.device.unload(loaded.program)
-        self._programs.clear()
+        self.session.programs.clear()
         self._score = None
         self._memory.release()
 
@@ -350,33 +306,6 @@ class Engine:
                 f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
             )
 
-    def _chunk(self, tokens: int) -> _Loaded:
-        sizes = tuple(self._programs)
-        return self._programs[next((size for size in sizes if size >= tokens), sizes[-1])]
-
-    async def _prefill(self, ids: Sequence[int]) -> bytes:
-        position = 0
-        while True:
-            loaded = self._chunk(len(ids) - position)
-            chunk = ids[position : position + loaded.plan.tokens]
-            last = position + len(chunk) == len(ids)
-            out = await self._run(loaded, position, chunk, steps=None if last else loaded.plan.body)
-            if last:
-                return out
-            position += len(chunk)
-
-    async def _run(
-        self, loaded: _Loaded, position: int, ids: Sequence[int], steps: int | None = None
-    ) -> bytes:
-        if self._stop:
-            raise Cancelled
-        return await self.device.run(loaded.program, loaded.plan.inputs(position, ids), steps=steps)
-
 
 def _constant(name: str, array: NDArray[np.float32]) -> Tensor:
     return tensor(name, array.shape, "f32", Role.WEIGHT)
-
-
-def _unpacked(candidates: bytes) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    pairs = np.frombuffer(candidates, np.uint32).reshape(-1, 2)
-    return pairs[:, 0], np.ascontiguousarray(pairs[:, 1]).view(np.float32)

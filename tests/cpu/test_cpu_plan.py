@@ -45,8 +45,8 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
     engines = load(cpu, data), load(NumpyDevice(), data)
     here, there = (engine.device for engine in engines)
     ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
-    drive(engines[1]._prefill(ids[:40]))  # the ring has wrapped: 32 + 8
-    plan = engines[0]._programs[chunk].plan
+    drive(engines[1].session.prefill(ids[:40]))  # the ring has wrapped: 32 + 8
+    plan = engines[0].session.programs[chunk].plan
     inputs = plan.inputs(40, ids[40 : 40 + chunk])
     programs = [engine._memory.program(plan) for engine in engines]
     for index, dispatch in enumerate(plan.dispatches):
@@ -93,7 +93,7 @@ def test_every_step_is_timed(cpu: CpuDevice) -> None:
     engine = load(cpu, tiny.build(tiny.Tiny()))
     timed = drive(engine.profile(32))
     assert timed is not None
-    assert [dispatch for dispatch, _ in timed] == engine._programs[32].plan.dispatches
+    assert [dispatch for dispatch, _ in timed] == engine.session.programs[32].plan.dispatches
     assert all(0 < seconds < 60 for _, seconds in timed)
 
 

@@ -51,7 +51,7 @@ def test_the_best_token_is_the_references_where_its_margin_is_clear(
     """The decode plan this time: prefill, then the reference's own tokens one at a time."""
     prompt = next(p for p in golden["prompts"] if p["id"] == case)
     ids = list(prompt["prompt_ids"])
-    out = drive(engine._prefill(ids))
+    out = drive(engine.session.prefill(ids))
     pairs = np.frombuffer(out, np.uint32).reshape(-1, 2)
     values = np.ascontiguousarray(pairs[:, 1]).view(np.float32)
     logits = dict(zip(pairs[:, 0].tolist(), values.tolist(), strict=True))
@@ -63,7 +63,7 @@ def test_the_best_token_is_the_references_where_its_margin_is_clear(
             assert np.frombuffer(out, np.uint32)[0] == step["id"], f"at token {len(ids)}"
             checked += 1
         ids.append(step["id"])
-        out = drive(engine._run(engine._programs[1], len(ids) - 1, ids[-1:]))
+        out = drive(engine.session.run(engine.session.programs[1], len(ids) - 1, ids[-1:]))
     assert checked > 2
 
 

@@ -27,9 +27,9 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice) -> None:
     engines = load(gpu, data), load(NumpyDevice(), data)
     ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
     for engine in engines:
-        drive(engine._prefill(ids[:40]))  # the ring has wrapped: 32 + 8
+        drive(engine.session.prefill(ids[:40]))  # the ring has wrapped: 32 + 8
     position, chunk = 40, ids[40:48]
-    loaded = [engine._programs[8] for engine in engines]
+    loaded = [engine.session.programs[8] for engine in engines]
     plan = loaded[0].plan
     inputs = plan.inputs(position, chunk)
     programs = [engine._memory.program(plan) for engine in engines]

@@ -73,7 +73,7 @@ def test_scores_are_the_log_probabilities_of_a_softmax(engine: Engine) -> None:
         )  # f16 keys round differently
     whole = load_with_candidates(engine)
     for at in (1, 7, 33, 43):
-        out = drive(whole._prefill(ids[:at]))
+        out = drive(whole.session.prefill(ids[:at]))
         pairs = np.frombuffer(out, np.uint32).reshape(-1, 2)
         logits = np.ascontiguousarray(pairs[:, 1]).view(np.float32).astype(np.float64)
         total = np.log(np.exp(logits - logits[0]).sum()) + logits[0]

@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 
@@ -267,8 +266,7 @@ async def _prefill_length(
 
 
 def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[Piece]:
-    pieces = engine.generate(ids, tokens, Sampling(temperature=0), ignore_eos=True)
-    return cast("AsyncGenerator[Piece]", pieces)
+    return engine.generate(ids, tokens, Sampling(temperature=0), ignore_eos=True)
 
 
 def _fewer(done: int, runs: int, clock: Clock) -> str:
