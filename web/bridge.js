@@ -71,7 +71,8 @@ export class Gpu {
     const { vendor, architecture, device: model, description, isFallbackAdapter } = adapter.info;
     const limits = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
     const features = FEATURES.filter((name) => device.features.has(name));
-    this.info = { vendor, architecture, model, description, fallback: !!isFallbackAdapter, features, limits };
+    const browser = navigator.userAgent;
+    this.info = { vendor, architecture, model, description, browser, fallback: !!isFallbackAdapter, features, limits };
 
     this.buffers = new Map(); // handle -> GPUBuffer
     this.programs = new Map(); // handle -> Program

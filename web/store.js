@@ -4,7 +4,7 @@
  * Database `sotto`: `manifests` holds one manifest for each model key, `records` its image cut into pieces of
  * RECORD bytes under [key, index], each as {blob, hashes}. `hashes` are the SHA-256 digests of the blob's chunks
  * of CHUNK bytes, end to end; the manifest holds the digest of `hashes`. So a record is hashed and checked
- * while it streams, by several threads, and a part of it can be checked alone.
+ * while it streams, by several threads, and a part of it can be checked alone. `notes` holds short texts.
  *
  * Every failure is a BridgeError with one of the names StoreUnavailable, StoreFull, StoreDamaged, NoRange,
  * HttpStatus, Network.
@@ -27,10 +27,11 @@ const ATTEMPTS = 4;
 /** @returns {Promise<Store>} */
 export async function open(name = "sotto") {
   try {
-    const request = indexedDB.open(name, 1);
+    const request = indexedDB.open(name, 2);
     request.onupgradeneeded = () => {
-      request.result.createObjectStore("manifests");
-      request.result.createObjectStore("records");
+      for (const kind of ["manifests", "records", "notes"]) {
+        if (!request.result.objectStoreNames.contains(kind)) request.result.createObjectStore(kind);
+      }
     };
     return new Store(await settled(request));
   } catch (error) {
@@ -114,6 +115,18 @@ export class Store {
     await completed(transaction);
   }
 
+  /** @returns {Promise<string | undefined>} the text kept under a key */
+  async findNote(key) {
+    return settled(this.transaction("readonly").objectStore("notes").get(key));
+  }
+
+  /** Keep a short text, replacing any other of the same key. */
+  async keepNote(key, text) {
+    const transaction = this.transaction("readwrite");
+    transaction.objectStore("notes").put(text, key);
+    await completed(transaction);
+  }
+
   /** @returns {Promise<{usage: number, quota: number, persisted: boolean}>} bytes of this site */
   async room() {
     const { usage = 0, quota = 0 } = await navigator.storage.estimate();
@@ -167,7 +180,7 @@ export class Store {
   /** @param {IDBTransactionMode} mode  @param {IDBTransactionDurability} [durability] */
   transaction(mode, durability = "relaxed") {
     try {
-      return this.database.transaction(["manifests", "records"], mode, { durability });
+      return this.database.transaction(["manifests", "records", "notes"], mode, { durability });
     } catch (error) {
       throw unavailable(error); // the database was closed under us
     }

@@ -82,6 +82,7 @@ def load(
     context: int = 2048,
     candidates: int = 64,
     cache: bool | str | os.PathLike[str] = True,
+    variant: str = "",
     progress: Callable[[Progress], None] | None = None,
 ) -> Model:
     """Load a model onto a GPU or the CPU.
@@ -96,10 +97,11 @@ def load(
         candidates: the most probable tokens that sampling chooses from: the upper bound of top_k.
         cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
             the given folder, or (False) not.
+        variant: kernel variants to use without measuring which is fastest: "role:name", with commas between.
         progress: told how loading goes; its stage is "download" while a known model is fetched.
 
     Raises:
-        SottoError: there is no such file.
+        SottoError: there is no such file, or no such variant.
         AssetError: a known model cannot be fetched.
         FormatError, UnsupportedModel: the file cannot be run.
         DeviceError, LimitError: there is no such processor, or it is too small.
@@ -109,7 +111,8 @@ def load(
     try:
         opened = open_device(device, adapter, threads)
         try:
-            loaded = load_from(source, opened, Settings(context, candidates), store_in(cache), told)
+            settings = Settings(context, candidates, variant=variant)
+            loaded = load_from(source, opened, settings, store_in(cache), told)
             if isinstance(opened, CpuDevice) and threads is None:
                 drive(best_threads(opened, loaded.engine.time_token))
             return loaded

@@ -22,7 +22,8 @@ class AdapterInfo:
     """Who does the arithmetic.
 
     `software` is true for an adapter that runs on the CPU; `wgsl` is false for a processor that runs its own
-    twins of the simple kernels in place of WGSL.
+    twins of the simple kernels in place of WGSL. `runtime` is what compiles the WGSL, with its version: what is
+    measured holds for that version only.
     """
 
     name: str
@@ -33,6 +34,7 @@ class AdapterInfo:
     software: bool
     features: tuple[str, ...]
     wgsl: bool = True
+    runtime: str = ""
 
 
 @dataclass(frozen=True)
@@ -253,4 +255,12 @@ class Store(Protocol):
 
     async def drop(self, key: str) -> None:
         """Forget an entry."""
+        ...
+
+    async def find_note(self, key: str) -> str | None:
+        """A short text that was kept under this key, or None."""
+        ...
+
+    async def keep_note(self, key: str, text: str) -> None:
+        """Keep a short text, replacing any other of the same key. Where there is no room, nothing is kept."""
         ...

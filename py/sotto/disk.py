@@ -2,7 +2,8 @@
 
 An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
 under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
-writing it. Loading maps the image into memory and hands its pages to the device as they are verified.
+writing it. Loading maps the image into memory and hands its pages to the device as they are verified. A folder
+of notes, short texts by key, lies beside the entries.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from .layout import LAYOUT_VERSION
 
 RECORD_BYTES = 64 << 20
 IMAGE, MANIFEST = "image", "manifest.json"
+NOTES = "notes"  # a folder beside the entries
 _UNFINISHED = ".part"  # in the name of a folder that is being written
 _ABANDONED_SECONDS = 3600  # a writer that has not written for so long is dead
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -102,8 +104,26 @@ class DiskStore:
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
 
+    async def find_note(self, key: str) -> str | None:
+        try:
+            note = json.loads(self._note(key).read_text("utf-8"))
+            return str(note["text"]) if note["key"] == key else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    async def keep_note(self, key: str, text: str) -> None:
+        path = self._note(key)
+        unfinished = path.with_name(f"{path.name}{_UNFINISHED}{os.getpid()}-{time.time_ns()}")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps({"key": key, "text": text}), "utf-8")
+            unfinished.replace(path)
+
     def _entry(self, key: str) -> Path:
-        return self.folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+        return self.folder / _digest(key)
+
+    def _note(self, key: str) -> Path:
+        return self.folder / NOTES / f"{_digest(key)}.json"
 
     def _map(self, manifest: Manifest) -> NDArray[np.uint8]:
         try:
@@ -192,6 +212,10 @@ class DiskWriter:
         self._records.append(Record(self._in_record, self._hash.hexdigest()))
         self._hash = hashlib.sha256()
         self._in_record = 0
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
 
 
 def _split(view: memoryview, at: int) -> tuple[memoryview, memoryview]:

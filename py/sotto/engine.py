@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import gguf, models
+from . import gguf, models, selection
 from .device import Device, Store
 from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Request, pieces
@@ -76,6 +76,9 @@ class Engine:
         self._weights = self._image.weights(device.limits.max_binding)
         self._caches = self._architecture.caches(self.config, self.context, max((1, *self.settings.chunks)))
         self._constants = self._architecture.constants(self.config, self.context)
+        adapter, limits = device.adapter, device.limits
+        self._pinned = selection.pinned(settings.variant, adapter, limits)
+        self._choice = selection.default(adapter, limits).but(*self._pinned.values())
         self._plans = {
             t: self._record("decode" if t == 1 else f"prefill {t}", t)
             for t in sorted({1, *self.settings.chunks})
@@ -146,13 +149,14 @@ class Engine:
     # --- Loading ----------------------------------------------------------------------------------------
 
     def _record(self, name: str, tokens: int, head: Head = Head.CANDIDATES) -> Plan:
-        plan = Plan(name, tokens, scored=head is Head.SCORES)
+        plan = Plan(name, tokens, scored=head is Head.SCORES, choice=self._choice)
         recording = Recording(
             self._weights,
             self._caches,
             {name: _constant(name, array) for name, array in self._constants.items()},
             head,
             self.settings.candidates,
+            range(self.config.layers),
         )
         self._architecture.forward(plan, self.config, recording)
         limits = self.device.limits

@@ -68,6 +68,7 @@ def _describe(adapter: Any) -> AdapterInfo:
         driver=info["description"],
         software=info["adapter_type"] == "CPU",
         features=tuple(sorted(f for f in _WANTED_FEATURES if f in adapter.features)),
+        runtime=version(),
     )
 
 

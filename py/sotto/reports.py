@@ -13,11 +13,13 @@ class Settings:
         context: the most tokens of prompt and answer together; at most what the model was trained for.
         candidates: logits the GPU selects for the sampler; the upper bound of top-k.
         chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used.
+        variant: kernel variants to use without measuring, "role:name" with commas between them.
     """
 
     context: int = 2048
     candidates: int = 64
     chunks: tuple[int, ...] = (32, 128, 512)
+    variant: str = ""
 
 
 @dataclass(frozen=True)

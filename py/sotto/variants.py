@@ -35,6 +35,7 @@ class Variant:
         options: what the kernel's text is read with (wgsl.load).
         constants: overrides that set the variant apart.
         portable: also for processors that run no WGSL.
+        suits: the kind of adapter ("gpu", "software") it was made for and is tried on first.
     """
 
     role: Role
@@ -45,6 +46,10 @@ class Variant:
     options: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
     portable: bool = False
+    suits: str = "gpu"
+
+    def __str__(self) -> str:
+        return f"{self.role.value}:{self.name}"
 
     def __hash__(self) -> int:
         return hash((self.role, self.name))
@@ -69,9 +74,9 @@ class Choice:
     def __getitem__(self, role: Role) -> Variant:
         return self.variants[role]
 
-    def but(self, variant: Variant) -> Choice:
-        """The same choice with another variant for one role."""
-        return Choice(MappingProxyType({**self.variants, variant.role: variant}))
+    def but(self, *others: Variant) -> Choice:
+        """The same choice with other variants for their roles."""
+        return Choice(MappingProxyType({**self.variants, **{v.role: v for v in others}}))
 
 
-SIMPLE = Choice(MappingProxyType({role: Variant(role, "simple", portable=True) for role in Role}))
+SIMPLE = Choice(MappingProxyType({role: Variant(role, "simple", portable=True, suits="") for role in Role}))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -102,6 +102,7 @@ class WebDevice:
             driver="",
             software=info["fallback"] or info["architecture"] == "swiftshader",
             features=tuple(info["features"]),
+            runtime=info["browser"],
         )
         self.limits = Limits(
             max_buffer=limits["maxBufferSize"],
@@ -256,6 +257,18 @@ class WebStore:
     async def drop(self, key: str) -> None:
         with _for_people():
             await self._store.drop(key)
+
+    async def find_note(self, key: str) -> str | None:
+        try:
+            with _for_people():
+                found = await self._store.findNote(key)
+        except StoreFull:
+            return None
+        return None if found is None else str(found)
+
+    async def keep_note(self, key: str, text: str) -> None:
+        with suppress(StoreFull), _for_people():
+            await self._store.keepNote(key, text)
 
     async def room(self) -> tuple[int, int]:
         """Bytes this site uses and bytes it may use."""

@@ -144,9 +144,14 @@ async def cache(_: None) -> None:
     assert await gpu.read(second, 0, 5 << 20) == image[3 << 20 : 8 << 20].tobytes()
     usage, quota = await cached.room()
     assert 0 < usage < quota
+    assert await cached.find_note("n") is None
+    await cached.keep_note("n", "注")
+    await cached.keep_note("n", "注 2")
+    assert await cached.find_note("n") == "注 2"
 
     await cached.drop("k")
     assert await cached.find("k") is None
+    assert await cached.find_note("n") == "注 2"
     told = await failure(cached.fill(found, placements, gpu, progress.append))
     assert told[0] == StoreDamaged.__name__
     writer = await cached.begin(manifest)

@@ -158,6 +158,15 @@ def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:
     )
 
 
+def test_variants_are_pinned(sotto: Callable[..., Run]) -> None:
+    run = ("generate", *MODEL, "-n", "4", "--temp", "0", "the")
+    pinned = sotto(*run, "--device", "gpu", "--variant", "decode:simple,matmul:simple,attention:simple")
+    assert pinned.stdout == sotto(*run, "--device", "cpu", "--variant", "decode:simple").stdout
+    for command in (run, ("bench", *MODEL), ("inspect", "base.gguf")):
+        stderr = sotto(*command, "--variant", "matmul:quick", code=1).stderr
+        assert "There is no kernel variant 'matmul:quick'" in stderr and "matmul:simple" in stderr
+
+
 def test_adapters(sotto: Callable[..., Run]) -> None:
     facts = json.loads(sotto("adapters", "--json").stdout)
     name = facts["adapters"][0]["name"]

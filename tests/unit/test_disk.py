@@ -226,3 +226,23 @@ def test_manifest_is_readable(store: DiskStore) -> None:
     write(store, bytes(1000))
     fields = json.loads((entries(store)[0] / disk.MANIFEST).read_text("utf-8"))
     assert (fields["key"], fields["layout_version"], fields["nbytes"]) == (KEY, LAYOUT_VERSION, 1000)
+
+
+def test_notes(store: DiskStore, model: bytes) -> None:
+    assert drive(store.find_note("a")) is None
+    drive(store.keep_note("a", "one"))
+    drive(store.keep_note("a", "two"))
+    drive(store.keep_note("b", "three"))
+    load(model, store).close()
+    again = DiskStore(store.folder)
+    assert [drive(again.find_note(key)) for key in ("a", "b", "c")] == ["two", "three", None]
+    for note in (store.folder / disk.NOTES).iterdir():
+        note.write_text("{")
+    assert drive(store.find_note("a")) is None, "a damaged note is none"
+
+
+def test_a_note_that_cannot_be_kept_is_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = DiskStore(tmp_path / "file")
+    drive(store.keep_note("a", "one"))
+    assert drive(store.find_note("a")) is None

@@ -51,5 +51,6 @@ def test_models_are_found_by_name_and_address() -> None:
 def test_a_processor_is_one_of_three() -> None:
     assert Options.from_query("?device=cpu&threads=3") == Options(device="cpu", threads=3)
     assert Options.from_query("").device == ""
+    assert Options.from_query("?variant=matmul:simple").variant == "matmul:simple"
     with pytest.raises(SottoError, match="device=tpu"):
         Options.from_query("?device=tpu")

@@ -31,6 +31,7 @@ def recorded() -> Plan:
         {name: tensor(name, array.shape, "f32", Role.WEIGHT) for name, array in constants.items()},
         Head.CANDIDATES,
         64,
+        range(config.layers),
     )
     architecture.forward(plan, config, recording)
     return plan

@@ -60,6 +60,7 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    variant: str,
     shape: str | None,
     prefill: tuple[int, ...],
     decode: int,
@@ -79,7 +80,7 @@ def command(
     with bar() as told:
         source = synthetic.source(shape) if shape else api.open_source(model, lambda p: _stage(told, p))
         result = _measure(
-            source, adapter, Settings(context), Protocol(prefill, decode, runs), clock,
+            source, adapter, Settings(context, variant=variant), Protocol(prefill, decode, runs), clock,
             told=told, probes=probes, profile=profile, cache=not no_cache,
         )  # fmt: skip
     if as_json:

@@ -25,6 +25,7 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    variant: str,
     device: str,
     threads: int | None,
     system: str,
@@ -37,7 +38,7 @@ def command(
     """
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415  (line editing; some platforms have none)
-    with loaded(model, adapter, context, no_cache, device, threads, sampling["top_k"]) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, sampling["top_k"]) as ready:
         if not ready.engine.instruction_tuned:
             raise UnsupportedModel(
                 f"{ready.name} is a base model: it continues text, and cannot hold a conversation.",

@@ -36,6 +36,7 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    variant: str,
     device: str,
     threads: int | None,
     max_tokens: int,
@@ -50,7 +51,7 @@ def command(
         if sys.stdin.isatty() and not text:
             raise click.UsageError("Give a prompt, or a text on standard input.")
         text = read_text("-")
-    with loaded(model, adapter, context, no_cache, device, threads, sampling["top_k"]) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, sampling["top_k"]) as ready:
         pieces = ready.generate(text, max_tokens, stop, **sampling)
         if as_json:
             print_json({"text": "".join(pieces), **run_facts(ready.stats)})

@@ -18,7 +18,7 @@ from ..plan import Plan
 from ..reference import NumpyDevice
 from ..reports import Settings
 from ..source import Source
-from .options import STAGES, bar, json_option, output, print_json
+from .options import STAGES, bar, json_option, output, print_json, variant_option
 
 
 @click.command()
@@ -33,6 +33,7 @@ from .options import STAGES, bar, json_option, output, print_json
 @click.option(
     "--plan", "plan_name", metavar="NAME", help='Show this plan step by step: "decode", "prefill 128".'
 )
+@variant_option
 @json_option
 def command(
     model: str | None,
@@ -40,6 +41,7 @@ def command(
     shape: str | None,
     context: int,
     plan_name: str | None,
+    variant: str,
     as_json: bool,
 ) -> None:
     """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run.
@@ -58,7 +60,7 @@ def command(
                 model or named or DEFAULT_MODEL, lambda p: told(STAGES[p.stage], p.done, p.total)
             )
     header, _ = api.drive(gguf.read_header(source))
-    engine = api.drive(Engine.outline(source, NumpyDevice(), Settings(context)))
+    engine = api.drive(Engine.outline(source, NumpyDevice(), Settings(context, variant=variant)))
     if plan_name is not None:
         _print_plan(_find(engine, plan_name), as_json)
     elif as_json:

@@ -31,9 +31,18 @@ STAGES = {
 }
 
 
+def variant_option(command: F) -> F:
+    """--variant."""
+    return click.option(
+        "--variant", default="", metavar="ROLE:NAME,...",
+        help="Kernel variants to use without measuring, such as matmul:simple; a wrong name lists them.",
+    )(command)  # fmt: skip
+
+
 def model_options(command: F) -> F:
-    """--model, --adapter, --context and --no-cache, as the arguments of `loaded`."""
+    """--model, --adapter, --context, --variant and --no-cache, as the arguments of `loaded`."""
     for option in (
+        variant_option,
         click.option("--no-cache", is_flag=True, help="Neither use nor write the cache of converted weights."),
         click.option(
             "-c", "--context", default=2048, show_default=True, metavar="TOKENS",
@@ -101,6 +110,7 @@ def loaded(
     no_cache: bool,
     device: str,
     threads: int | None,
+    variant: str,
     candidates: int = 64,
 ) -> Iterator[api.Model]:
     """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
@@ -113,6 +123,7 @@ def loaded(
             context=context,
             candidates=max(candidates, 1),
             cache=not no_cache,
+            variant=variant,
             progress=lambda p: told(STAGES[p.stage], p.done, p.total),
         )
     with ready:

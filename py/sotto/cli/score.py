@@ -25,6 +25,7 @@ def command(
     adapter: str | None,
     context: int,
     no_cache: bool,
+    variant: str,
     device: str,
     threads: int | None,
     as_json: bool,
@@ -42,7 +43,7 @@ def command(
     given = _read_ids(ids) if ids is not None else read_text(str(file))
     if device == "auto" and any_adapter():
         device = "gpu"
-    with loaded(model, adapter, context, no_cache, device, threads) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant) as ready:
         tokens = ready.encode(given) if isinstance(given, str) else given
         if len(tokens) < 2:
             raise click.UsageError("There is nothing to score: the text is empty.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -44,13 +44,17 @@ class Config(Protocol):
 
 @dataclass(frozen=True)
 class Recording:
-    """Everything `forward` reads besides the plan it writes to."""
+    """Everything `forward` reads besides the plan it writes to.
+
+    `layers` are the layers to record, in order: all of them, but for a sample that is only timed.
+    """
 
     weights: Weights
     caches: tuple[Cache, ...]
     constants: Mapping[str, Tensor]
     head: Head
     candidates: int
+    layers: Sequence[int]
 
 
 @dataclass(frozen=True)

@@ -157,10 +157,10 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
     c = cast(Config, config)
     w = r.weights
     x = ops.embed(p, w.matrix("embed"), scale=c.dim**0.5)  # (T, D)
-    for i, cache in enumerate(r.caches):
+    for i in r.layers:
         p.cut()
         with p.scope(f"layer {i}"):
-            _attention(p, c, r, x, i, cache)
+            _attention(p, c, r, x, i, r.caches[i])
             _ffn(p, c, r, x, i)
     p.cut()
     p.body = len(p.dispatches)

@@ -108,7 +108,7 @@ class Page:
             WebSource(store, url, model["name"], model["size"], key),
             device,
             store=await WebStore.open(store),
-            settings=Settings(context=self._options.context),
+            settings=Settings(context=self._options.context, variant=self._options.variant),
             progress=self._painter(loading),
         )
         if isinstance(device, CpuDevice):

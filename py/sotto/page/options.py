@@ -1,4 +1,5 @@
-"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=&device=&threads=`."""
+"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=&device=&threads=
+&variant=`."""
 
 from __future__ import annotations
 
@@ -25,6 +26,7 @@ class Options:
         seed: None for another post each time.
         device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
         threads: of the CPU; 0 for as many as are fastest here.
+        variant: kernel variants to use without measuring, "role:name" with commas between them.
     """
 
     model: str = ""
@@ -34,6 +36,7 @@ class Options:
     seed: int | None = None
     device: str = ""
     threads: int = 0
+    variant: str = ""
 
     @classmethod
     def from_query(cls, query: str) -> Options:
@@ -53,6 +56,7 @@ class Options:
             seed=None if seed < 0 else int(seed),
             device=device,
             threads=int(_number(given, "threads", cls.threads)),
+            variant=given.get("variant", cls.variant),
         )
 
     def changed(self, temperature: str, max_tokens: str, seed: str) -> Options:

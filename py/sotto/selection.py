@@ -1,0 +1,59 @@
+"""Which kernel variants there are, which can run on an adapter, and which are taken where nothing was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .device import AdapterInfo, Limits
+from .errors import SottoError
+from .variants import SIMPLE, Choice, Role, Variant
+
+VARIANTS: Mapping[Role, tuple[Variant, ...]] = MappingProxyType(
+    {
+        Role.DECODE: (SIMPLE[Role.DECODE],),
+        Role.MATMUL: (SIMPLE[Role.MATMUL],),
+        Role.ATTENTION: (SIMPLE[Role.ATTENTION],),
+    }
+)
+
+
+def candidates(role: Role, adapter: AdapterInfo, limits: Limits) -> tuple[Variant, ...]:
+    """The variants that run on an adapter, the likely winner first.
+
+    Those made for its kind come before the others. The simple one is the last resort of a GPU; on a software
+    adapter it goes before what was made for GPUs, whose barriers and small workgroups cost much there.
+    """
+    kind = "software" if adapter.software else "gpu"
+
+    def rank(variant: Variant) -> int:
+        simple = variant == SIMPLE[role]
+        return 0 if variant.suits == kind else 1 if simple == adapter.software else 2
+
+    return tuple(sorted((v for v in VARIANTS[role] if v.runs_on(adapter, limits)), key=rank))
+
+
+def default(adapter: AdapterInfo, limits: Limits) -> Choice:
+    """What an adapter is given where nothing was measured on it."""
+    return Choice(MappingProxyType({role: candidates(role, adapter, limits)[0] for role in Role}))
+
+
+def pinned(text: str, adapter: AdapterInfo, limits: Limits) -> dict[Role, Variant]:
+    """The variants that a person asks for, "role:name" with commas between them.
+
+    Raises:
+        SottoError: there is no such variant, or it does not run on this adapter; the possible ones are told.
+    """
+    known = {str(variant): variant for variants in VARIANTS.values() for variant in variants}
+    found: dict[Role, Variant] = {}
+    for name in filter(None, map(str.strip, text.split(","))):
+        variant = known.get(name)
+        if variant is None:
+            raise SottoError(f"There is no kernel variant {name!r}.", f"Choose from: {', '.join(known)}.")
+        if not variant.runs_on(adapter, limits):
+            there = [str(v) for v in candidates(variant.role, adapter, limits)]
+            raise SottoError(
+                f"The kernel variant {name} does not run on {adapter.name}.", f"Here run: {', '.join(there)}."
+            )
+        found[variant.role] = variant
+    return found

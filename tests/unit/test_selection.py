@@ -1,0 +1,75 @@
+"""Which variants a device is given, and how they are asked for by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from types import MappingProxyType
+
+import pytest
+
+from sotto import selection
+from sotto.device import AdapterInfo, Limits
+from sotto.errors import SottoError
+from sotto.variants import SIMPLE, Role, Variant
+
+GPU = AdapterInfo("A GPU", "", "", "", "", False, ("shader-f16",))
+SOFTWARE = replace(GPU, name="Software", software=True)
+CPU = replace(GPU, name="CPU", wgsl=False)
+LIMITS = Limits(1 << 30, 1 << 30, 8, 256, 16_384, 65_535)
+
+TILED = Variant(Role.MATMUL, "tiled")
+HALF = Variant(Role.MATMUL, "half", features=frozenset({"shader-f16"}))
+WAVES = Variant(Role.MATMUL, "waves", features=frozenset({"subgroups"}))
+WIDE = Variant(Role.MATMUL, "wide", workgroup=512)
+ROWS = Variant(Role.MATMUL, "rows", suits="software")
+ALL = (HALF, TILED, WAVES, WIDE, ROWS, SIMPLE[Role.MATMUL])
+
+
+@pytest.fixture(autouse=True)
+def variants(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    found = {**{role: (SIMPLE[role],) for role in Role}, Role.MATMUL: ALL}
+    monkeypatch.setattr(selection, "VARIANTS", MappingProxyType(found))
+    yield
+
+
+@pytest.mark.parametrize(
+    ("adapter", "names"),
+    [
+        (GPU, ["half", "tiled", "rows", "simple"]),
+        (replace(GPU, features=()), ["tiled", "rows", "simple"]),
+        (replace(GPU, features=("subgroups",)), ["tiled", "waves", "rows", "simple"]),
+        (SOFTWARE, ["rows", "simple", "half", "tiled"]),
+        (CPU, ["simple"]),
+    ],
+)
+def test_what_can_run_comes_with_the_likely_winner_first(adapter: AdapterInfo, names: list[str]) -> None:
+    found = selection.candidates(Role.MATMUL, adapter, LIMITS)
+    assert [variant.name for variant in found] == names
+    assert selection.default(adapter, LIMITS)[Role.MATMUL].name == names[0]
+
+
+def test_limits_count() -> None:
+    large = replace(LIMITS, max_workgroup_invocations=1024)
+    assert WIDE in selection.candidates(Role.MATMUL, GPU, large)
+    small = replace(LIMITS, max_workgroup_memory=8192)
+    assert selection.candidates(Role.MATMUL, GPU, small) == ()  # every device that WebGPU knows has 16 KiB
+
+
+def test_pinned_by_name() -> None:
+    assert selection.pinned("", GPU, LIMITS) == {}
+    found = selection.pinned("matmul:tiled, decode:simple,", GPU, LIMITS)
+    assert found == {Role.MATMUL: TILED, Role.DECODE: SIMPLE[Role.DECODE]}
+
+
+@pytest.mark.parametrize("name", ["matmul:fast", "tiled", "matmul", "gemm:tiled", "MATMUL:tiled"])
+def test_an_unknown_name_lists_the_possible_ones(name: str) -> None:
+    with pytest.raises(SottoError, match=r"no kernel variant.*matmul:half, matmul:tiled.*attention:simple"):
+        selection.pinned(name, GPU, LIMITS)
+
+
+def test_what_does_not_run_here_is_refused() -> None:
+    with pytest.raises(SottoError, match=r"does not run on A GPU\. Here run: matmul:half, matmul:tiled"):
+        selection.pinned("matmul:waves", GPU, LIMITS)
+    with pytest.raises(SottoError, match=r"does not run on CPU\. Here run: matmul:simple\."):
+        selection.pinned("matmul:half", CPU, LIMITS)
