@@ -1,4 +1,4 @@
-"""Compile kernels/cpu/*.c to the two WebAssembly modules beside them, with the pinned compiler.
+"""Compile the C of kernels/cpu/ and kernels/convert/ to the WebAssembly modules beside it, with the pinned compiler.
 
     pip install ziglang==0.17.1
     python tools/build_cpu.py [folder]
@@ -14,40 +14,39 @@ import subprocess
 import sys
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent.parent / "kernels" / "cpu"
-FEATURES = "generic+simd128+bulk_memory+atomics"
-BUILDS = {"sotto-relaxed.wasm": f"{FEATURES}+relaxed_simd", "sotto-simd.wasm": FEATURES}
-FLAGS = shlex.split(
+KERNELS = Path(__file__).resolve().parent.parent / "kernels"
+COMMON = (
     "-target wasm32-freestanding -std=c11 -O3 -s -nostdlib -ffp-contract=off -fno-strict-aliasing "
-    "-Wall -Wextra -Wno-unused-function -Werror "
-    "-Wl,--no-entry -Wl,--shared-memory -Wl,--import-memory -Wl,--max-memory=4294901760 "
+    "-Wall -Wextra -Wno-unused-function -Werror -Wl,--no-entry"
+)
+PROGRAM = (
+    "-Wl,--shared-memory -Wl,--import-memory -Wl,--max-memory=4294901760 "
     "-Wl,--initial-memory=262144 -Wl,-z,stack-size=65536 "
     "-Wl,--export=__stack_pointer -Wl,--export=__heap_base"
 )
+LIBRARY = "-shared -fPIC"
+SIMD = "generic+simd128+bulk_memory"
+BUILDS = {  # module below kernels/: how it is linked, and the instructions it may use
+    "cpu/sotto-relaxed.wasm": (PROGRAM, f"{SIMD}+atomics+relaxed_simd"),
+    "cpu/sotto-simd.wasm": (PROGRAM, f"{SIMD}+atomics"),
+    "convert/convert.wasm": (LIBRARY, SIMD),
+}
 
 
 def build(folder: Path) -> list[Path]:
-    """Write both modules into `folder`; the sources are named relatively, so that no path gets into them."""
-    sources = sorted(path.name for path in FOLDER.glob("*.c"))
+    """Write the modules into `folder`; the sources are named relatively, so that no path gets into them."""
     made = []
-    for name, features in BUILDS.items():
+    for name, (linked, features) in BUILDS.items():
         out = folder.resolve() / name
-        command = [
-            sys.executable,
-            "-m",
-            "ziglang",
-            "cc",
-            *FLAGS,
-            f"-mcpu={features}",
-            "-o",
-            str(out),
-            *sources,
-        ]
-        subprocess.run(command, check=True, cwd=FOLDER)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        sources = sorted(path.name for path in (KERNELS / name).parent.glob("*.c"))
+        flags = shlex.split(f"{COMMON} {linked} -mcpu={features}")
+        command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", str(out), *sources]
+        subprocess.run(command, check=True, cwd=(KERNELS / name).parent)
         made.append(out)
     return made
 
 
 if __name__ == "__main__":
-    for path in build(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER):
-        print(f"{path.stat().st_size:,} bytes  {path.name}")
+    for path in build(Path(sys.argv[1]) if len(sys.argv) > 1 else KERNELS):
+        print(f"{path.stat().st_size:,} bytes  {path.parent.name}/{path.name}")

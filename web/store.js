@@ -323,7 +323,13 @@ async function* pieces(blob, spare) {
  * Read a range of a file over HTTP; a dropped connection or a busy server is tried again.
  * @returns {Promise<{bytes: Uint8Array, size: number, tag: string}>} `size` of the whole file and its version `tag`
  */
-export async function fetchRange(url, offset, nbytes) {
+export function fetchRange(url, offset, nbytes) {
+  const reading = readRange(url, offset, nbytes);
+  reading.catch(() => {}); // a range that was read ahead may not be asked for any more
+  return reading;
+}
+
+async function readRange(url, offset, nbytes) {
   const headers = { Range: `bytes=${offset}-${offset + nbytes - 1}` };
   for (let attempt = 1; ; attempt += 1) {
     try {

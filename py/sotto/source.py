@@ -25,6 +25,10 @@ class Source(Protocol):
         """Read exactly `nbytes` bytes from `offset`. Raises SottoError when they cannot be had."""
         ...
 
+    def expect(self, offset: int, nbytes: int) -> None:
+        """Exactly this will be read soon, before anything expected later: a source that waits begins now."""
+        ...
+
     def close(self) -> None:
         """Release the file or connection."""
         ...
@@ -55,6 +59,9 @@ class FileSource:
             )
         return data
 
+    def expect(self, offset: int, nbytes: int) -> None:
+        """The system reads ahead by itself."""
+
     def close(self) -> None:
         self._file.close()
 
@@ -75,6 +82,9 @@ class MemorySource:
                 "The file is incomplete: download it again.",
             )
         return self._data[offset : offset + nbytes]
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        """All is here."""
 
     def close(self) -> None:
         """Nothing to release."""

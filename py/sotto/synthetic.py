@@ -119,6 +119,9 @@ class SyntheticSource:
         data: bytes = np.resize(np.roll(pool, -first) if first else pool, count).tobytes()
         return data
 
+    def expect(self, offset: int, nbytes: int) -> None:
+        """Nothing is waited for."""
+
     def close(self) -> None:
         """Nothing to release."""
 

@@ -292,6 +292,7 @@ class WebSource:
         self._module = module
         self._url = url
         self._tag: str | None = None
+        self._expected: dict[tuple[int, int], Any] = {}
         self.name = name
         self.size = size
         self.key = key
@@ -303,11 +304,18 @@ class WebSource:
                 "The file is incomplete: download it again.",
             )
         with _for_people(self.name):
-            reply = await self._module.fetchRange(self._url, offset, nbytes)
+            reply = await (self._expected.pop((offset, nbytes), None) or self._begin(offset, nbytes))
         if int(reply.size) != self.size or (self._tag or reply.tag) != reply.tag:
             raise SottoError(f"{self.name} changed on the server while it was read.", "Load the model again.")
         self._tag = reply.tag
         return bytes(reply.bytes.to_bytes())
 
+    def expect(self, offset: int, nbytes: int) -> None:
+        self._expected[offset, nbytes] = self._begin(offset, nbytes)
+
+    def _begin(self, offset: int, nbytes: int) -> Any:
+        """The JavaScript promise of a range."""
+        return self._module.fetchRange(self._url, offset, nbytes)
+
     def close(self) -> None:
-        """Nothing to release."""
+        self._expected.clear()

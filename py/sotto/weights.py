@@ -8,19 +8,21 @@ it, a few megabytes at a time, in order.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import layout, quant
+from . import layout, quant, repack
 from .errors import FormatError, UnsupportedModel
 from .gguf import Header, TensorInfo
 from .plan import ALIGNMENT, Role, Tensor
 from .source import Source
 
 PIECE_OF_SOURCE = 8 << 20  # bytes read and converted at a time
+READS_AHEAD = 2  # reads begun before their bytes are needed
 
 
 @dataclass(frozen=True)
@@ -192,44 +194,109 @@ class Image:
         return Weights(matrices, vectors, offsets)
 
     async def convert(self, header: bytes, source: Source) -> AsyncGenerator[tuple[int, NDArray[np.uint8]]]:
-        """Yield the image from beginning to end as (bytes of the source read so far, next bytes).
+        """Yield the image from beginning to end as (bytes of the source's tensors used so far, next bytes).
 
-        Holds one piece of the source, its conversion, and one scale plane at a time.
+        The bytes are valid until the next are asked for. Holds a few reads of the source, one conversion, and one
+        scale plane at a time.
         """
-        at = 0
-        done = 0
-
-        def padded(to: int, data: NDArray[np.uint8]) -> NDArray[np.uint8]:
-            nonlocal at
-            gap = np.zeros(to - at, np.uint8)
-            at = to + data.size
-            return data if gap.size == 0 else np.concatenate([gap, data])
-
-        yield 0, padded(0, np.frombuffer(header, np.uint8))
-        for part in self._parts:
-            scales: list[NDArray[np.uint8]] = []
-            where = part.offset
-            for info in part.sources:
-                rows = info.shape[0] if part.form else 1
-                row_bytes = info.nbytes // rows
-                step = max(1, PIECE_OF_SOURCE // (row_bytes * layout.ROWS)) * layout.ROWS
-                for first in range(0, rows, step):
-                    count = min(step, rows - first)
-                    raw = await source.read(info.offset + first * row_bytes, count * row_bytes)
-                    data = np.frombuffer(raw, np.uint8)
-                    done += data.size
-                    if part.form is None:
-                        vector = quant.dequantize(info.type, data, info.shape)
-                        yield done, padded(where, vector.astype("<f4").view(np.uint8))
-                    else:
-                        plane, scale = layout.convert(info.type, data, count, part.columns)
-                        scales.append(scale)
-                        yield done, padded(where, plane)
-                    where = at
-            if part.scale_bytes:
-                yield done, padded(part.scale_offset, np.concatenate(scales))
+        at = done = 0
+        async with aclosing(self._planes(source)) as planes:
+            yield 0, np.frombuffer(header, np.uint8)
+            at = len(header)
+            async for done, offset, data in planes:
+                if offset > at:
+                    yield done, np.zeros(offset - at, np.uint8)
+                yield done, data
+                at = offset + data.size
         if at < self.nbytes:
-            yield done, padded(self.nbytes, np.empty(0, np.uint8))
+            yield done, np.zeros(self.nbytes - at, np.uint8)
+
+    async def _planes(self, source: Source) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
+        """Yield (bytes of the source used so far, offset in the image, bytes) in the image's order."""
+        convert = repack.converter()
+        reads = list(_reads(self._parts))
+        expected = done = offset = filled = 0
+        scales = np.empty(0, np.uint8)
+        for number, read in enumerate(reads):
+            for ahead in reads[expected : number + READS_AHEAD + 1]:
+                source.expect(ahead.offset, ahead.nbytes)
+                expected += 1
+            raw = np.frombuffer(await source.read(read.offset, read.nbytes), np.uint8)
+            for rows in read.rows:
+                part = rows.part
+                data = raw[rows.offset - read.offset :][: rows.nbytes]
+                done += rows.nbytes
+                if part.form is None:
+                    vector = quant.dequantize(rows.type, data, (part.columns,))
+                    yield done, part.offset, vector.astype("<f4").view(np.uint8)
+                    continue
+                plane, scale = convert(rows.type, data, rows.count, part.columns)
+                if rows.first == 0:
+                    offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
+                scales[filled : filled + scale.size] = scale
+                filled += scale.size
+                yield done, offset, plane
+                offset += plane.size
+                if scales.size and rows.first + rows.count == part.rows:
+                    yield done, part.scale_offset, scales
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Rows `first` .. first+count-1 of a part, from one tensor: what is converted at a time."""
+
+    part: _Part
+    first: int
+    count: int
+    type: str
+    offset: int  # in the file
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A range of the file, and what is in it in the order of the image."""
+
+    offset: int
+    nbytes: int
+    rows: tuple[_Rows, ...]
+
+
+def _rows(parts: list[_Part]) -> Iterator[_Rows]:
+    """Everything that is converted, in the order of the image."""
+    for part in parts:
+        at = 0
+        for info in part.sources:
+            rows = info.shape[0] if part.form else 1
+            row_bytes = info.nbytes // rows
+            step = max(1, PIECE_OF_SOURCE // (row_bytes * layout.ROWS)) * layout.ROWS
+            for first in range(0, rows, step):
+                count = min(step, rows - first)
+                offset = info.offset + first * row_bytes
+                yield _Rows(part, at + first, count, info.type, offset, count * row_bytes)
+            at += rows
+
+
+def _reads(parts: list[_Part]) -> Iterator[_Read]:
+    """Few large reads: neighbours in the image that are neighbours in the file too are read together.
+
+    A model's layer is one run of the file, but its tensors stand there in another order; so a group may grow while
+    the range that covers it stays small, and ends where that range held little else.
+    """
+    waiting = list(_rows(parts))
+    while waiting:
+        start, end, wanted = waiting[0].offset, waiting[0].offset, 0
+        best = waiting[0].offset, waiting[0].nbytes, 1
+        for count, rows in enumerate(waiting, 1):
+            start, end = min(start, rows.offset), max(end, rows.offset + rows.nbytes)
+            wanted += rows.nbytes
+            if end - start > PIECE_OF_SOURCE:
+                break
+            if end - start - wanted <= wanted // 16:
+                best = start, end - start, count
+        offset, nbytes, count = best
+        yield _Read(offset, nbytes, tuple(waiting[:count]))
+        del waiting[:count]
 
 
 def _aligned(offset: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 import store
 
 import cpu as cpu_js
+from sotto import layout, quant, repack
 from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
 from sotto.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
@@ -194,6 +195,18 @@ async def source(model: dict[str, Any]) -> dict[str, list[str]]:
     assert told["end"][0] == FormatError.__name__
     file.close()
     return told
+
+
+async def converted(_: None) -> list[str]:
+    """The types that the compiled conversion gives numpy's bytes for, rows and columns to be padded."""
+    convert = repack.linked()
+    assert repack.converter() is not layout.convert
+    equal = []
+    for name in repack.TYPES:
+        data = quant.quantize(name, np.random.default_rng(3).standard_normal((83, 1280)).astype(np.float32))
+        planes = zip(convert(name, data, 83, 1280), layout.convert(name, data, 83, 1280), strict=True)
+        equal += [name] * all(np.array_equal(got, expected) for got, expected in planes)
+    return equal
 
 
 async def no_adapter(_: None) -> list[str]:

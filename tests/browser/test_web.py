@@ -12,6 +12,7 @@ from chromium import launch
 from pages import in_page, open_blank
 from playwright.sync_api import Page, Playwright, Request
 
+from sotto import repack
 from sotto.assets.site import Model
 
 HERE = Path(__file__).parent
@@ -97,6 +98,10 @@ def test_a_model_is_read_by_ranges(
     assert told["end"][1] == "model.gguf ends at byte 20,000, but 20,004 bytes are needed."
     assert told["missing"][1] == "missing.gguf cannot be read: the server answered 404 Not Found."
     assert told["changed"][1] == "model.gguf changed on the server while it was read."
+
+
+def test_the_conversion_is_linked_to_python(python: Python) -> None:
+    assert python.call("converted") == list(repack.TYPES)
 
 
 @pytest.fixture

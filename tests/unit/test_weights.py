@@ -77,6 +77,42 @@ def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -
     assert checked == len(header.tensors)
 
 
+class Watched(MemorySource):
+    """Notes what is expected and what is read."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data, "tiny.gguf", "tiny")
+        self.expected: list[tuple[int, int]] = []
+        self.reads: list[tuple[int, int]] = []
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        self.expected.append((offset, nbytes))
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        assert (offset, nbytes) in self.expected
+        self.reads.append((offset, nbytes))
+        assert len(self.expected) <= len(self.reads) + weights.READS_AHEAD
+        return await super().read(offset, nbytes)
+
+
+@pytest.mark.parametrize("piece", [20_000, 300_000, 8 << 20])
+def test_the_file_is_read_once_in_large_pieces_announced_before(
+    monkeypatch: pytest.MonkeyPatch, piece: int
+) -> None:
+    monkeypatch.setattr(weights, "PIECE_OF_SOURCE", piece)
+    data = tiny.build(tiny.Tiny())
+    _, header, head, wanted = opened(data)
+    source = Watched(data)
+    image = Image.of(header, wanted)
+    drive(collect(image, head, source))
+    assert source.reads == source.expected
+    total = sum(nbytes for _, nbytes in source.reads)
+    assert image.source_nbytes <= total <= image.source_nbytes * 17 / 16
+    assert max(nbytes for _, nbytes in source.reads) <= piece
+    if piece == 8 << 20:
+        assert len(source.reads) == 1
+
+
 def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
     _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
     image = Image.of(header, wanted)

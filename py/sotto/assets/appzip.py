@@ -42,7 +42,7 @@ class AppZip:
         for folder, prefix, pattern in (
             (self._package, "sotto", "*.py"),
             (self._kernels, "sotto/kernels", "*.wgsl"),
-            (self._kernels, "sotto/kernels", "cpu/*.wasm"),
+            (self._kernels, "sotto/kernels", "*/*.wasm"),
             (self._kernels, "sotto/kernels", "cpu/steps.h"),
         ):
             for path in sorted(folder.rglob(pattern)):

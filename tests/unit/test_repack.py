@@ -1,0 +1,79 @@
+"""The compiled conversion gives numpy's bytes."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sotto import layout, quant, repack
+from sotto.errors import UnsupportedModel
+from sotto.repack import Convert
+
+SHAPES = [(8, 256), (83, 768), (1, 256), (13, 1280), (5, 96), (9, 32), (16, 160), (24, 6912)]
+
+
+@pytest.fixture(scope="module")
+def convert() -> Convert:
+    return repack.hosted()
+
+
+def random_rows(type_name: str, rows: int, columns: int) -> np.ndarray:
+    """Rows of a type with every code and random finite scales."""
+    rng = np.random.default_rng(rows * columns)
+    kind = quant.TYPES[type_name]
+    data = rng.integers(0, 256, kind.size((rows, columns)), np.uint8)
+    blocks = data.reshape(-1, kind.nbytes)
+    for at in {"Q6_K": [208], "Q4_K": [0, 2]}.get(type_name, [0] if kind.elements > 1 else []):
+        scales = rng.standard_normal(len(blocks)).astype("<f2")
+        scales[::7] *= np.float16(1e-6)  # denormal numbers, and zeros
+        blocks[:, at : at + 2] = scales.view(np.uint8).reshape(-1, 2)
+    return data
+
+
+def test_every_type_is_compiled() -> None:
+    assert set(repack.TYPES) == set(layout.FORMAT_OF_TYPE)
+
+
+CASES = [(t, *shape) for t in repack.TYPES for shape in SHAPES if shape[1] % quant.TYPES[t].elements == 0]
+
+
+@pytest.mark.parametrize(("type_name", "rows", "columns"), CASES)
+def test_the_bytes_are_those_of_numpy(convert: Convert, type_name: str, rows: int, columns: int) -> None:
+    data = random_rows(type_name, rows, columns)
+    # What an earlier call left in the memory must not show in the padding.
+    convert("F32", np.full(4 * 32 * 6912, 255, np.uint8), 32, 6912)
+    for got, expected in zip(
+        convert(type_name, data, rows, columns), layout.convert(type_name, data, rows, columns), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_bytes_that_do_not_fit_are_refused(convert: Convert) -> None:
+    data = random_rows("Q4_0", 8, 256)
+    with pytest.raises(ValueError, match="8 x 288 elements of Q4_0"):
+        convert("Q4_0", data, 8, 288)
+    with pytest.raises(ValueError, match="elements of Q4_K"):
+        convert("Q4_K", data, 8, 96)
+    with pytest.raises(UnsupportedModel, match="IQ4_XS"):
+        convert("IQ4_XS", data, 8, 256)
+
+
+def test_without_wasmtime_numpy_converts(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name == "wasmtime":
+            raise ImportError
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert repack.converter() is layout.convert
+
+
+def test_a_module_that_cannot_run_leaves_it_to_numpy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "convert.wasm").write_bytes(b"\0asm\1\0\0\0\xff")
+    monkeypatch.setattr(repack, "path", lambda: tmp_path / "convert.wasm")
+    assert repack.converter() is layout.convert
