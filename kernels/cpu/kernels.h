@@ -16,6 +16,9 @@ void last_row(const struct last_row *s, const struct run *run);
 void slice_maxima(const struct slice_maxima *s, const struct run *run);
 void top_k(const struct top_k *s, const struct run *run);
 void log_prob(const struct log_prob *s, const struct run *run);
+void nothing(const struct nothing *s, const struct run *run);
+void stream(const struct stream *s, const struct run *run);
+void dots(const struct dots *s, const struct run *run);
 
 // Workspace in bytes: of one thread, and of all threads together for a run of that many tokens.
 u32 matvec_own_bytes(const struct matvec *s);

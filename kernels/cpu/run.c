@@ -2,7 +2,8 @@
 #include "kernels.h"
 
 enum opcode {
-    EMBED, MATVEC, MATMUL, RMS_NORM, NORM_ADD, ROPE_KV, ATTENTION, GEGLU, LAST_ROW, SLICE_MAXIMA, TOP_K, LOG_PROB
+    EMBED, MATVEC, MATMUL, RMS_NORM, NORM_ADD, ROPE_KV, ATTENTION, GEGLU, LAST_ROW, SLICE_MAXIMA, TOP_K, LOG_PROB,
+    NOTHING, STREAM, DOTS
 };
 
 struct record {
@@ -33,6 +34,9 @@ static void steps(struct pool *pool, u32 thread, u32 threads) {
             case SLICE_MAXIMA: slice_maxima(fields, &run); break;
             case TOP_K: top_k(fields, &run); break;
             case LOG_PROB: log_prob(fields, &run); break;
+            case NOTHING: nothing(fields, &run); break;
+            case STREAM: stream(fields, &run); break;
+            case DOTS: dots(fields, &run); break;
         }
         barrier(&run);
     }

@@ -68,3 +68,17 @@ struct log_prob {
     const f32 *x; const u32 *targets; f32 *y;
     u32 V;
 };
+
+struct nothing {
+    u32 *y;
+};
+
+struct stream {
+    const u8 *x; u32 *y;
+    u32 COUNT;
+};
+
+struct dots {
+    const u32 *x; u32 *y;
+    u32 ITERATIONS; u32 THREADS;
+};

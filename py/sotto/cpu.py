@@ -253,7 +253,7 @@ class CpuDevice:
             names = {b.number: b.name for b in kernel.bindings}
             values: dict[str, float] = dict(pipeline.constants)
             values |= {names[n]: b + at for n, b, at, _, _ in step.bindings if n != _STEP_BINDING}
-            records.append(known.encode(kernel.operation, kernel.format, values))
+            records.append(known.encode(kernel.operation.rpartition("/")[2], kernel.format, values))
         table = self.buffer(RECORD_BYTES * max(len(records), 1), f"{program.name} steps")
         self.machine.write(table, b"".join(records))
         self._reserve(table, len(records), (program.inputs.nbytes - STEP_BLOCK_BYTES) // 4)

@@ -16,6 +16,7 @@ import pytest
 
 import tiny
 import vulkan
+from sotto.bench.report import Report
 from sotto.cli import COMMANDS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,33 +114,52 @@ def test_chat(sotto: Callable[..., Run]) -> None:
 
 
 def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
-    options = (*MODEL, "--prefill", "8,100", "--decode", "5", "--runs", "2")
-    facts = json.loads(sotto("bench", *options, "--profile", "--json").stdout)
-    short, long = facts["prefill"]
-    assert short["tokens"] == 8 and short["rate"]["runs"] == 2 and short["note"] == ""
-    assert short["rate"]["min"] <= short["rate"]["median"] <= short["rate"]["max"]
-    assert short["time_to_first_token"]["median"] >= 8 / short["rate"]["max"] > 0
-    assert long["rate"] is None and "do not fit the context" in long["note"]
-    decode = facts["decode"]
-    assert decode["tokens"] == 5 and decode["rate"]["runs"] == 2 and decode["cold_rate"] > 0
-    assert decode["share_of_limit"] > 0 and short["share_of_limit"] > 0
-    assert facts["load"]["cold"]["seconds"] > 0 and facts["load"]["cached"]["seconds"] > 0
-    assert facts["read_back_bytes_per_token"] == 64 * 8
-    assert facts["gpu_bytes"] == sum(facts["gpu_bytes_by_kind"].values())
+    options = (*MODEL, "--device", "gpu", "--prefill", "8,100", "--decode", "5", "--runs", "2")
+    report = Report.from_json(sotto("bench", *options, "--profile", "--json").stdout)
+    short, long = report.prefill
+    assert short.tokens == 8 and short.rate and short.rate.runs == 2 and not short.notes
+    assert short.rate.min <= short.rate.median <= short.rate.max
+    assert [point.warm for point in short.points] == [False, True, True]
+    assert short.points[0].at < short.points[1].at < short.points[2].at < report.seconds
+    assert short.time_to_first_token and short.time_to_first_token.median >= 8 / short.rate.max > 0
+    assert long.rate is None and long.notes[0].kind == "out.context"
+    decode = report.decode
+    assert decode and decode.tokens == 5 and decode.rate and decode.rate.runs == 2
+    assert decode.cold_rate == decode.points[0].value
+    assert decode.share_of_limit and short.share_of_limit
+    assert report.load.cold and report.load.cached and report.load.cold.stages["pipelines"] > 0
+    assert report.read_back_bytes_per_token == 64 * 8
+    assert report.memory_bytes == sum(report.memory_bytes_by_kind.values())
     plans = json.loads(sotto("inspect", "base.gguf", "-c", "64", "--json").stdout)
-    assert facts["dispatches_per_token"] == plans["plans"]["decode"]["dispatches"]
-    assert facts["gpu_bytes"] == plans["gpu_bytes"]
-    assert facts["probes"]["read"]["rate"] > 1e6 and facts["probes"]["f32"] > 1e6
-    assert 0 < facts["probes"]["empty_dispatch"] < 0.1
-    assert facts["encode_seconds_per_token"] > 0
-    timed = facts["kernels"]["decode"]
-    assert sum(row["dispatches"] for row in timed) == facts["dispatches_per_token"]
-    assert facts["adapter"]["name"] and facts["adapter"]["driver"] and facts["dawn"]
+    assert report.dispatches_per_token == plans["plans"]["decode"]["dispatches"]
+    assert report.memory_bytes == plans["gpu_bytes"]
+    assert report.probes and report.probes.read.rate > 1e6 and (report.probes.f32 or 0) > 1e6
+    assert 0 < report.probes.empty_dispatch < 0.1
+    assert report.encode_seconds_per_token
+    assert report.kernels
+    assert sum(row.dispatches for row in report.kernels["decode"]) == report.dispatches_per_token
+    assert report.adapter.name and report.adapter.driver and "Dawn" in report.machine.engine
+    assert report.complete and report.threads == 0
     assert not list((folder / "cache").glob("bench-*")), "the measured cache is removed"
 
 
+def test_bench_on_the_cpu(sotto: Callable[..., Run]) -> None:
+    options = (*MODEL, "--prefill", "8", "--decode", "4", "--after", "6", "--runs", "1", "--warmup", "2")
+    report = Report.from_json(sotto("bench", *options, "--device", "cpu", "--threads", "1", "--json").stdout)
+    assert (report.adapter.name, report.threads) == ("CPU", 1)
+    assert report.probes and report.probes.int8 and report.probes.f32 is None
+    assert report.prefill[0].share_of_limit and report.decode and report.decode.share_of_limit
+    assert report.decode.after == 6 and [point.warm for point in report.decode.points] == [False, False, True]
+    table = sotto("bench", *options, "--device", "cpu", "--no-probes", "--csv").stdout.splitlines()
+    assert table[0].startswith("figure,tokens") and any(line.startswith("decode,4,run 3,") for line in table)
+    told = sotto("bench", *MODEL, "--preset", "quick", "--runs", "1", "--device", "cpu").stdout
+    assert re.search(r"^prefill 32 ", told, re.MULTILINE) and "prefill 512" not in told
+    assert re.search(r"^decode 32 ", told, re.MULTILINE)
+
+
 def test_bench_shortens_itself(sotto: Callable[..., Run]) -> None:
-    told = sotto("bench", *MODEL, "--no-probes", "--no-cache", "--prefill", "8,32", "--budget", "1").stdout
+    options = ("--device", "gpu", "--no-probes", "--no-cache", "--prefill", "8,32", "--budget", "1")
+    told = sotto("bench", *MODEL, *options).stdout
     assert "time budget of 1 s" in told
     assert re.search(r"^decode \d+ ", told, re.MULTILINE)
 
@@ -170,7 +190,11 @@ def test_variants_are_pinned(sotto: Callable[..., Run]) -> None:
 def test_adapters(sotto: Callable[..., Run]) -> None:
     facts = json.loads(sotto("adapters", "--json").stdout)
     name = facts["adapters"][0]["name"]
-    assert name in sotto("adapters").stdout
+    assert facts["cpu"]["name"] == "CPU" and facts["cpu"]["threads"] >= 1
+    told = sotto("adapters").stdout
+    assert name in told and "WebAssembly, relaxed SIMD" in told
+    none = sotto("adapters", VK_ICD_FILENAMES="/nonexistent")
+    assert "WebAssembly" in none.stdout and "No GPU adapter was found" in none.stderr
     run = ("generate", *MODEL, "-n", "1", "the")
     assert sotto(*run, "--adapter", name[:6].lower()).stdout
     assert sotto(*run, SOTTO_ADAPTER="0").stdout
@@ -192,7 +216,7 @@ def test_the_cpu(sotto: Callable[..., Run]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [("adapters",), ("generate", *MODEL, "--device", "gpu", "the"), ("bench", *MODEL)]
+    "command", [("generate", *MODEL, "--device", "gpu", "the"), ("bench", *MODEL, "--device", "gpu")]
 )
 def test_no_adapter(sotto: Callable[..., Run], command: tuple[str, ...]) -> None:
     stderr = sotto(*command, code=1, VK_ICD_FILENAMES="/nonexistent").stderr

@@ -1,13 +1,15 @@
 """What a device can do at all, whatever the model: bandwidth, arithmetic, and the price of a dispatch.
 
 Every probe repeats its dispatch until a run takes long enough to time, takes the best of a few runs (a limit is
-what can be reached), and takes off the time that an empty run needs.
+what can be reached), and takes off the time that an empty run needs. A processor that runs no WGSL has twins of
+the same kernels in C (kernels/cpu/probes.c).
 """
 
 from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,7 @@ RUNS = 5
 STREAM_BYTES = 1 << 30  # far above any cache
 STREAM_BYTES_SOFTWARE = 256 << 20
 CHAIN = 1024  # dispatches
+OPERATIONS = 64.0  # of each thread in each iteration of an arithmetic probe
 
 
 @dataclass(frozen=True)
@@ -34,31 +37,49 @@ class Bandwidth:
 
 @dataclass(frozen=True)
 class Probes:
-    """What a device can do.
+    """What a device can do. Rates count a multiply-add as two operations; None is what a device does not have.
 
     Attributes:
         read: streaming read bandwidth.
-        f32, f16: multiply-adds, counted as two floating-point operations each, per second; f16 is None where
-            the device has no shader-f16.
+        f32, f16: floating-point operations per second; f16 needs shader-f16, a CPU is asked for neither.
+        int8: operations of int8 dot products per second.
         empty_dispatch: seconds that one more dispatch takes which waits for the one before it; or, where that
             is more, the seconds that recording it takes.
         round_trip: seconds from submitting one empty dispatch to having 4 bytes of its result.
     """
 
     read: Bandwidth
-    f32: float
+    f32: float | None
     f16: float | None
+    int8: float | None
     empty_dispatch: float
     round_trip: float
 
 
-async def probe(device: Device) -> Probes:
-    """Measure a device; seconds on a GPU, up to a minute on a software adapter."""
+def _on() -> None:
+    """The default of `check`: never stops."""
+
+
+async def probe(device: Device, check: Callable[[], None] = _on) -> Probes:
+    """Measure a device; seconds on a GPU, up to a minute on a software adapter.
+
+    Args:
+        check: called between the probes; it may raise to end them.
+    """
+    check()
     round_trip, empty = await _dispatches(device)
+    check()
     read = await _read(device, round_trip)
-    f32 = await _arithmetic(device, "f32", round_trip)
-    f16 = await _arithmetic(device, "f16", round_trip) if "shader-f16" in device.adapter.features else None
-    return Probes(read, f32, f16, empty, round_trip)
+    rates: dict[str, float | None] = {"f32": None, "f16": None}
+    for element in rates:
+        check()
+        if device.adapter.wgsl and (element == "f32" or "shader-f16" in device.adapter.features):
+            factors = np.array([0.75, 0.375, 0, 0], np.float32)
+            rates[element] = await _arithmetic(
+                device, wgsl.load("probes/fma", element), factors, {}, round_trip
+            )
+    check()
+    return Probes(read, rates["f32"], rates["f16"], await _int8(device, round_trip), empty, round_trip)
 
 
 class _Repeated:
@@ -134,10 +155,11 @@ async def _dispatches(device: Device) -> tuple[float, float]:
 
 async def _read(device: Device, round_trip: float) -> Bandwidth:
     limits = device.limits
-    nbytes = STREAM_BYTES_SOFTWARE if device.adapter.software else STREAM_BYTES
+    slow = device.adapter.software or not device.adapter.wgsl
     groups = 4096
     unit = 4 * 16 * groups * WORKGROUP
-    nbytes = min(nbytes, limits.max_binding // unit * unit, limits.max_buffer // unit * unit)
+    most = min(STREAM_BYTES_SOFTWARE if slow else STREAM_BYTES, limits.max_binding, limits.max_buffer)
+    nbytes = most // unit * unit
     while True:
         try:
             buffer = device.buffer(nbytes, "probe data")
@@ -170,19 +192,40 @@ async def _read(device: Device, round_trip: float) -> Bandwidth:
         device.free(buffer)
 
 
-async def _arithmetic(device: Device, element: str, round_trip: float) -> float:
-    groups, iterations = (64, 64) if device.adapter.software else (2048, 1024)
+async def _int8(device: Device, round_trip: float) -> float | None:
+    """None where WGSL here has no packed dot products."""
+    factors = np.array([0x01010101, 0x13579BDF, 0, 0], np.uint32)
+    try:
+        return await _arithmetic(device, wgsl.load("probes/dots"), factors, {"THREADS": 0}, round_trip)
+    except DeviceError:
+        return None
+
+
+async def _arithmetic(
+    device: Device, kernel: wgsl.Kernel, factors: np.ndarray[tuple[int], np.dtype[np.generic]],
+    constants: dict[str, float], round_trip: float,
+) -> float:  # fmt: skip
+    """Operations per second of a kernel that does OPERATIONS of them a thread in each of ITERATIONS.
+
+    Args:
+        factors: 16 bytes of any type, the kernel's `x`.
+        constants: its other overrides; THREADS is filled in.
+    """
+    slow = device.adapter.software or not device.adapter.wgsl
+    groups, iterations = (64, 64) if slow else (2048, 1024)
+    threads = groups * WORKGROUP
     x = device.buffer(16, "probe factors")
-    device.write(x, 0, np.array([0.75, 0.375, 0, 0], np.float32))
+    device.write(x, 0, factors)
     try:
         while True:
-            work = _Repeated(device, wgsl.load("probes/fma", element), {"ITERATIONS": iterations}, groups)
+            given = {name: float(threads) for name in constants} | {"ITERATIONS": float(iterations)}
+            work = _Repeated(device, kernel, given, groups)
             try:
                 work.bind("x", x, 16)
                 await work.times(1)
                 seconds = await work.best() - round_trip
                 if seconds >= LONG_ENOUGH / 4:
-                    return 64.0 * iterations * groups * WORKGROUP / seconds
+                    return OPERATIONS * iterations * threads / seconds
             finally:
                 work.release()
             iterations *= 4

@@ -2,42 +2,51 @@
 
 A slow device gets less of it: the measurements share a time budget, take turns, and shorten themselves or are left
 out. What was shortened says so; nothing is ever extrapolated. A caller may stop the engine when the budget is used
-up: the run in progress then ends, and does not count.
+up: the run in progress then ends, and does not count. Every run is kept as a point in time, so that a machine that
+grows slower as it grows warm is seen to.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 import numpy as np
 
 from ..engine import Engine
+from ..plan import Plan
 from ..reports import Piece
 from ..sampler import Sampling
+from ..variants import Role
+from .control import Control
+from .notes import Note, note
 from .probes import Probes
+from .request import Request
 from .work import prefill_operations, weight_bytes
 
 LEAST_TOKENS = 4  # of a shortened decode run
 DECODE_SHARE = 0.35  # of the time that is left when decode begins
+QUICKER = 8  # how many times quicker a prompt's token is than a new one, until it was measured
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What to measure.
+class Point:
+    """One run.
 
     Attributes:
-        prefill: prompt lengths in tokens.
-        decode: new tokens of a decode run, after a prompt of BOS alone.
-        runs: warm runs of each measurement; one more, the first, is reported as cold.
+        at: seconds after the benchmark began, at the run's end.
+        value: tokens per second.
+        warm: counts; a run before the warm ones does not.
+        marks: what disturbed the machine during it (Control.disturbed).
     """
 
-    prefill: tuple[int, ...] = (32, 128, 512, 1024)
-    decode: int = 256
-    runs: int = 5
+    at: float
+    value: float
+    warm: bool
+    marks: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,10 +74,11 @@ class Prefill:
         cold_rate: the same in the first run of this length.
         time_to_first_token: seconds until the first new token is chosen and decoded, warm.
         cold_time_to_first_token: the same in the first run.
-        operations: floating-point operations it takes.
-        limit_seconds: the time these take at the device's f32 multiply-add rate.
+        operations: operations it takes; a multiply-add is two.
+        limit_seconds: the time these take at the device's rate for the numbers the kernels compute with.
         share_of_limit: limit_seconds over the median time; 1 is as fast as the device can be.
-        note: what was shortened or left out, and why; '' for the whole protocol.
+        points: every run.
+        notes: what was shortened or left out, and why; none for the whole protocol.
     """
 
     tokens: int
@@ -79,7 +89,8 @@ class Prefill:
     operations: float = 0.0
     limit_seconds: float | None = None
     share_of_limit: float | None = None
-    note: str = ""
+    points: tuple[Point, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,23 +99,27 @@ class Decode:
 
     Attributes:
         tokens: new tokens of each run.
+        after: tokens of the prompt before them.
         rate: new tokens per second after the first, sampling included, warm.
         cold_rate: the same in the first run.
         seconds_per_token: warm.
         weight_bytes_per_token: bytes of weights that a token needs.
         limit_seconds: time to stream these bytes and to start the plan's dispatches one after the other.
         share_of_limit: limit_seconds over the median time; 1 is as fast as the device can be.
-        note: what was shortened or left out, and why.
+        points: every run.
+        notes: what was shortened or left out, and why.
     """
 
     tokens: int
+    after: int
     rate: Spread | None
     cold_rate: float | None
     seconds_per_token: Spread | None
     weight_bytes_per_token: int
     limit_seconds: float | None
     share_of_limit: float | None
-    note: str
+    points: tuple[Point, ...] = ()
+    notes: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,171 +132,210 @@ class KernelTime:
     share: float
 
 
-class Clock:
-    """A time budget in seconds; it starts when it is made."""
-
-    def __init__(self, budget: float) -> None:
-        self.budget = budget
-        self._began = time.perf_counter()
-
-    @property
-    def used(self) -> float:
-        """Seconds since the beginning."""
-        return time.perf_counter() - self._began
-
-    @property
-    def left(self) -> float:
-        """Seconds of the budget that are left, at least 0."""
-        return max(0.0, self.budget - self.used)
-
-
-Told = Callable[[str, int, int], None]  # what is being done, and how far it is
-
-
 async def decode(
-    engine: Engine, protocol: Protocol, probes: Probes | None, clock: Clock, told: Told
+    engine: Engine, request: Request, probes: Probes | None, control: Control, pace: float | None = None
 ) -> Decode:
-    """Measure decode runs of equal length; the first one finds out how many tokens there is time for."""
-    allowed = clock.left * DECODE_SHARE
-    wanted = min(protocol.decode, engine.context - 1)
+    """Measure decode runs of equal length; the first one finds out how many tokens there is time for.
+
+    Args:
+        pace: seconds that a prompt's token takes, where it was measured; the prompts come after this otherwise.
+    """
+    clock, runs = control.clock, request.warmup + request.runs
     notes = []
-    if wanted < protocol.decode:
-        notes.append(f"{wanted} of {protocol.decode} tokens: the context holds no more")
+    after = request.after
+    if pace is not None and after > 1 and 3 * pace * after > clock.left:
+        after = 1
+        notes.append(note("after.budget", wanted=request.after, budget=f"{clock.budget:.0f}"))
+    allowed = clock.left * (DECODE_SHARE if pace is None else 1)
+    wanted = max(2, min(request.decode, engine.context - after))
+    if wanted < request.decode:
+        notes.append(note("tokens.context", done=wanted, wanted=request.decode))
     times: list[float] = []  # seconds per token of each run
+    points: list[Point] = []
     tokens = wanted
     began = clock.used
-    for run in range(protocol.runs + 1):
-        told("Decoding", run, protocol.runs + 1)
+    for run in range(runs):
+        control.tell("decode", tokens=tokens, run=run + 1, runs=runs)
         spent = clock.used - began
-        if run > 1 and spent + spent / run > max(allowed, 0.0):
-            notes.append(_fewer(run - 1, protocol.runs, clock))
+        if run > request.warmup and spent + spent / run > max(allowed, 0.0):
+            notes.append(_fewer(run - request.warmup, request.runs, control))
             break
-        deadline = allowed / (protocol.runs + 1) if run == 0 else None
-        count, seconds = await _decode_run(engine, tokens, deadline)
+        deadline = allowed / runs if run == 0 else None
+        count, seconds = await _decode_run(engine, _prompt(engine, after, run), tokens, deadline)
+        control.check()
         if count < (tokens if run else max(2, min(wanted, LEAST_TOKENS))):
-            notes.append(f"run {run} was stopped: the time budget of {clock.budget:.0f} s")
+            notes.append(_stopped(seconds, control))
             break
         tokens = count
         times.append(seconds / (count - 1))
+        marks = control.disturbed()
+        points.append(Point(clock.used, 1 / times[-1], run >= request.warmup, marks))
+        control.expected["decode"] = (runs - run - 1) * (clock.used - began) / (run + 1)
+        if pace is None:
+            _expect_prefill(control, request, 0, times[-1] / QUICKER)
+    control.expected["decode"] = 0.0
     if tokens < wanted:
-        notes.append(f"{tokens} of {protocol.decode} tokens: the time budget of {clock.budget:.0f} s")
-    warm = times[1:]
+        notes.append(note("tokens.budget", done=tokens, wanted=wanted, budget=f"{clock.budget:.0f}"))
+    warm = times[request.warmup :]
     plan = engine.plans[0]
     nbytes = weight_bytes(plan)
     limit = nbytes / probes.read.rate + len(plan.dispatches) * probes.empty_dispatch if probes else None
     return Decode(
         tokens=tokens,
+        after=after,
         rate=Spread.of([1 / t for t in warm]),
         cold_rate=1 / times[0] if times else None,
         seconds_per_token=Spread.of(warm),
         weight_bytes_per_token=nbytes,
         limit_seconds=limit,
         share_of_limit=limit / statistics.median(warm) if limit and warm else None,
-        note="; ".join(notes),
+        points=tuple(points),
+        notes=tuple(notes),
     )
 
 
-async def _decode_run(engine: Engine, tokens: int, deadline: float | None) -> tuple[int, float]:
-    """(tokens, seconds from the first to the last); ends early after `deadline` seconds."""
-    began = time.perf_counter()
-    first = last = began
+async def _decode_run(
+    engine: Engine, prompt: list[int], tokens: int, deadline: float | None
+) -> tuple[int, float]:
+    """(tokens, seconds from the first to the last); ends early `deadline` seconds after the first."""
+    first = last = time.perf_counter()
     count = 0
-    async with aclosing(_generate(engine, [engine.tokenizer.bos], tokens)) as pieces:
+    async with aclosing(_generate(engine, prompt, tokens)) as pieces:
         async for _ in pieces:
             last = time.perf_counter()
             count += 1
             if count == 1:
                 first = last
-            if count == tokens or (deadline is not None and last - began > deadline and count > LEAST_TOKENS):
+            if count == tokens or (deadline is not None and last - first > deadline and count > LEAST_TOKENS):
                 break
     return count, last - first
 
 
 async def prefill(
-    engine: Engine, protocol: Protocol, probes: Probes | None, clock: Clock, told: Told
-) -> list[Prefill]:
-    """Measure every prompt length, the shortest first."""
-    results: list[Prefill] = []
-    pace = 0.0  # seconds per token of the slowest run so far
-    lengths = sorted(protocol.prefill)
+    engine: Engine, request: Request, probes: Probes | None, control: Control, results: list[Prefill]
+) -> float:
+    """Measure every prompt length, the shortest first, into `results`.
+
+    Returns:
+        Seconds that a prompt's token took in the slowest run of the longest prompt that was measured.
+    """
+    clock = control.clock
+    pace = 0.0
+    lengths = sorted(request.prefill)
     for index, tokens in enumerate(lengths):
-        told(f"Prefilling {tokens} tokens", index, len(lengths))
         if tokens > engine.context - 1:
-            note = f"left out: {tokens} tokens do not fit the context of {engine.context}"
-            results.append(Prefill(tokens, note=note))
+            results.append(
+                Prefill(tokens, notes=(note("out.context", tokens=tokens, context=engine.context),))
+            )
         elif pace * tokens > clock.left:
-            note = f"left out: {clock.left:.0f} s of the time budget of {clock.budget:.0f} s were left"
-            results.append(Prefill(tokens, note=note))
+            left = note("out.budget", left=f"{clock.left:.0f}", budget=f"{clock.budget:.0f}")
+            results.append(Prefill(tokens, notes=(left,)))
         else:
             allowed = clock.left / (len(lengths) - index)
-            result, slowest = await _prefill_length(engine, tokens, protocol.runs, probes, clock, allowed)
+            result, slowest = await _prefill_length(engine, tokens, request, probes, control, allowed)
             pace = slowest / tokens
             results.append(result)
-    return results
+        control.expected.pop(f"prefill {tokens}", None)
+        if pace:
+            _expect_prefill(control, request, tokens, pace)
+    return pace
+
+
+def _expect_prefill(control: Control, request: Request, beyond: int, pace: float) -> None:
+    """Expect the prompts longer than `beyond` tokens to take `pace` seconds a token."""
+    for tokens in request.prefill:
+        if tokens > beyond:
+            control.expected[f"prefill {tokens}"] = pace * tokens * (request.warmup + request.runs)
 
 
 async def _prefill_length(
-    engine: Engine, tokens: int, runs: int, probes: Probes | None, clock: Clock, allowed: float
+    engine: Engine, tokens: int, request: Request, probes: Probes | None, control: Control, allowed: float
 ) -> tuple[Prefill, float]:
-    random = np.random.default_rng(tokens)
-    ids = [engine.tokenizer.bos, *random.integers(0, engine.config.vocabulary, tokens - 1).tolist()]
+    clock, runs, warmup = control.clock, request.runs, request.warmup
     spent = 0.0
     times: list[float] = []
     firsts: list[float] = []
-    note = ""
-    for run in range(runs + 1):
+    points: list[Point] = []
+    notes: tuple[Note, ...] = ()
+    for run in range(warmup + runs):
+        control.tell("prefill", tokens=tokens, run=run + 1, runs=warmup + runs)
         typical = max(times, default=0.0)
         # One warm run is worth the time of a longer prompt; more than that has to fit this prompt's part.
-        if run > 0 and typical > (clock.left if run == 1 else allowed - spent):
-            note = _fewer(run - 1, runs, clock)
+        if run > 0 and typical > (clock.left if run <= warmup else allowed - spent):
+            notes = (_fewer(max(run - warmup, 0), runs, control),)
             break
         began = time.perf_counter()
-        async with aclosing(_generate(engine, ids, 1)) as pieces:
+        async with aclosing(_generate(engine, _prompt(engine, tokens, run), 1)) as pieces:
             whole = [piece async for piece in pieces]
         took = time.perf_counter() - began
+        control.check()
         if not whole:
-            stopped = f"a run was stopped after {took:.0f} s"
             if not times:
-                return Prefill(tokens, note=f"{stopped}: the time budget of {clock.budget:.0f} s"), took
-            note = f"{_fewer(run - 1, runs, clock)}; {stopped}"
+                return Prefill(tokens, notes=(_stopped(took, control),)), took
+            notes = (_fewer(max(run - warmup, 0), runs, control), _stopped(took, control))
             break
         firsts.append(took)
         times.append(engine.stats.prefill_seconds)
+        points.append(Point(clock.used, tokens / times[-1], run >= warmup, control.disturbed()))
         spent += took
-    operations = prefill_operations(engine.plans[-1], tokens)
-    limit = operations / probes.f32 if probes else None
-    warm = times[1:]
+        control.expected[f"prefill {tokens}"] = (warmup + runs - run - 1) * spent / (run + 1)
+        _expect_prefill(control, request, tokens, times[-1] / tokens)
+    plan = engine.plans[-1]
+    operations = prefill_operations(plan, tokens)
+    rate = _arithmetic(probes, plan, engine.device.adapter.wgsl) if probes else None
+    limit = operations / rate if rate else None
+    warm = times[warmup:]
     result = Prefill(
         tokens=tokens,
         rate=Spread.of([tokens / t for t in warm]),
         cold_rate=tokens / times[0],
-        time_to_first_token=Spread.of(firsts[1:]),
+        time_to_first_token=Spread.of(firsts[warmup:]),
         cold_time_to_first_token=firsts[0],
         operations=operations,
         limit_seconds=limit,
         share_of_limit=limit / statistics.median(warm) if limit and warm else None,
-        note=note,
+        points=tuple(points),
+        notes=notes,
     )
     return result, max(times)
+
+
+def _prompt(engine: Engine, tokens: int, run: int) -> list[int]:
+    """A prompt of random words, another one for each run: nothing of it may be in the cache already."""
+    random = np.random.default_rng([tokens, run])
+    return [engine.tokenizer.bos, *random.integers(0, engine.config.vocabulary, tokens - 1).tolist()]
 
 
 def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[Piece]:
     return engine.generate(ids, tokens, Sampling(temperature=0), ignore_eos=True)
 
 
-def _fewer(done: int, runs: int, clock: Clock) -> str:
-    return f"{done} of {runs} warm runs: the time budget of {clock.budget:.0f} s"
+def _arithmetic(probes: Probes, plan: Plan, wgsl: bool) -> float | None:
+    """Operations per second the device can do of the kind that a plan's matrix products are made of."""
+    matmul = plan.choice[Role.MATMUL]
+    if not wgsl or "int8" in matmul.name:
+        return probes.int8
+    return probes.f16 if "shader-f16" in matmul.features else probes.f32
 
 
-async def kernels(engine: Engine, clock: Clock) -> dict[str, list[KernelTime]] | None:
+def _fewer(done: int, runs: int, control: Control) -> Note:
+    return note("runs", done=done, wanted=runs, budget=f"{control.clock.budget:.0f}")
+
+
+def _stopped(seconds: float, control: Control) -> Note:
+    return note("stopped", seconds=f"{seconds:.0f}", budget=f"{control.clock.budget:.0f}")
+
+
+async def kernels(engine: Engine, control: Control) -> dict[str, tuple[KernelTime, ...]] | None:
     """Time by kernel for every plan that there is time for, the slowest kernel first.
 
     None where the device has no timestamps.
     """
     tables = {}
     pace = 0.0  # seconds per token of the latest plan
-    for plan in engine.plans:
-        if 2 * pace * plan.tokens > clock.left:
+    for index, plan in enumerate(engine.plans):
+        control.tell("kernels", tokens=plan.tokens, part=index / len(engine.plans))
+        if 2 * pace * plan.tokens > control.clock.left:
             continue
         began = time.perf_counter()
         await engine.profile(plan.tokens)  # to warm up
@@ -293,8 +347,8 @@ async def kernels(engine: Engine, clock: Clock) -> dict[str, list[KernelTime]] |
         for dispatch, took in timed:
             seconds.setdefault(dispatch.kernel.name, []).append(took)
         total = sum(map(sum, seconds.values())) or 1.0
-        tables[plan.name] = [
+        tables[plan.name] = tuple(
             KernelTime(name, len(s), sum(s), sum(s) / total)
             for name, s in sorted(seconds.items(), key=lambda item: -sum(item[1]))
-        ]
+        )
     return tables

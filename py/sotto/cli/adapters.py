@@ -7,7 +7,7 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
-from .. import native
+from .. import api, native, wasm
 from ..errors import DeviceError
 from .options import json_option, output, print_json
 
@@ -15,13 +15,21 @@ from .options import json_option, output, print_json
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """List the GPUs that --adapter and SOTTO_ADAPTER choose from, real ones first."""
-    found = native.adapters()
+    """List the GPUs that --adapter and SOTTO_ADAPTER choose from, real ones first, and the CPU of --device cpu."""
+    try:
+        found, missing = native.adapters(), ""
+        if not found:
+            missing = f"No GPU adapter was found. {native.NO_ADAPTER_HINT}"
+    except DeviceError as error:
+        found, missing = [], str(error)
+    cpu = api.drive(wasm.open_cpu())
+    threads = cpu.most_threads
+    cpu.close()
     if as_json:
-        print_json({"version": native.version(), "adapters": [asdict(info) for info in found]})
+        gpus = [asdict(info) for info in found]
+        version = native.version() if found else ""
+        print_json({"version": version, "adapters": gpus, "cpu": asdict(cpu.adapter) | {"threads": threads}})
         return
-    if not found:
-        raise DeviceError("No GPU adapter was found.", native.NO_ADAPTER_HINT)
     table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
     for heading in ("", "adapter", "architecture", "backend", "driver", "features"):
         table.add_column(heading)
@@ -31,4 +39,8 @@ def command(as_json: bool) -> None:
         table.add_row(
             str(number), name, f"{info.vendor} {info.architecture}", info.backend, info.driver, features
         )
-    output().print(native.version(), table, sep="\n")
+    name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+    table.add_row("cpu", name, cpu.adapter.architecture, cpu.adapter.backend, cpu.adapter.driver, "")
+    output().print(*([native.version()] if found else []), table, sep="\n")
+    if missing:
+        click.echo(missing, err=True)

@@ -1,0 +1,37 @@
+"""What a report says about itself: what was shortened, left out or could not be measured, and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+# The page has the same kinds in its own words (web/words.json, "bench.note.<kind>").
+TEXTS = {
+    "after.budget": "after BOS in place of {wanted} tokens: the time budget of {budget} s",
+    "tokens.context": "{done} of {wanted} tokens: the context holds no more",
+    "tokens.budget": "{done} of {wanted} tokens: the time budget of {budget} s",
+    "runs": "{done} of {wanted} warm runs: the time budget of {budget} s",
+    "stopped": "a run was stopped after {seconds} s: the time budget of {budget} s",
+    "out.context": "left out: {tokens} tokens do not fit the context of {context}",
+    "out.budget": "left out: {left} s of the time budget of {budget} s were left",
+    "cached.off": "the loads were not measured: the cache is off",
+    "cached.budget": "the cached load was not measured: the time budget",
+    "cached.full": "the cached load was not measured: the weights could not be cached ({why})",
+    "kernels.none": "no kernel times: the device has no timestamp queries",
+    "kernels.budget": "no kernel times of {plans}: the time budget",
+    "cancelled": "stopped by hand: what was measured until then",
+}
+
+
+@dataclass(frozen=True)
+class Note:
+    """A remark; `text` says it in English."""
+
+    kind: str
+    text: str
+    values: dict[str, str] = field(default_factory=dict)
+
+
+def note(kind: str, **values: object) -> Note:
+    """A remark of a kind, with the values that its text leaves open."""
+    texts = {name: str(value) for name, value in values.items()}
+    return Note(kind, TEXTS[kind].format(**texts), texts)
