@@ -77,6 +77,9 @@ class _Measured:
         await self.host.breathe()
         return await self.source.read(offset, nbytes)
 
+    def expect(self, offset: int, nbytes: int) -> None:
+        self.source.expect(offset, nbytes)
+
     def close(self) -> None:
         self.source.close()
 
