@@ -133,6 +133,19 @@ export class Gpu {
   }
 
   /**
+   * Begin to compile pipelines. What goes wrong with them is told by the `load` that needs them.
+   * @param {string} json {shaders, pipelines} as in `load`
+   */
+  prepare(json) {
+    this.check();
+    const { shaders, pipelines } = JSON.parse(json);
+    this.device.pushErrorScope("validation"); // for a broken module
+    const modules = new Map();
+    for (const { shader, constants } of pipelines) this.compile(shaders[shader], constants, modules);
+    this.device.popErrorScope().catch(() => {});
+  }
+
+  /**
    * Compile a program's pipelines, all at once, and bind its buffers.
    * @param {string} json {name, shaders: [{label, code}], pipelines: [{shader, constants}],
    *   steps: [{label, pipeline, bindings: [[number, buffer, offset, nbytes, access]], grid: [x, y, z]}],

@@ -11,14 +11,14 @@ import functools
 import re
 import struct
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 
 from . import wgsl
-from .device import AdapterInfo, Bytes, Limits, Program
+from .device import AdapterInfo, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
 from .plan import STEP_BYTES as STEP_BLOCK_BYTES
 
@@ -242,6 +242,9 @@ class CpuDevice:
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         return self.machine.read(buffer + offset, nbytes)
+
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+        """The kernels are compiled already."""
 
     async def load(self, program: Program) -> int:
         """Encode the program's steps. A kernel without a C twin is an error of this version."""

@@ -135,6 +135,10 @@ class Device(Protocol):
         """Copy a part of a buffer to the host."""
         ...
 
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+        """Begin to compile, beside whatever else goes on. What goes wrong is told by the `load` that needs it."""
+        ...
+
     async def load(self, program: Program) -> int:
         """Compile the pipelines and bind the buffers. Raises DeviceError with the compiler's message."""
         ...

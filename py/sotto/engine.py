@@ -19,10 +19,11 @@ from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Request, pieces
 from .gguf import Header
 from .loading import Loader, Watch, read_header
-from .memory import Memory
-from .models.base import Config, Head, Recording
-from .plan import Dispatch, Plan, Role, Tensor, tensor
+from .memory import Memory, kernels
+from .models.base import Config, Head
+from .plan import Dispatch, Plan
 from .prompts import Prompt
+from .recording import Recorder
 from .reports import LoadStats, Piece, Progress, RunStats, Settings
 from .sampler import Sampling
 from .session import Loaded, Session
@@ -55,8 +56,8 @@ class Engine:
     def __init__(self, device: Device, header: Header, settings: Settings, name: str) -> None:
         self.device = device
         self.name = name
-        self._architecture = models.find(header.metadata)
-        self.config: Config = self._architecture.read(header.metadata)
+        architecture = models.find(header.metadata)
+        self.config: Config = architecture.read(header.metadata)
         if settings.context < 2 or settings.context > self.config.context_limit:
             raise SottoError(
                 f"A context of {settings.context:,} tokens is not possible.",
@@ -72,15 +73,21 @@ class Engine:
         self.stats = RunStats()
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
-        self._image = Image.of(header, self._architecture.wanted(self.config))
-        self._weights = self._image.weights(device.limits.max_binding)
-        self._caches = self._architecture.caches(self.config, self.context, max((1, *self.settings.chunks)))
-        self._constants = self._architecture.constants(self.config, self.context)
+        self._image = Image.of(header, architecture.wanted(self.config))
         adapter, limits = device.adapter, device.limits
+        self._recorder = Recorder(
+            architecture,
+            self.config,
+            self._image.weights(limits.max_binding),
+            architecture.caches(self.config, self.context, max((1, *self.settings.chunks))),
+            architecture.constants(self.config, self.context),
+            self.settings.candidates,
+            limits,
+        )
         self._pinned = selection.pinned(settings.variant, adapter, limits)
         self._choice = selection.default(adapter, limits).but(*self._pinned.values())
         self._plans = {
-            t: self._record("decode" if t == 1 else f"prefill {t}", t)
+            t: self._recorder.plan("decode" if t == 1 else f"prefill {t}", t, self._choice)
             for t in sorted({1, *self.settings.chunks})
         }
         self.session = Session(device, self.context)
@@ -114,7 +121,8 @@ class Engine:
         try:
             watch.lap("header")
             engine._allocate()
-            placements = engine._memory.placements(engine._weights)
+            engine._prepare()
+            placements = engine._memory.placements(engine._recorder.weights)
             loader = Loader(device, engine._image, placements, header_bytes, progress)
             note = await loader.fill(source, store, manifest)
             cached = note == "cached"
@@ -148,33 +156,14 @@ class Engine:
 
     # --- Loading ----------------------------------------------------------------------------------------
 
-    def _record(self, name: str, tokens: int, head: Head = Head.CANDIDATES) -> Plan:
-        plan = Plan(name, tokens, scored=head is Head.SCORES, choice=self._choice)
-        recording = Recording(
-            self._weights,
-            self._caches,
-            {name: _constant(name, array) for name, array in self._constants.items()},
-            head,
-            self.settings.candidates,
-            range(self.config.layers),
-        )
-        self._architecture.forward(plan, self.config, recording)
-        limits = self.device.limits
-        plan.check(
-            max_binding=limits.max_binding,
-            max_grid=limits.max_grid,
-            max_storage_buffers=limits.max_storage_buffers,
-        )
-        return plan
-
     def _allocate(self) -> None:
-        self._memory.allocate("weights", self._weights.planes())
-        self._memory.allocate("cache", [t for c in self._caches for t in (c.keys, c.values)])
-        for name, array in self._constants.items():
-            constant = _constant(name, array)
-            self._memory.allocate("constants", [constant])
-            self.device.write(self._memory.handle(constant), 0, array)
+        self._recorder.allocate(self._memory, self.device)
         self._memory.reserve(self._plans.values())
+
+    def _prepare(self) -> None:
+        """Let the kernels compile while the weights arrive."""
+        for plan in self._plans.values():
+            self.device.prepare(*kernels(plan)[:2])
 
     async def _compile(self, progress: Callable[[Progress], None], cached: bool) -> None:
         for index, (tokens, plan) in enumerate(self._plans.items()):
@@ -258,7 +247,7 @@ class Engine:
         self._check_ids(ids)
         self.session.begin()
         if self._score is None:
-            plan = self._record("score", min(SCORE_CHUNK, self.context), Head.SCORES)
+            plan = self._recorder.plan("score", min(SCORE_CHUNK, self.context), self._choice, Head.SCORES)
             self._score = Loaded(plan, await self.device.load(self._memory.program(plan)))
         plan = self._score.plan
         position = 0
@@ -309,7 +298,3 @@ class Engine:
                 f"{wrong} is not a token of this model.",
                 f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
             )
-
-
-def _constant(name: str, array: NDArray[np.float32]) -> Tensor:
-    return tensor(name, array.shape, "f32", Role.WEIGHT)

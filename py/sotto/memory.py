@@ -11,6 +11,20 @@ from .plan import Plan, Role, Tensor
 from .weights import Weights
 
 
+def kernels(plan: Plan) -> tuple[tuple[Shader, ...], tuple[Pipeline, ...], list[int]]:
+    """What a plan needs compiled: the shaders, the pipelines, and the pipeline of each dispatch."""
+    shaders: dict[str, int] = {}
+    pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], int] = {}
+    made: list[Shader] = []
+    used = []
+    for d in plan.dispatches:
+        if d.kernel.name not in shaders:
+            shaders[d.kernel.name] = len(made)
+            made.append(Shader(d.kernel.name, d.kernel.source))
+        used.append(pipelines.setdefault((d.kernel.name, d.constants), len(pipelines)))
+    return tuple(made), tuple(Pipeline(shaders[name], dict(c)) for name, c in pipelines), used
+
+
 class Memory:
     """Owns the device buffers of one loaded model.
 
@@ -72,28 +86,18 @@ class Memory:
                 return output
             return pool[slots[t.memory]] if t.role is Role.SCRATCH else self.handle(t)
 
-        shaders: dict[str, int] = {}
-        pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], int] = {}
-        kernels: list[Shader] = []
-        made: list[Pipeline] = []
+        shaders, pipelines, used = kernels(plan)
         steps: list[Step] = []
-        for d in plan.dispatches:
-            if d.kernel.name not in shaders:
-                shaders[d.kernel.name] = len(kernels)
-                kernels.append(Shader(d.kernel.name, d.kernel.source))
-            key = (d.kernel.name, d.constants)
-            if key not in pipelines:
-                pipelines[key] = len(made)
-                made.append(Pipeline(shaders[d.kernel.name], dict(d.constants)))
+        for d, pipeline in zip(plan.dispatches, used, strict=True):
             bindings = tuple(
                 (b.number, address(b.tensor), b.tensor.offset, b.tensor.nbytes, b.access) for b in d.bindings
             )
-            steps.append(Step(d.label, pipelines[key], bindings, d.grid))
+            steps.append(Step(d.label, pipeline, bindings, d.grid))
         cuts = [0, *(c for c in plan.submits if plan.tokens > 1 and 0 < c < len(steps)), len(steps)]
         return Program(
             name=plan.name,
-            shaders=tuple(kernels),
-            pipelines=tuple(made),
+            shaders=shaders,
+            pipelines=pipelines,
             steps=tuple(steps),
             submits=tuple(b - a for a, b in pairwise(cuts)),
             inputs=Inputs(inputs, plan.inputs_nbytes),

@@ -8,13 +8,14 @@ from __future__ import annotations
 import functools
 import os
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .device import AdapterInfo, Bytes, Limits, Program
+from .device import AdapterInfo, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
 
 _LIMITS = {
@@ -31,6 +32,7 @@ NO_ADAPTER_HINT = (
     "On Linux, install the GPU's Vulkan driver and the Vulkan loader (libvulkan1), or a driver that runs on the "
     "CPU: Mesa's lavapipe, version 25 or newer. On macOS and Windows, update the system."
 )
+_Key = tuple[str, tuple[tuple[str, float], ...]]  # what tells a pipeline from others: its text and constants
 _WRITE_AHEAD = 64 << 20  # bytes: Dawn copies what is written and keeps the copies until the next submit
 
 
@@ -103,6 +105,15 @@ def _choose(wanted: str | None) -> Any:
     )
 
 
+def _key(shader: Shader, pipeline: Pipeline) -> _Key:
+    return shader.code, tuple(sorted(pipeline.constants.items()))
+
+
+def _described(shader: Shader, pipeline: Pipeline, module: Any) -> dict[str, Any]:
+    compute = {"module": module, "entry_point": "main", "constants": pipeline.constants}
+    return {"label": shader.label, "layout": "auto", "compute": compute}
+
+
 class _Loaded:
     """A program as bound methods and their arguments, so that a replay does no lookups."""
 
@@ -150,7 +161,8 @@ class NativeDevice:
         self._queue = self._device.queue
         self._buffers: dict[int, Any] = {}
         self._programs: dict[int, _Loaded] = {}
-        self._pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], Any] = {}
+        self._pipelines: dict[_Key, Any] = {}
+        self._compiling: dict[_Key, Any] = {}  # promises
         self._next = 1
         self._cancelled = False
         self._written = 0  # bytes since the last submit
@@ -188,30 +200,39 @@ class NativeDevice:
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
 
-    async def load(self, program: Program) -> int:
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         modules: dict[int, Any] = {}
-        pipelines = []
-        for pipeline in program.pipelines:
-            shader = program.shaders[pipeline.shader]
-            key = (shader.code, tuple(sorted(pipeline.constants.items())))
-            if key not in self._pipelines:
-                try:
+        for pipeline in pipelines:
+            shader = shaders[pipeline.shader]
+            key = _key(shader, pipeline)
+            if key not in self._pipelines and key not in self._compiling:
+                with suppress(Exception):  # a text that is no WGSL fails here already
                     if pipeline.shader not in modules:
-                        modules[pipeline.shader] = self._device.create_shader_module(
-                            label=shader.label, code=shader.code
-                        )
-                    self._pipelines[key] = self._device.create_compute_pipeline(
-                        label=shader.label,
-                        layout="auto",
-                        compute={
-                            "module": modules[pipeline.shader],
-                            "entry_point": "main",
-                            "constants": pipeline.constants,
-                        },
+                        modules[pipeline.shader] = self._module(shader)
+                    self._compiling[key] = self._device.create_compute_pipeline_async(
+                        **_described(shader, pipeline, modules[pipeline.shader])
                     )
-                except Exception as error:
-                    raise DeviceError(f"Kernel {shader.label} does not compile: {error}") from error
-            pipelines.append(self._pipelines[key])
+
+    def _pipeline(self, shader: Shader, pipeline: Pipeline) -> Any:
+        """A pipeline, compiled ahead or now. Raises DeviceError with the compiler's message."""
+        key = _key(shader, pipeline)
+        if key in self._compiling:
+            with suppress(RuntimeError):  # compiled again below, where the message is better
+                self._pipelines[key] = self._compiling.pop(key).sync_wait()
+        if key not in self._pipelines:
+            try:
+                described = _described(shader, pipeline, self._module(shader))
+                self._pipelines[key] = self._device.create_compute_pipeline(**described)
+            except Exception as error:
+                raise DeviceError(f"Kernel {shader.label} does not compile: {error}") from error
+        return self._pipelines[key]
+
+    def _module(self, shader: Shader) -> Any:
+        return self._device.create_shader_module(label=shader.label, code=shader.code)
+
+    async def load(self, program: Program) -> int:
+        self.prepare(program.shaders, program.pipelines)
+        pipelines = [self._pipeline(program.shaders[p.shader], p) for p in program.pipelines]
         groups = []
         for step in program.steps:
             entries = [
@@ -336,4 +357,5 @@ class NativeDevice:
         self._programs.clear()
         self._buffers.clear()
         self._pipelines.clear()
+        self._compiling.clear()
         self._device.destroy()

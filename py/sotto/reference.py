@@ -7,7 +7,7 @@ writes to its outputs in place, and like the kernel leaves tokens past the count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import layout, wgsl
-from .device import AdapterInfo, Bytes, Limits, Program
+from .device import AdapterInfo, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
 
 Floats = NDArray[np.float32]
@@ -230,6 +230,9 @@ class NumpyDevice:
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         return self._buffers[buffer][offset : offset + nbytes].tobytes()
+
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+        """Nothing is compiled."""
 
     async def load(self, program: Program) -> int:
         return self._keep(self._programs, program)

@@ -16,7 +16,18 @@ from typing import Any
 from pyodide.ffi import JsException, create_proxy
 
 from .cpu import CpuDevice
-from .device import AdapterInfo, Bytes, Device, Limits, Manifest, Placement, Program, Record
+from .device import (
+    AdapterInfo,
+    Bytes,
+    Device,
+    Limits,
+    Manifest,
+    Pipeline,
+    Placement,
+    Program,
+    Record,
+    Shader,
+)
 from .errors import Cancelled, DeviceError, FormatError, LimitError, SottoError, StoreDamaged, StoreFull
 from .layout import LAYOUT_VERSION
 from .webcpu import WebMachine
@@ -142,6 +153,11 @@ class WebDevice:
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         with _for_people():
             return bytes((await self.gpu.read(buffer, offset, nbytes)).to_bytes())
+
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+        wanted = {"shaders": [asdict(s) for s in shaders], "pipelines": [asdict(p) for p in pipelines]}
+        with _for_people():
+            self.gpu.prepare(json.dumps(wanted))
 
     async def load(self, program: Program) -> int:
         with _for_people():

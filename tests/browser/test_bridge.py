@@ -262,6 +262,24 @@ def test_a_compile_error_names_shader_line_and_text(gpu: Gpu) -> None:
     gpu.load(program)  # and nothing is left behind
 
 
+@pytest.mark.parametrize("wait", [0, 500])
+def test_what_is_compiled_ahead_is_used_and_fails_as_it_would_later(gpu: Gpu, wait: int) -> None:
+    example = Example(gpu)
+    program = example.program([1.0])
+    wrong = Shader("wrong", ACCUMULATE.code.replace("+= y[id.x]", "+= nothing[id.x]"))
+    broken = replace(program, shaders=(SCALE, wrong))
+    for each in (program, broken):
+        gpu.call("gpu.prepare(v.json)", json=each.to_json())
+    gpu.call("new Promise((resolve) => setTimeout(resolve, v.wait))", wait=wait)
+    if wait:
+        assert gpu.call("gpu.pipelines.size") == 2  # the broken one is forgotten
+    gpu.call("gpu.device.createComputePipelineAsync = () => { throw new Error('compiled again'); }")
+    assert gpu.load(program)
+    gpu.call("delete gpu.device.createComputePipelineAsync")
+    with pytest.raises(PageError, match="Compile: wrong: line 5:"):
+        gpu.load(broken)
+
+
 def test_a_missing_constant_is_named(gpu: Gpu) -> None:
     program = Example(gpu).program([1.0])
     with pytest.raises(PageError, match=r"(?s)Compile: scale: .*factor"):

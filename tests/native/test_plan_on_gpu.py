@@ -90,6 +90,43 @@ def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) ->
         "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), (0,), Inputs(buffer, 256),
         Outputs(buffer, 0, 4),
     )  # fmt: skip
-    with pytest.raises(DeviceError, match="Kernel broken does not compile"):
+    with pytest.raises(DeviceError, match="Kernel broken does not compile") as caught:
         drive(gpu.load(program))
+    gpu.prepare(program.shaders, program.pipelines)
+    with pytest.raises(DeviceError) as ahead:
+        drive(gpu.load(program))
+    assert str(ahead.value) == str(caught.value), "compiled ahead, the same is told"
     gpu.free(buffer)
+
+
+def test_kernels_compile_while_the_weights_arrive(gpu: NativeDevice) -> None:
+    """All pipelines are begun before the first weight is there, and no load compiles one again."""
+
+    class Watched(MemorySource):
+        begun = -1
+
+        async def read(self, offset: int, nbytes: int) -> bytes:
+            if offset > 100_000:
+                Watched.begun = max(Watched.begun, len(gpu._compiling))
+            return await super().read(offset, nbytes)
+
+    engine = drive(
+        Engine.load(Watched(tiny.build(tiny.Tiny(layers=1, hidden=768)), "t", "t"), gpu, None, SETTINGS)
+    )
+    needed = {
+        (p.source, c) for plan in engine.plans for p, c in ((d.kernel, d.constants) for d in plan.dispatches)
+    }
+    assert Watched.begun > 0 and needed <= set(gpu._pipelines) and not gpu._compiling
+    engine.close()
+
+
+def test_a_device_closes_while_kernels_compile() -> None:
+    from sotto import wgsl
+    from sotto.device import Pipeline, Shader
+
+    device = NativeDevice()
+    kernel = wgsl.load("last_row")
+    device.prepare(
+        (Shader(kernel.name, kernel.source),), tuple(Pipeline(0, {"D": float(d)}) for d in range(8))
+    )
+    device.close()

@@ -74,8 +74,8 @@ def test_second_load_comes_from_the_cache(model: bytes, store: DiskStore) -> Non
     found = drive(store.find(KEY))
     assert found is not None and len(found.records) > 5
     assert tokens(first) == tokens(second) == tokens(without)
-    planes = {t.memory: t.nbytes for t in without._weights.planes()}
-    for plane in without._weights.planes():
+    planes = {t.memory: t.nbytes for t in without._recorder.weights.planes()}
+    for plane in without._recorder.weights.planes():
         images = [
             drive(e.device.read(e._memory.handle(plane), 0, planes[plane.memory])) for e in (second, without)
         ]
