@@ -1,4 +1,4 @@
-"""Compile the C of kernels/cpu/ and kernels/convert/ to the WebAssembly modules beside it, with the pinned compiler.
+"""Compile the C of kernels/cpu/ and kernels/loading/ to the WebAssembly modules beside it, with the pinned compiler.
 
     pip install ziglang==0.17.1
     python tools/build_cpu.py [folder]
@@ -29,7 +29,7 @@ SIMD = "generic+simd128+bulk_memory"
 BUILDS = {  # module below kernels/: how it is linked, and the instructions it may use
     "cpu/sotto-relaxed.wasm": (PROGRAM, f"{SIMD}+atomics+relaxed_simd"),
     "cpu/sotto-simd.wasm": (PROGRAM, f"{SIMD}+atomics"),
-    "convert/convert.wasm": (LIBRARY, SIMD),
+    "loading/loading.wasm": (LIBRARY, SIMD),
 }
 
 

@@ -18,31 +18,39 @@ import { BridgeError, withBytes } from "./bridge.js";
 
 const RECORD = 64 << 20;
 const CHUNK = 4 << 20;
-const CHUNKS_AHEAD = 2; // chunks being hashed while the next is read
-const HASH = 32; // bytes
+const HASH = 16; // bytes
+const PAGE = 65536; // WebAssembly's; below, addresses in the library's memory:
+const STATICS = 1024;
+const RESULT = 3072;
+const START = PAGE;
 // What reading a damaged entry fails with; the last two when the browser lost the file behind a blob.
 const UNREADABLE = ["StoreDamaged", "StoreUnavailable", "NotFoundError", "NotReadableError"];
 const ATTEMPTS = 4;
 
-/** @returns {Promise<Store>} */
-export async function open(name = "sotto") {
+/**
+ * @param {Uint8Array} library the compiled kernels/loading/
+ * @returns {Promise<Store>}
+ */
+export async function open(library, name = "sotto") {
   try {
+    const module = await withBytes(library, (wasm) => WebAssembly.compile(wasm.slice()));
     const request = indexedDB.open(name, 2);
     request.onupgradeneeded = () => {
       for (const kind of ["manifests", "records", "notes"]) {
         if (!request.result.objectStoreNames.contains(kind)) request.result.createObjectStore(kind);
       }
     };
-    return new Store(await settled(request));
+    return new Store(await settled(request), module);
   } catch (error) {
     throw error instanceof BridgeError ? error : unavailable(error); // blocked site data throw at once
   }
 }
 
 export class Store {
-  /** @param {IDBDatabase} database */
-  constructor(database) {
+  /** @param {IDBDatabase} database  @param {WebAssembly.Module} library */
+  constructor(database, library) {
     this.database = database;
+    this.library = library;
     database.onversionchange = () => database.close();
   }
 
@@ -71,7 +79,7 @@ export class Store {
     const known = new Set(await settled(transaction.objectStore("manifests").getAllKeys()));
     for (const id of await settled(records.getAllKeys())) if (!known.has(id[0])) records.delete(id);
     await completed(transaction);
-    return new Writer(this, manifest);
+    return new Writer(this, manifest, await Chunk.with(this.library));
   }
 
   /** The first bytes of the image, checked. @returns {Promise<Uint8Array>} */
@@ -93,6 +101,7 @@ export class Store {
   async fill(json, placements, gpu, progress) {
     const manifest = JSON.parse(json);
     let waiting = JSON.parse(placements).sort((a, b) => a[0] - b[0]);
+    let uploaded = Promise.resolve();
     for await (const { at, data } of this.chunks(manifest, manifest.nbytes)) {
       const end = at + data.length;
       for (const [offset, nbytes, buffer, target] of waiting) {
@@ -101,7 +110,11 @@ export class Store {
         gpu.write(buffer, target + from - offset, data.subarray(from - at, Math.min(offset + nbytes, end) - at));
       }
       waiting = waiting.filter(([offset, nbytes]) => offset + nbytes > end);
-      if (end % RECORD === 0) await gpu.finish(); // bounds what the browser holds for uploads under way
+      if (end % RECORD === 0) { // bounds what the browser holds for uploads under way
+        await uploaded;
+        uploaded = gpu.finish();
+        uploaded.catch(() => {}); // told when it is waited for
+      }
       progress(end);
     }
     await gpu.finish();
@@ -136,31 +149,20 @@ export class Store {
   /** The chunks of the image up to `nbytes`, in order, checked; drops a damaged entry.
    * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} valid until the next one is asked for */
   async *chunks(manifest, nbytes) {
-    const checking = [];
-    const spare = []; // chunks to fill again: new ones would pile up until the garbage collector wakes
-    const next = async function* () {
-      const checked = await checking.shift();
-      yield checked;
-      spare.push(checked.data.buffer);
-    };
-    const check = async (at, data, record, hash) => {
-      if (hex(await sha256(data)) !== hex(hash)) throw damaged(`record ${record} is altered`);
-      return { at, data };
-    };
+    const chunk = await Chunk.with(this.library);
     try {
       for (let index = 0; index * RECORD < nbytes; index += 1) {
         const { blob, hashes } = await this.record(manifest, index);
-        let chunk = 0;
-        for await (const data of pieces(blob, spare)) {
-          const at = index * RECORD + chunk * CHUNK;
+        let at = index * RECORD;
+        let hash = 0;
+        for await (const data of pieces(blob, chunk.bytes)) {
           if (at >= nbytes) break;
-          checking.push(check(at, data, index, hashes.subarray(chunk * HASH, (chunk + 1) * HASH)));
-          checking.at(-1).catch(() => {}); // told when its turn comes
-          if (checking.length > CHUNKS_AHEAD) yield* next();
-          chunk += 1;
+          const expected = hashes.subarray(hash, (hash += HASH));
+          if (hex(chunk.checksum(data.length)) !== hex(expected)) throw damaged(`record ${index} is altered`);
+          yield { at, data };
+          at += data.length;
         }
       }
-      while (checking.length) yield* next();
     } catch (error) {
       if (!UNREADABLE.includes(error.name)) throw error;
       await this.drop(manifest.key).catch(() => {});
@@ -187,14 +189,37 @@ export class Store {
   }
 }
 
+/** Room for CHUNK bytes in the memory of the compiled library, which checks them where they are. */
+class Chunk {
+  /** @param {WebAssembly.Module} library */
+  static async with(library) {
+    const memory = new WebAssembly.Memory({ initial: (START + CHUNK) / PAGE });
+    const address = (value) => new WebAssembly.Global({ value: "i32" }, value);
+    const env = { memory, __memory_base: address(STATICS), __table_base: address(0) };
+    return new Chunk(memory.buffer, (await WebAssembly.instantiate(library, { env })).exports);
+  }
+
+  constructor(memory, exports) {
+    this.exports = exports;
+    this.bytes = new Uint8Array(memory, START, CHUNK);
+    this.result = new Uint8Array(memory, RESULT, HASH);
+  }
+
+  /** The checksum of the first bytes; those after them may be overwritten. */
+  checksum(nbytes) {
+    this.exports.checksum(START, nbytes, RESULT);
+    return this.result.slice();
+  }
+}
+
 /** Writes one image in order. At most one finished record waits for the disk while the next one is built. A writer
  * that failed has dropped what it wrote. */
 export class Writer {
-  /** @param {Store} store  @param {Manifest} manifest */
-  constructor(store, manifest) {
+  /** @param {Store} store  @param {Manifest} manifest  @param {Chunk} chunk */
+  constructor(store, manifest, chunk) {
     this.store = store;
     this.manifest = { ...manifest, records: [] };
-    this.chunk = new Uint8Array(CHUNK);
+    this.chunk = chunk;
     this.used = 0;
     this.reset();
     /** @type {Promise<void>} */
@@ -207,7 +232,7 @@ export class Writer {
     withBytes(data, (bytes) => {
       for (let at = 0; at < bytes.length; ) {
         const taken = bytes.subarray(at, at + CHUNK - this.used);
-        this.chunk.set(taken, this.used);
+        this.chunk.bytes.set(taken, this.used);
         this.used += taken.length;
         at += taken.length;
         if (this.used === CHUNK) this.sealChunk();
@@ -265,15 +290,14 @@ export class Writer {
   }
 
   sealChunk() {
-    const bytes = this.chunk.subarray(0, this.used);
-    this.parts.push(new Blob([bytes]));
-    this.hashes.push(sha256(bytes));
+    this.parts.push(new Blob([this.chunk.bytes.subarray(0, this.used)]));
+    this.hashes.push(this.chunk.checksum(this.used));
     this.used = 0;
   }
 
   sealRecord() {
     collectGarbage();
-    const record = { blob: new Blob(this.parts), hashes: Promise.all(this.hashes) };
+    const record = { blob: new Blob(this.parts), hashes: this.hashes };
     this.reset();
     return record;
   }
@@ -282,7 +306,7 @@ export class Writer {
   async save({ blob, hashes }) {
     await this.saving;
     this.saving = (async () => {
-      const joined = new Uint8Array(await new Blob(await hashes).arrayBuffer());
+      const joined = new Uint8Array(await new Blob(hashes).arrayBuffer());
       const { key, records } = this.manifest;
       const index = records.push({ nbytes: blob.size, sha256: hex(await sha256(joined)) }) - 1;
       const transaction = this.store.transaction("readwrite");
@@ -293,23 +317,20 @@ export class Writer {
   }
 }
 
-/** A blob in chunks of CHUNK bytes, in memory taken from `spare` if there is some. By the blob's stream: slices
- * of a stored blob cannot be read in Chromium's private windows. @yields {Uint8Array} */
-async function* pieces(blob, spare) {
-  const empty = () => new Uint8Array(spare.pop() ?? CHUNK);
+/** A blob in chunks, each put into `chunk`. By the blob's stream: slices of a stored blob cannot be read in Chromium's
+ * private windows. @param {Uint8Array} chunk  @yields {Uint8Array} */
+async function* pieces(blob, chunk) {
   const reader = blob.stream().getReader();
-  let chunk = empty();
   let used = 0;
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
       for (let at = 0; at < part.value.length; ) {
-        const taken = part.value.subarray(at, at + CHUNK - used);
+        const taken = part.value.subarray(at, at + chunk.length - used);
         chunk.set(taken, used);
         used += taken.length;
         at += taken.length;
-        if (used < CHUNK) continue;
+        if (used < chunk.length) continue;
         yield chunk;
-        chunk = empty();
         used = 0;
       }
     }

@@ -179,7 +179,11 @@ class Device(Protocol):
 
 @dataclass(frozen=True)
 class Record:
-    """One piece of the image: its bytes and their sha256 as hex digits."""
+    """One piece of the image: its bytes, and the sha256 of its chunks' checksums as hex digits.
+
+    The chunks' size is the store's own; their checksum is that of kernels/loading/checksum.c, which is several
+    times as fast to verify as a sha256 of all bytes, and meant against damage only.
+    """
 
     nbytes: int
     sha256: str

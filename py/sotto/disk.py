@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from .compiled import CHUNK_BYTES, Library
 from .device import Bytes, Device, Manifest, Placement, Record
 from .errors import StoreDamaged, StoreFull
 from .layout import LAYOUT_VERSION
@@ -71,14 +72,10 @@ class DiskStore:
             raise _full(self.folder, error) from error
 
     async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        image = self._map(manifest)
-        at = 0
-        for record in manifest.records:
-            if at >= nbytes:
-                break
-            self._verify(manifest, record, image[at : at + record.nbytes])
-            at += record.nbytes
-        return image[:nbytes].tobytes()
+        parts = []
+        for at, data in self._chunks(manifest, nbytes):
+            parts.append(data[: max(0, nbytes - at)].tobytes())
+        return b"".join(parts)
 
     async def fill(
         self,
@@ -87,19 +84,18 @@ class DiskStore:
         device: Device,
         progress: Callable[[int], None],
     ) -> None:
-        image = self._map(manifest)
-        at = 0
-        for record in manifest.records:
-            end = at + record.nbytes
-            self._verify(manifest, record, image[at:end])
-            for place in placements:
+        waiting = sorted(placements, key=lambda place: place.image_offset)
+        for at, data in self._chunks(manifest, manifest.nbytes):
+            end = at + data.size
+            for place in waiting:
                 first = max(place.image_offset, at)
                 last = min(place.image_offset + place.nbytes, end)
-                if first < last:
-                    offset = place.buffer_offset + first - place.image_offset
-                    device.write(place.buffer, offset, image[first:last])
-            at = end
-            progress(at)
+                if first >= last:
+                    break
+                offset = place.buffer_offset + first - place.image_offset
+                device.write(place.buffer, offset, data[first - at : last - at])
+            waiting = [place for place in waiting if place.image_offset + place.nbytes > end]
+            progress(end)
 
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
@@ -125,15 +121,31 @@ class DiskStore:
     def _note(self, key: str) -> Path:
         return self.folder / NOTES / f"{_digest(key)}.json"
 
-    def _map(self, manifest: Manifest) -> NDArray[np.uint8]:
-        try:
-            return np.memmap(self._entry(manifest.key) / IMAGE, np.uint8, "r", shape=(manifest.nbytes,))
-        except (OSError, ValueError) as error:
-            raise self._damaged(manifest) from error
+    def _chunks(self, manifest: Manifest, nbytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The records that hold the image's first bytes, chunk by chunk: (offset, bytes until the next is asked for).
 
-    def _verify(self, manifest: Manifest, record: Record, data: NDArray[np.uint8]) -> None:
-        if hashlib.sha256(data.data).hexdigest() != record.sha256:
-            raise self._damaged(manifest)
+        Raises StoreDamaged before a damaged record's last chunk.
+        """
+        hashing = _Hash()
+        chunk = hashing.chunk
+        at = 0
+        try:
+            with (self._entry(manifest.key) / IMAGE).open("rb", buffering=0) as file:
+                for record in manifest.records:
+                    if at >= nbytes:
+                        break
+                    end = at + record.nbytes
+                    while at < end:
+                        size = min(CHUNK_BYTES, end - at)
+                        if file.readinto(chunk[:size].data) != size:
+                            raise self._damaged(manifest)
+                        hashing.seal(size)
+                        if at + size == end and hashing.finish() != record.sha256:
+                            raise self._damaged(manifest)
+                        yield at, chunk[:size]
+                        at += size
+        except OSError as error:
+            raise self._damaged(manifest) from error
 
     def _damaged(self, manifest: Manifest) -> StoreDamaged:
         entry = self._entry(manifest.key)
@@ -157,10 +169,34 @@ class DiskStore:
                 shutil.rmtree(entry, ignore_errors=True)
 
 
+class _Hash:
+    """The hash of a record, from its chunks. Raises StoreFull where the compiled library cannot run."""
+
+    def __init__(self) -> None:
+        try:
+            self._library = Library()
+        except (ImportError, OSError) as error:
+            raise StoreFull(
+                f"Converted weights cannot be kept without wasmtime ({error}).", "pip install wasmtime"
+            ) from error
+        self.chunk = self._library.chunk
+        self._sha256 = hashlib.sha256()
+
+    def seal(self, nbytes: int) -> None:
+        """The first bytes of `chunk` are the record's next chunk."""
+        self._sha256.update(self._library.checksum(nbytes))
+
+    def finish(self) -> str:
+        """The record's hash; the next record begins."""
+        digest, self._sha256 = self._sha256.hexdigest(), hashlib.sha256()
+        return digest
+
+
 class DiskWriter:
     """Writes one entry. Satisfies `device.Writer`. Raises OSError when it cannot begin."""
 
     def __init__(self, store: DiskStore, manifest: Manifest) -> None:
+        self._hash = _Hash()
         self._store = store
         self._manifest = manifest
         self._entry = store._entry(manifest.key)
@@ -168,8 +204,7 @@ class DiskWriter:
         self._folder.mkdir()
         self._file: IO[bytes] = (self._folder / IMAGE).open("wb")
         self._records: list[Record] = []
-        self._hash = hashlib.sha256()
-        self._in_record = 0
+        self._in_chunk = self._in_record = 0
 
     async def append(self, data: Bytes) -> None:
         view = (np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)).cast(
@@ -177,11 +212,14 @@ class DiskWriter:
         )
         try:
             while view:
-                part, view = _split(view, RECORD_BYTES - self._in_record)
+                room = min(CHUNK_BYTES - self._in_chunk, RECORD_BYTES - self._in_record)
+                part, view = _split(view, room)
                 self._file.write(part)
-                self._hash.update(part)
+                chunk_end = self._in_chunk + len(part)
+                self._hash.chunk[self._in_chunk : chunk_end] = np.frombuffer(part, np.uint8)
+                self._in_chunk = chunk_end
                 self._in_record += len(part)
-                if self._in_record == RECORD_BYTES:
+                if len(part) == room:
                     self._seal()
         except OSError as error:
             await self.abort()
@@ -190,7 +228,7 @@ class DiskWriter:
     async def commit(self) -> None:
         try:
             if self._in_record:
-                self._seal()
+                self._seal(last=True)
             self._file.flush()
             os.fsync(self._file.fileno())
             self._file.close()
@@ -208,10 +246,14 @@ class DiskWriter:
             self._file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _seal(self) -> None:
-        self._records.append(Record(self._in_record, self._hash.hexdigest()))
-        self._hash = hashlib.sha256()
-        self._in_record = 0
+    def _seal(self, last: bool = False) -> None:
+        """End the chunk, and the record if it is full or the last one."""
+        if self._in_chunk:
+            self._hash.seal(self._in_chunk)
+        self._in_chunk = 0
+        if self._in_record == RECORD_BYTES or last:
+            self._records.append(Record(self._in_record, self._hash.finish()))
+            self._in_record = 0
 
 
 def _digest(key: str) -> str:

@@ -6,7 +6,8 @@ ordered along K, then along N. On a GPU the lanes of a subgroup then read neighb
 piece as one 128-bit vector; and a range of rows is a range of bytes, so that a plane can be cut into shards.
 Rows are padded to 8 and columns to 128 with zeros. The kernels' side of this is kernels/lib/.
 
-The caches of converted weights carry LAYOUT_VERSION: raise it whenever a byte of the output changes.
+The caches of converted weights carry LAYOUT_VERSION: raise it whenever a byte of the output or a cache's form
+changes.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from . import quant
 from .errors import UnsupportedModel
 
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 ROWS = 8  # rows in a tile
 PIECES = 4  # pieces of a row in a tile
 PIECE_BYTES = 16

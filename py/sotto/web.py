@@ -15,6 +15,7 @@ from typing import Any
 
 from pyodide.ffi import JsException, create_proxy
 
+from . import compiled
 from .cpu import CpuDevice
 from .device import (
     AdapterInfo,
@@ -230,7 +231,7 @@ class WebStore:
         """
         try:
             with _for_people():
-                return cls(await module.open())
+                return cls(await module.open(compiled.path().read_bytes()))
         except StoreFull:
             return None
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from . import layout, quant, repack
+from . import compiled, layout, quant
 from .errors import FormatError, UnsupportedModel
 from .gguf import Header, TensorInfo
 from .plan import ALIGNMENT, Role, Tensor
@@ -213,7 +213,7 @@ class Image:
 
     async def _planes(self, source: Source) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
         """Yield (bytes of the source used so far, offset in the image, bytes) in the image's order."""
-        convert = repack.converter()
+        convert = compiled.converter()
         reads = list(_reads(self._parts))
         expected = done = offset = filled = 0
         scales = np.empty(0, np.uint8)

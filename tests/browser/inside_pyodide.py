@@ -10,7 +10,7 @@ import numpy as np
 import store
 
 import cpu as cpu_js
-from sotto import layout, quant, repack
+from sotto import compiled, layout, quant
 from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
 from sotto.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
@@ -199,10 +199,10 @@ async def source(model: dict[str, Any]) -> dict[str, list[str]]:
 
 async def converted(_: None) -> list[str]:
     """The types that the compiled conversion gives numpy's bytes for, rows and columns to be padded."""
-    convert = repack.linked()
-    assert repack.converter() is not layout.convert
+    convert = compiled.linked()
+    assert compiled.converter() is not layout.convert
     equal = []
-    for name in repack.TYPES:
+    for name in compiled.TYPES:
         data = quant.quantize(name, np.random.default_rng(3).standard_normal((83, 1280)).astype(np.float32))
         planes = zip(convert(name, data, 83, 1280), layout.convert(name, data, 83, 1280), strict=True)
         equal += [name] * all(np.array_equal(got, expected) for got, expected in planes)

@@ -16,10 +16,13 @@ import pytest
 from pages import PageError, in_page, open_blank
 from playwright.sync_api import BrowserContext, Page
 
+from checksums import checksum
+from sotto import compiled
 from sotto.assets.server import parse_range
 from sotto.assets.site import Model
 
 MIB = 1 << 20
+LIBRARY = list(compiled.path().read_bytes())
 BIG = 150 * MIB - 12  # two whole records and a part of a third, a part of a chunk at its end
 SMALL = 9 * MIB + 4
 
@@ -28,7 +31,7 @@ SMALL = 9 * MIB + 4
 PRELUDE = """(async () => {
     globalThis.bridge = await import('/bridge.js');
     globalThis.files = await import('/store.js');
-    globalThis.store = await files.open();
+    globalThis.store = await files.open(Uint8Array.from(v.library));
     globalThis.image = (offset, nbytes) => Uint32Array.from({ length: nbytes / 4 },
         (_, i) => Math.imul(offset / 4 + i, 2654435761));
     globalThis.writeImage = async (json, piece, nbytes) => {
@@ -63,7 +66,7 @@ class Store:
     def __init__(self, page: Page, site: str) -> None:
         self.page = page
         open_blank(page, site)
-        self.call(PRELUDE)
+        self.call(PRELUDE, library=LIBRARY)
 
     def call(self, expression: str, **values: object) -> Any:
         return in_page(self.page, expression, **values)
@@ -150,7 +153,7 @@ def test_checksums_are_those_of_the_documented_form(store: Store) -> None:
     found = store.find("k")
     assert found
     data = image(0, SMALL)
-    hashes = b"".join(hashlib.sha256(data[at : at + 4 * MIB]).digest() for at in range(0, SMALL, 4 * MIB))
+    hashes = b"".join(checksum(data[at : at + 4 * MIB]) for at in range(0, SMALL, 4 * MIB))
     assert found["records"] == [{"nbytes": SMALL, "sha256": sha256(hashes)}]
 
 
@@ -285,7 +288,11 @@ def test_no_storage_at_all(page: Page, site: str) -> None:
     page.route(f"{site}*.js", lambda route: route.fulfill(response=route.fetch(), headers=readable))
     open_blank(page, site)
     with pytest.raises(PageError, match="StoreUnavailable: "):
-        in_page(page, f"import('{site}store.js').then((files) => files.open())")
+        in_page(
+            page,
+            f"import('{site}store.js').then((files) => files.open(Uint8Array.from(v.library)))",
+            library=LIBRARY,
+        )
 
 
 def test_room(store: Store) -> None:

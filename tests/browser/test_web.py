@@ -12,7 +12,7 @@ from chromium import launch
 from pages import in_page, open_blank
 from playwright.sync_api import Page, Playwright, Request
 
-from sotto import repack
+from sotto import compiled
 from sotto.assets.site import Model
 
 HERE = Path(__file__).parent
@@ -101,7 +101,7 @@ def test_a_model_is_read_by_ranges(
 
 
 def test_the_conversion_is_linked_to_python(python: Python) -> None:
-    assert python.call("converted") == list(repack.TYPES)
+    assert python.call("converted") == list(compiled.TYPES)
 
 
 @pytest.fixture

@@ -161,7 +161,8 @@ def test_interrupted_writer(store: DiskStore) -> None:
         from sotto.api import drive
         from sotto.device import Manifest
         from sotto.disk import DiskStore
-        writer = drive(DiskStore(Path({str(store.folder)!r})).begin(Manifest({KEY!r}, 1, 99, 1, "m", "")))
+        writer = drive(DiskStore(Path({str(store.folder)!r})).begin(
+            Manifest({KEY!r}, {LAYOUT_VERSION}, 99, 1, "m", "")))
         drive(writer.append(bytes(50)))
         os._exit(9)
     """

@@ -11,7 +11,7 @@ PACKAGE = Path(sotto.__file__).parent
 RANKS = {
     "errors": 0, "source": 0, "gguf": 0, "quant": 0, "tokenizer": 0, "chat": 0, "prompts": 0, "sampler": 0,
     "reports": 0, "wgsl": 0, "plan": 0, "assets": 0, "device": 0, "variants": 0,
-    "layout": 1, "repack": 1, "weights": 1, "ops": 1, "memory": 1,
+    "layout": 1, "compiled": 1, "weights": 1, "ops": 1, "memory": 1,
     "models": 2, "selection": 2,
     "reference": 3, "loading": 3, "recording": 3, "session": 3, "generation": 3, "engine": 3, "cpu": 3,
     "native": 4, "api": 4, "disk": 4, "web": 4, "webcpu": 4, "wasm": 4, "synthetic": 4,

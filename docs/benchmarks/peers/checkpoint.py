@@ -1,0 +1,119 @@
+"""Write a GGUF of Gemma 3 as the folder of files that other systems' converters read.
+
+    pip install torch==2.13.0 transformers==4.57.1 onnxruntime-genai==0.11.4 safetensors   (an environment of its own)
+    python docs/benchmarks/peers/checkpoint.py MODEL.gguf CHECKPOINT
+    python -m onnxruntime_genai.models.builder -i CHECKPOINT -o ONNX -p int4 -e webgpu -c CACHE \\
+        --extra_options use_webgpu_fp32=true shared_embeddings=true int4_algo_config=rtn
+    python docs/benchmarks/peers/mend_onnx.py ONNX
+
+The weights are the file's own values as float32 (Gemma's norms are stored there with 1 added, here without); the
+tokenizer is an empty one, since the peers are given token ids.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from transformers import PreTrainedTokenizerFast
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "py"))
+
+from sotto import gguf, quant
+from sotto.api import drive
+from sotto.source import FileSource
+
+NAMES = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "post_attention_norm": "post_attention_layernorm",
+    "ffn_norm": "pre_feedforward_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+    "post_ffw_norm": "post_feedforward_layernorm",
+}
+
+
+def renamed(name: str) -> str:
+    """The checkpoint's name of a GGUF tensor."""
+    if name.startswith("blk."):
+        _, layer, kind, _ = name.split(".")
+        return f"model.layers.{layer}.{NAMES[kind]}.weight"
+    return {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}[name]
+
+
+def configuration(header: gguf.Header) -> dict[str, object]:
+    """config.json in the form that transformers 4 reads."""
+    about = {k.removeprefix("gemma3."): v for k, v in header.metadata.items() if k.startswith("gemma3.")}
+    layers = about["block_count"]
+    return {
+        "architectures": ["Gemma3ForCausalLM"],
+        "model_type": "gemma3_text",
+        "vocab_size": header.tensors["token_embd.weight"].shape[0],
+        "hidden_size": about["embedding_length"],
+        "intermediate_size": about["feed_forward_length"],
+        "num_hidden_layers": layers,
+        "num_attention_heads": about["attention.head_count"],
+        "num_key_value_heads": about["attention.head_count_kv"],
+        "head_dim": about["attention.key_length"],
+        "query_pre_attn_scalar": about["attention.key_length"],
+        "hidden_activation": "gelu_pytorch_tanh",
+        "max_position_embeddings": about["context_length"],
+        "rms_norm_eps": about["attention.layer_norm_rms_epsilon"],
+        "rope_theta": about["rope.freq_base"],
+        "rope_local_base_freq": 10000.0,
+        "rope_scaling": None,
+        "sliding_window": about["attention.sliding_window"],
+        "sliding_window_pattern": 6,
+        "layer_types": [
+            "full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(int(str(layers)))
+        ],
+        "attention_bias": False,
+        "tie_word_embeddings": True,
+        "bos_token_id": 2,
+        "eos_token_id": 1,
+        "pad_token_id": 0,
+        "torch_dtype": "float32",
+    }
+
+
+def main() -> None:
+    """Read, dequantise, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", type=Path)
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    source = FileSource(given.model)
+    header, _ = drive(gguf.read_header(source))
+    tensors = {}
+    for info in header.tensors.values():
+        raw = np.frombuffer(drive(source.read(info.offset, info.nbytes)), np.uint8)
+        values = quant.dequantize(info.type, raw, info.shape)
+        tensors[renamed(info.name)] = values - 1 if info.name.endswith("norm.weight") else values
+    given.folder.mkdir(parents=True, exist_ok=True)
+    save_file(tensors, given.folder / "model.safetensors", {"format": "pt"})
+    (given.folder / "config.json").write_text(json.dumps(configuration(header), indent=1), "utf-8")
+    words = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}
+    empty = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(WordLevel(words, "<unk>")),
+        bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>",
+    )  # fmt: skip
+    empty.save_pretrained(given.folder)
+
+
+if __name__ == "__main__":
+    main()

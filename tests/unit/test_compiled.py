@@ -1,0 +1,115 @@
+"""The compiled conversion gives numpy's bytes, and the compiled checksum notices damage."""
+
+from __future__ import annotations
+
+import builtins
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from checksums import checksum
+from sotto import compiled, layout, quant
+from sotto.compiled import CHUNK_BYTES, Library
+from sotto.errors import UnsupportedModel
+
+SHAPES = [(8, 256), (83, 768), (1, 256), (13, 1280), (5, 96), (9, 32), (16, 160), (24, 6912)]
+
+
+@pytest.fixture(scope="module")
+def library() -> Library:
+    return Library()
+
+
+def random_rows(type_name: str, rows: int, columns: int) -> np.ndarray:
+    """Rows of a type with every code and random finite scales."""
+    rng = np.random.default_rng(rows * columns)
+    kind = quant.TYPES[type_name]
+    data = rng.integers(0, 256, kind.size((rows, columns)), np.uint8)
+    blocks = data.reshape(-1, kind.nbytes)
+    for at in {"Q6_K": [208], "Q4_K": [0, 2]}.get(type_name, [0] if kind.elements > 1 else []):
+        scales = rng.standard_normal(len(blocks)).astype("<f2")
+        scales[::7] *= np.float16(1e-6)  # denormal numbers, and zeros
+        blocks[:, at : at + 2] = scales.view(np.uint8).reshape(-1, 2)
+    return data
+
+
+def test_every_type_is_compiled() -> None:
+    assert set(compiled.TYPES) == set(layout.FORMAT_OF_TYPE)
+
+
+CASES = [(t, *shape) for t in compiled.TYPES for shape in SHAPES if shape[1] % quant.TYPES[t].elements == 0]
+
+
+@pytest.mark.parametrize(("type_name", "rows", "columns"), CASES)
+def test_the_bytes_are_those_of_numpy(library: Library, type_name: str, rows: int, columns: int) -> None:
+    data = random_rows(type_name, rows, columns)
+    # What an earlier call left in the memory must not show in the padding.
+    library.convert("F32", np.full(4 * 32 * 6912, 255, np.uint8), 32, 6912)
+    for got, expected in zip(
+        library.convert(type_name, data, rows, columns),
+        layout.convert(type_name, data, rows, columns),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
+def test_bytes_that_do_not_fit_are_refused(library: Library) -> None:
+    data = random_rows("Q4_0", 8, 256)
+    with pytest.raises(ValueError, match="8 x 288 elements of Q4_0"):
+        library.convert("Q4_0", data, 8, 288)
+    with pytest.raises(ValueError, match="elements of Q4_K"):
+        library.convert("Q4_K", data, 8, 96)
+    with pytest.raises(UnsupportedModel, match="IQ4_XS"):
+        library.convert("IQ4_XS", data, 8, 256)
+
+
+def test_without_wasmtime_numpy_converts(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = builtins.__import__
+
+    def without(name: str, *rest: object) -> object:
+        if name == "wasmtime":
+            raise ImportError
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert compiled.converter() is layout.convert
+
+
+def test_a_module_that_cannot_run_leaves_it_to_numpy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "loading.wasm").write_bytes(b"\0asm\1\0\0\0\xff")
+    monkeypatch.setattr(compiled, "path", lambda: tmp_path / "loading.wasm")
+    assert compiled.converter() is layout.convert
+
+
+def compute(library: Library, data: np.ndarray) -> bytes:
+    library.chunk[:] = 255
+    library.chunk[: data.size] = data
+    return library.checksum(data.size)
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 127, 128, 129, 1000, 4096, CHUNK_BYTES])
+def test_the_checksum_is_the_documented_one(library: Library, nbytes: int) -> None:
+    data = np.random.default_rng(nbytes).integers(0, 256, nbytes, np.uint8)
+    assert compute(library, data) == checksum(data.tobytes())
+
+
+def test_damage_shows(library: Library) -> None:
+    data = np.random.default_rng(1).integers(0, 256, 8192, np.uint8)
+    seen = {compute(library, data)}
+
+    def changed(other: np.ndarray) -> None:
+        got = compute(library, other)
+        assert got not in seen
+        seen.add(got)
+
+    for at in range(0, 8192, 61):  # every bit of some words, alone and twice in a lane
+        for bit in (0, 7):
+            other = data.copy()
+            other[at] ^= 1 << bit
+            changed(other)
+            other[(at + 128) % 8192] ^= 1 << bit
+            changed(other)
+    swapped = np.concatenate([data[4096:], data[:4096]])
+    for other in (data[:-1], swapped, np.zeros(8192, np.uint8), np.zeros(8191, np.uint8)):
+        changed(other)
