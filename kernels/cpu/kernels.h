@@ -14,7 +14,7 @@ void attention(const struct attention *s, const struct run *run);
 void geglu(const struct geglu *s, const struct run *run);
 void last_row(const struct last_row *s, const struct run *run);
 void slice_maxima(const struct slice_maxima *s, const struct run *run);
-void top_k(const struct top_k *s, const struct run *run);
+void sample(const struct sample *s, const struct run *run);
 void log_prob(const struct log_prob *s, const struct run *run);
 void nothing(const struct nothing *s, const struct run *run);
 void stream(const struct stream *s, const struct run *run);

@@ -23,6 +23,7 @@ struct pool {
     u8 *shared;                   // workspace of all threads
     u8 *own;                      // workspaces of single threads, own_bytes each
     u32 own_bytes;
+    u32 repeats;                  // how often the records are run
 };
 
 // One thread's view of a run.

@@ -2,7 +2,7 @@
 #include "kernels.h"
 
 enum opcode {
-    EMBED, MATVEC, MATMUL, RMS_NORM, NORM_ADD, ROPE_KV, ATTENTION, GEGLU, LAST_ROW, SLICE_MAXIMA, TOP_K, LOG_PROB,
+    EMBED, MATVEC, MATMUL, RMS_NORM, NORM_ADD, ROPE_KV, ATTENTION, GEGLU, LAST_ROW, SLICE_MAXIMA, SAMPLE, LOG_PROB,
     NOTHING, STREAM, DOTS
 };
 
@@ -13,32 +13,36 @@ struct record {
 };
 
 static void steps(struct pool *pool, u32 thread, u32 threads) {
-    struct run run = {
-        pool, thread, threads, pool->inputs[0], pool->inputs[1], pool->shared, pool->own + thread * pool->own_bytes};
     // After the last barrier thread 0 may already be writing the next job, so the job is read once.
     const struct record *table = (const struct record *)pool->table;
-    const u32 last = pool->last;
-    for (u32 i = pool->first; i < last; i++) {
-        const void *fields = table[i].fields;
-        const enum format format = (enum format)table[i].format;
-        switch ((enum opcode)table[i].opcode) {
-            case EMBED: embed(fields, format, &run); break;
-            case MATVEC: matvec(fields, format, &run); break;
-            case MATMUL: matmul(fields, format, &run); break;
-            case RMS_NORM: rms_norm(fields, &run); break;
-            case NORM_ADD: norm_add(fields, &run); break;
-            case ROPE_KV: rope_kv(fields, &run); break;
-            case ATTENTION: attention(fields, &run); break;
-            case GEGLU: geglu(fields, &run); break;
-            case LAST_ROW: last_row(fields, &run); break;
-            case SLICE_MAXIMA: slice_maxima(fields, &run); break;
-            case TOP_K: top_k(fields, &run); break;
-            case LOG_PROB: log_prob(fields, &run); break;
-            case NOTHING: nothing(fields, &run); break;
-            case STREAM: stream(fields, &run); break;
-            case DOTS: dots(fields, &run); break;
+    const u32 first = pool->first, last = pool->last, repeats = pool->repeats;
+    const u32 *inputs = pool->inputs;
+    for (u32 repeat = 0; repeat < repeats; repeat++) {
+        // The last step of a repeat may have written the inputs of the next.
+        struct run run = {
+            pool, thread, threads, inputs[0], inputs[1], pool->shared, pool->own + thread * pool->own_bytes};
+        for (u32 i = first; i < last; i++) {
+            const void *fields = table[i].fields;
+            const enum format format = (enum format)table[i].format;
+            switch ((enum opcode)table[i].opcode) {
+                case EMBED: embed(fields, format, &run); break;
+                case MATVEC: matvec(fields, format, &run); break;
+                case MATMUL: matmul(fields, format, &run); break;
+                case RMS_NORM: rms_norm(fields, &run); break;
+                case NORM_ADD: norm_add(fields, &run); break;
+                case ROPE_KV: rope_kv(fields, &run); break;
+                case ATTENTION: attention(fields, &run); break;
+                case GEGLU: geglu(fields, &run); break;
+                case LAST_ROW: last_row(fields, &run); break;
+                case SLICE_MAXIMA: slice_maxima(fields, &run); break;
+                case SAMPLE: sample(fields, &run); break;
+                case LOG_PROB: log_prob(fields, &run); break;
+                case NOTHING: nothing(fields, &run); break;
+                case STREAM: stream(fields, &run); break;
+                case DOTS: dots(fields, &run); break;
+            }
+            barrier(&run);
         }
-        barrier(&run);
     }
 }
 

@@ -59,9 +59,10 @@ struct slice_maxima {
     u32 V; u32 SLICE;
 };
 
-struct top_k {
-    f32 *x; f32 *maxima; u32 *chosen;
-    u32 V; u32 SLICE; u32 COUNT;
+#define MOST_CANDIDATES 1024
+struct sample {
+    f32 *x; f32 *maxima; u32 *chosen; u32 *inputs; u32 *text;
+    u32 V; u32 SLICE; u32 COUNT; u32 PICKS; u32 CONTEXT;
 };
 
 struct log_prob {

@@ -11,14 +11,14 @@ import functools
 import re
 import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from . import wgsl
-from .device import AdapterInfo, Bytes, Limits, Pipeline, Program, Shader
+from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
 from .plan import STEP_BYTES as STEP_BLOCK_BYTES
 
@@ -167,6 +167,16 @@ class _Heap:
         self._free = joined
 
 
+class _Later:
+    """A batch that is computed when it is awaited: the CPU has nothing else to do meanwhile."""
+
+    def __init__(self, replay: Callable[[], Coroutine[Any, Any, Batch]]) -> None:
+        self._replay = replay
+
+    def __await__(self) -> Generator[Any, Any, Batch]:
+        return self._replay().__await__()
+
+
 class CpuDevice:
     """Replays programs on a Machine. Satisfies `device.Device`.
 
@@ -303,11 +313,30 @@ class CpuDevice:
             first = last
         return self.machine.read(plan.outputs.buffer + plan.outputs.offset, plan.outputs.nbytes)
 
-    def _steps(self, loaded: _Loaded, first: int, last: int) -> None:
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
+        return _Later(lambda: self._replay(program, inputs, repeats))
+
+    async def _replay(self, program: int, inputs: bytes | None, repeats: int) -> Batch:
+        """What `submit` promises, done now: one call into WebAssembly for all of it."""
+        loaded = self._programs[program]
+        plan = loaded.program
+        self._cancelled = False
+        await self.machine.breathe()
+        if self._cancelled:
+            raise Cancelled
+        if inputs is not None:
+            self.machine.write(plan.inputs.buffer, inputs)
+        self._steps(loaded, 0, len(plan.steps), repeats)
+        done = time.perf_counter()
+        outputs = self.machine.read(plan.outputs.buffer + plan.outputs.offset, plan.outputs.nbytes)
+        return Batch(outputs, done, time.perf_counter() - done)
+
+    def _steps(self, loaded: _Loaded, first: int, last: int, repeats: int = 1) -> None:
         fields = (
-            loaded.table, first, last, loaded.program.inputs.buffer, self._shared[0], self._own[0], self._own[1]
+            loaded.table, first, last, loaded.program.inputs.buffer, self._shared[0], self._own[0], self._own[1],
+            repeats,
         )  # fmt: skip
-        self.machine.write(self._pool + POOL_FIELDS, struct.pack("<7I", *fields))
+        self.machine.write(self._pool + POOL_FIELDS, struct.pack("<8I", *fields))
         self.machine.call("run", self._pool, self.threads)
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:

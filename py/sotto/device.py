@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -113,6 +113,21 @@ class Program:
         return json.dumps(asdict(self))
 
 
+@dataclass(frozen=True)
+class Batch:
+    """What replays in one go gave.
+
+    Attributes:
+        outputs: after the last replay.
+        done: time.perf_counter() when the host learnt that the device was done.
+        host_seconds: CPU time that the device's own code (JavaScript in the browser) spent on it.
+    """
+
+    outputs: bytes
+    done: float
+    host_seconds: float
+
+
 class Device(Protocol):
     """A processor that holds buffers and replays programs."""
 
@@ -156,6 +171,23 @@ class Device(Protocol):
 
         Raises:
             Cancelled: `cancel` was called.
+            DeviceError: the device was lost or a step failed.
+        """
+        ...
+
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
+        """Replay a program several times in one go, without asking between: what a replay writes into the inputs
+        and other buffers, the next one finds there.
+
+        Args:
+            inputs: written first; None goes on with what the device itself has left there.
+            repeats: how often, at least once.
+
+        Returns:
+            What to await for the outputs: in the order of submission, or not at all. Two may be under way at once.
+
+        Raises (here or when awaited):
+            Cancelled: `cancel` was called before it began.
             DeviceError: the device was lost or a step failed.
         """
         ...

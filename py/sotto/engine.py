@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from . import gguf, models, selection
 from .device import Device, Store
 from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
-from .generation import Request, pieces
+from .generation import Logits, Request, pieces
 from .gguf import Header
 from .loading import Loader, Watch, read_header
 from .memory import Memory, kernels
 from .models.base import Config, Head
-from .plan import Dispatch, Plan
+from .plan import Dispatch, Plan, Role, tensor
 from .prompts import Prompt
 from .recording import Recorder
 from .reports import LoadStats, Piece, Progress, RunStats, Settings
@@ -81,6 +81,7 @@ class Engine:
             self._image.weights(limits.max_binding),
             architecture.caches(self.config, self.context, max((1, *self.settings.chunks))),
             architecture.constants(self.config, self.context),
+            tensor("text", (self.context,), "u32", Role.CACHE),
             self.settings.candidates,
             limits,
         )
@@ -90,7 +91,7 @@ class Engine:
             t: self._recorder.plan("decode" if t == 1 else f"prefill {t}", t, self._choice)
             for t in sorted({1, *self.settings.chunks})
         }
-        self.session = Session(device, self.context)
+        self.session = Session(device, self.context, self.settings.candidates)
         self._score: Loaded | None = None
 
     @classmethod
@@ -158,6 +159,7 @@ class Engine:
 
     def _allocate(self) -> None:
         self._recorder.allocate(self._memory, self.device)
+        self.session.text = self._memory.handle(self._recorder.text)
         self._memory.reserve(self._plans.values())
 
     def _prepare(self) -> None:
@@ -197,6 +199,7 @@ class Engine:
         sampling: Sampling = Sampling(),  # noqa: B008  (frozen)
         stop: Sequence[str] = (),
         ignore_eos: bool = False,
+        logits: Logits | None = None,
     ) -> AsyncGenerator[Piece]:
         """Continue a prompt, token by token. `stats` describes the run while it goes on and afterwards.
 
@@ -206,6 +209,8 @@ class Engine:
             sampling: how tokens are chosen.
             stop: more stop strings; they and what follows them are not shown.
             ignore_eos: go on where the model would end, to measure speed.
+            logits: changes the candidates' logits before the choice: given the token ids (K,) and logits (K,) f32 of
+                the candidates and the text so far, it returns new logits. Costs a round trip for each token.
 
         Raises:
             ContextFull: the prompt leaves no room for an answer.
@@ -221,7 +226,7 @@ class Engine:
             )
         stops = (*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop)
         self.stats = RunStats(prompt_tokens=len(ids))
-        request = Request(ids, max_tokens, sampling, stops, ignore_eos)
+        request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
         return pieces(self.session, self.tokenizer, request, self.stats)
 
     def stop(self) -> None:

@@ -1,20 +1,33 @@
-"""The token loop: prefill, choose, show, until something ends it."""
+"""The token loop: prefill, choose, show, until something ends it.
+
+Where tokens come from is a `Picker`; what is done with them is the same for all of them. The device is kept busy
+while Python turns tokens into text: it picks them itself, in batches, two of which may be under way.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from .device import Batch
 from .errors import Cancelled
+from .plan import PICKS
 from .prompts import StopStrings
 from .reports import Piece, RunStats
-from .sampler import Sampler, Sampling
-from .session import Session
+from .sampler import NO_TOKEN, Rule, Sampling, choose, not_a_number
+from .session import Outputs, Session
 from .tokenizer import Detokenizer, Tokenizer
+
+MOST_TOKENS = 16  # of a batch
+BATCH_SECONDS = 0.12  # text comes in steps of at most about this, unless a token takes longer
+
+Logits = Callable[[NDArray[np.uint32], NDArray[np.float32], Sequence[int]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -27,6 +40,7 @@ class Request:
         sampling: how tokens are chosen.
         stop: texts that end the answer and are not shown.
         ignore_eos: go on where the model would end.
+        logits: changes the candidates' logits before the choice.
     """
 
     prompt: Sequence[int]
@@ -34,6 +48,197 @@ class Request:
     sampling: Sampling
     stop: tuple[str, ...]
     ignore_eos: bool
+    logits: Logits | None = None
+
+
+class Clock:
+    """Where the time of a decode goes: waiting for the device, in the caller's hands, or in Python here."""
+
+    def __init__(self, stats: RunStats) -> None:
+        self._stats = stats
+        self._away = 0.0
+        self._began = time.perf_counter()
+        self._done = 0.0  # when the device was last known to be done
+
+    def restart(self) -> None:
+        """Decode begins."""
+        self._began = self._done = time.perf_counter()
+        self._away = 0.0
+
+    def submitted(self, alone: bool) -> None:
+        """A batch was submitted; `alone` when the device had nothing else to do."""
+        if alone:
+            self._stats.idle_seconds += max(0.0, time.perf_counter() - self._done)
+
+    def landed(self, batch: Batch, waited: float) -> float:
+        """A batch has arrived after a wait of some seconds; the seconds since the one before it."""
+        stats, since = self._stats, batch.done - self._done
+        self._done = batch.done
+        self._away += waited
+        stats.batches += 1
+        stats.host_seconds += batch.host_seconds
+        stats.decode_seconds = batch.done - self._began
+        return since
+
+    def shown(self, seconds: float, first: bool) -> None:
+        """The caller had a piece for some seconds; `first` of its batch."""
+        self._away += seconds
+        if first and self._done > self._began:
+            self._stats.lag_seconds += time.perf_counter() - self._done
+
+    def stop(self) -> None:
+        """Decode is over."""
+        stats = self._stats
+        if stats.batches:
+            stats.python_seconds = time.perf_counter() - self._began - self._away - stats.host_seconds
+
+
+class Picker(Protocol):
+    """Gives the tokens of an answer."""
+
+    async def first(self, prompt: Sequence[int]) -> list[int]:
+        """Read the prompt; the first token."""
+        ...
+
+    async def more(self, ids: Sequence[int], room: int) -> list[int]:
+        """One or more tokens that follow `ids`, at most `room`: more than the caller wants is waste.
+
+        Raises Cancelled, DeviceError.
+        """
+        ...
+
+    @property
+    def flying(self) -> int:
+        """Tokens under way that nobody has asked for yet."""
+        ...
+
+
+class Batches:
+    """The device picks.
+
+    Batches begin with one token and double, as long as one takes at most BATCH_SECONDS; with more than one token,
+    two are kept in flight.
+
+    Args:
+        ends: tokens after which nothing more is wanted.
+    """
+
+    def __init__(
+        self, session: Session, rule: Rule, ends: frozenset[int], stats: RunStats, clock: Clock
+    ) -> None:
+        self._session = session
+        self._rule = rule
+        self._ends = ends
+        self._stats = stats
+        self._clock = clock
+        self._flights: deque[tuple[int, Awaitable[Batch]]] = deque()
+        self._size = 1
+        self._landed = 0  # tokens, since the inputs were written
+
+    async def first(self, prompt: Sequence[int]) -> list[int]:
+        outputs = await self._session.prefill(prompt, self._rule)
+        return _numbers(outputs.picks[:1])
+
+    async def more(self, ids: Sequence[int], room: int) -> list[int]:
+        if not self._flights:
+            self._fly(min(self._size, room), ids)
+        repeats, flight = self._flights.popleft()
+        began = time.perf_counter()
+        batch = await flight
+        seconds = self._clock.landed(batch, time.perf_counter() - began) / repeats
+        at = np.arange(self._landed, self._landed + repeats) % PICKS
+        self._landed += repeats
+        tokens = _numbers(Outputs.of(batch.outputs).picks[at])
+        self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(seconds, 1e-6))))
+        if self._ends.isdisjoint(tokens):
+            # Before the tokens that have come are looked at: the device is to stay busy meanwhile.
+            while self._size > 1 and len(self._flights) < 2 and (left := room - repeats - self.flying) > 0:
+                self._fly(min(self._size, left), ids)
+        return tokens
+
+    @property
+    def flying(self) -> int:
+        return sum(repeats for repeats, _ in self._flights)
+
+    def _fly(self, repeats: int, ids: Sequence[int]) -> None:
+        """Submit a batch: the first one after the text `ids`, later ones where the last ended."""
+        alone = not self._flights
+        if self._landed:
+            flight = self._session.decode(repeats)
+        else:
+            flight = self._session.decode(repeats, len(ids) - 1, ids[-1], self._rule.pack(1))
+        self._flights.append((repeats, flight))
+        self._clock.submitted(alone)
+        self._stats.largest_batch = max(self._stats.largest_batch, repeats)
+
+
+class Singles:
+    """Python picks, one token a round trip, so that the caller can change the logits."""
+
+    def __init__(self, session: Session, rule: Rule, change: Logits, stats: RunStats, clock: Clock) -> None:
+        self._session = session
+        self._rule = rule
+        self._change = change
+        self._stats = stats
+        self._clock = clock
+        self._draw = 0
+
+    async def first(self, prompt: Sequence[int]) -> list[int]:
+        return [self._pick(await self._session.prefill(prompt), prompt)]
+
+    async def more(self, ids: Sequence[int], room: int) -> list[int]:
+        flight = self._session.decode(1, len(ids) - 1, ids[-1])
+        self._clock.submitted(alone=True)
+        self._stats.largest_batch = 1
+        began = time.perf_counter()
+        batch = await flight
+        self._clock.landed(batch, time.perf_counter() - began)
+        return [self._pick(Outputs.of(batch.outputs), ids)]
+
+    @property
+    def flying(self) -> int:
+        return 0
+
+    def _pick(self, outputs: Outputs, ids: Sequence[int]) -> int:
+        changed = np.asarray(self._change(outputs.ids, outputs.logits, ids), np.float32)
+        order = np.argsort(-changed, kind="stable")
+        self._draw += 1
+        return choose(self._rule, self._draw - 1, outputs.ids[order], changed[order], ids)
+
+
+def _numbers(picks: NDArray[np.uint32]) -> list[int]:
+    """Token ids. Raises DeviceError when the device picked among what is no number."""
+    tokens: list[int] = picks.tolist()
+    if NO_TOKEN in tokens:
+        raise not_a_number()
+    return tokens
+
+
+class _Text:
+    """Tokens to text that may be shown."""
+
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+        self._detokenizer = Detokenizer(tokenizer)
+        self._stops = StopStrings(stop)
+
+    def push(self, token: int) -> tuple[str, bool]:
+        """What became showable, and whether a stop string has been met."""
+        return self._stops.push(self._detokenizer.push(token))
+
+    def rest(self) -> str:
+        """What was held back, at the end."""
+        text, ended = self._stops.push(self._detokenizer.flush())
+        return text + ("" if ended else self._stops.flush())
+
+
+def _picker(
+    session: Session, request: Request, ends: frozenset[int], stats: RunStats, clock: Clock
+) -> Picker:
+    rule = Rule.of(request.sampling, session.candidates)
+    if request.logits:
+        stats.mode = "single"
+        return Singles(session, rule, request.logits, stats, clock)
+    return Batches(session, rule, ends, stats, clock)
 
 
 async def pieces(
@@ -42,49 +247,45 @@ async def pieces(
     """The answer, token by token; `stats` is kept up to date."""
     session.begin()
     ids = list(request.prompt)
-    sampler = Sampler(request.sampling)
-    stops = StopStrings(request.stop)
-    detokenizer = Detokenizer(tokenizer)
+    ends = frozenset() if request.ignore_eos else frozenset(tokenizer.stop_ids)
+    clock = Clock(stats)
+    picker = _picker(session, request, ends, stats, clock)
+    shown = _Text(tokenizer, request.stop)
+    most = min(request.max_tokens, session.context - len(ids))
     started = time.perf_counter()
+    tokens: deque[int] = deque()
     try:
-        candidates = await session.prefill(ids)
+        tokens.extend(await picker.first(ids))
         stats.prefill_seconds = stats.time_to_first_token = time.perf_counter() - started
-        while True:
-            token = sampler.pick(*unpacked(candidates), ids)
+        clock.restart()
+        first_of_batch = True
+        while not stats.stop_reason:
+            if not tokens:
+                tokens.extend(await picker.more(ids, most - stats.new_tokens))
+                first_of_batch = True
+            token = tokens.popleft()
             stats.new_tokens += 1
-            if token in tokenizer.stop_ids and not request.ignore_eos:
+            if token in ends:
                 stats.stop_reason = "eos"
                 break
             ids.append(token)
-            text, ended = stops.push(detokenizer.push(token))
-            stats.total_seconds = time.perf_counter() - started
+            text, ended = shown.push(token)
             if ended:
                 stats.stop_reason = "stop"
-                yield Piece(text, token)
-                return
+            elif stats.new_tokens >= most:
+                stats.stop_reason = "length" if stats.new_tokens >= request.max_tokens else "context"
+            began = stats.total_seconds = time.perf_counter() - started
             yield Piece(text, token)
-            if session.stopped:
+            clock.shown(time.perf_counter() - started - began, first_of_batch)
+            first_of_batch = False
+            if session.stopped and not stats.stop_reason:
                 stats.stop_reason = "cancelled"
-            elif stats.new_tokens >= request.max_tokens:
-                stats.stop_reason = "length"
-            elif len(ids) >= session.context:
-                stats.stop_reason = "context"
-            if stats.stop_reason:
-                break
-            began = time.perf_counter()
-            candidates = await session.run(session.programs[1], len(ids) - 1, ids[-1:])
-            stats.decode_seconds += time.perf_counter() - began
-        rest, ended = stops.push(detokenizer.flush())
-        if rest := rest + ("" if ended else stops.flush()):
+        if stats.stop_reason not in ("stop", "cancelled") and (rest := shown.rest()):
             yield Piece(rest, ids[-1])
     except Cancelled:
         stats.stop_reason = "cancelled"
     finally:
+        clock.stop()
+        stats.dropped_tokens = len(tokens) + picker.flying
         stats.stop_reason = stats.stop_reason or "cancelled"
         stats.total_seconds = time.perf_counter() - started
-
-
-def unpacked(candidates: bytes) -> tuple[NDArray[np.uint32], NDArray[np.float32]]:
-    """The ids and logits of a plan's candidates, the most probable first."""
-    pairs = np.frombuffer(candidates, np.uint32).reshape(-1, 2)
-    return pairs[:, 0], np.ascontiguousarray(pairs[:, 1]).view(np.float32)

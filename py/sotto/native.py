@@ -8,14 +8,14 @@ from __future__ import annotations
 import functools
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from .device import AdapterInfo, Bytes, Limits, Pipeline, Program, Shader
+from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
 
 _LIMITS = {
@@ -118,7 +118,7 @@ class _Loaded:
     """A program as bound methods and their arguments, so that a replay does no lookups."""
 
     def __init__(
-        self, program: Program, pipelines: list[Any], groups: list[Any], inputs: Any, staging: Any
+        self, program: Program, pipelines: list[Any], groups: list[Any], inputs: Any, staging: list[Any]
     ) -> None:
         self.program = program
         self.steps = [
@@ -126,8 +126,20 @@ class _Loaded:
             for step, group in zip(program.steps, groups, strict=True)
         ]
         self.inputs = inputs
-        self.staging = staging
-        self.ready: Any = None  # commands recorded ahead for the next run
+        self.staging = staging  # taken in turns: one for each of two batches in flight
+
+
+class _Flight:
+    """A batch under way; awaiting it never really waits: it blocks."""
+
+    def __init__(self, take: Callable[[], bytes], host_seconds: float) -> None:
+        self._take = take
+        self._host_seconds = host_seconds
+
+    def __await__(self) -> Generator[None, None, Batch]:
+        outputs = self._take()
+        return Batch(outputs, time.perf_counter(), self._host_seconds)
+        yield  # makes this function a generator
 
 
 class NativeDevice:
@@ -138,8 +150,7 @@ class NativeDevice:
             first real GPU, else the first adapter.
 
     Attributes:
-        encode_seconds: what recording the latest run's commands took. A program of one submit has them recorded
-            while the run before is on the GPU, so that this time is not waited for.
+        encode_seconds: what recording the latest commands took, for each replay of a program in them.
 
     Raises:
         DeviceError: no adapter, or Dawn refuses the device.
@@ -242,14 +253,18 @@ class NativeDevice:
             layout = pipelines[step.pipeline].get_bind_group_layout(0)
             groups.append(self._device.create_bind_group(label=step.label, layout=layout, entries=entries))
         usage = self._wgpu.BufferUsage
-        staging = self._device.create_buffer(
-            size=max(program.outputs.nbytes, 4), usage=usage.COPY_DST | usage.MAP_READ
-        )
+        staging = [
+            self._device.create_buffer(
+                size=max(program.outputs.nbytes, 4), usage=usage.COPY_DST | usage.MAP_READ
+            )
+            for _ in range(2)
+        ]
         loaded = _Loaded(program, pipelines, groups, self._buffers[program.inputs.buffer], staging)
         return self._keep(self._programs, loaded)
 
     def unload(self, program: int) -> None:
-        self._programs.pop(program).staging.destroy()
+        for staging in self._programs.pop(program).staging:
+            staging.destroy()
 
     async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
         loaded = self._programs[program]
@@ -257,17 +272,26 @@ class NativeDevice:
         self._cancelled = False
         self._queue.write_buffer(loaded.inputs, 0, inputs)
         todo = len(loaded.steps) if steps is None else steps
-        whole = len(plan.submits) == 1 and todo == len(loaded.steps)
-        if whole:
-            self._queue.submit([loaded.ready or self._commands(loaded, 0, todo)])
-            loaded.ready = self._commands(loaded, 0, todo)  # for the next token, while this one is computed
-        else:
-            self._submit_parts(loaded, todo)
-        if not plan.outputs.nbytes:
+        self._submit_parts(loaded, todo)
+        return self._taken(loaded.staging[0], plan.outputs.nbytes)
+
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
+        loaded = self._programs[program]
+        if inputs is not None:
+            self._queue.write_buffer(loaded.inputs, 0, inputs)
+        loaded.staging.reverse()
+        began = time.perf_counter()
+        self._queue.submit([self._commands(loaded, 0, len(loaded.steps), repeats=repeats)])
+        staging, nbytes = loaded.staging[0], loaded.program.outputs.nbytes
+        return _Flight(lambda: self._taken(staging, nbytes), time.perf_counter() - began)
+
+    def _taken(self, staging: Any, nbytes: int) -> bytes:
+        """Wait for a copy of outputs."""
+        if not nbytes:
             return b""
-        loaded.staging.map_sync(self._wgpu.MapMode.READ)
-        data = bytes(loaded.staging.read_mapped(0, plan.outputs.nbytes))
-        loaded.staging.unmap()
+        staging.map_sync(self._wgpu.MapMode.READ)
+        data = bytes(staging.read_mapped(0, nbytes))
+        staging.unmap()
         return data
 
     def _submit_parts(self, loaded: _Loaded, todo: int) -> None:
@@ -286,15 +310,17 @@ class NativeDevice:
             if self._cancelled:
                 raise Cancelled
 
-    def _commands(self, loaded: _Loaded, first: int, last: int, ends: bool = True) -> Any:
-        """Record steps first..last-1, and where a run ends with them the copy of its outputs."""
+    def _commands(
+        self, loaded: _Loaded, first: int, last: int, *, ends: bool = True, repeats: int = 1
+    ) -> Any:
+        """Record steps first..last-1 so many times, and where a run ends with them the copy of its outputs."""
         began = time.perf_counter()
         encoder = self._device.create_command_encoder()
         compute = encoder.begin_compute_pass()
         set_pipeline, set_group = compute.set_pipeline, partial(compute.set_bind_group, 0)
         dispatch = compute.dispatch_workgroups
         bound = None
-        for pipeline, group, x, y, z in loaded.steps[first:last]:
+        for pipeline, group, x, y, z in loaded.steps[first:last] * repeats:
             if pipeline is not bound:
                 set_pipeline(pipeline)
                 bound = pipeline
@@ -304,9 +330,9 @@ class NativeDevice:
         outputs = loaded.program.outputs
         if outputs.nbytes and ends:
             source = self._buffers[outputs.buffer]
-            encoder.copy_buffer_to_buffer(source, outputs.offset, loaded.staging, 0, outputs.nbytes)
+            encoder.copy_buffer_to_buffer(source, outputs.offset, loaded.staging[0], 0, outputs.nbytes)
         commands = encoder.finish()
-        self.encode_seconds = time.perf_counter() - began
+        self.encode_seconds = (time.perf_counter() - began) / repeats
         return commands
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
@@ -351,7 +377,8 @@ class NativeDevice:
 
     def close(self) -> None:
         for loaded in self._programs.values():
-            loaded.staging.destroy()
+            for staging in loaded.staging:
+                staging.destroy()
         for buffer in self._buffers.values():
             buffer.destroy()
         self._programs.clear()

@@ -19,6 +19,7 @@ from .wgsl import Kernel
 
 ALIGNMENT = 256  # bytes: WebGPU's default minStorageBufferOffsetAlignment
 STEP_BYTES = 256  # the step block at the start of `inputs`; the token ids follow
+PICKS = 64  # the latest picked tokens that a run's outputs hold
 ITEM_BYTES = {"f32": 4, "u32": 4, "f16": 2}
 
 
@@ -118,13 +119,22 @@ class Plan:
 
         self.step = inputs("step", STEP_BYTES // 4, 0)
         self.token_ids = inputs("token ids", self.tokens, STEP_BYTES)
+        self.state = inputs("state", STEP_BYTES // 4 + 1, 0)  # what picking a token renews
         self.targets = inputs("targets", self.tokens, STEP_BYTES + ids_nbytes)
         self.inputs_nbytes = STEP_BYTES + ids_nbytes * (2 if self.scored else 1)
 
-    def inputs(self, position: int, tokens: Sequence[int], targets: Sequence[int] = ()) -> bytes:
-        """The bytes of one run: the step block, the token ids, and in a scored plan their successors."""
+    def inputs(
+        self, position: int, tokens: Sequence[int], targets: Sequence[int] = (), rule: bytes = b""
+    ) -> bytes:
+        """The bytes of one run: the step block, the token ids, and in a scored plan their successors.
+
+        Args:
+            position: of the first token.
+            rule: how the next token is picked, as `sampler.Rule` packs it; without one, the most probable.
+        """
         data = bytearray(self.inputs_nbytes)
         struct.pack_into("<2I", data, 0, position, len(tokens))
+        data[8 : 8 + len(rule)] = rule
         struct.pack_into(f"<{len(tokens)}I", data, self.token_ids.offset, *tokens)
         if self.scored:
             struct.pack_into(f"<{len(targets)}I", data, self.targets.offset, *targets)

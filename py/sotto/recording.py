@@ -23,6 +23,7 @@ class Recorder:
 
     Attributes:
         constants: arrays computed once, by name.
+        text: (context,) u32, the token ids by position.
         candidates: logits the device selects for the sampler.
         limits: of the device; every plan is held against them.
     """
@@ -32,6 +33,7 @@ class Recorder:
     weights: Weights
     caches: tuple[Cache, ...]
     constants: Mapping[str, NDArray[np.float32]]
+    text: Tensor
     candidates: int
     limits: Limits
 
@@ -49,6 +51,7 @@ class Recorder:
             self.weights,
             self.caches,
             {name: _constant(name, array) for name, array in self.constants.items()},
+            self.text,
             head,
             self.candidates,
             range(self.config.layers) if layers is None else layers,
@@ -64,7 +67,7 @@ class Recorder:
     def allocate(self, memory: Memory, device: Device) -> None:
         """Buffers for what all plans share; the constants are written, weights and caches are not."""
         memory.allocate("weights", self.weights.planes())
-        memory.allocate("cache", [t for c in self.caches for t in (c.keys, c.values)])
+        memory.allocate("cache", [*(t for c in self.caches for t in (c.keys, c.values)), self.text])
         for name, array in self.constants.items():
             constant = _constant(name, array)
             memory.allocate("constants", [constant])

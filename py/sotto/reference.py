@@ -7,7 +7,8 @@ writes to its outputs in place, and like the kernel leaves tokens past the count
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import layout, wgsl
-from .device import AdapterInfo, Bytes, Limits, Pipeline, Program, Shader
+from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
+from .sampler import NO_TOKEN, Rule, choose
 
 Floats = NDArray[np.float32]
 
@@ -150,12 +152,24 @@ def slice_maxima(c: Call) -> None:
     )
 
 
-def top_k(c: Call) -> None:
-    x = c.f32("x")[: c.size("V")]
-    best = np.argsort(-x, kind="stable")[: c.size("COUNT")]
-    chosen = c.u32("chosen").reshape(-1, 2)
-    chosen[:, 0] = best
-    chosen[:, 1] = x[best].view(np.uint32)
+def sample(c: Call) -> None:
+    x, inputs, chosen = c.f32("x")[: c.size("V")], c.u32("inputs"), c.u32("chosen")
+    rule, draw = Rule.unpack(inputs[2:13].tobytes())
+    most, place = c.size("COUNT"), c.position + c.count
+    wanted = min(rule.wanted, most) or most
+    best = np.argsort(-x, kind="stable")[:wanted]
+    chosen[: 2 * wanted] = np.stack([best.astype(np.uint32), x[best].view(np.uint32)], axis=-1).ravel()
+    text = c.u32("text")
+    try:
+        token = choose(rule, draw, best, x[best], text[:place])
+    except DeviceError:
+        token = NO_TOKEN
+    text[place : place + 1] = token
+    chosen[2 * most + inputs[13] % c.size("PICKS")] = token
+    inputs[:2] = place, 1
+    inputs[5] += 1
+    inputs[13] += 1
+    inputs[-1] = token
 
 
 def log_prob(c: Call) -> None:
@@ -178,10 +192,22 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         geglu,
         last_row,
         slice_maxima,
-        top_k,
+        sample,
         log_prob,
     )
 }
+
+
+class Later:
+    """A batch that is computed when it is awaited."""
+
+    def __init__(self, compute: Callable[[], bytes]) -> None:
+        self._compute = compute
+
+    def __await__(self) -> Generator[None, None, Batch]:
+        outputs = self._compute()
+        return Batch(outputs, time.perf_counter(), 0.0)
+        yield  # makes this function a generator
 
 
 class NumpyDevice:
@@ -243,7 +269,22 @@ class NumpyDevice:
     async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
         loaded = self._programs[program]
         self.write(loaded.inputs.buffer, 0, inputs)
-        position, count = np.frombuffer(inputs, np.uint32, 2).tolist()
+        return self._replayed(loaded, steps)
+
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
+        loaded = self._programs[program]
+
+        def replays() -> bytes:
+            if inputs is not None:
+                self.write(loaded.inputs.buffer, 0, inputs)
+            for _ in range(repeats):
+                outputs = self._replayed(loaded, None)
+            return outputs
+
+        return Later(replays)
+
+    def _replayed(self, loaded: Program, steps: int | None) -> bytes:
+        position, count = self._buffers[loaded.inputs.buffer][:8].view(np.uint32).tolist()
         self._cancelled = False
         for step in loaded.steps[:steps]:
             if self._cancelled:
@@ -268,7 +309,7 @@ class NumpyDevice:
             call = Call(raw, pipeline.constants, kernel.format, position, count, dequantized)
             KERNELS[kernel.operation](call)
         out = loaded.outputs
-        return await self.read(out.buffer, out.offset, out.nbytes)
+        return self._buffers[out.buffer][out.offset : out.offset + out.nbytes].tobytes()
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
         return None

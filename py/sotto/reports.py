@@ -60,7 +60,20 @@ class Piece:
 
 @dataclass
 class RunStats:
-    """What one generation did; seconds and tokens per second."""
+    """What one generation did; seconds and tokens per second.
+
+    Attributes:
+        mode: "batches": the device picks tokens, several without asking; "single": Python picks each token, because
+            the caller changes the logits.
+        stop_reason: "eos", "stop", "length", "context" or "cancelled".
+        decode_seconds: from the first token's choice until the last one arrived.
+        batches, largest_batch: submits of decode runs, and the most tokens of one.
+        dropped_tokens: computed behind the end of the answer, and never shown.
+        python_seconds: spent in Python during decode: text, stop strings, submitting.
+        host_seconds: spent in the device's own code during decode, JavaScript in the browser: encoding, submitting.
+        idle_seconds: the device waited for the next submit during decode, as far as the host can tell.
+        lag_seconds: from the end of a batch on the device until its first text was taken, all batches together.
+    """
 
     prompt_tokens: int = 0
     new_tokens: int = 0
@@ -68,7 +81,15 @@ class RunStats:
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
     total_seconds: float = 0.0
-    stop_reason: str = ""  # "eos", "stop", "length", "context", "cancelled"
+    stop_reason: str = ""
+    mode: str = "batches"
+    batches: int = 0
+    largest_batch: int = 0
+    dropped_tokens: int = 0
+    python_seconds: float = 0.0
+    host_seconds: float = 0.0
+    idle_seconds: float = 0.0
+    lag_seconds: float = 0.0
 
     @property
     def prefill_rate(self) -> float:

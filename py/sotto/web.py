@@ -2,13 +2,14 @@
 
 The JavaScript modules bridge.js and store.js do the work; the page hands them over as module objects. What
 crosses is numbers, bytes and JSON. Bytes go to JavaScript as a view of Python's memory and come back with one
-copy; `WebDevice.run` is one call into JavaScript for each token.
+copy. A batch of tokens is two calls into JavaScript: `WebDevice.submit`, and the copy of what it gave.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import struct
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
@@ -19,6 +20,7 @@ from . import compiled
 from .cpu import CpuDevice
 from .device import (
     AdapterInfo,
+    Batch,
     Bytes,
     Device,
     Limits,
@@ -37,6 +39,8 @@ _BROWSERS = (
     "Use Chrome or Edge 113 or newer, Safari 26 or newer, or Firefox 141 or newer, on a computer or phone "
     "with a GPU; where the browser is new enough, its hardware acceleration may be switched off."
 )
+
+_TOLD = struct.Struct("<2d")  # what bridge.js appends to a batch's outputs: done, host_seconds
 
 Told = Callable[[str, str], SottoError]
 
@@ -97,12 +101,28 @@ def _for_people(what: str = "The model") -> Iterator[None]:
         raise told(what, str(error.message).rstrip(".\n ")) from error
 
 
+class _Flight:
+    """A batch under way."""
+
+    def __init__(self, promise: Any) -> None:
+        self._promise = promise
+
+    async def _land(self) -> Batch:
+        with _for_people():
+            told: bytes = (await self._promise).to_bytes()
+        return Batch(told[: -_TOLD.size], *_TOLD.unpack(told[-_TOLD.size :]))
+
+    def __await__(self) -> Generator[Any, Any, Batch]:
+        return self._land().__await__()
+
+
 class WebDevice:
     """A `Device` on the browser's WebGPU."""
 
     def __init__(self, gpu: Any) -> None:
         self.gpu = gpu
         self._run = gpu.run
+        self._submit = gpu.submit
         info = gpu.info.to_py()
         limits = info["limits"]
         name = info["description"] or info["model"] or info["architecture"] or info["vendor"]
@@ -171,6 +191,9 @@ class WebDevice:
         with _for_people():
             outputs = await self._run(program, inputs, -1 if steps is None else steps)
             return bytes(outputs.to_bytes())
+
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
+        return _Flight(self._submit(program, inputs, repeats))
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
         with _for_people():

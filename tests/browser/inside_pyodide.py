@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from dataclasses import asdict
 from typing import Any
 
 import bridge
@@ -10,7 +12,7 @@ import numpy as np
 import store
 
 import cpu as cpu_js
-from sotto import compiled, layout, quant
+from sotto import compiled, generation, layout, quant
 from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
 from sotto.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
@@ -214,6 +216,33 @@ async def no_adapter(_: None) -> list[str]:
     told = await failure(WebDevice.open(bridge))
     assert told[0] == DeviceError.__name__
     return told
+
+
+async def batches(model: dict[str, Any]) -> dict[str, Any]:
+    """Tokens by batches and one at a time, on the processor that `model` names; Stop while batches are in flight."""
+    file = WebSource(store, model["url"], "tiny.gguf", model["size"], "tiny")
+    processor = await WebDevice.open(bridge) if model["device"] == "gpu" else await open_cpu(cpu_js, 2)
+    engine = await Engine.load(file, processor, None, Settings(context=160, chunks=(8, 32)))
+    generation.BATCH_SECONDS = 1e6
+    runs: list[Any] = []
+    for sampling in (Sampling(temperature=0), Sampling(temperature=1, repeat_penalty=1.1, seed=3)):
+        for logits in (None, lambda ids, logits, text: logits):
+            pieces = engine.generate(model["prompt"], 50, sampling, ignore_eos=True, logits=logits)
+            tokens = [piece.token async for piece in pieces]
+            runs.append([tokens, asdict(engine.stats)])
+    shown = 0
+    async for _ in engine.generate(model["prompt"], 120, Sampling(temperature=0), ignore_eos=True):
+        shown += 1
+        if shown == 20:
+            engine.stop()
+    stopped = [shown, engine.stats.stop_reason, engine.stats.dropped_tokens]
+    begun = time.perf_counter()
+    batch = await processor.submit(engine.session.programs[1].program, None, 2)
+    ended = time.perf_counter()
+    assert begun <= batch.done <= ended, "the device's clock is Python's"
+    engine.close()
+    processor.close()
+    return {"runs": runs, "stopped": stopped}
 
 
 async def cpu(model: dict[str, Any]) -> dict[str, Any]:

@@ -44,6 +44,15 @@ ACCUMULATE = Shader(
 )
 
 
+STEP = Shader(
+    "step",
+    """
+    @group(0) @binding(0) var<storage, read_write> inputs: array<f32>;
+    @compute @workgroup_size(1) fn main() { inputs[1] += 1.0; }
+    """,
+)
+
+
 class Gpu:
     """The bridge's device in a page, called as Python calls it."""
 
@@ -199,6 +208,53 @@ def test_cancel_of_nothing_is_forgotten(gpu: Gpu) -> None:
     close(gpu.run(program, inputs(0)), 3 * example.x)
 
 
+def stepping(example: Example, factor: float) -> Program:
+    """One pair of steps, and a third that adds 1 to the offset in the inputs, which the first reads as uniform."""
+    program = example.program([factor])
+    step = Step("step", 2, ((0, example.step, 0, 8, "read_write"),), (1, 1, 1))
+    return replace(
+        program,
+        shaders=(*program.shaders, STEP),
+        pipelines=(*program.pipelines, Pipeline(2, {})),
+        steps=(*program.steps, step),
+        submits=(3,),
+    )
+
+
+SUBMITS = """Promise.all(v.repeats.map((repeats, index) =>
+    gpu.submit(v.program, index ? undefined : Uint8Array.from(v.inputs), repeats)))
+    .then((all) => all.map((told) => Array.from(told)))"""
+
+
+def test_repeats_go_on_from_what_is_in_the_buffers(gpu: Gpu) -> None:
+    """Two batches in flight: the second is submitted before the first is there, and continues it."""
+    example = Example(gpu)
+    program = gpu.load(stepping(example, 2.0))
+    before = gpu.call("performance.now()") / 1000
+    told = gpu.call(SUBMITS, program=program, inputs=list(inputs(10)), repeats=[3, 2])
+    after = gpu.call("performance.now()") / 1000
+    first, second = (bytes(each) for each in told)
+    assert len(first) == 4 * N + 16
+    close(np.frombuffer(first[:-16], np.float32), 6 * example.x + (10 + 11 + 12))
+    close(np.frombuffer(second[:-16], np.float32), 10 * example.x + (10 + 11 + 12 + 13 + 14))
+    times = [np.frombuffer(each[-16:], np.float64) for each in (first, second)]
+    assert before <= times[0][0] <= times[1][0] <= after
+    assert all(0 < seconds < after - before for _, seconds in times)
+
+
+def test_a_batch_that_nobody_awaits_may_fail(gpu: Gpu) -> None:
+    """Its error is not an unhandled rejection (the page fixture would tell), and an awaited one names it."""
+    example = Example(gpu)
+    program = gpu.load(stepping(example, 2.0))
+    values = {"program": program, "inputs": list(inputs(0))}
+    gpu.call("gpu.free(v.buffer)", buffer=example.y)  # still bound by the program
+    gpu.call("void gpu.submit(v.program, Uint8Array.from(v.inputs), 2)", **values)
+    with pytest.raises(PageError, match=r"Invalid: .*destroyed"):
+        gpu.call("gpu.submit(v.program, Uint8Array.from(v.inputs), 2)", **values)
+    with pytest.raises(PageError, match="no program 99"):
+        gpu.call("gpu.submit(99, Uint8Array.from(v.inputs), 2)", **values)
+
+
 def test_profile_times_every_step_and_computes_the_same(gpu: Gpu) -> None:
     example = Example(gpu)
     program = gpu.load(example.program([1.0, 2.0]))
@@ -314,6 +370,7 @@ LATER = [
     "gpu.read(v.buffer, 0, 4)",
     "gpu.load(v.json)",
     "gpu.run(v.program, Uint8Array.from(v.inputs))",
+    "gpu.submit(v.program, Uint8Array.from(v.inputs), 3)",
     "gpu.profile(v.program, Uint8Array.from(v.inputs))",
     "gpu.finish()",
 ]

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from cpu import quantized
+from kernels import drawing
 from kernels.harness import compare, execute
 from kernels.test_kernels import F16, F32, TYPES, given, matrix
 from sotto import layout, ops, reference
@@ -272,22 +273,18 @@ def test_slice_maxima(cpu, numpy_device, rng, vocabulary) -> None:
     compare(cpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"slice maxima": "f4"}, tolerance=0)
 
 
-@pytest.mark.parametrize(
-    ("vocabulary", "count"), [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)]
-)
-@pytest.mark.parametrize("kind", ["spread", "ties", "falling"])
-def test_top_k(cpu, numpy_device, rng, vocabulary, count, kind) -> None:
-    p = Plan("test", 1)
-    ops.top_k(p, given("x", (1, vocabulary)), count)
-    x = rng.standard_normal(vocabulary).astype(np.float32) * 10
-    if kind == "ties":
-        x = np.round(x)
-    if kind == "falling":  # all of the best in one slice
-        x = -np.arange(vocabulary, dtype=np.float32)
-    compare(
-        cpu, numpy_device, p, {"x": x}, p.inputs(0, [0]),
-        dtypes={"candidates": "u4"}, tolerance=0, exact=lambda name: True,
-    )  # fmt: skip
+@pytest.mark.parametrize(("vocabulary", "count"), drawing.CANDIDATES)
+@pytest.mark.parametrize("kind", drawing.KINDS)
+def test_sample(cpu, numpy_device, vocabulary, count, kind) -> None:
+    drawing.check_candidates(cpu, numpy_device, vocabulary, count, kind)
+
+
+def test_sample_draws_by_the_rule(cpu, numpy_device) -> None:
+    drawing.check_draws(cpu, numpy_device, 200)
+
+
+def test_sample_tells_of_no_numbers(cpu, numpy_device) -> None:
+    drawing.check_no_numbers(cpu, numpy_device)
 
 
 @pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (4099, 32, 32)])

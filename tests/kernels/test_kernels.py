@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from kernels import drawing
 from kernels.harness import compare
 from sotto import layout, ops, quant, reference, wgsl
 from sotto.native import NativeDevice
@@ -238,22 +239,18 @@ def test_slice_maxima(gpu: NativeDevice, numpy_device, rng, vocabulary) -> None:
     compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"slice maxima": "f4"}, tolerance=0)
 
 
-@pytest.mark.parametrize(
-    ("vocabulary", "count"), [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)]
-)
-@pytest.mark.parametrize("kind", ["spread", "ties", "falling"])
-def test_top_k(gpu: NativeDevice, numpy_device, rng, vocabulary, count, kind) -> None:
-    p = Plan("test", 1)
-    ops.top_k(p, given("x", (1, vocabulary)), count)
-    x = rng.standard_normal(vocabulary).astype(np.float32) * 10
-    if kind == "ties":
-        x = np.round(x)
-    if kind == "falling":  # all of the best in one slice
-        x = -np.arange(vocabulary, dtype=np.float32)
-    compare(
-        gpu, numpy_device, p, {"x": x}, p.inputs(0, [0]),
-        dtypes={"candidates": "u4"}, tolerance=0, exact=lambda name: True,
-    )  # fmt: skip
+@pytest.mark.parametrize(("vocabulary", "count"), drawing.CANDIDATES)
+@pytest.mark.parametrize("kind", drawing.KINDS)
+def test_sample(gpu: NativeDevice, numpy_device, vocabulary, count, kind) -> None:
+    drawing.check_candidates(gpu, numpy_device, vocabulary, count, kind)
+
+
+def test_sample_draws_by_the_rule(gpu: NativeDevice, numpy_device) -> None:
+    drawing.check_draws(gpu, numpy_device, 60)
+
+
+def test_sample_tells_of_no_numbers(gpu: NativeDevice, numpy_device) -> None:
+    drawing.check_no_numbers(gpu, numpy_device)
 
 
 @pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (4099, 32, 32)])

@@ -16,6 +16,7 @@ from sotto import assets
 from sotto.api import drive
 from sotto.engine import Engine
 from sotto.native import NativeDevice
+from sotto.session import Outputs
 from sotto.source import FileSource
 
 CLEAR_MARGIN = 0.35
@@ -52,18 +53,16 @@ def test_the_best_token_is_the_references_where_its_margin_is_clear(
     prompt = next(p for p in golden["prompts"] if p["id"] == case)
     ids = list(prompt["prompt_ids"])
     out = drive(engine.session.prefill(ids))
-    pairs = np.frombuffer(out, np.uint32).reshape(-1, 2)
-    values = np.ascontiguousarray(pairs[:, 1]).view(np.float32)
-    logits = dict(zip(pairs[:, 0].tolist(), values.tolist(), strict=True))
+    logits = dict(zip(out.ids.tolist(), out.logits.tolist(), strict=True))
     for expected in prompt["first_top5"]:
         assert logits[expected["id"]] == pytest.approx(expected["logit"], abs=0.05)
     checked = 0
     for step in prompt["greedy"][:12]:
         if step["margin"] > CLEAR_MARGIN:
-            assert np.frombuffer(out, np.uint32)[0] == step["id"], f"at token {len(ids)}"
+            assert out.ids[0] == step["id"], f"at token {len(ids)}"
             checked += 1
         ids.append(step["id"])
-        out = drive(engine.session.run(engine.session.programs[1], len(ids) - 1, ids[-1:]))
+        out = Outputs.of(drive(engine.session.run(engine.session.programs[1], len(ids) - 1, ids[-1:])))
     assert checked > 2
 
 

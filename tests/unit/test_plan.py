@@ -29,6 +29,7 @@ def recorded() -> Plan:
         Image.of(header, architecture.wanted(config)).weights(1 << 30),
         architecture.caches(config, 128, 32),
         {name: tensor(name, array.shape, "f32", Role.WEIGHT) for name, array in constants.items()},
+        tensor("text", (128,), "u32", Role.CACHE),
         Head.CANDIDATES,
         64,
         range(config.layers),

@@ -8,7 +8,19 @@ import numpy as np
 import pytest
 
 from sotto.errors import DeviceError, SottoError
-from sotto.sampler import Sampler, Sampling, philox, uniform
+from sotto.sampler import Rule, Sampling, choose, exponential, philox, uniform
+
+
+class Sampler:
+    """Draw after draw by one rule."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self.rule = Rule.of(sampling, 64)
+        self.draw = -1
+
+    def pick(self, ids: np.ndarray, logits: np.ndarray, history: list[int]) -> int:
+        self.draw += 1
+        return choose(self.rule, self.draw, ids, logits, history)
 
 
 def ids_of(count: int) -> np.ndarray:
@@ -132,8 +144,8 @@ def test_the_same_seed_gives_the_same_text():
     assert run(7) != run(8)
     drawn = Sampler(Sampling(top_p=1))
     first = [drawn.pick(ids_of(5), logits, []) for _ in range(40)]
-    assert first == run(drawn.seed)
-    assert Sampler(Sampling()).seed != drawn.seed
+    assert first == run(drawn.rule.seed)
+    assert Sampler(Sampling()).rule.seed != drawn.rule.seed
 
 
 def test_repetition_penalty_lowers_what_was_seen():
@@ -188,3 +200,34 @@ def test_a_setting_out_of_range_is_named(name, value):
 def test_logits_that_are_no_numbers_are_an_error(bad):
     with pytest.raises(DeviceError):
         Sampler(Sampling()).pick(ids_of(2), np.array([bad, 1], np.float32), [])
+
+
+def test_the_exponential_is_one():
+    x = np.linspace(-87, 0, 10_001).astype(np.float32)
+    np.testing.assert_allclose(exponential(x), np.exp(x.astype(np.float64)), rtol=5e-7)
+    assert exponential(np.zeros(1, np.float32))[0] == 1
+    assert exponential(np.array([-1e30], np.float32))[0] < 1e-37
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        Sampling(),
+        Sampling(temperature=0),
+        Sampling(temperature=0.3, top_k=5, top_p=0.7, min_p=0.01, repeat_penalty=1.1, seed=(1 << 64) - 1),
+        Sampling(top_k=0, repeat_last=7, repeat_penalty=0.9, seed=1 << 32),
+    ],
+)
+def test_a_rule_survives_the_step_block(sampling):
+    rule = Rule.of(sampling, 64)
+    assert Rule.unpack(rule.pack(12)) == (rule, 12)
+
+
+def test_a_rule_asks_for_no_more_candidates_than_it_uses():
+    assert Rule.of(Sampling(temperature=0), 64).wanted == 1
+    assert Rule.of(Sampling(top_k=5), 64).wanted == 5
+    assert Rule.of(Sampling(top_k=0), 64).wanted == 64
+    assert Rule.of(Sampling(top_k=100), 64).wanted == 64
+    assert (
+        Rule.of(Sampling(temperature=0, repeat_penalty=1.1), 64).wanted == 64
+    )  # the penalty changes the order

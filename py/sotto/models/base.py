@@ -52,6 +52,7 @@ class Recording:
     weights: Weights
     caches: tuple[Cache, ...]
     constants: Mapping[str, Tensor]
+    text: Tensor  # (context,) u32: the token ids by position
     head: Head
     candidates: int
     layers: Sequence[int]

@@ -169,7 +169,7 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
         ops.log_prob(p, ops.matmul(p, "head", h, w.matrix("embed")), p.targets)  # (T,)
     else:
         h = ops.rms_norm(p, "norm", ops.last_row(p, x), w.vector("final norm"), eps=c.eps)  # (1, D)
-        ops.top_k(p, ops.matmul(p, "head", h, w.matrix("embed")), r.candidates)  # (candidates, 2)
+        ops.sample(p, ops.matmul(p, "head", h, w.matrix("embed")), r.text, r.candidates)
 
 
 def _attention(p: Plan, c: Config, r: Recording, x: Tensor, i: int, cache: Cache) -> None:

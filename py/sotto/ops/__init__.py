@@ -12,8 +12,8 @@ from .simple import (
     norm_add,
     rms_norm,
     rope_kv,
+    sample,
     slice_maxima,
-    top_k,
 )
 
 __all__ = [
@@ -28,6 +28,6 @@ __all__ = [
     "norm_add",
     "rms_norm",
     "rope_kv",
+    "sample",
     "slice_maxima",
-    "top_k",
 ]

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from .. import wgsl
 from ..errors import UnsupportedModel
-from ..plan import Plan, Tensor
+from ..plan import PICKS, Plan, Tensor
 from ..weights import Matrix, Piece
 
 WORKGROUP = 64  # threads, in every kernel
-LEVEL = 64  # top_k looks at 64 candidates at a time, on three levels
+LEVEL = 64  # sample looks at 64 candidates at a time, on three levels
+MOST_CANDIDATES = 1024  # their scores are kept in workgroup memory
 
 
 @dataclass(frozen=True)
@@ -214,20 +215,33 @@ def slice_maxima(p: Plan, x: Tensor) -> tuple[Tensor, int]:
     return y, length
 
 
-def top_k(p: Plan, x: Tensor, count: int) -> Tensor:
-    """Logits (1, V), consumed -> the plan's output (count, 2) u32: index and f32 bits, highest first."""
+def sample(p: Plan, x: Tensor, text: Tensor, count: int, maxima: tuple[Tensor, int] | None = None) -> Tensor:
+    """Pick the next token and prepare the inputs of the run that continues with it.
+
+    Args:
+        x: logits (1, V), consumed.
+        text: (context,) u32, the text's token ids by position; the new one is added.
+        count: candidates to select.
+        maxima: what `slice_maxima` gives for x, where that is known already.
+
+    Returns:
+        The plan's output (2*count + PICKS,) u32: index and f32 bits of the candidates, highest first, then a ring
+        of the picked tokens.
+    """
     vocabulary = x.shape[-1]
-    require(count <= vocabulary, f"{count} candidates from {vocabulary} logits")
-    maxima, length = slice_maxima(p, x)
-    chosen = p.outputs("candidates", (count, 2), "u32")
+    require(count <= min(vocabulary, MOST_CANDIDATES), f"{count} candidates from {vocabulary} logits")
+    slices, length = maxima or slice_maxima(p, x)
+    chosen = p.outputs("candidates", (2 * count + PICKS,), "u32")
     p.add(
-        "top k",
-        wgsl.load("top_k"),
+        "sample",
+        wgsl.load("sample"),
         (1, 1, 1),
-        {"x": x, "maxima": maxima, "chosen": chosen},
+        {"x": x, "maxima": slices, "chosen": chosen, "inputs": p.state, "text": text},
         V=vocabulary,
         SLICE=length,
         COUNT=count,
+        PICKS=PICKS,
+        CONTEXT=text.shape[0],
     )
     return chosen
 

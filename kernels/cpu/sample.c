@@ -1,0 +1,109 @@
+// The next token, and the inputs of the run that continues with it; twin of sample.wgsl, where the arrays are told.
+// A tournament in three levels, on one thread: 64 guards of slices, a guard's slices, a slice's values.
+#include "functions.h"
+#include "kernels.h"
+
+#define LOWEST -3.4028234e38f
+
+// The first of the highest among x[begin .. end).
+INLINE u32 highest(const f32 *x, u32 begin, u32 end) {
+    u32 best = begin;
+    for (u32 i = begin + 1; i < end; i++) {
+        if (x[i] > x[best]) best = i;
+    }
+    return best;
+}
+
+// The step block as sampler.py packs it, and what follows it.
+struct inputs {
+    u32 position, count, wanted, top_k, repeat_last, draw, seed_low, seed_high;
+    f32 inverse_temperature, top_p, min_p, penalty, inverse_penalty;
+    u32 picked, unused[50], token;
+};
+
+// The `wanted` best of x, to `chosen`.
+static void select(const struct sample *s, u32 wanted) {
+    const u32 slices = (s->V + s->SLICE - 1) / s->SLICE, share = (slices + 63) / 64;
+    const u32 guards = (slices + share - 1) / share;
+    f32 guarded[64];
+    for (u32 g = 0; g < guards; g++) {
+        guarded[g] = s->maxima[highest(s->maxima, g * share, min_u32((g + 1) * share, slices))];
+    }
+    for (u32 round = 0; round < wanted; round++) {
+        u32 guard = highest(guarded, 0, guards);
+        u32 first = guard * share, last = min_u32(first + share, slices);
+        u32 slice = highest(s->maxima, first, last);
+        u32 begin = slice * s->SLICE, end = min_u32(begin + s->SLICE, s->V);
+        u32 winner = highest(s->x, begin, end);
+        s->chosen[2 * round] = winner;
+        ((f32 *)s->chosen)[2 * round + 1] = s->x[winner];
+        s->x[winner] = LOWEST;
+        s->maxima[slice] = s->x[highest(s->x, begin, end)];
+        guarded[guard] = s->maxima[highest(s->maxima, first, last)];
+    }
+}
+
+INLINE u32 high_word(u32 a, u32 b) { return (u32)((unsigned long long)a * b >> 32); }
+
+// A number in [0, 1), a multiple of 2^-24: the first word of Philox4x32-10 (Salmon et al., SC 2011, section 4.3).
+INLINE f32 uniform_draw(u32 key, u32 other_key, u32 counter) {
+    u32 a = counter, b = 0, c = 0, d = 0;
+    for (u32 i = 0; i < 10; i++) {
+        u32 next_a = high_word(0xcd9e8d57u, c) ^ b ^ key, next_c = high_word(0xd2511f53u, a) ^ d ^ other_key;
+        b = 0xcd9e8d57u * c, d = 0xd2511f53u * a;
+        a = next_a, c = next_c;
+        key += 0x9e3779b9u, other_key += 0xbb67ae85u;
+    }
+    return (f32)(a >> 8) * 0x1p-24f;
+}
+
+// A token that is among the latest is made less probable, whatever the sign of its logit.
+INLINE f32 penalised(const struct inputs *in, const u32 *text, u32 token, f32 logit) {
+    u32 next = in->position + in->count;
+    for (u32 p = next - min_u32(next, in->repeat_last); p < next; p++) {
+        if (text[p] == token) return logit * (logit > 0 ? in->inverse_penalty : in->penalty);
+    }
+    return logit;
+}
+
+// The place of the candidate drawn among scores, which fall; `weights` is filled.
+INLINE u32 drawn(const struct inputs *in, const f32 *scores, u32 candidates, f32 *weights) {
+    f32 total = 0, mass = 0;
+    for (u32 i = 0; i < candidates; i++) {
+        weights[i] = wasm_f32x4_extract_lane(exp4(splat((scores[i] - scores[0]) * in->inverse_temperature)), 0);
+        total += weights[i];
+    }
+    u32 kept = 0, place = 0;
+    while (kept < candidates && (kept == 0 || (mass < in->top_p * total && weights[kept] >= in->min_p))) {
+        mass += weights[kept++];
+    }
+    f32 target = uniform_draw(in->seed_low, in->seed_high, in->draw) * mass;
+    for (f32 sum = weights[0]; place + 1 < kept && sum <= target; sum += weights[place]) place++;
+    return place;
+}
+
+void sample(const struct sample *s, const struct run *run) {
+    struct inputs *in = (struct inputs *)s->inputs;
+    FOR_CLAIMED(r, run, 1, 1) {
+        f32 scores[MOST_CANDIDATES], weights[MOST_CANDIDATES];
+        u32 tokens[MOST_CANDIDATES];
+        const u32 wanted = in->wanted ? min_u32(in->wanted, s->COUNT) : s->COUNT;
+        const u32 next = in->position + in->count;
+        select(s, wanted);
+        u32 bad = 0;
+        for (u32 i = 0; i < wanted; i++) {
+            u32 token = s->chosen[2 * i], at = i;
+            f32 score = penalised(in, s->text, token, ((f32 *)s->chosen)[2 * i + 1]);
+            bad |= (s->chosen[2 * i + 1] & 0x7f800000u) == 0x7f800000u;
+            for (; at > 0 && scores[at - 1] < score; at--) scores[at] = scores[at - 1], tokens[at] = tokens[at - 1];
+            scores[at] = score, tokens[at] = token;
+        }
+        u32 candidates = in->top_k ? min_u32(in->top_k, wanted) : wanted;
+        u32 token = tokens[in->inverse_temperature > 0 ? drawn(in, scores, candidates, weights) : 0];
+        if (bad) token = ~0u;
+        if (next < s->CONTEXT) s->text[next] = token;
+        s->chosen[2 * s->COUNT + in->picked % s->PICKS] = token;
+        in->position = next, in->count = 1, in->token = token;
+        in->draw++, in->picked++;
+    }
+}

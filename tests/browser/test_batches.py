@@ -1,0 +1,44 @@
+"""The token loop in a real Chromium: batches on the browser's GPU and CPU, under Pyodide."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+from test_web import Python
+
+import tiny
+from sotto.assets.site import Model
+
+PROMPT = [2, *range(300, 340)]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cpu"])
+def test_batches_give_what_single_tokens_give(
+    page: Page, serve: Callable[[list[Model]], str], runtime: Path, tmp_path: Path, device: str
+) -> None:
+    model = Model("tiny", tmp_path / "tiny.gguf")
+    model.path.write_bytes(tiny.build(tiny.Tiny(seed=3)))
+    site = serve([model])
+    url = f"{site}models/tiny.gguf"
+    asked = {"size": model.path.stat().st_size, "url": url, "prompt": PROMPT, "device": device}
+    told = Python(page, site).call("batches", asked)
+    for batched, single in (told["runs"][:2], told["runs"][2:]):
+        assert batched[0] == single[0]
+        assert len(batched[0]) == 50
+        stats, alone = batched[1], single[1]
+        assert (stats["mode"], stats["largest_batch"], alone["mode"]) == ("batches", 16, "single")
+        assert stats["batches"] < 10 < alone["batches"]
+        for each in (stats, alone):
+            assert 0 < each["python_seconds"] < each["decode_seconds"]
+            assert 0 < each["host_seconds"] < each["decode_seconds"]
+        for kind, each in (("batches", stats), ("single", alone)):
+            parts = {
+                name: 1e3 * each[f"{name}_seconds"] / 49 for name in ("decode", "python", "host", "idle")
+            }
+            print(device, kind, {name: f"{value:.2f} ms/token" for name, value in parts.items()})
+    shown, reason, dropped = told["stopped"]
+    assert (shown, reason) == (20, "cancelled")
+    assert dropped > 0

@@ -1,0 +1,216 @@
+"""Where tokens come from: batches on the device, one at a time from Python, and what may interrupt them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import pytest
+
+import tiny
+from sotto import generation
+from sotto.api import drive, iterate
+from sotto.cpu import CpuDevice
+from sotto.device import Device
+from sotto.engine import Engine
+from sotto.errors import DeviceError
+from sotto.reference import NumpyDevice
+from sotto.reports import Settings
+from sotto.sampler import Sampling
+from sotto.source import MemorySource
+from sotto.wasm import open_cpu
+
+GREEDY = Sampling(temperature=0)
+WARM = Sampling(temperature=1.2, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)
+CHUNKS = (8, 32)
+
+
+def load(device: Device, context: int = 160, chunks: tuple[int, ...] = CHUNKS, **sizes: int) -> Engine:
+    data = tiny.build(tiny.Tiny(**sizes))
+    return drive(
+        Engine.load(MemorySource(data, "tiny.gguf", "t"), device, None, Settings(context, chunks=chunks))
+    )
+
+
+@pytest.fixture(scope="module")
+def cpu() -> Iterator[CpuDevice]:
+    device = drive(open_cpu(1))
+    yield device
+    device.close()
+
+
+@pytest.fixture(scope="module")
+def engine(cpu: CpuDevice) -> Iterator[Engine]:
+    made = load(cpu)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of the full size, however slow the machine is at the moment."""
+    monkeypatch.setattr(generation, "BATCH_SECONDS", 1e6)
+
+
+def prompt(engine: Engine, length: int, seed: int = 1) -> list[int]:
+    ids = np.random.default_rng(seed).integers(200, engine.config.vocabulary, length - 1).tolist()
+    return [engine.tokenizer.bos, *ids]
+
+
+def unchanged(ids: np.ndarray, logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+    return logits
+
+
+def tokens(
+    engine: Engine, ids: Sequence[int], count: int, sampling: Sampling = GREEDY, **how: object
+) -> list[int]:
+    return [p.token for p in iterate(engine.generate(ids, count, sampling, ignore_eos=True, **how))]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sampling", [GREEDY, WARM, Sampling(seed=2**63)])
+@pytest.mark.parametrize("length", [1, 31, 70])
+def test_batches_give_what_single_tokens_give(engine: Engine, sampling: Sampling, length: int) -> None:
+    """The device picks by Python's rule, past the window and round the ring, also where the context ends."""
+    ids = prompt(engine, length)
+    batched = tokens(engine, ids, 60, sampling)
+    assert engine.stats.mode == "batches"
+    assert engine.stats.largest_batch == 16
+    assert engine.stats.batches < 10
+    single = tokens(engine, ids, 60, sampling, logits=unchanged)
+    assert engine.stats.mode == "single"
+    assert (engine.stats.batches, engine.stats.largest_batch) == (59, 1)
+    assert batched == single
+    assert len(set(batched)) > 5
+
+
+def test_batches_begin_with_one_token_and_double(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    submitted: list[int] = []
+    submit = engine.device.submit
+
+    def watched(program: int, inputs: bytes | None, repeats: int) -> object:
+        submitted.append(repeats)
+        assert (inputs is None) == (len(submitted) > 1), "later batches go on from the device's own state"
+        return submit(program, inputs, repeats)
+
+    monkeypatch.setattr(engine.device, "submit", watched)
+    tokens(engine, prompt(engine, 5), 70)
+    assert submitted == [1, 2, 2, 4, 8, 16, 16, 16, 4]
+    assert sum(submitted) == 69, "not a token more than asked for"
+
+
+def test_a_slow_device_gets_single_tokens(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(generation, "BATCH_SECONDS", 0.0)
+    tokens(engine, prompt(engine, 5), 20)
+    assert (engine.stats.batches, engine.stats.largest_batch) == (19, 1)
+
+
+def test_the_end_of_the_text_ends_a_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing behind it is shown, and nothing more is submitted once it is known."""
+    ids = prompt(engine, 9)
+    whole = tokens(engine, ids, 60)
+    end = next(t for i, t in enumerate(whole) if i > 8 and t not in whole[:i])
+    at = whole.index(end)
+    monkeypatch.setattr(engine.tokenizer, "stop_ids", frozenset([end]))
+    shown = [p.token for p in iterate(engine.generate(ids, 60, GREEDY))]
+    assert shown == whole[:at]
+    assert (engine.stats.stop_reason, engine.stats.new_tokens) == ("eos", at + 1)
+    assert engine.stats.dropped_tokens > 0
+    # What was computed too much does no harm.
+    monkeypatch.undo()
+    monkeypatch.setattr(generation, "BATCH_SECONDS", 1e6)
+    assert tokens(engine, ids, 60) == whole
+
+
+def test_stop_strings_across_tokens_and_batches(engine: Engine) -> None:
+    ids = prompt(engine, 9)
+    pieces = list(iterate(engine.generate(ids, 60, GREEDY, ignore_eos=True)))
+    whole = "".join(p.text for p in pieces)
+    assert len(whole) > 60
+    for begin in range(0, 50):
+        for length in (1, 2, 7):
+            stop = whole[begin : begin + length]
+            cut = "".join(p.text for p in iterate(engine.generate(ids, 60, GREEDY, [stop], ignore_eos=True)))
+            assert cut == whole[: whole.index(stop)]
+            assert engine.stats.stop_reason == "stop"
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 9, 20])
+def test_nothing_is_shown_after_stop(engine: Engine, after: int) -> None:
+    shown = []
+    for piece in iterate(engine.generate(prompt(engine, 9), 60, GREEDY, ignore_eos=True)):
+        shown.append(piece.token)
+        if len(shown) == after:
+            engine.stop()
+    assert len(shown) == after
+    assert engine.stats.stop_reason == "cancelled"
+    assert shown == tokens(engine, prompt(engine, 9), 60)[:after], (
+        "a stopped engine runs again, from the start"
+    )
+
+
+def test_stop_while_a_batch_is_under_way(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop comes while Python waits for the device, as a click does: the tokens of that batch are not shown."""
+    breathe, breaths = engine.device.machine.breathe, 0  # type: ignore[attr-defined]
+    prefill = 1 + len(engine.session.programs[8].plan.submits)
+
+    async def clicked() -> None:
+        nonlocal breaths
+        breaths += 1
+        if breaths == prefill + 5:
+            engine.stop()
+        await breathe()
+
+    monkeypatch.setattr(engine.device.machine, "breathe", clicked)  # type: ignore[attr-defined]
+    shown = tokens(engine, prompt(engine, 5), 60)
+    monkeypatch.undo()
+    assert engine.stats.stop_reason == "cancelled"
+    assert len(shown) == 1 + 1 + 2 + 2 + 4
+
+
+def test_a_generation_that_is_left_alone_does_not_disturb_the_next(engine: Engine) -> None:
+    expected = tokens(engine, prompt(engine, 9), 30)
+    left = engine.generate(prompt(engine, 20, 3), 60, WARM)
+    for _ in range(7):
+        drive(anext(left))  # two batches are in flight now
+    assert tokens(engine, prompt(engine, 9), 30) == expected
+    drive(left.aclose())
+    assert tokens(engine, prompt(engine, 9), 30) == expected
+
+
+def test_logits_can_be_changed_by_the_caller(engine: Engine) -> None:
+    """The best candidate is forbidden: the second best comes, every time."""
+    told: list[int] = []
+
+    def second(ids: np.ndarray, logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+        assert ids.shape == logits.shape == (64,)
+        assert (np.diff(logits) <= 0).all()
+        told.append(int(ids[1]))
+        assert list(text[9:]) == told[:-1]
+        return np.where(np.arange(64) == 0, -1e9, logits)
+
+    assert tokens(engine, prompt(engine, 9), 12, logits=second) == told
+    assert told != tokens(engine, prompt(engine, 9), 12)
+
+
+def test_a_device_that_computes_nonsense_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nonsense(ids: np.ndarray, logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+        return np.full_like(logits, np.nan)
+
+    with pytest.raises(DeviceError, match="not a number"):
+        tokens(engine, prompt(engine, 9), 3, logits=nonsense)
+    broken = load(NumpyDevice(), layers=1)
+    handle = broken._memory.handle(broken._recorder.weights.vector("final norm"))
+    broken.device.write(handle, 0, np.full(256, np.nan, np.float32))
+    with pytest.raises(DeviceError, match="not a number"):
+        tokens(broken, prompt(engine, 9), 3)
+    broken.close()
+
+
+def test_statistics_add_up(engine: Engine) -> None:
+    tokens(engine, prompt(engine, 20), 40)
+    stats = engine.stats
+    assert (stats.prompt_tokens, stats.new_tokens, stats.dropped_tokens) == (20, 40, 0)
+    assert 0 < stats.python_seconds < stats.decode_seconds < stats.total_seconds
+    assert 0 < stats.host_seconds < stats.decode_seconds
+    assert 0 <= stats.idle_seconds < stats.decode_seconds
+    assert stats.decode_rate == pytest.approx(39 / stats.decode_seconds)
