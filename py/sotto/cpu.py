@@ -131,6 +131,7 @@ class Machine(Protocol):
 class _Loaded:
     program: Program
     table: int
+    parts: list[tuple[int, int]]  # step at which it begins, address of the step block that its steps read
 
 
 class _Heap:
@@ -260,19 +261,23 @@ class CpuDevice:
         """Encode the program's steps. A kernel without a C twin is an error of this version."""
         known = signatures()
         records = []
-        for step in program.steps:
+        parts = [(0, program.inputs.buffer)]
+        for index, step in enumerate(program.steps):
             pipeline = program.pipelines[step.pipeline]
             kernel = wgsl.named(program.shaders[pipeline.shader].label)
             names = {b.number: b.name for b in kernel.bindings}
             values: dict[str, float] = dict(pipeline.constants)
             values |= {names[n]: b + at for n, b, at, _, _ in step.bindings if n != _STEP_BINDING}
+            block = next((b + at for n, b, at, _, _ in step.bindings if n == _STEP_BINDING), parts[-1][1])
+            if block != parts[-1][1]:
+                parts.append((index, block))
             records.append(known.encode(kernel.operation.rpartition("/")[2], kernel.format, values))
         table = self.buffer(RECORD_BYTES * max(len(records), 1), f"{program.name} steps")
         self.machine.write(table, b"".join(records))
         self._reserve(table, len(records), (program.inputs.nbytes - STEP_BLOCK_BYTES) // 4)
         handle = self._next
         self._next += 1
-        self._programs[handle] = _Loaded(program, table)
+        self._programs[handle] = _Loaded(program, table, parts)
         return handle
 
     def _reserve(self, table: int, records: int, tokens: int) -> None:
@@ -332,12 +337,18 @@ class CpuDevice:
         return Batch(outputs, done, time.perf_counter() - done)
 
     def _steps(self, loaded: _Loaded, first: int, last: int, repeats: int = 1) -> None:
-        fields = (
-            loaded.table, first, last, loaded.program.inputs.buffer, self._shared[0], self._own[0], self._own[1],
-            repeats,
-        )  # fmt: skip
-        self.machine.write(self._pool + POOL_FIELDS, struct.pack("<8I", *fields))
-        self.machine.call("run", self._pool, self.threads)
+        """Run some steps: one call for those that read the same step block."""
+        ends = [begin for begin, _ in loaded.parts[1:]] + [last]
+        parts = [
+            (max(begin, first), min(end, last), block)
+            for (begin, block), end in zip(loaded.parts, ends, strict=True)
+            if max(begin, first) < min(end, last)
+        ]
+        calls, each = (1, repeats) if len(parts) == 1 else (repeats, 1)
+        for part in parts * calls:
+            fields = (loaded.table, *part, self._shared[0], self._own[0], self._own[1], each)
+            self.machine.write(self._pool + POOL_FIELDS, struct.pack("<8I", *fields))
+            self.machine.call("run", self._pool, self.threads)
 
     async def profile(self, program: int, inputs: bytes) -> list[float] | None:
         loaded = self._programs[program]

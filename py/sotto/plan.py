@@ -107,8 +107,9 @@ class Plan:
     dispatches: list[Dispatch] = field(default_factory=list)
     submits: list[int] = field(default_factory=list)  # dispatch counts at which a new submit begins
     output: Tensor | None = None
-    body: int = 0  # dispatches before the head: a chunk that is not the last one stops here
+    body: int = 0  # dispatches that later chunks depend on: a chunk that is not the last one stops here
     _labels: list[str] = field(default_factory=list)
+    _step: Tensor = field(init=False)
     _names: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -121,12 +122,17 @@ class Plan:
         self.token_ids = inputs("token ids", self.tokens, STEP_BYTES)
         self.state = inputs("state", STEP_BYTES // 4 + 1, 0)  # what picking a token renews
         self.targets = inputs("targets", self.tokens, STEP_BYTES + ids_nbytes)
-        self.inputs_nbytes = STEP_BYTES + ids_nbytes * (2 if self.scored else 1)
+        self.last_step = inputs(
+            "last step", STEP_BYTES // 4, STEP_BYTES + ids_nbytes * (2 if self.scored else 1)
+        )
+        self.inputs_nbytes = self.last_step.offset + (STEP_BYTES if self.tokens > 1 else 0)
+        self._step = self.step
 
     def inputs(
         self, position: int, tokens: Sequence[int], targets: Sequence[int] = (), rule: bytes = b""
     ) -> bytes:
-        """The bytes of one run: the step block, the token ids, and in a scored plan their successors.
+        """The bytes of one run: the step block, the token ids, in a scored plan their successors, and in a plan of
+        more than one token the step block of the last one alone.
 
         Args:
             position: of the first token.
@@ -138,6 +144,8 @@ class Plan:
         struct.pack_into(f"<{len(tokens)}I", data, self.token_ids.offset, *tokens)
         if self.scored:
             struct.pack_into(f"<{len(targets)}I", data, self.targets.offset, *targets)
+        if self.tokens > 1:
+            struct.pack_into("<2I", data, self.last_step.offset, position + len(tokens) - 1, 1)
         return bytes(data)
 
     @contextmanager
@@ -148,6 +156,15 @@ class Plan:
             yield
         finally:
             self._labels.pop()
+
+    @contextmanager
+    def last_token(self) -> Iterator[None]:
+        """What is recorded inside sees a run of one token, the last of this run, at its place in the text."""
+        self._step = self.last_step
+        try:
+            yield
+        finally:
+            self._step = self.step
 
     def cut(self) -> None:
         """Let the device begin a new submit here, so that a long run can be stopped between submits."""
@@ -181,7 +198,7 @@ class Plan:
         declared = {b.name: b for b in kernel.bindings}
         bound = dict(tensors)
         if "step" in declared:
-            bound.setdefault("step", self.step)
+            bound.setdefault("step", self._step)
         if set(bound) != set(declared):
             raise ValueError(f"{kernel.name} binds {sorted(declared)}, given {sorted(bound)}")
         unknown = set(constants) - set(kernel.overrides)
@@ -271,7 +288,7 @@ class Plan:
         return rows
 
     def _unique(self, name: str) -> str:
-        count = self._names.get(name, 0)
-        self._names[name] = count + 1
         full = " / ".join([*self._labels, name])
-        return full if count == 0 or self._labels else f"{full} #{count}"
+        count = self._names.get(full, 0)
+        self._names[full] = count + 1
+        return full if count == 0 else f"{full} #{count}"

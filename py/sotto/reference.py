@@ -110,8 +110,11 @@ def rope_kv(c: Call) -> None:
         cos, sin = angles[..., 0], angles[..., 1]
         return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
 
-    q = rotated(_normed(qkv[:, :heads], c.f32("q_norm"), eps)) * np.float32(c.constants["SCALE"])
-    c.f32("q").reshape(-1, heads, dim)[: c.count] = q
+    if heads:
+        q = rotated(_normed(qkv[:, :heads], c.f32("q_norm"), eps)) * np.float32(c.constants["SCALE"])
+        c.f32("q").reshape(-1, heads, dim)[: c.count] = q
+    if not kv_heads:
+        return
     k = rotated(_normed(qkv[:, heads : heads + kv_heads], c.f32("k_norm"), eps))
     c.f16("keys").reshape(slots, kv_heads, dim)[positions % slots] = k
     c.f16("values").reshape(slots, kv_heads, dim)[positions % slots] = qkv[:, heads + kv_heads :]
@@ -221,7 +224,7 @@ class NumpyDevice:
         self.limits = Limits(1 << 40, 1 << 40, 64, 1 << 16, 1 << 30, 1 << 30)
         self._buffers: dict[int, NDArray[np.uint8]] = {}
         self._programs: dict[int, Program] = {}
-        self._matrices: dict[tuple[int, int, int, int], Floats] = {}
+        self._matrices: dict[tuple[int, int, int, int], Floats] = {}  # by buffer, offset, rows, columns
         self._next = 1
         self._cancelled = False
 
@@ -293,12 +296,14 @@ class NumpyDevice:
             kernel = wgsl.named(loaded.shaders[pipeline.shader].label)
             names = {b.number: b.name for b in kernel.bindings}
             raw = {names[n]: self._buffers[b][at : at + size] for n, b, at, size, _ in step.bindings}
-            planes = {names[n]: b for n, b, _, _, _ in step.bindings}
+            planes = {names[n]: (b, at) for n, b, at, _, _ in step.bindings}
+            if "step" in raw:
+                position, count = raw["step"][:8].view(np.uint32).tolist()
 
             def dequantized(
                 rows: int, columns: int, raw: Any = raw, planes: Any = planes, form: str = kernel.format
             ) -> Floats:
-                key = (planes["weights"], planes.get("scales", 0), rows, columns)
+                key = (*planes["weights"], rows, columns)
                 if key not in self._matrices:
                     scales = raw.get("scales", np.empty(0, np.uint8))
                     self._matrices[key] = layout.dequantize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from . import ops
 from .device import AdapterInfo, Limits
 from .errors import SottoError
 from .variants import SIMPLE, Choice, Role, Variant
@@ -12,7 +13,7 @@ from .variants import SIMPLE, Choice, Role, Variant
 VARIANTS: Mapping[Role, tuple[Variant, ...]] = MappingProxyType(
     {
         Role.DECODE: (SIMPLE[Role.DECODE],),
-        Role.MATMUL: (SIMPLE[Role.MATMUL],),
+        Role.MATMUL: (SIMPLE[Role.MATMUL], *ops.MATMULS),
         Role.ATTENTION: (SIMPLE[Role.ATTENTION],),
     }
 )

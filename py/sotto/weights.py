@@ -8,9 +8,9 @@ it, a few megabytes at a time, in order.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,31 @@ class Piece:
     weights: Tensor
     scales: Tensor | None
 
+    def part(self, first: int, rows: int) -> Piece:
+        """Rows first .. first+rows-1 of this piece: the same memory, a smaller range of it."""
+        form = layout.FORMATS[self.format]
+        whole = first == 0 and rows == self.rows
+
+        def plane(t: Tensor, nbytes: Callable[[int, int], int]) -> Tensor:
+            begin = nbytes(first, self.columns)
+            if first % layout.ROWS or begin % ALIGNMENT:
+                raise UnsupportedModel(
+                    f"{t.name} cannot be cut before row {first}: a tile of rows is in the way."
+                )
+            name = t.name if whole else f"{t.name}[{first}:{first + rows}]"
+            shape = (rows, self.columns)
+            return Tensor(
+                name, shape, t.dtype, t.role, t.memory, t.offset + begin, nbytes(rows, self.columns)
+            )
+
+        return replace(
+            self,
+            row=self.row + first,
+            rows=rows,
+            weights=plane(self.weights, form.weight_bytes),
+            scales=self.scales and plane(self.scales, form.scale_plane_bytes),
+        )
+
 
 @dataclass(frozen=True)
 class Matrix:
@@ -60,6 +85,20 @@ class Matrix:
     rows: int
     columns: int
     pieces: tuple[Piece, ...]
+
+    def part(self, first: int, rows: int) -> Matrix:
+        """Rows first .. first+rows-1 as a matrix of their own, in the same memory.
+
+        Raises:
+            UnsupportedModel: the layout cannot be cut there; at multiples of 32 rows it can.
+        """
+        pieces = []
+        for piece in self.pieces:
+            begin, end = max(first, piece.row), min(first + rows, piece.row + piece.rows)
+            if begin < end:
+                part = piece.part(begin - piece.row, end - begin)
+                pieces.append(replace(part, row=part.row - first))
+        return Matrix(f"{self.name}[{first}:{first + rows}]", rows, self.columns, tuple(pieces))
 
 
 @dataclass(frozen=True)

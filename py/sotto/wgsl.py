@@ -81,6 +81,11 @@ def names() -> list[str]:
     return sorted(path.stem for path in kernels_folder().glob("*.wgsl"))
 
 
+def is_variant(name: str) -> bool:
+    """Whether kernels/<name>.wgsl computes what another kernel does."""
+    return _VARIANT_OF.search((kernels_folder() / f"{name}.wgsl").read_text("utf-8")) is not None
+
+
 def load(name: str, format: str = "", **options: str) -> Kernel:
     """Read kernels/<name>.wgsl.
 

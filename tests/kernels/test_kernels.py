@@ -14,10 +14,13 @@ import pytest
 
 from kernels import drawing
 from kernels.harness import compare
-from sotto import layout, ops, quant, reference, wgsl
+from sotto import layout, ops, quant, reference, selection, wgsl
+from sotto.errors import UnsupportedModel
 from sotto.native import NativeDevice
 from sotto.ops import Cache
-from sotto.plan import Plan, Role, Tensor, tensor
+from sotto.plan import Plan, Tensor, tensor
+from sotto.plan import Role as Memory
+from sotto.variants import SIMPLE, Role
 from sotto.weights import Matrix, Piece
 
 F32 = 3e-6
@@ -40,7 +43,7 @@ def rng() -> np.random.Generator:
 
 def given(name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
     """A tensor the test fills."""
-    return tensor(name, shape, dtype, Role.CACHE)
+    return tensor(name, shape, dtype, Memory.CACHE)
 
 
 def matrix(
@@ -60,7 +63,7 @@ def matrix(
         for kind, plane in zip(("w", "s"), planes, strict=True):
             name = f"{kind}{first}"
             if plane.size:
-                tensors.append(Tensor(name, (count, columns), "u32", Role.WEIGHT, name, 0, plane.size))
+                tensors.append(Tensor(name, (count, columns), "u32", Memory.WEIGHT, name, 0, plane.size))
                 arrays[name] = plane
         pieces.append(
             Piece(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
@@ -82,23 +85,43 @@ def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, 
     compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"y": "f4"}, tolerance=F32)
 
 
+@pytest.mark.parametrize("variant", selection.VARIANTS[Role.MATMUL], ids=lambda v: v.name)
 @pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize(
     ("rows", "columns", "tokens", "count", "shards"),
     [(64, 256, 4, 4, 1), (83, 512, 33, 33, 1), (72, 768, 32, 13, 2), (520, 32, 5, 2, 1)],
 )
 def test_matmul(
-    gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, tokens, count, shards
+    gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, tokens, count, shards
 ) -> None:
+    if not variant.runs_on(gpu.adapter, gpu.limits):
+        pytest.skip(f"this adapter has no {', '.join(variant.features)}")
     if columns % quant.TYPES[type_name].elements:
         columns = 256
     m, arrays = matrix(rng, type_name, rows, columns, shards)
-    p = Plan("test", tokens)
+    p = Plan("test", tokens, choice=SIMPLE.but(variant))
     y = ops.matmul(p, "y", given("x", (tokens, columns)), m)
     assert y.shape == (tokens, rows)
     arrays["x"] = rng.standard_normal((tokens, columns)).astype(np.float32)
     seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
     assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
+
+
+@pytest.mark.parametrize("type_name", ["Q4_0", "Q4_K", "Q6_K", "Q8_0", "F32"])
+def test_rows_of_a_matrix_are_a_matrix(gpu: NativeDevice, numpy_device, rng, type_name) -> None:
+    """Rows 32..127 of three pieces, against the same rows of the whole product."""
+    m, arrays = matrix(rng, type_name, 192, 256, shards=3)
+    x = rng.standard_normal((3, 256)).astype(np.float32)
+    p = Plan("test", 3)
+    ops.matmul(p, "whole", given("x", (3, 256)), m)
+    ops.matmul(p, "part", given("x", (3, 256)), m.part(32, 96))
+    seen = compare(
+        gpu, numpy_device, p, arrays | {"x": x}, p.inputs(0, [0] * 3),
+        dtypes={"whole": "f4", "part": "f4"}, tolerance=F32,
+    )  # fmt: skip
+    np.testing.assert_array_equal(seen["part"].reshape(3, 96), seen["whole"].reshape(3, 192)[:, 32:128])
+    with pytest.raises(UnsupportedModel, match="cannot be cut before row"):
+        m.part(4, 8)
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -265,7 +288,7 @@ def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, coun
 
 def test_one_name_in_four_places() -> None:
     """kernels/x.wgsl, ops.x, reference.x and test_x here: a kernel without one of them is named."""
-    kernels = set(wgsl.names())
+    kernels = {name for name in wgsl.names() if not wgsl.is_variant(name)}
     assert kernels, "no kernels were found"
     assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
     assert dict.fromkeys(kernels ^ set(reference.KERNELS), "reference") == {}

@@ -160,10 +160,8 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
     for i in r.layers:
         p.cut()
         with p.scope(f"layer {i}"):
-            _attention(p, c, r, x, i, r.caches[i])
-            _ffn(p, c, r, x, i)
+            x = _layer(p, c, r, x, i, r.caches[i])
     p.cut()
-    p.body = len(p.dispatches)
     if r.head is Head.SCORES:
         h = ops.rms_norm(p, "norm", x, w.vector("final norm"), eps=c.eps)  # (T, D)
         ops.log_prob(p, ops.matmul(p, "head", h, w.matrix("embed")), p.targets)  # (T,)
@@ -172,19 +170,46 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
         ops.sample(p, ops.matmul(p, "head", h, w.matrix("embed")), r.text, r.candidates)
 
 
-def _attention(p: Plan, c: Config, r: Recording, x: Tensor, i: int, cache: Cache) -> None:
+def _layer(p: Plan, c: Config, r: Recording, x: Tensor, i: int, cache: Cache) -> Tensor:
+    """The residual stream (T, D) after layer i, in place; of the last layer its last token, (1, D), where that is all
+    the head looks at.
+    """
+
     def vector(name: str) -> Tensor:
         return r.weights.vector(f"layer {i} {name}")
 
-    everywhere = c.is_global(i)
-    angles = r.constants["global angles" if everywhere else "local angles"]
-    window = r.constants["global angles"].shape[0] if everywhere else c.window
+    matrix = r.weights.matrix(f"layer {i} qkv")
+    norms = vector("q norm"), vector("k norm")
+    angles = r.constants["global angles" if c.is_global(i) else "local angles"]
+    last = i == c.layers - 1
     h = ops.rms_norm(p, "attention norm", x, vector("attention norm"), eps=c.eps)  # (T, D)
-    qkv = ops.matmul(p, "qkv", h, r.weights.matrix(f"layer {i} qkv"))  # (T, (H+2G)*E)
-    q = ops.rope_kv(p, qkv, cache, vector("q norm"), vector("k norm"), angles, eps=c.eps, scale=c.query_scale)
+    if last and p.tokens > 1 and r.head is Head.CANDIDATES:
+        queries = c.heads * c.head_dim
+        kv = ops.matmul(p, "kv", h, matrix.part(queries, matrix.rows - queries))  # (T, 2G*E)
+        ops.rope_kv(p, kv, cache, *norms, angles, eps=c.eps, scale=c.query_scale)
+        p.body = len(p.dispatches)
+        x, h = ops.last_row(p, x), ops.last_row(p, h)  # (1, D)
+        with p.last_token(), p.scope("last token"):
+            q = ops.matmul(p, "queries", h, matrix.part(0, queries))  # (1, H*E)
+            q = ops.rope_queries(p, q, cache, *norms, angles, eps=c.eps, scale=c.query_scale)
+            _attention(p, c, r, x, q, i, cache)
+            _ffn(p, c, r, x, i)
+        return x
+    qkv = ops.matmul(p, "qkv", h, matrix)  # (T, (H+2G)*E)
+    q = ops.rope_kv(p, qkv, cache, *norms, angles, eps=c.eps, scale=c.query_scale)  # (T, H*E)
+    if last:
+        p.body = len(p.dispatches)
+    _attention(p, c, r, x, q, i, cache)
+    _ffn(p, c, r, x, i)
+    return x
+
+
+def _attention(p: Plan, c: Config, r: Recording, x: Tensor, q: Tensor, i: int, cache: Cache) -> None:
+    window = r.constants["global angles"].shape[0] if c.is_global(i) else c.window
     a = ops.attention(p, q, cache, window=window)  # (T, H*E)
     o = ops.matmul(p, "output", a, r.weights.matrix(f"layer {i} output"))  # (T, D)
-    ops.norm_add(p, "post attention norm", x, o, vector("post attention norm"), eps=c.eps)
+    norm = r.weights.vector(f"layer {i} post attention norm")
+    ops.norm_add(p, "post attention norm", x, o, norm, eps=c.eps)
 
 
 def _ffn(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> None:

@@ -1,5 +1,6 @@
 """The steps of a forward pass, as a model records them."""
 
+from .prefill import MATMULS, matmul
 from .simple import (
     Cache,
     attention,
@@ -7,16 +8,17 @@ from .simple import (
     geglu,
     last_row,
     log_prob,
-    matmul,
     matvec,
     norm_add,
     rms_norm,
     rope_kv,
+    rope_queries,
     sample,
     slice_maxima,
 )
 
 __all__ = [
+    "MATMULS",
     "Cache",
     "attention",
     "embed",
@@ -28,6 +30,7 @@ __all__ = [
     "norm_add",
     "rms_norm",
     "rope_kv",
+    "rope_queries",
     "sample",
     "slice_maxima",
 ]

@@ -61,10 +61,8 @@ def embed(p: Plan, table: Matrix, *, scale: float) -> Tensor:
 
 
 def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
-    """(T, K) times (N, K) transposed -> (T, N); a single token takes the decode form, `matvec`."""
+    """(T, K) times (N, K) transposed -> (T, N)."""
     tokens, columns = x.shape
-    if tokens == 1:
-        return matvec(p, label, x, matrix)
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
     for piece in matrix.pieces:
@@ -124,12 +122,48 @@ def rope_kv(
     eps: float,
     scale: float,
 ) -> Tensor:
-    """(T, (H+2G)*E) -> queries (T, H*E), normed, rotated, scaled; keys and values go to the cache in place."""
-    slots, kv_heads, head_dim = cache.keys.shape
-    tokens, width = qkv.shape
-    heads = width // head_dim - 2 * kv_heads
+    """(T, (H+2G)*E) -> queries (T, H*E), normed, rotated, scaled; keys and values go to the cache in place.
+
+    H may be 0: then there are only keys and values.
+    """
+    _, kv_heads, head_dim = cache.keys.shape
+    heads = qkv.shape[1] // head_dim - 2 * kv_heads
+    return _rope(p, qkv, cache, q_norm, k_norm, angles, (heads, kv_heads), eps=eps, scale=scale)
+
+
+def rope_queries(
+    p: Plan,
+    queries: Tensor,
+    cache: Cache,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    angles: Tensor,
+    *,
+    eps: float,
+    scale: float,
+) -> Tensor:
+    """(T, H*E) -> the same normed, rotated, scaled; rope_kv without keys and values. The cache is left alone."""
+    heads = queries.shape[1] // cache.keys.shape[2]
+    return _rope(p, queries, cache, q_norm, k_norm, angles, (heads, 0), eps=eps, scale=scale)
+
+
+def _rope(
+    p: Plan,
+    qkv: Tensor,
+    cache: Cache,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    angles: Tensor,
+    counts: tuple[int, int],
+    *,
+    eps: float,
+    scale: float,
+) -> Tensor:
+    heads, kv_heads = counts
+    slots, _, head_dim = cache.keys.shape
+    tokens = qkv.shape[0]
     require(head_dim % 4 == 0 and head_dim <= 256, f"heads of {head_dim} dimensions")
-    q = p.scratch("q", (tokens, heads * head_dim))
+    q = p.scratch("q" if heads else "no queries", (tokens, max(heads, 1) * head_dim))
     p.add(
         "rope kv",
         wgsl.load("rope_kv"),
