@@ -8,8 +8,7 @@ writes to its outputs in place, and like the kernel leaves tokens past the count
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,45 +17,9 @@ from numpy.typing import NDArray
 from . import layout, wgsl
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
+from .reference_call import Call, Floats, gated, normed, rotated
+from .reference_decode import DECODE_KERNELS
 from .sampler import NO_TOKEN, Rule, choose
-
-Floats = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One dispatch as a reference function sees it.
-
-    Attributes:
-        raw: the bytes of each binding by name, writable where the kernel may write.
-        constants: the overrides that were set.
-        format: the weight format, or ''.
-        position, count: the step block.
-        dequantized: the weight matrix of `weights` and `scales` for N rows, K columns.
-    """
-
-    raw: Mapping[str, NDArray[np.uint8]]
-    constants: Mapping[str, float]
-    format: str
-    position: int
-    count: int
-    dequantized: Callable[[int, int], Floats]
-
-    def f32(self, name: str) -> Floats:
-        """A binding as flat float32."""
-        return self.raw[name].view(np.float32)
-
-    def u32(self, name: str) -> NDArray[np.uint32]:
-        """A binding as flat uint32."""
-        return self.raw[name].view(np.uint32)
-
-    def f16(self, name: str) -> NDArray[np.float16]:
-        """A binding as flat float16."""
-        return self.raw[name].view(np.float16)
-
-    def size(self, name: str) -> int:
-        """An integer constant."""
-        return int(self.constants[name])
 
 
 def embed(c: Call) -> None:
@@ -80,22 +43,16 @@ def matmul(c: Call) -> None:
     y[: c.count, offset : offset + rows] = x @ c.dequantized(rows, columns).T
 
 
-def _normed(x: Floats, weight: Floats, eps: float) -> Floats:
-    mean = np.mean(np.square(x, dtype=np.float64), axis=-1, keepdims=True)
-    normed: Floats = (x / np.sqrt(mean + eps) * weight).astype(np.float32)
-    return normed
-
-
 def rms_norm(c: Call) -> None:
     dim = c.size("D")
     x, y = c.f32("x").reshape(-1, dim), c.f32("y").reshape(-1, dim)
-    y[: c.count] = _normed(x[: c.count], c.f32("weight"), c.constants["EPS"])
+    y[: c.count] = normed(x[: c.count], c.f32("weight"), c.constants["EPS"])
 
 
 def norm_add(c: Call) -> None:
     dim = c.size("D")
     x, y = c.f32("x").reshape(-1, dim), c.f32("y").reshape(-1, dim)
-    x[: c.count] += _normed(y[: c.count], c.f32("weight"), c.constants["EPS"])
+    x[: c.count] += normed(y[: c.count], c.f32("weight"), c.constants["EPS"])
 
 
 def rope_kv(c: Call) -> None:
@@ -105,17 +62,12 @@ def rope_kv(c: Call) -> None:
     angles = c.f32("angles").reshape(-1, dim // 2, 2)[positions][:, None]
     eps = c.constants["EPS"]
 
-    def rotated(x: Floats) -> Floats:
-        first, second = x[..., : dim // 2], x[..., dim // 2 :]
-        cos, sin = angles[..., 0], angles[..., 1]
-        return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
-
     if heads:
-        q = rotated(_normed(qkv[:, :heads], c.f32("q_norm"), eps)) * np.float32(c.constants["SCALE"])
+        q = rotated(normed(qkv[:, :heads], c.f32("q_norm"), eps), angles) * np.float32(c.constants["SCALE"])
         c.f32("q").reshape(-1, heads, dim)[: c.count] = q
     if not kv_heads:
         return
-    k = rotated(_normed(qkv[:, heads : heads + kv_heads], c.f32("k_norm"), eps))
+    k = rotated(normed(qkv[:, heads : heads + kv_heads], c.f32("k_norm"), eps), angles)
     c.f16("keys").reshape(slots, kv_heads, dim)[positions % slots] = k
     c.f16("values").reshape(slots, kv_heads, dim)[positions % slots] = qkv[:, heads + kv_heads :]
 
@@ -139,8 +91,7 @@ def geglu(c: Call) -> None:
     dim = c.size("F")
     gate_up = c.f32("gate_up").reshape(-1, 2, dim)[: c.count]
     gate, up = gate_up[:, 0], gate_up[:, 1]
-    inner = np.float32(np.sqrt(2 / np.pi)) * (gate + np.float32(0.044715) * gate**3)
-    c.f32("y").reshape(-1, dim)[: c.count] = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
+    c.f32("y").reshape(-1, dim)[: c.count] = gated(gate, up)
 
 
 def last_row(c: Call) -> None:
@@ -198,7 +149,7 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         sample,
         log_prob,
     )
-}
+} | DECODE_KERNELS
 
 
 class Later:

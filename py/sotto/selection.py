@@ -12,7 +12,7 @@ from .variants import SIMPLE, Choice, Role, Variant
 
 VARIANTS: Mapping[Role, tuple[Variant, ...]] = MappingProxyType(
     {
-        Role.DECODE: (SIMPLE[Role.DECODE],),
+        Role.DECODE: (SIMPLE[Role.DECODE], *ops.DECODES),
         Role.MATMUL: (SIMPLE[Role.MATMUL], *ops.MATMULS),
         Role.ATTENTION: (SIMPLE[Role.ATTENTION],),
     }

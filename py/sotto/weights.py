@@ -21,6 +21,7 @@ from .gguf import Header, TensorInfo
 from .plan import ALIGNMENT, Role, Tensor
 from .source import Source
 
+SHARD_ROWS = 1024  # shards begin at a multiple of this, so that the head finds the maxima of whole slices
 PIECE_OF_SOURCE = 8 << 20  # bytes read and converted at a time
 READS_AHEAD = 2  # reads begun before their bytes are needed
 
@@ -222,6 +223,7 @@ class Image:
                 continue
             row_bytes = part.weight_bytes // (-(-part.rows // layout.ROWS))  # of a tile's 8 rows
             step = max(1, max_binding // row_bytes) * layout.ROWS
+            step -= step % SHARD_ROWS if step > SHARD_ROWS else 0
             for first in range(0, part.rows, step):
                 pieces.setdefault(part.name, []).append(
                     _shard(part, first, min(step, part.rows - first), offsets)

@@ -287,9 +287,12 @@ def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, coun
 
 
 def test_one_name_in_four_places() -> None:
-    """kernels/x.wgsl, ops.x, reference.x and test_x here: a kernel without one of them is named."""
+    """kernels/x.wgsl, ops.x, reference.x and test_x here or beside: a kernel without one of them is named."""
+    from kernels import test_decode
+
     kernels = {name for name in wgsl.names() if not wgsl.is_variant(name)}
     assert kernels, "no kernels were found"
     assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
     assert dict.fromkeys(kernels ^ set(reference.KERNELS), "reference") == {}
-    assert {n: "test" for n in kernels if f"test_{n}" not in globals()} == {}
+    tests = globals() | vars(test_decode)
+    assert {n: "test" for n in kernels if f"test_{n}" not in tests} == {}

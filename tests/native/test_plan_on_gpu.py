@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import tiny
-from sotto import generation
+from sotto import generation, ops
 from sotto.api import drive, iterate
 from sotto.device import Device
 from sotto.engine import Engine
@@ -15,23 +17,26 @@ from sotto.reference import NumpyDevice
 from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
+from sotto.variants import Variant
 
 SETTINGS = Settings(context=160, chunks=(8, 32))
 SAMPLED = Sampling(temperature=1, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)
 
 
-def load(device: Device, data: bytes) -> Engine:
-    return drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), device, None, SETTINGS))
+def load(device: Device, data: bytes, variant: str = "") -> Engine:
+    settings = replace(SETTINGS, variant=variant)
+    return drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), device, None, settings))
 
 
-def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice) -> None:
+@pytest.mark.parametrize(("tokens", "variant"), [(1, "decode:simple"), (1, "decode:rows"), (8, "")])
+def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int, variant: str) -> None:
     data = tiny.build(tiny.Tiny())
-    engines = load(gpu, data), load(NumpyDevice(), data)
+    engines = load(gpu, data, variant), load(NumpyDevice(), data, variant)
     ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
     for engine in engines:
         drive(engine.session.prefill(ids[:40]))  # the ring has wrapped: 32 + 8
-    position, chunk = 40, ids[40:48]
-    loaded = [engine.session.programs[8] for engine in engines]
+    position, chunk = 40, ids[40 : 40 + tokens]
+    loaded = [engine.session.programs[tokens] for engine in engines]
     plan = loaded[0].plan
     inputs = plan.inputs(position, chunk)
     programs = [engine._memory.program(plan) for engine in engines]
@@ -60,6 +65,31 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice) -> None:
             assert np.any(expected)
             assert worst < 2e-3, f"{dispatch.label}: {binding.tensor.name} is off by {worst:.1e}"
     for engine in engines:
+        engine.close()
+
+
+@pytest.mark.parametrize("variant", ops.DECODES, ids=str)
+def test_fused_decoding_finds_the_simple_kernels_candidates(gpu: NativeDevice, variant: Variant) -> None:
+    if not variant.runs_on(gpu.adapter, gpu.limits):
+        pytest.skip(f"{gpu.adapter.name} cannot run {variant}")
+    data = tiny.build(tiny.Tiny(seed=4))
+    simple, fused = load(gpu, data, "decode:simple"), load(gpu, data, str(variant))
+    count = simple.settings.candidates
+    ids = np.random.default_rng(2).integers(200, simple.config.vocabulary, 90).tolist()
+    for position in (0, 1, 31, 63, 64, 89):  # the first token, a full window, a ring that has wrapped
+        logits = []
+        for engine in (simple, fused):
+            if position:
+                drive(engine.session.prefill(ids[:position]))
+            out = drive(
+                engine.session.run(engine.session.programs[1], position, ids[position : position + 1])
+            )
+            found = np.frombuffer(out, np.uint32)[: 2 * count].reshape(-1, 2)
+            logits.append(dict(zip(found[:, 0].tolist(), found[:, 1].view(np.float32).tolist(), strict=True)))
+        common = logits[0].keys() & logits[1].keys()
+        assert len(common) >= count - 3, "nearly the same candidates"
+        assert max(abs(logits[0][t] - logits[1][t]) for t in common) < 5e-3
+    for engine in (simple, fused):
         engine.close()
 
 

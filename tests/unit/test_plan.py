@@ -8,22 +8,22 @@ import struct
 import pytest
 
 import tiny
-from sotto import gguf, models, ops, wgsl
+from sotto import gguf, models, ops, synthetic, wgsl
 from sotto.api import drive
 from sotto.errors import LimitError
 from sotto.models.base import Head, Recording
 from sotto.plan import STEP_BYTES, Plan, Role, tensor
-from sotto.source import MemorySource
+from sotto.source import MemorySource, Source
+from sotto.variants import SIMPLE, Choice, Variant
 from sotto.weights import Image
 
 
-@pytest.fixture(scope="module")
-def recorded() -> Plan:
-    """A whole forward pass of a tiny Gemma 3."""
-    header, _ = drive(gguf.read_header(MemorySource(tiny.build(tiny.Tiny()), "tiny", "tiny")))
+def record(source: Source, tokens: int, choice: Choice) -> Plan:
+    """A whole forward pass of a model."""
+    header, _ = drive(gguf.read_header(source))
     architecture = models.find(header.metadata)
     config = architecture.read(header.metadata)
-    plan = Plan("prefill 32", 32)
+    plan = Plan(f"{tokens} tokens", tokens, choice=choice)
     constants = architecture.constants(config, 128)
     recording = Recording(
         Image.of(header, architecture.wanted(config)).weights(1 << 30),
@@ -38,11 +38,36 @@ def recorded() -> Plan:
     return plan
 
 
-def test_no_scratch_tensor_is_overwritten_while_it_is_needed(recorded: Plan) -> None:
-    slots, sizes = recorded.assign_scratch()
+@pytest.fixture(scope="module", params=[1, 4, 32])
+def any_plan(request: pytest.FixtureRequest) -> Plan:
+    """A tiny Gemma 3's forward pass: decode, four tokens at a time, prefill."""
+    source = MemorySource(tiny.build(tiny.Tiny()), "tiny", "tiny")
+    return record(source, request.param, SIMPLE.but(ops.DECODES[0]))
+
+
+@pytest.fixture(scope="module")
+def recorded() -> Plan:
+    """The prefill of 32 tokens."""
+    return record(MemorySource(tiny.build(tiny.Tiny()), "tiny", "tiny"), 32, SIMPLE)
+
+
+@pytest.mark.parametrize("variant", ops.DECODES, ids=lambda v: v.name)
+@pytest.mark.parametrize(("shape", "layers"), [("270m", 18), ("1b", 26)])
+def test_decoding_takes_five_dispatches_a_layer_and_three_more(
+    variant: Variant, shape: str, layers: int
+) -> None:
+    plan = record(synthetic.source(shape), 1, SIMPLE.but(variant))
+    assert len(plan.dispatches) == 5 * layers + 3
+    plan.check(
+        max_binding=1 << 30, max_grid=65_535, max_storage_buffers=8
+    )  # WebGPU's defaults, but the first
+
+
+def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> None:
+    slots, sizes = any_plan.assign_scratch()
     owner: dict[int, str] = {}
-    last = {t.memory: i for i, d in enumerate(recorded.dispatches) for t in d.reads if t.role is Role.SCRATCH}
-    for index, d in enumerate(recorded.dispatches):
+    last = {t.memory: i for i, d in enumerate(any_plan.dispatches) for t in d.reads if t.role is Role.SCRATCH}
+    for index, d in enumerate(any_plan.dispatches):
         scratch = [t for t in d.reads if t.role is Role.SCRATCH]
         assert len({slots[t.memory] for t in scratch}) == len({t.memory for t in scratch}), d.label
         for t in scratch:
@@ -54,9 +79,9 @@ def test_no_scratch_tensor_is_overwritten_while_it_is_needed(recorded: Plan) -> 
     assert len(sizes) < len(slots), "nothing was reused"
 
 
-def test_every_scratch_tensor_is_written_before_it_is_read(recorded: Plan) -> None:
+def test_every_scratch_tensor_is_written_before_it_is_read(any_plan: Plan) -> None:
     written: set[str] = set()
-    for d in recorded.dispatches:
+    for d in any_plan.dispatches:
         for b in d.bindings:
             if b.tensor.role is Role.SCRATCH and b.access == "read":
                 assert b.tensor.memory in written, f"{d.label} reads {b.tensor.name}"

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from .. import ops
 from ..errors import FormatError
-from ..ops import Cache
+from ..ops import Cache, Pending
 from ..plan import Plan, Role, Tensor, tensor
-from ..weights import Wanted
+from ..variants import Role as VariantRole
+from ..weights import Matrix, Wanted
 from . import base
 from .base import Architecture, Head, Recording, number
 
@@ -156,6 +157,9 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
     """Record one chunk of T = p.tokens tokens."""
     c = cast(Config, config)
     w = r.weights
+    if p.choice[VariantRole.DECODE].name != "simple" and p.tokens <= ops.MOST_TOKENS and not p.scored:
+        _decode(p, c, r)
+        return
     x = ops.embed(p, w.matrix("embed"), scale=c.dim**0.5)  # (T, D)
     for i in r.layers:
         p.cut()
@@ -168,6 +172,51 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
     else:
         h = ops.rms_norm(p, "norm", ops.last_row(p, x), w.vector("final norm"), eps=c.eps)  # (1, D)
         ops.sample(p, ops.matmul(p, "head", h, w.matrix("embed")), r.text, r.candidates)
+
+
+def _decode(p: Plan, c: Config, r: Recording) -> None:
+    """The same with the fused kernels, for at most ops.MOST_TOKENS tokens."""
+    w = r.weights
+    x = ops.embed(p, w.matrix("embed"), scale=c.dim**0.5)  # (T, D)
+    pending = None
+    for i in r.layers:
+        with p.scope(f"layer {i}"):
+            x, pending = _decode_layer(p, c, r, x, pending, i)
+    p.body = len(p.dispatches)
+    assert pending is not None
+    last = ops.Pending(ops.last_row(p, pending.y), pending.norm)  # (1, D)
+    head = ops.decode_head(
+        p, "head", ops.last_row(p, x), last, w.vector("final norm"), w.matrix("embed"), eps=c.eps
+    )  # (1, V)
+    ops.sample(p, head.logits, r.text, r.candidates, head.slices)
+
+
+def _decode_layer(
+    p: Plan, c: Config, r: Recording, x: Tensor, pending: Pending | None, i: int
+) -> tuple[Tensor, Pending]:
+    def vector(name: str) -> Tensor:
+        return r.weights.vector(f"layer {i} {name}")
+
+    def matrix(name: str) -> Matrix:
+        return r.weights.matrix(f"layer {i} {name}")
+
+    everywhere = c.is_global(i)
+    angles = r.constants["global angles" if everywhere else "local angles"]
+    window = r.constants["global angles"].shape[0] if everywhere else c.window
+    qkv, x = ops.decode_qkv(
+        p, "qkv", x, pending, vector("attention norm"), matrix("qkv"), eps=c.eps
+    )  # (T, (H+2G)*E)
+    a = ops.decode_attention(
+        p, qkv, r.caches[i], vector("q norm"), vector("k norm"), angles,
+        window=window, eps=c.eps, scale=c.query_scale,
+    )  # fmt: skip
+    o = ops.decode_output(p, "output", a, matrix("output"))  # (T, D)
+    h, x = ops.decode_gate_up(
+        p, "gate up", x, Pending(o, vector("post attention norm")), vector("ffn norm"), matrix("gate up"),
+        eps=c.eps,
+    )  # fmt: skip  # (T, F)
+    d = ops.decode_down(p, "down", h, matrix("down"))  # (T, D)
+    return x, Pending(d, vector("post ffn norm"))
 
 
 def _layer(p: Plan, c: Config, r: Recording, x: Tensor, i: int, cache: Cache) -> Tensor:

@@ -1,5 +1,18 @@
 """The steps of a forward pass, as a model records them."""
 
+from .decode import (
+    DECODES,
+    MOST_TOKENS,
+    Logits,
+    Partials,
+    Pending,
+    decode_attention,
+    decode_down,
+    decode_gate_up,
+    decode_head,
+    decode_output,
+    decode_qkv,
+)
 from .prefill import MATMULS, matmul
 from .simple import (
     Cache,
@@ -18,9 +31,20 @@ from .simple import (
 )
 
 __all__ = [
+    "DECODES",
     "MATMULS",
+    "MOST_TOKENS",
     "Cache",
+    "Logits",
+    "Partials",
+    "Pending",
     "attention",
+    "decode_attention",
+    "decode_down",
+    "decode_gate_up",
+    "decode_head",
+    "decode_output",
+    "decode_qkv",
     "embed",
     "geglu",
     "last_row",

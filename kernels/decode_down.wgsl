@@ -1,0 +1,13 @@
+// y = W x for one to four tokens.
+//   weights (N, K) any format; x (T, K) f32; y (T, STRIDE) f32, rows from OFFSET. Grid: workgroups of rows.
+// #include "step.wgsl"
+// #include "weights/{format}.wgsl"
+// #include "decode/tokens/{tokens}.wgsl"
+// #include "decode/plain.wgsl"
+// #include "decode/{sweep}.wgsl"
+// #include "decode/store.wgsl"
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    sweep(group.x, thread);
+}

@@ -1,0 +1,61 @@
+// The input of a sweep: attention's output, merged from the splits of the cache by every workgroup for itself.
+//   x[h] = sum_s exp(max_s - max) partial[s, h] / sum_s exp(max_s - max) total_s, a split without keys left out.
+// #include "decode/staged.wgsl"
+@group(0) @binding(2) var<storage, read> partials: array<vec4<f32>>;  // (T, SPLITS, H, E), unnormalised
+@group(0) @binding(3) var<storage, read> stats: array<vec2<f32>>;     // (T, SPLITS, H): maximum, sum of weights
+override THREADS: u32 = 64;
+override H: u32;
+override SPLITS: u32;
+override SHARES: u32 = TOKENS * SPLITS * H;
+const LOWEST: f32 = -3.0e38;
+var<workgroup> shares: array<f32, SHARES>;  // the factor of each partial
+
+fn prepare(group: u32, thread: u32) {
+    for (var i = thread; i < TOKENS * H; i += THREADS) {
+        let first = (i / H) * SPLITS * H + i % H;
+        var highest = LOWEST;
+        for (var s = 0u; s < SPLITS; s++) {
+            let stat = stats[first + s * H];
+            if (stat.y > 0.0) {
+                highest = max(highest, stat.x);
+            }
+        }
+        var total = 0.0;
+        for (var s = 0u; s < SPLITS; s++) {
+            let stat = stats[first + s * H];
+            if (stat.y > 0.0) {
+                total += exp(stat.x - highest) * stat.y;
+            }
+        }
+        for (var s = 0u; s < SPLITS; s++) {
+            let stat = stats[first + s * H];
+            var share = 0.0;
+            if (stat.y > 0.0) {
+                share = exp(stat.x - highest) / total;
+            }
+            shares[first + s * H] = share;
+        }
+    }
+    workgroupBarrier();
+}
+
+fn stage(part: u32, thread: u32) {
+    if (part > 0u) {
+        workgroupBarrier();  // the part before has been read
+    }
+    let quads = K / H / 4u;  // of a head
+    for (var i = thread; i < quads_of(part); i += THREADS) {
+        let from_here = part * (PART / 4u) + i;
+        for (var t = 0u; t < TOKENS; t++) {
+            var value = vec4<f32>();
+            for (var s = 0u; s < SPLITS; s++) {
+                let share = shares[(t * SPLITS + s) * H + from_here / quads];
+                if (share > 0.0) {  // a split without keys has written nothing
+                    value += share * partials[(t * SPLITS + s) * (K / 4u) + from_here];
+                }
+            }
+            stage_one(t, i, value);
+        }
+    }
+    workgroupBarrier();
+}

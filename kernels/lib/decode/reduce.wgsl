@@ -1,0 +1,42 @@
+// Sums and maxima over a workgroup in two levels of about sqrt(THREADS): two barriers each. Every thread gets the
+// result. Call from uniform control flow.
+override THREADS: u32 = 64;
+const LEVEL: u32 = 8;
+var<workgroup> level1: array<PerToken, THREADS>;
+var<workgroup> level2: array<PerToken, LEVEL>;
+
+fn sum_all(value: PerToken, thread: u32) -> PerToken {
+    level1[thread] = value;
+    workgroupBarrier();
+    if (thread < LEVEL) {
+        var sum = level1[thread];
+        for (var i = thread + LEVEL; i < THREADS; i += LEVEL) {
+            sum += level1[i];
+        }
+        level2[thread] = sum;
+    }
+    workgroupBarrier();
+    var total = level2[0];
+    for (var i = 1u; i < LEVEL; i++) {
+        total += level2[i];
+    }
+    return total;
+}
+
+fn max_all(value: PerToken, thread: u32) -> PerToken {
+    level1[thread] = value;
+    workgroupBarrier();
+    if (thread < LEVEL) {
+        var highest = level1[thread];
+        for (var i = thread + LEVEL; i < THREADS; i += LEVEL) {
+            highest = max(highest, level1[i]);
+        }
+        level2[thread] = highest;
+    }
+    workgroupBarrier();
+    var highest = level2[0];
+    for (var i = 1u; i < LEVEL; i++) {
+        highest = max(highest, level2[i]);
+    }
+    return highest;
+}

@@ -1,0 +1,17 @@
+// Rows of a product, written into a row of STRIDE values for each token.
+@group(0) @binding(7) var<storage, read_write> y: array<f32>;  // (T, STRIDE)
+override OFFSET: u32;  // where this piece of the matrix begins
+override STRIDE: u32;
+
+fn store(row: u32, sums: PerToken) {
+    if (row < N) {
+        for (var t = 0u; t < min(TOKENS, step.count); t++) {
+            y[t * STRIDE + OFFSET + row] = component(sums, t);
+        }
+    }
+}
+
+fn finish(row: u32, sums: PerToken, second: u32, second_sums: PerToken) {
+    store(row, sums);
+    store(second, second_sums);
+}

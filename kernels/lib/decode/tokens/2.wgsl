@@ -1,0 +1,20 @@
+// Two tokens (see 1.wgsl).
+const TOKENS: u32 = 2;
+alias PerToken = vec2<f32>;
+alias Values = array<vec4<f32>, TOKENS>;
+
+fn component(values: PerToken, t: u32) -> f32 {
+    return values[t];
+}
+
+fn x_at(i: u32) -> Values {
+    return Values(x_of(0u, i), x_of(1u, i));
+}
+
+fn products(w: vec4<f32>, x: Values) -> PerToken {
+    return PerToken(dot(w, x[0]), dot(w, x[1]));
+}
+
+fn squares(x: Values) -> PerToken {
+    return PerToken(dot(x[0], x[0]), dot(x[1], x[1]));
+}

@@ -1,0 +1,309 @@
+"""The fused kernels of decoding: one to four tokens, five dispatches a layer.
+
+    qkv        the norm before it, and the residual sum and norm that the layer before left pending
+    attention  QK-norm, RoPE, the cache write, and the softmax over each split of the cache
+    output     the splits' merge before it
+    gate_up    the residual sum and norms before it, GELU and product after it
+    down
+
+A sublayer's output waits as `Pending` for the kernel that reads it next: that kernel needs the sum anyway, and every
+workgroup computing it again is cheaper than a dispatch of its own. The residual stream so moves from tensor to tensor
+instead of being changed in place.
+
+A token's arithmetic is the same whatever the number of tokens: what is decoded one by one and what is verified four at
+a time are the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .. import wgsl
+from ..plan import Plan, Tensor
+from ..variants import Role, Variant
+from ..weights import Matrix, Piece
+from .simple import Cache, geglu, planes, require
+
+MOST_TOKENS = 4
+LEAST_WORKGROUPS = 4  # that a matrix is shared by, if it has the rows
+STAGED_BYTES = (
+    10_240  # of workgroup memory for activations: with the sums it stays under WebGPU's default of 16 KiB
+)
+
+DECODES: tuple[Variant, ...] = (
+    Variant(
+        Role.DECODE,
+        "rows",
+        suits="",
+        options={"sweep": "rows"},
+        constants={"THREADS": 64, "TURNS": 8, "SPLITS": 8, "TILE": 64},
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A sublayer's output (T, D), not yet normed by `norm` (D,) and added to the residual stream."""
+
+    y: Tensor
+    norm: Tensor
+
+
+@dataclass(frozen=True)
+class Partials:
+    """Attention by splits of the cache.
+
+    sums: (T, SPLITS, H, E) f32, weighted sums of values, not normalised.
+    stats: (T, SPLITS, H, 2) f32, the maximum score and the sum of the weights.
+    """
+
+    sums: Tensor
+    stats: Tensor
+
+
+@dataclass(frozen=True)
+class Logits:
+    """Logits (T, V), and where the head has found them the maxima (T, slices) of its slices and their length."""
+
+    logits: Tensor
+    slices: tuple[Tensor, int] | None
+
+
+def decode_qkv(
+    p: Plan, label: str, x: Tensor, pending: Pending | None, norm: Tensor, matrix: Matrix, *, eps: float
+) -> tuple[Tensor, Tensor]:
+    """The residual stream x (T, D) -> (T, N) = norm(x + norm(pending)) W^T, and the new residual stream (T, D)."""
+    tokens, columns = x.shape
+    require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    y = p.scratch(label, (tokens, matrix.rows))
+    for piece in matrix.pieces:
+        tensors = {"norm": norm, "y": y}
+        source = {"residual": x}
+        if pending is not None:
+            source |= {"pending": pending.y, "pending_norm": pending.norm}
+            x = source["sum"] = p.scratch(f"residual before {label}", (tokens, columns))
+        kernel = _kernel(p, "decode_qkv", piece, tokens, input="sum" if pending else "norm")
+        pending = None  # the other pieces find the sum made
+        _add(p, label, kernel, matrix, piece, tensors | source, EPS=eps, OFFSET=piece.row, STRIDE=matrix.rows)
+    return y, x
+
+
+def decode_attention(
+    p: Plan,
+    qkv: Tensor,
+    cache: Cache,
+    q_norm: Tensor,
+    k_norm: Tensor,
+    angles: Tensor,
+    *,
+    window: int,
+    eps: float,
+    scale: float,
+) -> Partials:
+    """(T, (H+2G)*E) -> attention over at most `window` positions; keys and values go to the cache in place."""
+    slots, kv_heads, head_dim = cache.keys.shape
+    tokens, width = qkv.shape
+    heads = width // head_dim - 2 * kv_heads
+    require(head_dim % 8 == 0 and head_dim <= 256, f"heads of {head_dim} dimensions")
+    require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
+    require(
+        slots >= min(angles.shape[0], window + tokens - 1),
+        f"{slots} cache slots for {tokens} tokens and a window of {window}",
+    )
+    splits = _splits(p, window)
+    partials = Partials(
+        p.scratch("attention", (tokens, splits, heads, head_dim)),
+        p.scratch("attention stats", (tokens, splits, heads, 2)),
+    )
+    p.add(
+        "attention",
+        wgsl.load("decode_attention"),
+        (splits, kv_heads * -(-(heads // kv_heads) // 4), tokens),
+        {
+            "qkv": qkv,
+            "q_norm": q_norm,
+            "k_norm": k_norm,
+            "angles": angles,
+            "keys": cache.keys,
+            "values": cache.values,
+            "partials": partials.sums,
+            "stats": partials.stats,
+        },
+        H=heads,
+        G=kv_heads,
+        E=head_dim,
+        SLOTS=slots,
+        WINDOW=window,
+        EPS=eps,
+        SCALE=scale,
+        SPLITS=splits,
+        TILE=_constants(p)["TILE"],
+    )
+    return partials
+
+
+def decode_output(p: Plan, label: str, partials: Partials, matrix: Matrix) -> Tensor:
+    """Attention's partials, merged to (T, H*E), times W^T -> (T, N)."""
+    tokens, splits, heads, head_dim = partials.sums.shape
+    require(heads * head_dim == matrix.columns, f"{matrix.name} has {matrix.columns} columns")
+    y = p.scratch(label, (tokens, matrix.rows))
+    for piece in matrix.pieces:
+        _add(
+            p,
+            label,
+            _kernel(p, "decode_output", piece, tokens),
+            matrix,
+            piece,
+            {"partials": partials.sums, "stats": partials.stats, "y": y},
+            H=heads,
+            SPLITS=splits,
+            OFFSET=piece.row,
+            STRIDE=matrix.rows,
+        )
+    return y
+
+
+def decode_gate_up(
+    p: Plan, label: str, x: Tensor, pending: Pending, norm: Tensor, matrix: Matrix, *, eps: float
+) -> tuple[Tensor, Tensor]:
+    """The residual stream x (T, D) -> gelu(gate) * up (T, F) of norm(x + norm(pending)), and the new stream (T, D).
+
+    A matrix (2F, D) in several pieces takes a dispatch for each, and one for the product.
+    """
+    tokens, columns = x.shape
+    width = matrix.rows // 2
+    if len(matrix.pieces) > 1:
+        both, x = decode_qkv(p, label, x, pending, norm, matrix, eps=eps)
+        return geglu(p, both), x
+    require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    require(width % 8 == 0, f"an MLP of {width} hidden values")
+    piece = matrix.pieces[0]
+    y = p.scratch(label, (tokens, width))
+    total = p.scratch(f"residual before {label}", (tokens, columns))
+    tensors = {
+        "residual": x,
+        "pending": pending.y,
+        "pending_norm": pending.norm,
+        "norm": norm,
+        "sum": total,
+        "y": y,
+    }
+    kernel = _kernel(p, "decode_gate_up", piece, tokens)
+    _add(p, label, kernel, matrix, piece, tensors, pairs=True, EPS=eps)
+    return y, total
+
+
+def decode_down(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
+    """(T, K) times W^T -> (T, N)."""
+    tokens, columns = x.shape
+    require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    y = p.scratch(label, (tokens, matrix.rows))
+    for piece in matrix.pieces:
+        kernel = _kernel(p, "decode_down", piece, tokens)
+        tensors = {"x": x, "y": y}
+        _add(p, label, kernel, matrix, piece, tensors, OFFSET=piece.row, STRIDE=matrix.rows)
+    return y
+
+
+def decode_head(
+    p: Plan, label: str, x: Tensor, pending: Pending, norm: Tensor, table: Matrix, *, eps: float
+) -> Logits:
+    """The residual stream x (T, D) -> logits (T, V) of norm(x + norm(pending)), and the maxima of their slices.
+
+    The maxima are missing where a piece of the table begins inside a slice.
+    """
+    tokens, columns = x.shape
+    require(columns == table.columns, f"{table.name} has {table.columns} columns, its input {columns}")
+    logits = p.scratch(label, (tokens, table.rows))
+    kernels = [_kernel(p, "decode_head", piece, tokens) for piece in table.pieces]
+    length = _sweep(p, kernels[0], table, table.pieces[0], tokens).rows
+    aligned = all(piece.row % length == 0 for piece in table.pieces)
+    maxima = p.scratch("slice maxima", (tokens, -(-table.rows // length)))
+    for kernel, piece in zip(kernels, table.pieces, strict=True):
+        tensors = {
+            "residual": x,
+            "pending": pending.y,
+            "pending_norm": pending.norm,
+            "norm": norm,
+            "maxima": maxima,
+            "y": logits,
+        }
+        _add(
+            p,
+            label,
+            kernel,
+            table,
+            piece,
+            tensors,
+            EPS=eps,
+            OFFSET=piece.row,
+            STRIDE=table.rows,
+            SLICE=length,
+        )
+    return Logits(logits, (maxima, length) if aligned else None)
+
+
+def _constants(p: Plan) -> Mapping[str, float]:
+    return p.choice[Role.DECODE].constants
+
+
+def _splits(p: Plan, window: int) -> int:
+    """Splits of the cache: no more than tiles that a window can touch."""
+    tile = int(_constants(p)["TILE"])
+    return min(int(_constants(p)["SPLITS"]), -(-(window - 1) // tile) + 1)
+
+
+def _kernel(p: Plan, name: str, piece: Piece, tokens: int, **options: str) -> wgsl.Kernel:
+    require(tokens <= MOST_TOKENS, f"{tokens} tokens in one run")
+    return wgsl.load(name, piece.format, tokens=str(tokens), **p.choice[Role.DECODE].options, **options)
+
+
+@dataclass(frozen=True)
+class _Sweep:
+    """How the workgroups of a kernel share the rows of a matrix: constants, and rows (or pairs) of a workgroup."""
+
+    constants: Mapping[str, float]
+    rows: int
+
+
+def _sweep(
+    p: Plan, kernel: wgsl.Kernel, matrix: Matrix, piece: Piece, tokens: int, pairs: bool = False
+) -> _Sweep:
+    c = _constants(p)
+    part = piece.columns
+    if "STAGED" in kernel.overrides:
+        part = min(part, STAGED_BYTES // (4 * tokens) // 128 * 128)
+    rows, step = (piece.rows // 2, 2) if pairs else (piece.rows, 4)
+    of_workgroup = int(step * c["THREADS"])
+    # A workgroup takes several turns, so that fewer compute the same norms, where that leaves enough of them.
+    turns = min(c["TURNS"], max(1, matrix.rows // (of_workgroup * LEAST_WORKGROUPS)))
+    if part < piece.columns:
+        turns = 1
+    constants = {
+        "K": piece.columns,
+        "N": rows,
+        "THREADS": c["THREADS"],
+        "PART": part,
+        "STEP": step,
+        "SECOND": rows if pairs else 2,
+        "TURNS": turns,
+    }
+    return _Sweep(constants, int(of_workgroup * turns))
+
+
+def _add(
+    p: Plan,
+    label: str,
+    kernel: wgsl.Kernel,
+    matrix: Matrix,
+    piece: Piece,
+    tensors: Mapping[str, Tensor],
+    *,
+    pairs: bool = False,
+    **constants: float,
+) -> None:
+    sweep = _sweep(p, kernel, matrix, piece, tensors["y"].shape[0], pairs)
+    rows = int(sweep.constants["N"])
+    grid = (-(-rows // sweep.rows), 1, 1)
+    p.add(label, kernel, grid, {**planes(piece), **tensors}, **sweep.constants, **constants)

@@ -1,0 +1,68 @@
+"""What the numpy references of the kernels share: how they see a dispatch, and the formulas that several use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One dispatch as a reference function sees it.
+
+    Attributes:
+        raw: the bytes of each binding by name, writable where the kernel may write.
+        constants: the overrides that were set.
+        format: the weight format, or ''.
+        position, count: the step block.
+        dequantized: the weight matrix of `weights` and `scales` for N rows, K columns.
+    """
+
+    raw: Mapping[str, NDArray[np.uint8]]
+    constants: Mapping[str, float]
+    format: str
+    position: int
+    count: int
+    dequantized: Callable[[int, int], Floats]
+
+    def f32(self, name: str) -> Floats:
+        """A binding as flat float32."""
+        return self.raw[name].view(np.float32)
+
+    def u32(self, name: str) -> NDArray[np.uint32]:
+        """A binding as flat uint32."""
+        return self.raw[name].view(np.uint32)
+
+    def f16(self, name: str) -> NDArray[np.float16]:
+        """A binding as flat float16."""
+        return self.raw[name].view(np.float16)
+
+    def size(self, name: str) -> int:
+        """An integer constant."""
+        return int(self.constants[name])
+
+
+def normed(x: Floats, weight: Floats, eps: float) -> Floats:
+    """RMSNorm over the last axis; the mean in float64."""
+    mean = np.mean(np.square(x, dtype=np.float64), axis=-1, keepdims=True)
+    y: Floats = (x / np.sqrt(mean + eps) * weight).astype(np.float32)
+    return y
+
+
+def rotated(x: Floats, angles: Floats) -> Floats:
+    """RoPE: (..., E) by (..., E/2, 2) cosines and sines; dimension i turns with i + E/2."""
+    first, second = np.split(x, 2, axis=-1)
+    cos, sin = angles[..., 0], angles[..., 1]
+    return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+
+def gated(gate: Floats, up: Floats) -> Floats:
+    """gelu(gate) * up, with the tanh form of GELU."""
+    inner = np.float32(np.sqrt(2 / np.pi)) * (gate + np.float32(0.044715) * gate**3)
+    product: Floats = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
+    return product

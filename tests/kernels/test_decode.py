@@ -1,0 +1,327 @@
+"""The fused decode kernels against numpy, and one to four tokens against each other, bit by bit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from kernels.harness import compare, execute
+from kernels.test_kernels import F16, F32, TYPES, given, matrix
+from sotto import ops, quant, reference
+from sotto.native import NativeDevice
+from sotto.ops import Cache, Partials, Pending
+from sotto.plan import Plan
+from sotto.variants import SIMPLE, Variant
+from sotto.weights import Matrix
+
+EPS = 1e-6
+CONTEXT = 2048
+
+
+@pytest.fixture
+def numpy_device() -> Iterator[reference.NumpyDevice]:
+    device = reference.NumpyDevice()
+    yield device
+    device.close()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(11)
+
+
+@pytest.fixture(params=ops.DECODES, ids=lambda variant: variant.name)
+def variant(request: pytest.FixtureRequest, gpu: NativeDevice) -> Variant:
+    """Every variant; one that this adapter cannot run is left out by name."""
+    if not request.param.runs_on(gpu.adapter, gpu.limits):
+        pytest.skip(f"{gpu.adapter.name} lacks {sorted(request.param.features - set(gpu.adapter.features))}")
+    return request.param
+
+
+def plan(variant: Variant, tokens: int) -> Plan:
+    return Plan("test", tokens, choice=SIMPLE.but(variant))
+
+
+def residuals(rng: np.random.Generator, tokens: int, dim: int) -> dict[str, np.ndarray]:
+    """A residual stream as large as Gemma's, past the range of f16, a sublayer's output, and two norms."""
+    return {
+        "x": (rng.standard_normal((tokens, dim)) * 30_000).astype(np.float32),
+        "pending": rng.standard_normal((tokens, dim)).astype(np.float32),
+        "pending_norm": (rng.standard_normal(dim) * 20_000).astype(np.float32),
+        "norm": rng.standard_normal(dim).astype(np.float32),
+    }
+
+
+def columns_for(type_name: str, columns: int) -> int:
+    return columns if columns % quant.TYPES[type_name].elements == 0 else 512
+
+
+def pending(tokens: int, dim: int) -> Pending:
+    return Pending(given("pending", (tokens, dim)), given("pending_norm", (dim,)))
+
+
+def test_every_kernel_stays_within_the_default_limit_of_storage_buffers(variant: Variant) -> None:
+    m = Matrix("m", 64, 128, ())
+    for type_name in ("Q4_0", "F16"):
+        m, _ = matrix(np.random.default_rng(0), type_name, 64, 128)
+        p = plan(variant, 4)
+        x, norm = given("x", (4, 128)), given("norm", (128,))
+        ops.decode_qkv(p, "qkv", x, pending(4, 128), norm, m, eps=EPS)
+        ops.decode_gate_up(p, "gate up", x, pending(4, 128), norm, m, eps=EPS)
+        ops.decode_head(p, "head", x, pending(4, 128), norm, m, eps=EPS)
+        ops.decode_down(p, "down", x, m)
+        p.check(max_binding=1 << 27, max_grid=65_535, max_storage_buffers=8)
+        assert len(p.dispatches) == 4
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(
+    ("rows", "columns", "shards", "tokens", "count", "first_layer"),
+    [(256, 640, 1, 1, 1, False), (83, 1152, 1, 4, 3, False), (72, 1280, 3, 2, 2, False), (88, 512, 2, 3, 3, True)],
+)  # fmt: skip
+def test_decode_qkv(
+    gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, shards, tokens, count, first_layer
+) -> None:  # fmt: skip
+    columns = columns_for(type_name, columns)
+    m, arrays = matrix(rng, type_name, rows, columns, shards)
+    p = plan(variant, tokens)
+    waiting = None if first_layer else pending(tokens, columns)
+    x, norm = given("x", (tokens, columns)), given("norm", (columns,))
+    y, total = ops.decode_qkv(p, "y", x, waiting, norm, m, eps=EPS)
+    assert y.shape == (tokens, rows)
+    assert (total is x) == first_layer
+    inputs = p.inputs(0, [0] * count)
+    arrays |= residuals(rng, tokens, columns)
+    if first_layer:
+        del arrays["pending"], arrays["pending_norm"]
+    names = {"y": "f4"} | ({} if first_layer else {total.name: "f4"})
+    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes=names, tolerance=variant_tolerance(variant))
+    assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
+
+
+def variant_tolerance(variant: Variant) -> float:
+    """Relative to the largest value of an output."""
+    return 2e-3 if "shader-f16" in variant.features else F32
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(
+    ("width", "columns", "shards", "tokens", "count"),
+    [(128, 640, 1, 1, 1), (40, 1152, 1, 4, 2), (72, 1280, 3, 2, 2), (520, 512, 1, 3, 3)],
+)
+def test_decode_gate_up(
+    gpu: NativeDevice, numpy_device, rng, variant, type_name, width, columns, shards, tokens, count
+) -> None:
+    columns = columns_for(type_name, columns)
+    m, arrays = matrix(rng, type_name, 2 * width, columns, shards)
+    p = plan(variant, tokens)
+    x, norm = given("x", (tokens, columns)), given("norm", (columns,))
+    y, total = ops.decode_gate_up(p, "y", x, pending(tokens, columns), norm, m, eps=EPS)
+    assert y.shape == (tokens, width)
+    assert len(p.dispatches) == (1 if shards == 1 else shards + 1)
+    inputs = p.inputs(0, [0] * count)
+    arrays |= residuals(rng, tokens, columns)
+    tolerance = 3 * variant_tolerance(variant)  # a product of two sums
+    compare(
+        gpu, numpy_device, p, arrays, inputs, dtypes={y.name: "f4", total.name: "f4"}, tolerance=tolerance
+    )
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(
+    ("rows", "columns", "shards", "tokens", "count"),
+    [(640, 2048, 1, 1, 1), (83, 6912, 1, 2, 2), (72, 256, 3, 4, 3), (1152, 768, 1, 3, 3)],
+)
+def test_decode_down(
+    gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, shards, tokens, count
+) -> None:
+    m, arrays = matrix(rng, type_name, rows, columns, shards)
+    p = plan(variant, tokens)
+    y = ops.decode_down(p, "y", given("x", (tokens, columns)), m)
+    arrays["x"] = rng.standard_normal((tokens, columns)).astype(np.float32)
+    inputs = p.inputs(0, [0] * count)
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={y.name: "f4"}, tolerance=variant_tolerance(variant))
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize(("vocabulary", "shards", "tokens", "count"), [(5000, 1, 1, 1), (4096, 2, 4, 3)])
+def test_decode_head(
+    gpu: NativeDevice, numpy_device, rng, variant, type_name, vocabulary, shards, tokens, count
+) -> None:
+    columns = 256
+    m, arrays = matrix(rng, type_name, vocabulary, columns, shards)
+    p = plan(variant, tokens)
+    x, norm = given("x", (tokens, columns)), given("norm", (columns,))
+    head = ops.decode_head(p, "y", x, pending(tokens, columns), norm, m, eps=EPS)
+    assert head.slices is not None
+    maxima, length = head.slices
+    assert maxima.shape == (tokens, -(-vocabulary // length))
+    inputs = p.inputs(0, [0] * count)
+    arrays |= residuals(rng, tokens, columns)
+    names = {"y": "f4", maxima.name: "f4"}
+    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes=names, tolerance=variant_tolerance(variant))
+    logits = seen["y"].reshape(tokens, vocabulary)[:count]
+    found = np.maximum.reduceat(logits, np.arange(0, vocabulary, length), axis=1)
+    np.testing.assert_array_equal(seen[maxima.name].reshape(tokens, -1)[:count], found)
+
+
+def test_a_table_cut_inside_a_slice_has_no_maxima(variant: Variant) -> None:
+    m, _ = matrix(np.random.default_rng(0), "Q8_0", 2 * 1032, 128, 2)
+    p = plan(variant, 1)
+    head = ops.decode_head(
+        p, "head", given("x", (1, 128)), pending(1, 128), given("norm", (128,)), m, eps=EPS
+    )
+    assert head.slices is None
+
+
+@pytest.mark.parametrize(
+    ("heads", "splits", "dim", "rows", "shards", "tokens", "count"),
+    [(4, 8, 256, 640, 1, 1, 1), (4, 3, 64, 83, 1, 4, 3), (8, 16, 256, 72, 2, 2, 2), (3, 1, 128, 40, 1, 3, 3)],
+)
+def test_decode_output(
+    gpu: NativeDevice, numpy_device, rng, variant, heads, splits, dim, rows, shards, tokens, count
+) -> None:
+    m, arrays = matrix(rng, "Q8_0", rows, heads * dim, shards)
+    p = plan(variant, tokens)
+    partials = Partials(
+        given("sums", (tokens, splits, heads, dim)), given("stats", (tokens, splits, heads, 2))
+    )
+    y = ops.decode_output(p, "y", partials, m)
+    stats = np.abs(rng.standard_normal((tokens, splits, heads, 2))).astype(np.float32)
+    stats[..., 0] *= 8
+    stats[:, 1:][rng.random((tokens, splits - 1, heads)) < 0.5] = 0  # splits without keys
+    sums = rng.standard_normal((tokens, splits, heads, dim)).astype(np.float32)
+    sums[stats[..., 1] == 0] = np.nan  # have written nothing: what is there must not matter
+    arrays |= {"sums": sums, "stats": stats}
+    inputs = p.inputs(0, [0] * count)
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={y.name: "f4"}, tolerance=variant_tolerance(variant))
+
+
+ATTENTIONS = [
+    # heads, kv_heads, dim, slots, window, position, tokens, count
+    (4, 1, 256, 256, 256, 0, 1, 1),
+    (4, 1, 256, 300, 300, 299, 1, 1),
+    (4, 1, 256, 1024, 1024, 700, 1, 1),
+    (4, 1, 256, 544, 512, 1500, 4, 4),  # a ring
+    (4, 1, 256, 96, 32, 500, 4, 3),
+    (8, 1, 64, 80, 80, 62, 4, 4),  # two groups of heads; a run across two tiles
+    (4, 2, 128, 70, 65, 64, 3, 3),
+    (3, 3, 104, 40, 7, 100, 2, 2),
+    (4, 1, 64, 64, 64, 1, 3, 3),
+]
+
+
+def context_of(slots: int, window: int) -> int:
+    """Positions there are: a global layer has a slot for each, a local one a ring."""
+    return slots if slots == window else CONTEXT
+
+
+def attention_case(rng, heads, kv_heads, dim, slots, window, tokens) -> dict[str, np.ndarray]:
+    turn = np.arange(context_of(slots, window))[:, None] * 10_000.0 ** (-np.arange(0, dim, 2) / dim)
+    qkv = rng.standard_normal((tokens, heads + 2 * kv_heads, dim)).astype(np.float32) * 50
+    qkv[:, heads + kv_heads :] /= 50
+    return {
+        "qkv": qkv,
+        "q_norm": (1.5 + rng.standard_normal(dim) * 0.2).astype(np.float32),
+        "k_norm": (1.5 + rng.standard_normal(dim) * 0.2).astype(np.float32),
+        "angles": np.stack([np.cos(turn), np.sin(turn)], axis=-1).astype(np.float32),
+        "keys": rng.standard_normal((slots, kv_heads, dim)).astype(np.float16),
+        "values": rng.standard_normal((slots, kv_heads, dim)).astype(np.float16),
+    }
+
+
+def record_attention(variant, heads, kv_heads, dim, slots, window, tokens) -> tuple[Plan, Partials]:
+    p = plan(variant, tokens)
+    partials = ops.decode_attention(
+        p,
+        given("qkv", (tokens, (heads + 2 * kv_heads) * dim)),
+        Cache(given("keys", (slots, kv_heads, dim), "f16"), given("values", (slots, kv_heads, dim), "f16")),
+        given("q_norm", (dim,)),
+        given("k_norm", (dim,)),
+        given(
+            "angles", (slots if slots == window else CONTEXT, dim // 2, 2)
+        ),  # all of the context, or a ring
+        window=window,
+        eps=EPS,
+        scale=dim**-0.5,
+    )
+    return p, partials
+
+
+@pytest.mark.parametrize(
+    ("heads", "kv_heads", "dim", "slots", "window", "position", "tokens", "count"), ATTENTIONS
+)
+def test_decode_attention(
+    gpu: NativeDevice, numpy_device, rng, variant, heads, kv_heads, dim, slots, window, position, tokens, count
+) -> None:  # fmt: skip
+    p, partials = record_attention(variant, heads, kv_heads, dim, slots, window, tokens)
+    arrays = attention_case(rng, heads, kv_heads, dim, slots, window, tokens)
+    inputs = p.inputs(position, [0] * count)
+    names = {partials.sums.name: "f4", partials.stats.name: "f4"}
+    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes=names, tolerance=1e-3)
+    stats = seen[partials.stats.name].reshape(partials.stats.shape)
+    assert (stats[:count, :, :, 1].max(axis=1) > 0).all()
+    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes={"keys": "f2", "values": "f2"}, tolerance=F16)
+    kept = np.setdiff1d(np.arange(slots), (position + np.arange(count)) % slots)
+    for name in ("keys", "values"):
+        now = seen[name].reshape(slots, kv_heads, dim)
+        np.testing.assert_array_equal(now[kept], arrays[name][kept].astype(np.float64), err_msg=name)
+
+
+@pytest.mark.parametrize("tokens", [2, 3, 4])
+@pytest.mark.parametrize(("window", "slots", "position"), [(1024, 1024, 61), (96, 128, 400)])
+def test_attention_of_several_tokens_is_that_of_each(
+    gpu: NativeDevice, rng, variant, tokens, window, slots, position
+) -> None:
+    shape = (4, 1, 256, slots)
+    arrays = attention_case(rng, *shape, window, tokens)
+    p, partials = record_attention(variant, *shape, window, tokens)
+    together = execute(gpu, p, arrays, p.inputs(position, [0] * tokens))
+    one, _ = record_attention(variant, *shape, window, 1)
+    alone = dict(arrays)
+    for t in range(tokens):
+        alone["qkv"] = arrays["qkv"][t]
+        seen = execute(gpu, one, alone, one.inputs(position + t, [0]))
+        alone |= {"keys": seen["keys"], "values": seen["values"]}
+        for tensor in (partials.sums, partials.stats):
+            got = together[tensor.name].view(np.uint32).reshape(tokens, -1)[t]
+            np.testing.assert_array_equal(got, seen[tensor.name].view(np.uint32), err_msg=f"token {t}")
+    for name in ("keys", "values"):
+        np.testing.assert_array_equal(together[name], alone[name])
+
+
+@pytest.mark.parametrize("type_name", TYPES)
+@pytest.mark.parametrize("tokens", [2, 3, 4])
+def test_sweeps_of_several_tokens_are_those_of_each(
+    gpu: NativeDevice, rng, variant, type_name, tokens
+) -> None:
+    rows, columns = 80, 1280
+    m, weights = matrix(rng, type_name, rows, columns)
+    arrays = residuals(rng, tokens, columns)
+    splits = 5
+    arrays["sums"] = rng.standard_normal((tokens, splits, columns)).astype(np.float32)
+    arrays["stats"] = np.abs(rng.standard_normal((tokens, splits, 5, 2))).astype(np.float32)
+
+    def run(count: int, given_arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        p = plan(variant, count)
+        x, norm = given("x", (count, columns)), given("norm", (columns,))
+        ops.decode_qkv(p, "qkv", x, pending(count, columns), norm, m, eps=EPS)
+        ops.decode_gate_up(p, "gate up", x, pending(count, columns), norm, m, eps=EPS)
+        ops.decode_head(p, "head", x, pending(count, columns), norm, m, eps=EPS)
+        ops.decode_down(p, "down", given("pending", (count, columns)), m)
+        merged = Partials(
+            given("sums", (count, splits, 5, columns // 5)), given("stats", (count, splits, 5, 2))
+        )
+        ops.decode_output(p, "output", merged, m)
+        return execute(gpu, p, weights | given_arrays, p.inputs(0, [0] * count))
+
+    together = run(tokens, arrays)
+    shared = {"pending_norm", "norm"}
+    for t in range(tokens):
+        alone = run(1, {name: a if name in shared else a[t] for name, a in arrays.items()})
+        for name, whole in together.items():
+            got = whole.view(np.uint32).reshape(tokens, -1)[t]
+            assert got.any()
+            np.testing.assert_array_equal(got, alone[name].view(np.uint32), err_msg=f"{name}, token {t}")
