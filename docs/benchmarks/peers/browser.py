@@ -146,7 +146,10 @@ def main() -> None:
         context.close()
         server.shutdown()
     print(f"\nChromium {version}\n{'contender':18} {'prefill tok/s':>14} {'decode tok/s':>14}")
-    medians = {n: [statistics.median(r[k] for r in runs) for k in ("prefill", "decode")] for n, runs in results.items()}
+    medians = {
+        n: [statistics.median(r[k] for r in runs) for k in ("prefill", "decode")]
+        for n, runs in results.items()
+    }
     for name, (prefill, decode) in medians.items():
         print(f"{name:18} {prefill:14.2f} {decode:14.3f}")
     print(f"{'ratio':18} " + " ".join(f"{a / b:14.1f}" for a, b in zip(*medians.values(), strict=True)))

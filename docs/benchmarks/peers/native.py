@@ -91,7 +91,10 @@ def main() -> None:
     golden = json.loads((ROOT / "tests" / "golden" / "gemma3-270m.json").read_text("utf-8"))["perplexity"]
     prompt = golden["ids"][: given.prompt]
     model, onnx = sotto.load(given.model, device="gpu"), Onnx(given.onnx)
-    print(model.adapter.name, "|", model.adapter.driver, "|", "onnxruntime", ort.__version__, onnx.session.get_providers())
+    adapter = model.adapter
+    print(
+        adapter.name, adapter.driver, "onnxruntime", ort.__version__, onnx.session.get_providers(), sep=" | "
+    )
     contenders = {
         "sotto": lambda ids, tokens: measured(model, ids, tokens),
         "onnxruntime-webgpu": onnx.measure,
@@ -104,7 +107,10 @@ def main() -> None:
             results[name].append(measure(prompt, given.tokens))
             print(name, results[name][-1], os.getloadavg(), flush=True)
     print(f"\n{'contender':18} {'prefill tok/s':>14} {'decode tok/s':>14}")
-    medians = {n: [statistics.median(r[k] for r in runs) for k in ("prefill", "decode")] for n, runs in results.items()}
+    medians = {
+        n: [statistics.median(r[k] for r in runs) for k in ("prefill", "decode")]
+        for n, runs in results.items()
+    }
     for name, (prefill, decode) in medians.items():
         print(f"{name:18} {prefill:14.1f} {decode:14.2f}")
     print(f"{'ratio':18} " + " ".join(f"{a / b:14.1f}" for a, b in zip(*medians.values(), strict=True)))
