@@ -1,5 +1,5 @@
 // What has to answer before Python does: the words of the page, the text a person left here, the examples, the
-// keyboard, "write as soon as you can", where Python runs, and the faults with which it could never start. The rest of the
+// keyboard, "write as soon as you can", and the faults with which Python could never start. The rest of the
 // page is py/sotto/page/, which finds every element by the same ids.
 
 const root = document.documentElement;
@@ -17,6 +17,38 @@ for (const element of document.querySelectorAll("[data-placeholder]")) element.p
 for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = words[element.dataset.label];
 for (const when of ["empty", "reading"]) at("post").dataset[when] = words[at("post").dataset[when]];
 at("when").textContent = words["when.soon"];
+
+// --- the screens: the part of the address behind # names one; the post has none. Behind a ? there may be more.
+
+const SCREENS = ["post", "benchmark"];
+
+function show() {
+  const asked = location.hash.slice(1).split("?")[0];
+  const screen = SCREENS.includes(asked) ? asked : SCREENS[0];
+  if (root.dataset.screen !== screen) scrollTo(0, 0);
+  root.dataset.screen = screen;
+  for (const link of document.querySelectorAll("#screens a")) {
+    link.ariaCurrent = link.dataset.screen === screen ? "page" : null;
+  }
+}
+
+addEventListener("hashchange", show);
+show();
+
+// --- what disturbs a measurement: Python reads and clears data-was-hidden, and reads data-battery.
+
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) root.dataset.wasHidden = "";
+});
+
+navigator.getBattery?.().then((battery) => {
+  const LOW = 0.2;
+  function look() {
+    root.dataset.battery = battery.charging ? "" : battery.level < LOW ? "low" : "on";
+  }
+  for (const change of ["chargingchange", "levelchange"]) battery.addEventListener(change, look);
+  look();
+}).catch(() => {}); // a browser may refuse to tell
 
 // --- the text: kept at every change, so that no reload, crash or lost device can take it.
 
@@ -64,6 +96,10 @@ at("write").addEventListener("click", () => {
 });
 addEventListener("keydown", (event) => {
   const writing = root.dataset.state === "writing";
+  if (root.dataset.screen === "benchmark") {
+    if (event.key === "Escape" && !at("bench-stop").hidden) at("bench-stop").click();
+    return;
+  }
   if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !writing) at("write").click();
   else if (event.key === "Escape" && writing) at("stop").click();
   else if (event.key === "Escape" && at("model").open) at("model").open = false;
@@ -72,15 +108,22 @@ addEventListener("pointerdown", (event) => {
   if (!at("model").contains(event.target)) at("model").open = false;
 });
 
-at("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(at("post").textContent.trim());
-  at("copy").textContent = words.copied;
-  setTimeout(() => { at("copy").textContent = words.copy; }, 2000);
-});
+async function copy(button, text, word) {
+  await navigator.clipboard.writeText(text);
+  button.textContent = words.copied;
+  setTimeout(() => { button.textContent = words[word]; }, 2000);
+}
+
+at("copy").addEventListener("click", () => copy(at("copy"), at("post").textContent.trim(), "copy"));
+for (const id of ["bench-copy", "bench-link"]) {
+  at(id).addEventListener("click", () => copy(at(id), at(id).dataset.text, at(id).dataset.words));
+}
+at("bench-form").addEventListener("submit", (event) => event.preventDefault()); // Python hears of it too
 
 // --- PyScript, unless it could only fail.
 
 function fail(kind, detail = "") {
+  if (root.dataset.screen !== "post") location.hash = ""; // the fault is told there
   root.dataset.state = "error";
   root.removeAttribute("data-queued");
   at("model-state").textContent = words["state.error"];
@@ -108,13 +151,5 @@ for (const kind of ["error", "unhandledrejection"]) {
   });
 }
 
-// A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that does
-// not send the headers for it, Python runs in the page itself, and the CPU has one thread.
-if (!crossOriginIsolated) {
-  const python = document.querySelector("script[type=py]");
-  const config = JSON.parse(python.getAttribute("config"));
-  config.js_modules = { main: config.js_modules.worker };
-  python.setAttribute("config", JSON.stringify(config));
-  python.removeAttribute("worker");
-}
-import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));
+if (!crossOriginIsolated) fail("isolation");
+else import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));

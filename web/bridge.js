@@ -62,6 +62,23 @@ export async function open(power = "high-performance", fallback = false) {
   }
 }
 
+/**
+ * The adapters that this browser tells apart.
+ * @returns {Promise<string>} JSON: [[how to ask for it: "", "low-power" or "fallback", its name], ...]
+ */
+export async function adapters() {
+  const ways = { "": { powerPreference: "high-performance" }, "low-power": { powerPreference: "low-power" }, fallback: { forceFallbackAdapter: true } };
+  const found = new Map();
+  for (const [way, options] of Object.entries(ways)) {
+    const adapter = await globalThis.navigator?.gpu?.requestAdapter(options).catch(() => null);
+    if (!adapter) continue;
+    const { vendor, architecture, device, description } = adapter.info;
+    const key = JSON.stringify([vendor, architecture, device, description]);
+    if (!found.has(key)) found.set(key, [way, description || device || architecture || vendor]);
+  }
+  return JSON.stringify([...found.values()]);
+}
+
 /** One open device. */
 export class Gpu {
   /** @param {GPUAdapter} adapter  @param {GPUDevice} device */

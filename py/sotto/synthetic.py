@@ -16,7 +16,6 @@ import numpy as np
 from .errors import SottoError
 from .quant import TYPES
 
-VOCABULARY = 262_144
 BLOCK = TYPES["Q4_0"]
 _ALIGNMENT = 32  # GGUF's default for tensor data
 _POOL_BLOCKS = 65_521  # prime, so that no row of a matrix repeats another one
@@ -35,6 +34,7 @@ class Shape:
     head_dim: int  # E
     ffn_dim: int  # F
     window: int
+    vocabulary: int = 262_144
 
     def tensors(self) -> dict[str, tuple[int, ...]]:
         """Every tensor of the file by name, in numpy order (rows, columns)."""
@@ -54,16 +54,18 @@ class Shape:
             "ffn_down": (dim, self.ffn_dim),
             "post_ffw_norm": (dim,),
         }
-        found: dict[str, tuple[int, ...]] = {"token_embd.weight": (VOCABULARY, dim)}
+        found: dict[str, tuple[int, ...]] = {"token_embd.weight": (self.vocabulary, dim)}
         for index in range(self.layers):
             found |= {f"blk.{index}.{name}.weight": shape for name, shape in layer.items()}
         return found | {"output_norm.weight": (dim,)}
 
 
-# From the models' published configurations (google/gemma-3-270m, -1b-pt, -4b-pt; the text part of the last).
+# From the models' published configurations (google/gemma-3-270m, -1b-pt, -4b-pt; the text part of the last); the
+# tiny one is no model's: it shows in a second or two that everything runs.
 SHAPES = {
     shape.name: shape
     for shape in (
+        Shape("tiny", 4, 256, 4, 1, 64, 512, 32, vocabulary=1024),
         Shape("270m", 18, 640, 4, 1, 256, 2048, 512),
         Shape("1b", 26, 1152, 4, 1, 256, 6912, 512),
         Shape("4b", 34, 2560, 8, 4, 256, 10_240, 1024),
@@ -149,7 +151,7 @@ def _header(shape: Shape, tensors: dict[str, tuple[tuple[int, ...], int]]) -> by
         "gemma3.attention.layer_norm_rms_epsilon": 1e-6,
         "gemma3.attention.sliding_window": shape.window,
         "gemma3.rope.freq_base": 1e6,
-        **_vocabulary(),
+        **_vocabulary(shape.vocabulary),
     }
     out = bytearray(struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(metadata)))
     for key, value in metadata.items():
@@ -161,19 +163,19 @@ def _header(shape: Shape, tensors: dict[str, tuple[tuple[int, ...], int]]) -> by
     return bytes(out)
 
 
-def _vocabulary() -> dict[str, object]:
+def _vocabulary(size: int) -> dict[str, object]:
     """Control tokens, the 256 bytes, printable characters; the rest are words no text contains."""
     control = ["<pad>", "<eos>", "<bos>", "<unk>"]
     known = [*(f"<0x{value:02X}>" for value in range(256)), "▁", *map(chr, range(33, 127))]
     tokens = [*control, *known]
-    tokens += [f"▁word{number}" for number in range(VOCABULARY - len(tokens))]
-    types = np.full(VOCABULARY, 1, np.int32)  # normal
+    tokens += [f"▁word{number}" for number in range(size - len(tokens))]
+    types = np.full(size, 1, np.int32)  # normal
     types[: len(control)] = 3
     types[len(control) : len(control) + 256] = 6
     return {
         "tokenizer.ggml.model": "llama",
         "tokenizer.ggml.tokens": tokens,
-        "tokenizer.ggml.scores": -np.arange(VOCABULARY, dtype=np.float32),
+        "tokenizer.ggml.scores": -np.arange(size, dtype=np.float32),
         "tokenizer.ggml.token_type": types,
         "tokenizer.ggml.bos_token_id": 2,
         "tokenizer.ggml.eos_token_id": 1,

@@ -116,6 +116,15 @@ class _Flight:
         return self._land().__await__()
 
 
+async def adapters(bridge: Any) -> dict[str, str]:
+    """The GPUs this browser tells apart: their names by how to ask for them, "", "low-power" or "fallback".
+
+    Args:
+        bridge: the JavaScript module bridge.js.
+    """
+    return dict(json.loads(str(await bridge.adapters())))
+
+
 class WebDevice:
     """A `Device` on the browser's WebGPU."""
 

@@ -32,7 +32,7 @@ def test_a_pin_is_complete(file: File) -> None:
         assert sum(part.size for part in file.parts) == file.size
     for part in file.parts:
         assert re.fullmatch("[0-9a-f]{64}", part.package.sha256)
-        assert re.fullmatch(r"[\w-]+==[\d.]+|@?[\w/-]+@[\d.]+", part.package.requirement)
+        assert re.fullmatch(r"[\w-]+==[\d.]+|@?[\w./-]+@[\d.]+", part.package.requirement)
 
 
 def test_no_path_is_pinned_twice() -> None:

@@ -9,7 +9,16 @@ from sotto.page import format as numbers
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(0.0, "0.00"), (0.523, "0.52"), (4.16, "4.2"), (42.08, "42.1"), (99.97, "100"), (1240.4, "1,240")],
+    [
+        (0.0, "0.00"),
+        (0.0123, "0.012"),
+        (0.0996, "0.10"),
+        (0.523, "0.52"),
+        (4.16, "4.2"),
+        (42.08, "42.1"),
+        (99.97, "100"),
+        (1240.4, "1,240"),
+    ],
 )
 def test_precise(value: float, expected: str) -> None:
     assert numbers.precise(value) == expected

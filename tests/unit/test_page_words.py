@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from sotto.bench.notes import TEXTS as NOTES
+from sotto.bench.request import PRESETS
+from sotto.page.figures import COLUMNS
 from sotto.page.progress import SHARES
 from sotto.page.words import Words
 
@@ -47,7 +50,26 @@ def put_together() -> set[str]:
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}
     chosen = (PAGE / "processor.py").read_text("utf-8")
     keys |= {f"why.{why}" for why in re.findall(r'(?:, |why = )"(\w+)"\)?\n', chosen)}
-    return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")}
+    return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")} | benchmark()
+
+
+def benchmark() -> set[str]:
+    """The keys that the benchmark's screen makes from a name."""
+    parts = {
+        "note": NOTES,
+        "mark": ("hidden", "battery", "battery-low"),
+        "preset": (*PRESETS, "own"),
+        "device": ("gpu", "low-power", "fallback"),
+        "doing": ("probes", "first", "cached", "decode", "prefill", "kernels"),
+        "head": ("cold", "cached", "beside.decode", "beside.prefill"),
+        "load": ("cold", "cached"),
+        "memory": ("weights", "cache", "constants", "scratch", "text.gpu", "text.cpu"),
+        "probe": ("read", "f32", "f16", "int8", "dispatch", "trip"),
+        **COLUMNS,
+    }
+    keys = {f"bench.{part}.{name}" for part, names in parts.items() for name in names}
+    keys |= {f"bench.{name}{part}" for name in ("prefill", "first") for part in ("", ".text")}
+    return keys | {"bench.show", "bench.drop"}
 
 
 def test_languages_have_the_same_keys_and_values() -> None:

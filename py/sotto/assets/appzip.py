@@ -41,6 +41,7 @@ class AppZip:
         """Name in the zip and path of every source, in the order of the zip."""
         for folder, prefix, pattern in (
             (self._package, "sotto", "*.py"),
+            (self._package, "sotto", "bench/published.json"),
             (self._kernels, "sotto/kernels", "*.wgsl"),
             (self._kernels, "sotto/kernels", "*/*.wasm"),
             (self._kernels, "sotto/kernels", "cpu/steps.h"),

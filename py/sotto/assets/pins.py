@@ -250,7 +250,35 @@ PYSCRIPT = Group(
     ),
 )
 
-RUNTIME = (PYODIDE, PYSCRIPT)
+# --- Chart.js: the charts of the benchmark page ---
+
+CHARTJS_VERSION = "4.6.1"
+
+CHARTJS = Group(
+    f"Chart.js {CHARTJS_VERSION}",
+    (
+        File(
+            "runtime/chartjs/chart.umd.min.js",
+            210_082,
+            "87364cc2b2a76a6684929e7d6b80b18a897794db38400caff1fcf1791c6925d2",
+            (f"https://cdn.jsdelivr.net/npm/chart.js@{CHARTJS_VERSION}/dist/chart.umd.min.js",),
+            (
+                Part(
+                    Package(
+                        "npm",
+                        f"chart.js@{CHARTJS_VERSION}",
+                        1_591_049,
+                        "9345dacdf4bb4c5d40321f4b9aafab6fe676d37a534fc0bc2d17c4c4e29c4f00",
+                    ),
+                    "package/dist/chart.umd.min.js",
+                    210_082,
+                ),
+            ),
+        ),
+    ),
+)
+
+RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS)
 
 # --- The default model: Gemma 3 270M (base), Q4_K_M, split over four packages ---
 

@@ -129,7 +129,7 @@ class Benchmark:
         Raises what opening a device and loading raise, and Cancelled when nothing was measured yet.
         """
         call_off = self._host.alarm(self._control.clock.left, self._stop_run)
-        self._control.disturbed()
+        self._host.disturbances()  # what was before does not count
         try:
             await self._measure()
         except Exception as error:  # Cancelled comes through JavaScript as another class
@@ -196,6 +196,7 @@ class Benchmark:
         assert engine is not None and device is not None
         if isinstance(device, CpuDevice) and not request.threads:
             await best_threads(device, engine.time_token)
+        control.disturbed()  # while loading: it belongs to no run
         self._changed()
         if request.after == 1:
             self._decode = await protocol.decode(engine, request, self._probes, control)

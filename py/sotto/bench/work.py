@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..plan import Dispatch, Plan
+from ..plan import Dispatch, Plan, Tensor
 
 
 def weight_bytes(plan: Plan) -> int:
@@ -21,7 +21,7 @@ def prefill_operations(plan: Plan, tokens: int) -> float:
 
     Args:
         plan: any multi-token plan of the model.
-        tokens: length of the prompt; the head runs once.
+        tokens: length of the prompt; the head, and what the plan computes for the last token alone, count once.
     """
     total = 0.0
     for dispatch in plan.dispatches:
@@ -33,9 +33,16 @@ def prefill_operations(plan: Plan, tokens: int) -> float:
                 total += 2 * size["N"] * size["K"]
             case "attention":
                 window = min(int(size["WINDOW"]), tokens)
-                seen = window * (window + 1) // 2 + (tokens - window) * window
+                alone = _bound(dispatch, "q").shape[0] == 1
+                seen = window if alone else window * (window + 1) // 2 + (tokens - window) * window
                 total += 4 * size["H"] * size["E"] * seen
     return total
+
+
+def _bound(dispatch: Dispatch, name: str) -> Tensor:
+    """The tensor bound under a kernel's name for it."""
+    number = next(d.number for d in dispatch.kernel.bindings if d.name == name)
+    return next(b.tensor for b in dispatch.bindings if b.number == number)
 
 
 def _planes(dispatch: Dispatch) -> set[str]:

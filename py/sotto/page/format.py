@@ -6,7 +6,9 @@ import math
 
 
 def precise(value: float) -> str:
-    """A measured quantity with about three digits: `0.31`, `4.2`, `42.1`, `1,240`."""
+    """A measured quantity with about three digits: `0.012`, `0.31`, `4.2`, `42.1`, `1,240`."""
+    if 0 < value < 0.0995:
+        return f"{value:.3f}"
     if value < 1:
         return f"{value:.2f}"
     return f"{value:,.1f}" if value < 99.95 else f"{value:,.0f}"

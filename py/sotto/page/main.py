@@ -20,6 +20,7 @@ from ..reports import Progress, Settings
 from ..sampler import Sampling
 from ..web import WebSource, WebStore
 from . import faults, post, processor
+from .benchmark import BenchmarkPage
 from .options import DEVICES, Model, Options, choose
 from .processor import Choice
 from .progress import Loading
@@ -46,11 +47,12 @@ class Page:
         self._choice: Choice | None = None
         self._model: Model | None = None
         self._busy = False
+        self._lent = False  # a benchmark has the processor
         self._tasks: set[asyncio.Task[None]] = set()
-        screen.on("write", "click", lambda: self._do(self.write()))
+        screen.on("write", "click", lambda: self.do(self.write()))
         screen.on("stop", "click", self._stop)
         screen.on("source", "input", self._edited)
-        screen.on("device", "change", lambda: self._do(self._switch()))
+        screen.on("device", "change", lambda: self.do(self._switch()))
         screen.on("threads", "change", self._set_threads)
 
     # --- loading
@@ -145,12 +147,35 @@ class Page:
 
     async def _switch(self) -> None:
         """Load on the processor that was chosen in the details; the text stays as it is."""
-        if self._busy:
-            self._stop()
+        self._screen.remember("device", self._screen.device())
+        if self._lent:
+            return
+        await self._rest()
+        await self.load(chosen=True)
+
+    async def _rest(self) -> None:
+        """End what is being written; a load comes to its end by itself."""
+        self._stop()
         while self._busy:
             await asyncio.sleep(0.05)
-        self._screen.remember("device", self._screen.device())
-        await self.load(chosen=True)
+
+    async def give_way(self) -> None:
+        """Let go of model and processor, for a benchmark."""
+        self._lent = True
+        await self._rest()
+        self._close()
+        self._screen.resting()
+
+    def take_over(self) -> None:
+        """The benchmark is over."""
+        self._lent = False
+        self.wanted()
+
+    def wanted(self) -> None:
+        """Load when a post can be asked for and there is neither a model nor a fault that has to be answered."""
+        idle = self._engine is None and not self._busy and not self._lent
+        if idle and self._screen.shown()[0] == "post" and not self._screen.told():
+            self.do(self.load())
 
     def _set_threads(self) -> None:
         """Use and remember the number of threads written into the field."""
@@ -211,11 +236,11 @@ class Page:
         except ContextFull as error:
             limit = error.limit
             self._screen.error(
-                faults.while_writing(error), lambda: self._do(self._write_what_fits(text, limit))
+                faults.while_writing(error), lambda: self.do(self._write_what_fits(text, limit))
             )
         except Exception as error:
             self._screen.written([], "")
-            self._screen.error(faults.while_writing(error), lambda: self._do(self.load()))
+            self._screen.error(faults.while_writing(error), lambda: self.do(self.load()))
         finally:
             self._busy = False
 
@@ -258,7 +283,7 @@ class Page:
 
     # --- events and faults
 
-    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+    def do(self, work: Coroutine[Any, Any, None]) -> None:
         """Let work go on behind an event; the set keeps it from being collected."""
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
@@ -277,7 +302,7 @@ class Page:
         """Tell the fault and offer the next step: the same again, or the default model instead."""
         screen = self._screen
         if fault.kind == "lost":
-            screen.error(fault, lambda: self._do(self.load()))
+            screen.error(fault, lambda: self.do(self.load()))
         elif fault.kind != "adapter" and screen.query():
             screen.error(fault, screen.without_query, "error.default.action")
         else:
@@ -285,6 +310,20 @@ class Page:
 
 
 async def start() -> None:
-    """Run the page."""
+    """Run the page: load for the screen that is shown, and whenever another one is."""
     screen = Screen(Words.load(HERE / "words.json", Screen.language()))
-    await Page(screen, runtime=Screen.age()).load()
+    page = Page(screen, runtime=Screen.age())
+    models = json.loads((HERE / "models.json").read_text(encoding="utf-8"))
+    benchmark = BenchmarkPage(screen, page, models, page.do)
+
+    def changed() -> None:
+        name, asked = screen.shown()
+        if name == "benchmark":
+            page.do(benchmark.open(asked))
+        else:
+            page.wanted()
+
+    screen.on_screen(changed)
+    if screen.shown()[0] == "benchmark":
+        screen.resting()
+    changed()

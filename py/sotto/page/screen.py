@@ -43,6 +43,41 @@ class Screen:
         return str(window.location.search)
 
     @staticmethod
+    def shown() -> tuple[str, str]:
+        """The screen that is shown, and what stands behind `?` in the address's part behind #."""
+        return str(document.documentElement.dataset.screen), str(window.location.hash).partition("?")[2]
+
+    @staticmethod
+    def on_screen(handler: Callable[[], object]) -> None:
+        """Call a handler when another screen was asked for."""
+        window.addEventListener("hashchange", create_proxy(lambda _event: handler()))
+
+    @staticmethod
+    def agent() -> str:
+        """What the browser calls itself."""
+        return str(window.navigator.userAgent)
+
+    @staticmethod
+    def cores() -> int:
+        """Threads that can run at once."""
+        return int(window.navigator.hardwareConcurrency or 1)
+
+    @staticmethod
+    def on_battery() -> bool:
+        """Whether the computer runs on its battery; False where the browser does not tell."""
+        return bool(document.documentElement.getAttribute("data-battery"))
+
+    def disturbances(self) -> frozenset[str]:
+        """What disturbed the computer since this was last asked: "hidden", "battery", "battery-low"."""
+        found = set()
+        if self._root.hasAttribute("data-was-hidden") or document.hidden:
+            self._root.removeAttribute("data-was-hidden")
+            found.add("hidden")
+        if battery := str(self._root.getAttribute("data-battery") or ""):
+            found |= {"battery"} if battery == "on" else {"battery", "battery-low"}
+        return frozenset(found)
+
+    @staticmethod
     def address(path: str) -> str:
         """An absolute URL: a worker has no base of its own."""
         return str(window.URL.new(path, window.location.href).href)
@@ -85,38 +120,38 @@ class Screen:
 
     def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
         """Call a handler at every such event of an element."""
-        self._at(name).addEventListener(event, create_proxy(lambda _event: handler()))
+        self.at(name).addEventListener(event, create_proxy(lambda _event: handler()))
 
     def _act(self) -> None:
         self._action()
 
     def text(self) -> str:
         """The text to write from."""
-        return str(self._at("source").value)
+        return str(self.at("source").value)
 
     def post(self) -> str:
         """The post as far as it is written."""
-        return str(self._at("post").textContent)
+        return str(self.at("post").textContent)
 
     def use_example(self) -> None:
         """Put the example of the page's language into the text box, as its button does."""
-        self._at(f"example-{self.language()}").click()
+        self.at(f"example-{self.language()}").click()
 
     def settings(self, options: Options) -> Options:
         """The options, with what the person changed in the details."""
         return options.changed(
-            temperature=str(self._at("temperature").value),
-            max_tokens=str(self._at("max-tokens").value),
-            seed=str(self._at("seed").value),
+            temperature=str(self.at("temperature").value),
+            max_tokens=str(self.at("max-tokens").value),
+            seed=str(self.at("seed").value),
         )
 
     def device(self) -> str:
         """The processor chosen in the details: "auto", "gpu" or "cpu"."""
-        return str(self._at("device").value)
+        return str(self.at("device").value)
 
     def threads(self) -> str:
         """What is written into the field for the CPU's threads."""
-        return str(self._at("threads").value)
+        return str(self.at("threads").value)
 
     def queued(self) -> bool:
         """Whether Write was pressed while loading; asking settles it."""
@@ -138,12 +173,12 @@ class Screen:
             ("max-tokens", options.max_tokens),
             ("seed", options.seed),
         ):
-            self._at(name).value = "" if value is None else str(value).removesuffix(".0")
-        self._at("device").value = options.device or "auto"
+            self.at(name).value = "" if value is None else str(value).removesuffix(".0")
+        self.at("device").value = options.device or "auto"
         for stage in SHARES:
             self._mark(stage, "", "")
-        self._at("write").disabled = False
-        self._at("progress").hidden = False
+        self.at("write").disabled = False
+        self.at("progress").hidden = False
         self._state("loading", "stage.header", self.words("when.soon"))
 
     def progress(self, loading: Loading) -> None:
@@ -164,7 +199,7 @@ class Screen:
         text = words("separator").join(line)
         self._say("model-state", text)
         self._say("when", when)
-        bar = self._at("progress")
+        bar = self.at("progress")
         bar.style.setProperty("--done", f"{loading.fraction:.4f}")
         bar.ariaValueNow = f"{100 * loading.fraction:.0f}"
         bar.ariaValueText = text
@@ -179,9 +214,9 @@ class Screen:
         self._say("fact-weights", words(f"fact.weights.{kept}", size=weights))
         self._say("fact-memory", words(f"fact.memory.{choice.kind}", size=memory))
         self._say("fact-context", words("fact.context.value", count=context))
-        self._at("threads-setting").hidden = choice.kind != "cpu"
-        self._at("threads").max = choice.most_threads
-        self._at("threads").value = choice.threads
+        self.at("threads-setting").hidden = choice.kind != "cpu"
+        self.at("threads").max = choice.most_threads
+        self.at("threads").value = choice.threads
         self.processor(adapter, choice)
 
     def processor(self, adapter: AdapterInfo, choice: Choice) -> None:
@@ -190,27 +225,32 @@ class Screen:
         name = words(f"fact.processor.{choice.kind}", name=adapter.name, count=choice.threads)
         self._say("fact-processor", f"{name}: {words(f'why.{choice.why}')}")
         if adapter.software:
-            self._at("fact-processor").append(document.createElement("br"), words("fact.software"))
+            self.at("fact-processor").append(document.createElement("br"), words("fact.software"))
 
     def record(self, name: str, figures: Mapping[str, object]) -> None:
         """Leave exact figures on an element as JSON (data-figures), for scripts that measure."""
-        self._at(name).dataset.figures = json.dumps(figures)
+        self.at(name).dataset.figures = json.dumps(figures)
 
     def ready(self) -> None:
         """Writing can begin."""
-        self._at("progress").hidden = True
+        self.at("progress").hidden = True
         mac = "Mac" in str(window.navigator.platform)
         self._state("ready", "state.ready", self.words("hint.write", key="⌘" if mac else "Ctrl"))
+
+    def resting(self) -> None:
+        """A benchmark has the processor: what is asked for meanwhile waits."""
+        self.at("progress").hidden = True
+        self._state("loading", "state.resting", self.words("when.soon"))
 
     # --- writing
 
     def writing(self, language: str) -> None:
         """A post begins, in a language ("en" or "ja")."""
-        post = self._at("post")
+        post = self.at("post")
         post.textContent = ""
         post.lang = language
         post.ariaBusy = "true"  # screen readers wait for the whole post
-        self._at("copy").disabled = True
+        self.at("copy").disabled = True
         self._say("stats", "")
         self._say("note", "")
         self._state("writing", "state.writing", self.words("hint.stop"))
@@ -218,17 +258,17 @@ class Screen:
 
     def append(self, text: str) -> None:
         """More of the post."""
-        self._at("post").append(text)
+        self.at("post").append(text)
 
     def written(self, figures: list[str], note: str) -> None:
         """A post has ended, whole or not."""
-        post = self._at("post")
+        post = self.at("post")
         post.ariaBusy = "false"
-        self._at("copy").disabled = not post.textContent
+        self.at("copy").disabled = not post.textContent
         for figure in figures:
             piece = document.createElement("span")
             piece.textContent = figure
-            self._at("stats").append(piece, " ")
+            self.at("stats").append(piece, " ")
         self._say("note", note)
 
     # --- faults
@@ -246,30 +286,31 @@ class Screen:
         self._say("error-text", words(f"error.{fault.kind}.text", **fault.values))
         self._say("error-action", words(label or f"error.{fault.kind}.action"))
         self._say("error-detail", fault.detail)
-        self._at("error-kept").hidden = fault == EMPTY
-        self._at("error-more").hidden = not fault.detail
-        self._at("write").disabled = not fault.sound
-        self._at("progress").hidden = True
+        self.at("error-kept").hidden = fault == EMPTY
+        self.at("error-more").hidden = not fault.detail
+        self.at("write").disabled = not fault.sound
+        self.at("progress").hidden = True
         self._root.removeAttribute("data-queued")
         self._state("error", "state.ready" if fault.sound else "state.error", "", fault.kind)
-        self._at("error").scrollIntoView(block="nearest")
+        self.at("error").scrollIntoView(block="nearest")
 
     def _state(self, state: str, word: str, when: str, told: str = "") -> None:
         self._told = told
-        self._at("error").hidden = not told
+        self.at("error").hidden = not told
         self._say("model-state", self.words(word))
         self._say("when", when)
         self._root.dataset.state = state
 
     def _mark(self, stage: str, status: str, time: str) -> None:
-        item = self._at(f"stage-{stage}")
+        item = self.at(f"stage-{stage}")
         item.dataset.status = status
         item.lastElementChild.textContent = time
 
     def _say(self, name: str, text: str) -> None:
-        self._at(name).textContent = text
+        self.at(name).textContent = text
 
-    def _at(self, name: str) -> Any:
+    def at(self, name: str) -> Any:
+        """The element with an id."""
         if name not in self._elements:
             self._elements[name] = document.getElementById(name)
         return self._elements[name]
