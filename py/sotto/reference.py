@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,17 @@ def matvec(c: Call) -> None:
 def matmul(c: Call) -> None:
     rows, columns, offset = c.size("N"), c.size("K"), c.size("OFFSET")
     x = c.f32("x").reshape(-1, columns)[: c.count]
-    y = c.f32("y").reshape(-1, c.size("STRIDE"))
-    y[: c.count, offset : offset + rows] = x @ c.dequantized(rows, columns).T
+    w = c.dequantized(rows, columns).T
+    splits = int(c.constants.get("SPLITS", 1))  # parts of the columns, in blocks of 32
+    edges = [split * (columns // 32) // splits * 32 for split in range(splits + 1)]
+    y = c.f32("y").reshape(splits, -1, c.size("STRIDE"))
+    for part, (begin, end) in enumerate(pairwise(edges)):
+        y[part, : c.count, offset : offset + rows] = x[:, begin:end] @ w[begin:end]
+
+
+def sum_parts(c: Call) -> None:
+    rows, parts = c.size("N"), c.f32("parts").reshape(c.size("PARTS"), -1, c.size("N"))
+    c.f32("y").reshape(-1, rows)[: c.count] = parts[:, : c.count].sum(axis=0)
 
 
 def rms_norm(c: Call) -> None:
@@ -139,6 +149,7 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         embed,
         matvec,
         matmul,
+        sum_parts,
         rms_norm,
         norm_add,
         rope_kv,

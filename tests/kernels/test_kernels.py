@@ -89,7 +89,7 @@ def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, 
 @pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize(
     ("rows", "columns", "tokens", "count", "shards"),
-    [(64, 256, 4, 4, 1), (83, 512, 33, 33, 1), (72, 768, 32, 13, 2), (520, 32, 5, 2, 1)],
+    [(64, 256, 4, 4, 1), (83, 512, 33, 33, 1), (72, 768, 32, 13, 2), (520, 32, 5, 2, 1), (136, 256, 70, 67, 1)],
 )
 def test_matmul(
     gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, tokens, count, shards
@@ -103,8 +103,20 @@ def test_matmul(
     y = ops.matmul(p, "y", given("x", (tokens, columns)), m)
     assert y.shape == (tokens, rows)
     arrays["x"] = rng.standard_normal((tokens, columns)).astype(np.float32)
-    seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
+    tolerance = F16 if "f16" in variant.name else F32
+    seen = compare(
+        gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=tolerance
+    )
     assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
+
+
+@pytest.mark.parametrize(("parts", "rows", "tokens", "count"), [(2, 64, 5, 5), (7, 83, 9, 4)])
+def test_sum_parts(gpu: NativeDevice, numpy_device, rng, parts, rows, tokens, count) -> None:
+    p = Plan("test", tokens)
+    ops.sum_parts(p, "sum", given("parts", (parts, tokens, rows)), given("y", (tokens, rows)))
+    arrays = {"parts": rng.standard_normal((parts, tokens, rows)).astype(np.float32)}
+    seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
+    assert not seen["y"].reshape(tokens, rows)[count:].any()
 
 
 @pytest.mark.parametrize("type_name", ["Q4_0", "Q4_K", "Q6_K", "Q8_0", "F32"])

@@ -13,7 +13,7 @@ from .decode import (
     decode_output,
     decode_qkv,
 )
-from .prefill import MATMULS, matmul
+from .prefill import MATMULS, matmul, sum_parts
 from .simple import (
     Cache,
     attention,
@@ -57,4 +57,5 @@ __all__ = [
     "rope_queries",
     "sample",
     "slice_maxima",
+    "sum_parts",
 ]

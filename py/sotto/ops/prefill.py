@@ -9,7 +9,28 @@ from ..weights import Matrix
 from . import simple
 from .simple import groups, matvec, planes, require
 
+BUSY = 256  # workgroups below which a matmul's columns are divided: several for each core of a GPU
+LEAST_BLOCKS = 4  # blocks of 32 columns that a part keeps
+
+
+def _tiled(name: str, stage: str, width: int, words: int) -> Variant:
+    """64 tokens x 16*width rows; 8 tokens x `width` rows a thread, 8*words columns a stage."""
+    return Variant(
+        Role.MATMUL,
+        name,
+        frozenset({"shader-f16"} if stage == "f16" else ()),
+        workgroup=128,
+        workgroup_bytes=(64 + 16 * width) * 8 * words * (2 if stage == "f16" else 4),
+        options={"stage": stage},
+        constants={"WIDTH": width, "ROWS": 16 * width, "WORDS": words},
+    )
+
+
 MATMULS: tuple[Variant, ...] = (
+    _tiled("tiled", "f32", 4, 2),
+    _tiled("tiled-wide", "f32", 8, 2),
+    _tiled("tiled-f16", "f16", 4, 4),
+    _tiled("tiled-wide-f16", "f16", 8, 4),
     Variant(Role.MATMUL, "quad", frozenset({"subgroups"}), workgroup_bytes=0, suits="software"),
 )
 
@@ -23,6 +44,11 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     if variant.name == "simple":
         return simple.matmul(p, label, x, matrix)
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    return (_quad if variant.name == "quad" else _in_tiles)(p, label, x, matrix)
+
+
+def _quad(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
+    tokens, columns = x.shape
     y = p.scratch(label, (tokens, matrix.rows))
     for piece in matrix.pieces:
         p.add(
@@ -36,3 +62,47 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
             STRIDE=matrix.rows,
         )
     return y
+
+
+def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
+    tokens, columns = x.shape
+    variant = p.choice[Role.MATMUL]
+    tall = min(64, -(-tokens // 8) * 8)
+    wide = int(variant.constants["ROWS"])
+    tiles = -(-tokens // tall) * -(-matrix.rows // wide)
+    splits = max(1, min(BUSY // tiles, columns // 32 // LEAST_BLOCKS))
+    y = p.scratch(label, (tokens, matrix.rows))
+    part = tokens * matrix.rows
+    target = y if splits == 1 else p.scratch(f"{label} parts", (splits, tokens, matrix.rows))
+    for piece in matrix.pieces:
+        p.add(
+            label,
+            wgsl.load("matmul_tiled", piece.format, **variant.options),
+            (-(-piece.rows // wide), -(-tokens // tall), splits),
+            planes(piece) | {"x": x, "y": target},
+            K=columns,
+            N=piece.rows,
+            OFFSET=piece.row,
+            STRIDE=matrix.rows,
+            TOKENS=tall,
+            SPLITS=splits,
+            PART=part,
+            **variant.constants,
+        )
+    if splits > 1:
+        sum_parts(p, f"{label} sum", target, y)
+    return y
+
+
+def sum_parts(p: Plan, label: str, parts: Tensor, y: Tensor) -> None:
+    """y (T, N) = the sum of parts (PARTS, T, N) over the first axis."""
+    count, tokens, rows = parts.shape
+    p.add(
+        label,
+        wgsl.load("sum_parts"),
+        (groups(rows), tokens, 1),
+        {"parts": parts, "y": y},
+        N=rows,
+        PARTS=count,
+        PART=tokens * rows,
+    )

@@ -1,0 +1,166 @@
+// #variant-of "matmul"
+// Y = X W^T by tiles in workgroup memory, for GPUs: rows of W against a chunk of tokens.
+//   weights (N, K) any format; x (T, K) f32; y f32: token t's row begins at t*STRIDE + OFFSET, in part z at z*PART more.
+// Grid: x over tiles of ROWS rows, y over tiles of TOKENS tokens, z over SPLITS parts of the columns: few tiles would
+// leave most of a GPU idle, so that their columns are divided among several workgroups (sum_parts adds them up).
+// A workgroup stages WORDS*8 columns at a time of its tokens and, dequantised once, of its rows. A thread sums
+// 8 tokens x WIDTH rows in f32; four rows' values are a matrix whose columns are rows, so that
+// (a token's four values) * matrix gives four products. A stage takes the columns pair_of gives: 4w.. and 16+4w...
+// The order of a row's vectors is swizzled, not padded: threads that read one column of neighbouring rows, or of the
+// two token groups of a subgroup, find them in different banks. A thread's rows lie ROWS/WIDTH apart, so that
+// neighbouring threads store neighbouring sums.
+// #include "step.wgsl"
+// #include "weights/{format}.wgsl"
+// #include "staged/{stage}.wgsl"
+@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<f32>;
+override N: u32;
+override OFFSET: u32;
+override STRIDE: u32;
+override TOKENS: u32;  // a multiple of 8
+override ROWS: u32;    // 16 * WIDTH
+override WIDTH: u32;   // 4 or 8
+override WORDS: u32;   // 2 or 4
+override SPLITS: u32 = 1;
+override PART: u32 = 0;
+override THREADS: u32 = TOKENS / 8u * 16u;
+override VECTORS: u32 = 2u * WORDS;  // of a row in a stage
+
+var<workgroup> xs: array<Staged, TOKENS * VECTORS>;
+var<workgroup> ws: array<Staged, ROWS * VECTORS>;
+
+fn token_swizzle(token: u32) -> u32 {
+    return (token / 8u) % VECTORS;
+}
+
+fn row_swizzle(row: u32) -> u32 {
+    return (row * VECTORS / 8u) % VECTORS;
+}
+
+fn stage(first_token: u32, first_row: u32, block: u32, first_word: u32, thread: u32) {
+    // Tokens past the count and rows past N repeat the last ones: in bounds, and their sums are not stored.
+    let last = step.count - 1u;
+    for (var i = thread; i < TOKENS * VECTORS; i += THREADS) {
+        let t = i / VECTORS;
+        let v = i % VECTORS;
+        let column = 8u * block + first_word + v % WORDS + 4u * (v / WORDS);
+        xs[t * VECTORS + (v ^ token_swizzle(t))] = staged(x[min(first_token + t, last) * (K / 4u) + column]);
+    }
+    for (var i = thread; i < ROWS * WORDS; i += THREADS) {
+        let r = i / WORDS;
+        let w = i % WORDS;
+        let row = min(first_row + r, N - 1u);
+        let pair = pair_of(row, block, first_word + w, scale_of(row, block));
+        ws[r * VECTORS + (w ^ row_swizzle(r))] = staged(pair.low);
+        ws[r * VECTORS + ((WORDS + w) ^ row_swizzle(r))] = staged(pair.high);
+    }
+}
+
+fn four_rows(at: u32) -> mat4x4<f32> {
+    return mat4x4<f32>(
+        vec4<f32>(ws[at]),
+        vec4<f32>(ws[at + 16u * VECTORS]),
+        vec4<f32>(ws[at + 32u * VECTORS]),
+        vec4<f32>(ws[at + 48u * VECTORS]),
+    );
+}
+
+fn store(token: u32, row: u32, part: u32, sums: vec4<f32>) {
+    if (token >= step.count) {
+        return;
+    }
+    let at = part * PART + token * STRIDE + OFFSET;
+    for (var i = 0u; i < 4u; i++) {
+        if (row + 16u * i < N) {
+            y[at + row + 16u * i] = sums[i];
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_token = TOKENS * group.y;
+    let first_row = ROWS * group.x;
+    if (first_token >= step.count) {
+        return;
+    }
+    let tx = thread % 16u;
+    let ty = thread / 16u;
+    var first0 = vec4<f32>();
+    var first1 = vec4<f32>();
+    var first2 = vec4<f32>();
+    var first3 = vec4<f32>();
+    var first4 = vec4<f32>();
+    var first5 = vec4<f32>();
+    var first6 = vec4<f32>();
+    var first7 = vec4<f32>();
+    var second0 = vec4<f32>();
+    var second1 = vec4<f32>();
+    var second2 = vec4<f32>();
+    var second3 = vec4<f32>();
+    var second4 = vec4<f32>();
+    var second5 = vec4<f32>();
+    var second6 = vec4<f32>();
+    var second7 = vec4<f32>();
+    let blocks = K / 32u;
+    let end = (group.z + 1u) * blocks / SPLITS;
+    for (var block = group.z * blocks / SPLITS; block < end; block++) {
+        for (var word = 0u; word < 4u; word += WORDS) {
+            stage(first_token, first_row, block, word, thread);
+            workgroupBarrier();
+            for (var v = 0u; v < VECTORS; v++) {
+                let row_at = tx * VECTORS + (v ^ row_swizzle(tx));
+                let token_at = 8u * ty * VECTORS + (v ^ token_swizzle(8u * ty));
+                let x0 = vec4<f32>(xs[token_at + 0u * VECTORS]);
+                let x1 = vec4<f32>(xs[token_at + 1u * VECTORS]);
+                let x2 = vec4<f32>(xs[token_at + 2u * VECTORS]);
+                let x3 = vec4<f32>(xs[token_at + 3u * VECTORS]);
+                let x4 = vec4<f32>(xs[token_at + 4u * VECTORS]);
+                let x5 = vec4<f32>(xs[token_at + 5u * VECTORS]);
+                let x6 = vec4<f32>(xs[token_at + 6u * VECTORS]);
+                let x7 = vec4<f32>(xs[token_at + 7u * VECTORS]);
+                let first = four_rows(row_at);
+                first0 += x0 * first;
+                first1 += x1 * first;
+                first2 += x2 * first;
+                first3 += x3 * first;
+                first4 += x4 * first;
+                first5 += x5 * first;
+                first6 += x6 * first;
+                first7 += x7 * first;
+                if (WIDTH == 8u) {
+                    let second = four_rows(row_at + 64u * VECTORS);
+                    second0 += x0 * second;
+                    second1 += x1 * second;
+                    second2 += x2 * second;
+                    second3 += x3 * second;
+                    second4 += x4 * second;
+                    second5 += x5 * second;
+                    second6 += x6 * second;
+                    second7 += x7 * second;
+                }
+            }
+            workgroupBarrier();
+        }
+    }
+    let token = first_token + 8u * ty;
+    let row = first_row + tx;
+    store(token + 0u, row, group.z, first0);
+    store(token + 1u, row, group.z, first1);
+    store(token + 2u, row, group.z, first2);
+    store(token + 3u, row, group.z, first3);
+    store(token + 4u, row, group.z, first4);
+    store(token + 5u, row, group.z, first5);
+    store(token + 6u, row, group.z, first6);
+    store(token + 7u, row, group.z, first7);
+    if (WIDTH == 8u) {
+        store(token + 0u, row + 64u, group.z, second0);
+        store(token + 1u, row + 64u, group.z, second1);
+        store(token + 2u, row + 64u, group.z, second2);
+        store(token + 3u, row + 64u, group.z, second3);
+        store(token + 4u, row + 64u, group.z, second4);
+        store(token + 5u, row + 64u, group.z, second5);
+        store(token + 6u, row + 64u, group.z, second6);
+        store(token + 7u, row + 64u, group.z, second7);
+    }
+}
