@@ -14,7 +14,7 @@ VARIANTS: Mapping[Role, tuple[Variant, ...]] = MappingProxyType(
     {
         Role.DECODE: (SIMPLE[Role.DECODE], *ops.DECODES),
         Role.MATMUL: (SIMPLE[Role.MATMUL], *ops.MATMULS),
-        Role.ATTENTION: (SIMPLE[Role.ATTENTION],),
+        Role.ATTENTION: (SIMPLE[Role.ATTENTION], *ops.ATTENTIONS),
     }
 )
 

@@ -89,7 +89,13 @@ def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, 
 @pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize(
     ("rows", "columns", "tokens", "count", "shards"),
-    [(64, 256, 4, 4, 1), (83, 512, 33, 33, 1), (72, 768, 32, 13, 2), (520, 32, 5, 2, 1), (136, 256, 70, 67, 1)],
+    [
+        (64, 256, 4, 4, 1),
+        (83, 512, 33, 33, 1),
+        (72, 768, 32, 13, 2),
+        (520, 32, 5, 2, 1),
+        (136, 256, 70, 67, 1),
+    ],
 )
 def test_matmul(
     gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, tokens, count, shards
@@ -232,12 +238,27 @@ def test_rope_kv(
         (8, 1, 64, 80, 80, 60, 5, 5),
         (4, 2, 128, 70, 65, 64, 3, 3),
         (3, 3, 100, 40, 7, 100, 2, 2),
+        (4, 1, 256, 600, 512, 1000, 40, 37),
+        (6, 2, 32, 200, 200, 0, 100, 90),
+        (4, 1, 64, 64, 32, 7, 32, 32),
     ],
 )
+@pytest.mark.parametrize("variant", selection.VARIANTS[Role.ATTENTION], ids=lambda v: v.name)
 def test_attention(
-    gpu: NativeDevice, numpy_device, rng, heads, kv_heads, dim, slots, window, position, tokens, count
+    gpu: NativeDevice,
+    numpy_device,
+    rng,
+    variant,
+    heads,
+    kv_heads,
+    dim,
+    slots,
+    window,
+    position,
+    tokens,
+    count,
 ) -> None:
-    p = Plan("test", tokens)
+    p = Plan("test", tokens, choice=SIMPLE.but(variant))
     cache = Cache(
         given("keys", (slots, kv_heads, dim), "f16"), given("values", (slots, kv_heads, dim), "f16")
     )

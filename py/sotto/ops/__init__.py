@@ -13,10 +13,9 @@ from .decode import (
     decode_output,
     decode_qkv,
 )
-from .prefill import MATMULS, matmul, sum_parts
+from .prefill import ATTENTIONS, MATMULS, attention, matmul, sum_parts
 from .simple import (
     Cache,
-    attention,
     embed,
     geglu,
     last_row,
@@ -31,6 +30,7 @@ from .simple import (
 )
 
 __all__ = [
+    "ATTENTIONS",
     "DECODES",
     "MATMULS",
     "MOST_TOKENS",

@@ -7,7 +7,7 @@ from ..plan import Plan, Tensor
 from ..variants import Role, Variant
 from ..weights import Matrix
 from . import simple
-from .simple import groups, matvec, planes, require
+from .simple import Cache, groups, matvec, planes, require
 
 BUSY = 256  # workgroups below which a matmul's columns are divided: several for each core of a GPU
 LEAST_BLOCKS = 4  # blocks of 32 columns that a part keeps
@@ -33,6 +33,35 @@ MATMULS: tuple[Variant, ...] = (
     _tiled("tiled-wide-f16", "f16", 8, 4),
     Variant(Role.MATMUL, "quad", frozenset({"subgroups"}), workgroup_bytes=0, suits="software"),
 )
+
+ATTENTIONS: tuple[Variant, ...] = (Variant(Role.ATTENTION, "tiled", workgroup=128, workgroup_bytes=14_336),)
+TILE_ROWS = 32  # rows, heads of tokens, in a tile of attention
+
+
+def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
+    """Queries (T, H*E) against the cache -> (T, H*E); causal, over at most `window` positions.
+
+    A single token, and heads that cannot be staged by 32 dimensions, take the simple form.
+    """
+    slots, kv_heads, head_dim = cache.keys.shape
+    tokens, width = q.shape
+    heads = width // head_dim
+    if p.choice[Role.ATTENTION].name == "simple" or tokens == 1 or head_dim % 32 or head_dim > 256:
+        return simple.attention(p, q, cache, window=window)
+    require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
+    y = p.scratch("attention", (tokens, width))
+    p.add(
+        "attention",
+        wgsl.load("attention_tiled"),
+        (-(-tokens * (heads // kv_heads) // TILE_ROWS), kv_heads, 1),
+        {"q": q, "keys": cache.keys, "values": cache.values, "y": y},
+        H=heads,
+        G=kv_heads,
+        E=head_dim,
+        SLOTS=slots,
+        WINDOW=window,
+    )
+    return y
 
 
 def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:

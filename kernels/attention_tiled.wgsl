@@ -1,0 +1,203 @@
+// #variant-of "attention"
+// y[t, h] = softmax(q[t, h] . keys) values by tiles, for GPUs (Dao et al. 2022, arXiv:2205.14135).
+//   q (T, H, E) f32, already scaled; keys, values (SLOTS, G, E) f16, two to a word; y (T, H, E) f32.
+// Causal; a window of WINDOW positions counting the token's own. Position p is in slot p mod SLOTS.
+// Grid: x over tiles of 32 rows, y over KV heads. A row is a query head of a token: the H/G heads that share a KV head
+// lie side by side, then comes the next token, so that 32 rows share each key and value that is loaded.
+// Tiles of 32 positions; those that no row of the tile may see are never visited. Scores: 32 dimensions of queries and
+// keys are staged at a time, a thread owns 4 rows x 2 keys. Sums: 8 positions of values are staged at a time, a thread
+// owns 4 rows x 16 dimensions, and the same rows as before, so that their maxima and totals stay in registers.
+// The order of a row's vectors is swizzled, so that threads that read one column of neighbouring rows find them in
+// different banks.
+// #include "step.wgsl"
+@group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> keys: array<vec2<u32>>;
+@group(0) @binding(2) var<storage, read> values: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+override H: u32;
+override G: u32;
+override E: u32;  // a multiple of 32, at most 256
+override SLOTS: u32;
+override WINDOW: u32;
+
+const ROWS: u32 = 32;
+const KEYS: u32 = 32;
+const THREADS: u32 = 128;
+const LOWEST: f32 = -3.0e38;
+var<workgroup> tile: array<vec4<f32>, 512>;    // 8 vectors of 32 queries, then of 32 keys; or 8 values of 64 vectors
+var<workgroup> scores: array<vec4<f32>, 256>;  // [key * 8 + rows / 4]: a component for each row
+var<workgroup> shared_by_rows: array<vec4<f32>, 128>;  // [thread]
+
+fn unpack4(words: vec2<u32>) -> vec4<f32> {
+    return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
+}
+
+// Where in the cache, in vectors, the position's head g begins.
+fn cached(position: u32, g: u32) -> u32 {
+    return ((position % SLOTS) * G + g) * (E / 4u);
+}
+
+// Where in q and y, in vectors, a row begins. Rows past the run repeat its last one.
+fn row_begin(row: u32, g: u32) -> u32 {
+    let heads = H / G;
+    let last = step.count * heads - 1u;
+    let at = min(row, last);
+    return ((at / heads) * H + g * heads + at % heads) * (E / 4u);
+}
+
+fn position_of(row: u32) -> u32 {
+    return step.position + min(row / (H / G), step.count - 1u);
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_row = ROWS * group.x;
+    let g = group.y;
+    if (first_row >= step.count * (H / G)) {
+        return;
+    }
+    let tx = thread % 16u;
+    let ty = thread / 16u;
+    let my_row = first_row + 4u * ty;
+    let positions = vec4<u32>(
+        position_of(my_row), position_of(my_row + 1u), position_of(my_row + 2u), position_of(my_row + 3u)
+    );
+    let lowest_position = position_of(first_row);
+    let end = position_of(first_row + ROWS - 1u) + 1u;
+    var begin = 0u;
+    if (lowest_position + 1u > WINDOW) {
+        begin = lowest_position + 1u - WINDOW;
+    }
+    var highest = vec4<f32>(LOWEST);
+    var total = vec4<f32>();  // of this thread's keys
+    var sum00 = vec4<f32>();
+    var sum01 = vec4<f32>();
+    var sum02 = vec4<f32>();
+    var sum03 = vec4<f32>();
+    var sum10 = vec4<f32>();
+    var sum11 = vec4<f32>();
+    var sum12 = vec4<f32>();
+    var sum13 = vec4<f32>();
+    var sum20 = vec4<f32>();
+    var sum21 = vec4<f32>();
+    var sum22 = vec4<f32>();
+    var sum23 = vec4<f32>();
+    var sum30 = vec4<f32>();
+    var sum31 = vec4<f32>();
+    var sum32 = vec4<f32>();
+    var sum33 = vec4<f32>();
+    for (var base = begin; base < end; base += KEYS) {
+        var score0 = vec4<f32>();
+        var score1 = vec4<f32>();
+        for (var chunk = 0u; chunk < E / 4u; chunk += 8u) {
+            for (var i = thread; i < 256u; i += THREADS) {
+                let row = i / 8u;
+                let v = i % 8u;
+                tile[row * 8u + (v ^ (row / 4u))] = q[row_begin(first_row + row, g) + chunk + v];
+                // Positions past the end repeat the last one, and are masked.
+                let key = min(base + row, end - 1u);
+                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(keys[cached(key, g) + chunk + v]);
+            }
+            workgroupBarrier();
+            for (var v = 0u; v < 8u; v++) {
+                let at = 32u * ty + (v ^ ty);
+                let rows = mat4x4<f32>(tile[at], tile[at + 8u], tile[at + 16u], tile[at + 24u]);
+                let key_at = 256u + 8u * tx + (v ^ (tx % 8u));
+                score0 += tile[key_at] * rows;
+                score1 += tile[key_at + 128u] * rows;
+            }
+            workgroupBarrier();
+        }
+        let seen0 = seen(base + tx, positions);
+        let seen1 = seen(base + tx + 16u, positions);
+        score0 = select(vec4<f32>(LOWEST), score0, seen0);
+        score1 = select(vec4<f32>(LOWEST), score1, seen1);
+        shared_by_rows[thread] = max(score0, score1);
+        workgroupBarrier();
+        var peak = highest;
+        for (var i = 0u; i < 16u; i++) {
+            peak = max(peak, shared_by_rows[16u * ty + i]);
+        }
+        let decay = exp(highest - peak);
+        highest = peak;
+        // A row that has seen nothing yet has no peak either: its masked scores must not count as exp(0).
+        let weight0 = select(vec4<f32>(), exp(score0 - peak), seen0);
+        let weight1 = select(vec4<f32>(), exp(score1 - peak), seen1);
+        total = total * decay + weight0 + weight1;
+        scores[8u * tx + ty] = weight0;
+        scores[8u * (tx + 16u) + ty] = weight1;
+        sum00 *= decay[0]; sum01 *= decay[0]; sum02 *= decay[0]; sum03 *= decay[0];
+        sum10 *= decay[1]; sum11 *= decay[1]; sum12 *= decay[1]; sum13 *= decay[1];
+        sum20 *= decay[2]; sum21 *= decay[2]; sum22 *= decay[2]; sum23 *= decay[2];
+        sum30 *= decay[3]; sum31 *= decay[3]; sum32 *= decay[3]; sum33 *= decay[3];
+        for (var first = 0u; first < KEYS && base + first < end; first += 8u) {
+            for (var i = thread; i < 512u; i += THREADS) {
+                let v = i % 64u;
+                if (v < E / 4u) {
+                    tile[i] = unpack4(values[cached(min(base + first + i / 64u, end - 1u), g) + v]);
+                }
+            }
+            workgroupBarrier();
+            for (var key = 0u; key < 8u; key++) {
+                let weight = scores[8u * (first + key) + ty];
+                let at = 64u * key + tx;
+                let value0 = tile[at];
+                let value1 = tile[at + 16u];
+                let value2 = tile[at + 32u];
+                let value3 = tile[at + 48u];
+                sum00 += weight[0] * value0;
+                sum01 += weight[0] * value1;
+                sum02 += weight[0] * value2;
+                sum03 += weight[0] * value3;
+                sum10 += weight[1] * value0;
+                sum11 += weight[1] * value1;
+                sum12 += weight[1] * value2;
+                sum13 += weight[1] * value3;
+                sum20 += weight[2] * value0;
+                sum21 += weight[2] * value1;
+                sum22 += weight[2] * value2;
+                sum23 += weight[2] * value3;
+                sum30 += weight[3] * value0;
+                sum31 += weight[3] * value1;
+                sum32 += weight[3] * value2;
+                sum33 += weight[3] * value3;
+            }
+            workgroupBarrier();
+        }
+    }
+    shared_by_rows[thread] = total;
+    workgroupBarrier();
+    total = vec4<f32>();
+    for (var i = 0u; i < 16u; i++) {
+        total += shared_by_rows[16u * ty + i];
+    }
+    store(my_row + 0u, g, tx, total[0], sum00, sum01, sum02, sum03);
+    store(my_row + 1u, g, tx, total[1], sum10, sum11, sum12, sum13);
+    store(my_row + 2u, g, tx, total[2], sum20, sum21, sum22, sum23);
+    store(my_row + 3u, g, tx, total[3], sum30, sum31, sum32, sum33);
+}
+
+fn seen(key: u32, positions: vec4<u32>) -> vec4<bool> {
+    return (vec4<u32>(key) <= positions) & (vec4<u32>(key + WINDOW) > positions);
+}
+
+fn store(
+    row: u32, g: u32, tx: u32, total: f32, sum0: vec4<f32>, sum1: vec4<f32>, sum2: vec4<f32>, sum3: vec4<f32>
+) {
+    if (row >= step.count * (H / G)) {
+        return;
+    }
+    let at = row_begin(row, g) + tx;
+    if (tx < E / 4u) {
+        y[at] = sum0 / total;
+    }
+    if (tx + 16u < E / 4u) {
+        y[at + 16u] = sum1 / total;
+    }
+    if (tx + 32u < E / 4u) {
+        y[at + 32u] = sum2 / total;
+    }
+    if (tx + 48u < E / 4u) {
+        y[at + 48u] = sum3 / total;
+    }
+}
