@@ -91,7 +91,8 @@ class Engine:
             t: self._recorder.plan("decode" if t == 1 else f"prefill {t}", t, self._choice)
             for t in sorted({1, *self.settings.chunks})
         }
-        self.session = Session(device, self.context, self.settings.candidates)
+        ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
+        self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
         self._score: Loaded | None = None
 
     @classmethod
@@ -250,24 +251,27 @@ class Engine:
         if len(ids) > self.context:
             raise ContextFull(len(ids), self.context)
         self._check_ids(ids)
-        self.session.begin()
+        session = self.session
+        session.begin()
+        session.forget()
         if self._score is None:
             plan = self._recorder.plan("score", min(SCORE_CHUNK, self.context), self._choice, Head.SCORES)
             self._score = Loaded(plan, await self.device.load(self._memory.program(plan)))
         plan = self._score.plan
-        position = 0
-        while first - 1 - position > 0:
-            loaded = self.session.chunk(first - 1 - position)
-            chunk = ids[position : min(position + loaded.plan.tokens, first - 1)]
-            await self.session.run(loaded, position, chunk, steps=loaded.plan.body)
-            position += len(chunk)
+        await session.read(ids[: first - 1], first - 1)
         parts = []
-        for start in range(position, len(ids) - 1, plan.tokens):
+        for start in range(first - 1, len(ids) - 1, plan.tokens):
             end = min(start + plan.tokens, len(ids) - 1)
-            inputs = plan.inputs(start, ids[start:end], ids[start + 1 : end + 1])
-            out = await self.device.run(self._score.program, inputs)
+            out = await session.run(self._score, start, ids[start:end], targets=ids[start + 1 : end + 1])
             parts.append(np.frombuffer(out, np.float32)[: end - start])
         return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    def forget(self) -> None:
+        """Read the next prompt from its beginning, also where it shares that with the text in the cache.
+
+        For measurements: what is in the cache is otherwise not computed again.
+        """
+        self.session.forget()
 
     async def time_token(self) -> float:
         """Seconds that one token takes at the beginning of a text."""
@@ -281,6 +285,8 @@ class Engine:
 
         Runs the plan on token 0 at the beginning of the cache.
         """
+        self.session.begin()
+        self.session.forget()
         loaded = self.session.programs[tokens]
         inputs = loaded.plan.inputs(0, [0] * tokens)
         seconds = await self.device.profile(loaded.program, inputs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from .device import Batch
 from .errors import Cancelled
-from .plan import PICKS
 from .prompts import StopStrings
 from .reports import Piece, RunStats
-from .sampler import NO_TOKEN, Rule, Sampling, choose, not_a_number
-from .session import Outputs, Session
+from .sampler import Rule, Sampling, choose
+from .session import Flight, Outputs, Session
 from .tokenizer import Detokenizer, Tokenizer
 
 MOST_TOKENS = 16  # of a batch
@@ -131,45 +130,43 @@ class Batches:
         self._ends = ends
         self._stats = stats
         self._clock = clock
-        self._flights: deque[tuple[int, Awaitable[Batch]]] = deque()
+        self._flights: deque[Flight] = deque()
         self._size = 1
-        self._landed = 0  # tokens, since the inputs were written
+        self._flown = False
 
     async def first(self, prompt: Sequence[int]) -> list[int]:
         outputs = await self._session.prefill(prompt, self._rule)
-        return _numbers(outputs.picks[:1])
+        return outputs.picked(0, 1)
 
     async def more(self, ids: Sequence[int], room: int) -> list[int]:
         if not self._flights:
             self._fly(min(self._size, room), ids)
-        repeats, flight = self._flights.popleft()
         began = time.perf_counter()
-        batch = await flight
-        seconds = self._clock.landed(batch, time.perf_counter() - began) / repeats
-        at = np.arange(self._landed, self._landed + repeats) % PICKS
-        self._landed += repeats
-        tokens = _numbers(Outputs.of(batch.outputs).picks[at])
+        tokens, _, batch = await self._session.land(self._flights.popleft())
+        seconds = self._clock.landed(batch, time.perf_counter() - began) / len(tokens)
         self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(seconds, 1e-6))))
         if self._ends.isdisjoint(tokens):
             # Before the tokens that have come are looked at: the device is to stay busy meanwhile.
-            while self._size > 1 and len(self._flights) < 2 and (left := room - repeats - self.flying) > 0:
+            room -= len(tokens)
+            while self._size > 1 and len(self._flights) < 2 and (left := room - self.flying) > 0:
                 self._fly(min(self._size, left), ids)
         return tokens
 
     @property
     def flying(self) -> int:
-        return sum(repeats for repeats, _ in self._flights)
+        return sum(flight.tokens for flight in self._flights)
 
-    def _fly(self, repeats: int, ids: Sequence[int]) -> None:
+    def _fly(self, tokens: int, ids: Sequence[int]) -> None:
         """Submit a batch: the first one after the text `ids`, later ones where the last ended."""
         alone = not self._flights
-        if self._landed:
-            flight = self._session.decode(repeats)
+        if self._flown:
+            flight = self._session.decode(tokens)
         else:
-            flight = self._session.decode(repeats, len(ids) - 1, ids[-1], self._rule.pack(1))
-        self._flights.append((repeats, flight))
+            flight = self._session.decode(tokens, ids[-1], self._rule.pack(1))
+        self._flown = True
+        self._flights.append(flight)
         self._clock.submitted(alone)
-        self._stats.largest_batch = max(self._stats.largest_batch, repeats)
+        self._stats.largest_batch = max(self._stats.largest_batch, tokens)
 
 
 class Singles:
@@ -187,13 +184,13 @@ class Singles:
         return [self._pick(await self._session.prefill(prompt), prompt)]
 
     async def more(self, ids: Sequence[int], room: int) -> list[int]:
-        flight = self._session.decode(1, len(ids) - 1, ids[-1])
+        flight = self._session.decode(1, ids[-1])
         self._clock.submitted(alone=True)
         self._stats.largest_batch = 1
         began = time.perf_counter()
-        batch = await flight
+        _, outputs, batch = await self._session.land(flight)
         self._clock.landed(batch, time.perf_counter() - began)
-        return [self._pick(Outputs.of(batch.outputs), ids)]
+        return [self._pick(outputs, ids)]
 
     @property
     def flying(self) -> int:
@@ -204,14 +201,6 @@ class Singles:
         order = np.argsort(-changed, kind="stable")
         self._draw += 1
         return choose(self._rule, self._draw - 1, outputs.ids[order], changed[order], ids)
-
-
-def _numbers(picks: NDArray[np.uint32]) -> list[int]:
-    """Token ids. Raises DeviceError when the device picked among what is no number."""
-    tokens: list[int] = picks.tolist()
-    if NO_TOKEN in tokens:
-        raise not_a_number()
-    return tokens
 
 
 class _Text:
@@ -245,13 +234,14 @@ async def pieces(
     session: Session, tokenizer: Tokenizer, request: Request, stats: RunStats
 ) -> AsyncGenerator[Piece]:
     """The answer, token by token; `stats` is kept up to date."""
-    session.begin()
+    turn = session.begin()
     ids = list(request.prompt)
     ends = frozenset() if request.ignore_eos else frozenset(tokenizer.stop_ids)
     clock = Clock(stats)
     picker = _picker(session, request, ends, stats, clock)
     shown = _Text(tokenizer, request.stop)
     most = min(request.max_tokens, session.context - len(ids))
+    stats.reused_tokens = session.kept.shared(ids)
     started = time.perf_counter()
     tokens: deque[int] = deque()
     try:
@@ -278,7 +268,7 @@ async def pieces(
             yield Piece(text, token)
             clock.shown(time.perf_counter() - started - began, first_of_batch)
             first_of_batch = False
-            if session.stopped and not stats.stop_reason:
+            if (session.stopped or session.turn != turn) and not stats.stop_reason:
                 stats.stop_reason = "cancelled"
         if stats.stop_reason not in ("stop", "cancelled") and (rest := shown.rest()):
             yield Piece(rest, ids[-1])

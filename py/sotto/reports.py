@@ -65,6 +65,7 @@ class RunStats:
     Attributes:
         mode: "batches": the device picks tokens, several without asking; "single": Python picks each token, because
             the caller changes the logits.
+        reused_tokens: of the prompt, which were in the KV cache already.
         stop_reason: "eos", "stop", "length", "context" or "cancelled".
         decode_seconds: from the first token's choice until the last one arrived.
         batches, largest_batch: submits of decode runs, and the most tokens of one.
@@ -76,6 +77,7 @@ class RunStats:
     """
 
     prompt_tokens: int = 0
+    reused_tokens: int = 0
     new_tokens: int = 0
     time_to_first_token: float = 0.0
     prefill_seconds: float = 0.0
@@ -93,8 +95,9 @@ class RunStats:
 
     @property
     def prefill_rate(self) -> float:
-        """Prompt tokens per second."""
-        return self.prompt_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
+        """Prompt tokens per second, of those that were not in the cache."""
+        computed = self.prompt_tokens - self.reused_tokens
+        return computed / self.prefill_seconds if self.prefill_seconds else 0.0
 
     @property
     def decode_rate(self) -> float:

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from .device import Batch, Device
 from .errors import Cancelled
+from .kept import Kept
 from .plan import PICKS, Plan
-from .sampler import Rule
+from .sampler import NO_TOKEN, Rule, not_a_number
 
 
 @dataclass(frozen=True)
@@ -44,28 +45,61 @@ class Outputs:
         pairs = words[:-PICKS].reshape(-1, 2)
         return cls(pairs[:, 0], np.ascontiguousarray(pairs[:, 1]).view(np.float32), words[-PICKS:])
 
+    def picked(self, first: int, count: int) -> list[int]:
+        """Picks number `first` and after. Raises DeviceError when the device picked among what is no number."""
+        tokens: list[int] = self.picks[np.arange(first, first + count) % PICKS].tolist()
+        if NO_TOKEN in tokens:
+            raise not_a_number()
+        return tokens
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A batch of decoded tokens under way: so many, from the given pick on."""
+
+    tokens: int
+    first: int
+    batch: Awaitable[Batch]
+
 
 class Session:
-    """Runs a model's programs, one after the other, on the one KV cache.
+    """Runs a model's programs, one after the other, on the one KV cache, and knows what text is in it.
+
+    Args:
+        context: slots of the cache: tokens that fit.
+        ring: slots of the local layers' caches.
+        window: positions that a local layer looks back, the token's own included.
+        candidates: how many logits the runs select.
 
     Attributes:
-        context: slots of the cache: tokens that fit.
-        candidates: how many logits the runs select.
         programs: by the most tokens that each takes; 1 is decode, the others are prefill chunks.
         text: the buffer of the text's token ids, which the repetition penalty looks at.
+        turn: number of the latest user of the cache; whoever began earlier has lost it.
+        kept: what is in the cache.
     """
 
-    def __init__(self, device: Device, context: int, candidates: int) -> None:
+    def __init__(self, device: Device, context: int, ring: int, window: int, candidates: int) -> None:
         self._device = device
         self.context = context
         self.candidates = candidates
         self.programs: dict[int, Loaded] = {}
         self.text = 0
+        self.turn = 0
         self.stopped = False
+        self.kept = Kept(ring, window)
+        self._end = 0  # one past the last position that flights write
+        self._picked = 0  # tokens that flights pick, since the inputs were written
+        self._token = 0  # that the next landing flight began with
 
-    def begin(self) -> None:
-        """Forget an earlier `stop`."""
+    def begin(self) -> int:
+        """Forget an earlier `stop`, and take the cache; the number of the turn."""
         self.stopped = False
+        self.turn += 1
+        return self.turn
+
+    def forget(self) -> None:
+        """Let the next text be read from its beginning, whatever it shares with what is in the cache."""
+        self.kept.rewind(0)
 
     def stop(self) -> None:
         """Let the run in progress, and every later one until `begin`, raise Cancelled."""
@@ -78,7 +112,7 @@ class Session:
         return self.programs[next((size for size in sizes if size >= tokens), sizes[-1])]
 
     async def prefill(self, ids: Sequence[int], rule: Rule | None = None) -> Outputs:
-        """Read a text from its beginning.
+        """Read a text, but for what it shares with the one in the cache.
 
         Args:
             ids: the text.
@@ -89,40 +123,56 @@ class Session:
         """
         if rule and rule.repeat_last:
             self._device.write(self.text, 0, struct.pack(f"<{len(ids)}I", *ids))
+        self.kept.rewind(self.kept.shared(ids))
+        most = max(self.programs)
+        await self.read(ids, len(ids) - most)
+        position = len(self.kept.ids)
         packed = rule.pack(0) if rule else b""
-        position = 0
-        while True:
+        return Outputs.of(
+            await self.run(self.chunk(len(ids) - position), position, ids[position:], rule=packed)
+        )
+
+    async def read(self, ids: Sequence[int], least: int) -> None:
+        """Read on in a text whose beginning is in the cache, in whole chunks until at least so many tokens are read.
+
+        What comes next is not asked.
+        """
+        while (position := len(self.kept.ids)) < least:
             loaded = self.chunk(len(ids) - position)
-            chunk = ids[position : position + loaded.plan.tokens]
-            last = position + len(chunk) == len(ids)
-            out = await self.run(
-                loaded, position, chunk, steps=None if last else loaded.plan.body, rule=packed
-            )
-            if last:
-                return Outputs.of(out)
-            position += len(chunk)
+            await self.run(loaded, position, ids[position : position + loaded.plan.tokens], loaded.plan.body)
 
     async def run(
-        self, loaded: Loaded, position: int, ids: Sequence[int], steps: int | None = None, rule: bytes = b""
+        self,
+        loaded: Loaded,
+        position: int,
+        ids: Sequence[int],
+        steps: int | None = None,
+        *,
+        rule: bytes = b"",
+        targets: Sequence[int] = (),
     ) -> bytes:
-        """Run a program on the tokens `ids`, the first of which is at `position`.
+        """Run a program on the tokens `ids`, the first of which is at `position`: at most where the cache's text ends.
 
         Raises:
             Cancelled: `stop` was called.
         """
         if self.stopped:
             raise Cancelled
-        inputs = loaded.plan.inputs(position, ids, rule=rule)
-        return await self._device.run(loaded.program, inputs, steps=steps)
+        assert position <= len(self.kept.ids), "what lies before a run is in the cache"
+        self.kept.rewind(position)
+        self.kept.writes(position + len(ids))
+        inputs = loaded.plan.inputs(position, ids, targets, rule)
+        out = await self._device.run(loaded.program, inputs, steps=steps)
+        self.kept.ids += ids
+        return out
 
-    def decode(
-        self, repeats: int, position: int = 0, token: int | None = None, rule: bytes = b""
-    ) -> Awaitable[Batch]:
+    def decode(self, tokens: int, last: int | None = None, rule: bytes = b"") -> Flight:
         """Submit a batch: so many tokens, each picked by the device from what the one before it gave.
 
         Args:
-            repeats: at most PICKS less what is in flight already.
-            position, token, rule: where the batch begins; without a token it goes on where the last batch ends.
+            tokens: at most PICKS less what is in flight already.
+            last: the token that follows the cache's text; without one, the batch goes on where the last one ends.
+            rule: how to pick, with the number of the first draw.
 
         Raises:
             Cancelled: `stop` was called.
@@ -130,5 +180,21 @@ class Session:
         if self.stopped:
             raise Cancelled
         loaded = self.programs[1]
-        inputs = None if token is None else loaded.plan.inputs(position, [token], rule=rule)
-        return self._device.submit(loaded.program, inputs, repeats)
+        inputs = None
+        if last is not None:
+            self._end, self._picked, self._token = len(self.kept.ids), 0, last
+            inputs = loaded.plan.inputs(self._end, [last], rule=rule)
+        first = self._picked
+        self._picked += tokens
+        self._end += tokens
+        self.kept.writes(self._end)
+        return Flight(tokens, first, self._device.submit(loaded.program, inputs, tokens))
+
+    async def land(self, flight: Flight) -> tuple[list[int], Outputs, Batch]:
+        """The tokens that a flight picked, and all it told; flights land in their order."""
+        batch = await flight.batch
+        outputs = Outputs.of(batch.outputs)
+        tokens = outputs.picked(flight.first, flight.tokens)
+        self.kept.ids += [self._token, *tokens[:-1]]
+        self._token = tokens[-1]
+        return tokens, outputs, batch

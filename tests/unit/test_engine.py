@@ -92,7 +92,7 @@ def test_statistics_count_what_happened(engine: Engine) -> None:
     assert all(isinstance(p, Piece) for p in pieces)
     assert (stats.prompt_tokens, stats.new_tokens, stats.stop_reason) == (20, 6, "length")
     assert 0 < stats.time_to_first_token <= stats.total_seconds
-    assert stats.prefill_rate == pytest.approx(20 / stats.prefill_seconds)
+    assert stats.prefill_rate == pytest.approx((20 - stats.reused_tokens) / stats.prefill_seconds)
     assert stats.decode_rate == pytest.approx(5 / stats.decode_seconds)
 
 

@@ -307,6 +307,7 @@ def _prompt(engine: Engine, tokens: int, run: int) -> list[int]:
 
 
 def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[Piece]:
+    engine.forget()  # a prompt that is in the cache from the run before would cost nothing
     return engine.generate(ids, tokens, Sampling(temperature=0), ignore_eos=True)
 
 

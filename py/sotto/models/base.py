@@ -37,6 +37,11 @@ class Config(Protocol):
         ...
 
     @property
+    def window(self) -> int:
+        """Positions that a local layer looks back, the token's own included."""
+        ...
+
+    @property
     def context_limit(self) -> int:
         """The longest context the model was trained for, in tokens."""
         ...
