@@ -1,5 +1,5 @@
 // What has to answer before Python does: the words of the page, the text a person left here, the examples, the
-// keyboard, "write as soon as you can", and the faults with which Python could never start. The rest of the
+// keyboard, "write as soon as you can", where Python runs, and the faults with which it could never start. The rest of the
 // page is py/sotto/page/, which finds every element by the same ids.
 
 const root = document.documentElement;
@@ -151,5 +151,13 @@ for (const kind of ["error", "unhandledrejection"]) {
   });
 }
 
-if (!crossOriginIsolated) fail("isolation");
-else import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));
+// A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that does
+// not send the headers for it, Python runs in the page itself, and the CPU has one thread.
+if (!crossOriginIsolated) {
+  const python = document.querySelector("script[type=py]");
+  const config = JSON.parse(python.getAttribute("config"));
+  config.js_modules = { main: config.js_modules.worker };
+  python.setAttribute("config", JSON.stringify(config));
+  python.removeAttribute("worker");
+}
+import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));

@@ -269,15 +269,23 @@ def test_a_gpu_that_fails_gives_way_to_the_cpu(page: Page, tiny: str) -> None:
     assert write(page)
 
 
-def test_no_isolation(page: Page, tiny: str) -> None:
+def test_without_isolation_python_runs_in_the_page(page: Page, tiny: str) -> None:
     def without_headers(route: Route) -> None:
         reply = route.fetch()
         headers = {name: value for name, value in reply.headers.items() if "cross-origin" not in name}
         route.fulfill(response=reply, headers=headers)
 
-    page.route(tiny, without_headers)
-    page.goto(tiny)
-    fault(page, "isolation")
+    page.route(tiny + SHORT, without_headers)
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    assert not page.evaluate("crossOriginIsolated")
+    assert "1 thread" in processor(page)
+    assert page.workers == []
+    alone = write(page)
+    page.goto(tiny + SHORT + "&threads=1")
+    state(page, "ready")
+    assert page.evaluate("crossOriginIsolated")
+    assert write(page) == alone
 
 
 def test_no_adapter(page: Page, tiny: str) -> None:
