@@ -156,7 +156,7 @@ for (const kind of ["error", "unhandledrejection"]) {
 if (!crossOriginIsolated) {
   const python = document.querySelector("script[type=py]");
   const config = JSON.parse(python.getAttribute("config"));
-  config.js_modules = { main: config.js_modules.worker };
+  config.js_modules = { main: { ...config.js_modules.main, ...config.js_modules.worker } };
   python.setAttribute("config", JSON.stringify(config));
   python.removeAttribute("worker");
 }

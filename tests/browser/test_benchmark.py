@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from common import PATIENCE, ROOT, Serve
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.assets.site import Model
 from sotto.bench.report import FORMAT, Report
@@ -274,3 +274,16 @@ def test_japanese_on_a_phone(browser: Browser, address: str) -> None:
         "nothing sticks out of a phone"
     )
     page.close()
+
+
+def test_on_one_thread_where_the_page_is_not_isolated(page: Page, address: str) -> None:
+    def without_headers(route: Route) -> None:
+        reply = route.fetch()
+        headers = {name: value for name, value in reply.headers.items() if "cross-origin" not in name}
+        route.fulfill(response=reply, headers=headers)
+
+    page.route(address, without_headers)
+    page.goto(address + QUICK)
+    report = run(page)
+    assert report.threads == 1 and report.decode and report.decode.rate
+    expect(page.locator("#figure-decode table")).to_be_visible()
