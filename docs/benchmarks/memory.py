@@ -1,6 +1,6 @@
-"""Measure the peak memory of the page's tab while it loads the model for the first time, unobserved.
+"""Measure the page's first load, unobserved: the peak memory of its tab, and the speed.
 
-    .venv/bin/python docs/benchmarks/memory.py
+    .venv/bin/python docs/benchmarks/memory.py --device gpu
 
 A debugger that watches the network (Playwright's does) keeps up to 100 MB of responses in the tab's own process, so
 Chromium runs here by itself; only when its memory has come to rest is it asked whether the page is ready. Linux.
@@ -8,7 +8,9 @@ Chromium runs here by itself; only when its memory has come to rest is it asked 
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -35,12 +37,17 @@ LIMIT = 240.0  # seconds
 
 def main() -> None:
     """Measure and print JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
+    given = parser.parse_args()
     path = model_path("gemma-3-270m", default_cache())
     with Server(0) as server, tempfile.TemporaryDirectory() as folder:
         server.site = Site(ROOT, default_cache(), [Model("gemma-3-270m", path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         flags = ["--headless=new", f"--user-data-dir={folder}", f"--remote-debugging-port={PORT}"]
-        address = f"{server.address}?device=gpu"
+        address = f"{server.address}?device={given.device}"
         memory = Memory()
         browser = subprocess.Popen(
             ["timeout", "-k", "5", "300", find_chromium(), *QUIET, *WEBGPU, *flags, address],
@@ -68,9 +75,16 @@ def main() -> None:
     if state != "ready" or figures["cached"]:
         sys.exit(f"The page was {state!r}, cached {figures.get('cached')}: not the first load to its end.")
     size = path.stat().st_size
-    print(
-        json.dumps({"peak_bytes": peak, "model_bytes": size, "over_model_mb": (peak - size) / 1e6}, indent=2)
-    )
+    result = {
+        "device": given.device,
+        "peak_bytes": peak,
+        "model_bytes": size,
+        "over_model_mb": (peak - size) / 1e6,
+        "weights_seconds": figures["weights"],
+        "weights_mb_per_second": size / 1e6 / figures["weights"],
+        "load_average": os.getloadavg(),
+    }
+    print(json.dumps(result, indent=2))
 
 
 if __name__ == "__main__":
