@@ -139,6 +139,17 @@ function fail(kind, detail = "") {
   at("progress").hidden = true;
 }
 
+// --- what Python shows while it loads: [selector, "text" or a style or attribute, value] for each change, as JSON.
+
+globalThis.paint = (changes) => {
+  for (const [selector, name, value] of JSON.parse(changes)) {
+    const element = document.querySelector(selector);
+    if (name === "text") element.textContent = value;
+    else if (name.startsWith("--")) element.style.setProperty(name, value);
+    else element.setAttribute(name, value);
+  }
+};
+
 // PyScript reports its own steps; they move the bar up to where Python takes it over (progress.py, SHARES).
 let steps = 0;
 addEventListener("py:progress", () => {

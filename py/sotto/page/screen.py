@@ -28,6 +28,7 @@ class Screen:
         self._root = document.documentElement
         self._action: Callable[[], object] = str
         self._told = ""
+        self._paint = window.paint  # of web/boot.js
         self.on("error-action", "click", self._act)
 
     # --- what the browser knows
@@ -175,20 +176,18 @@ class Screen:
         ):
             self.at(name).value = "" if value is None else str(value).removesuffix(".0")
         self.at("device").value = options.device or "auto"
-        for stage in SHARES:
-            self._mark(stage, "", "")
+        self._paint(json.dumps([change for stage in SHARES for change in _marked(stage, "", "")]))
         self.at("write").disabled = False
         self.at("progress").hidden = False
         self._state("loading", "stage.header", self.words("when.soon"))
 
     def progress(self, loading: Loading) -> None:
-        """How far loading is."""
+        """How far loading is; one call into the page, since each makes this worker wait for its turn there."""
         words = self.words
-        for stage, seconds in loading.seconds.items():
-            self._mark(stage, "done", words.time(seconds))
+        marks = [(stage, "done", words.time(seconds)) for stage, seconds in loading.seconds.items()]
         line, when = [], words("when.soon")
         if loading.stage in SHARES:
-            self._mark(loading.stage, "now", "")
+            marks.append((loading.stage, "now", ""))
             line = [words(f"stage.{loading.stage}")]
         if loading.stage == "weights" and loading.total:
             done, total = numbers.size(loading.done), numbers.size(loading.total)
@@ -197,12 +196,13 @@ class Screen:
             line.append(words("stage.left", time=words.about(left)))
             when = words("when.time", time=words.about(left + 1))
         text = words("separator").join(line)
-        self._say("model-state", text)
-        self._say("when", when)
-        bar = self.at("progress")
-        bar.style.setProperty("--done", f"{loading.fraction:.4f}")
-        bar.ariaValueNow = f"{100 * loading.fraction:.0f}"
-        bar.ariaValueText = text
+        changes = [("#model-state", "text", text), ("#when", "text", when)]
+        for mark in marks:
+            changes += _marked(*mark)
+        changes.append(("#progress", "--done", f"{loading.fraction:.4f}"))
+        changes.append(("#progress", "aria-valuenow", f"{100 * loading.fraction:.0f}"))
+        changes.append(("#progress", "aria-valuetext", text))
+        self._paint(json.dumps(changes))
 
     def facts(self, file: str, stats: LoadStats, context: int, adapter: AdapterInfo, choice: Choice) -> None:
         """What the curious open the details for; `choice` is the processor that is used, and why."""
@@ -301,11 +301,6 @@ class Screen:
         self._say("when", when)
         self._root.dataset.state = state
 
-    def _mark(self, stage: str, status: str, time: str) -> None:
-        item = self.at(f"stage-{stage}")
-        item.dataset.status = status
-        item.lastElementChild.textContent = time
-
     def _say(self, name: str, text: str) -> None:
         self.at(name).textContent = text
 
@@ -314,3 +309,9 @@ class Screen:
         if name not in self._elements:
             self._elements[name] = document.getElementById(name)
         return self._elements[name]
+
+
+def _marked(stage: str, status: str, time: str) -> list[tuple[str, str, str]]:
+    """The changes that give a stage of loading its mark and its time."""
+    item = f"#stage-{stage}"
+    return [(item, "data-status", status), (f"{item} > :last-child", "text", time)]
