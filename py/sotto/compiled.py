@@ -22,7 +22,8 @@ from .layout import Plane
 Convert = Callable[[str, Plane, int, int], tuple[Plane, Plane]]
 
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q8_0", "Q6_K", "F16", "BF16", "F32")  # `enum type` of convert.c
-CHUNK_BYTES = 1 << 20  # of data with one checksum
+CHUNK_BYTES = 4 << 20  # of data with one checksum
+CHUNKS = 2  # that have room: one to fill while the other is used
 CHECKSUM_BYTES = 16
 _PAGE = 65536
 _STATICS = 1024  # in a memory of its own: address of the library's constants
@@ -73,12 +74,11 @@ class Library:
     def __init__(self) -> None:
         import wasmtime as w  # noqa: PLC0415  (so that sotto imports where it has no wheel)
 
+        pages = -(-(_START + CHUNKS * CHUNK_BYTES) // _PAGE)
         try:
             engine = w.Engine()
             self._store = w.Store(engine)
-            self._memory: Any = w.Memory(
-                self._store, w.MemoryType(w.Limits(-(-(_START + CHUNK_BYTES) // _PAGE), None))
-            )
+            self._memory: Any = w.Memory(self._store, w.MemoryType(w.Limits(pages, None)))
             module = w.Module.from_file(engine, str(path()))
         except w.WasmtimeError as error:
             raise OSError(str(error)) from error
@@ -86,7 +86,9 @@ class Library:
         bases = [
             w.Global(self._store, fixed, w.Val.i32(at)) for at in (_STATICS, 0)
         ]  # of memory and of the table
-        self._exports: Any = w.Instance(self._store, module, [self._memory, *bases]).exports(self._store)
+        exports: Any = w.Instance(self._store, module, [self._memory, *bases]).exports(self._store)
+        self._convert, self._checksum = exports["convert"], exports["checksum"]
+        self._result = self._bytes(_RESULT, CHECKSUM_BYTES)
 
     def _bytes(self, address: int, nbytes: int) -> Plane:
         """A part of the memory, valid until it grows."""
@@ -104,18 +106,17 @@ class Library:
             self._memory.grow(self._store, more)
         self._bytes(_START, data.size)[:] = data
         kind = TYPES.index(type_name)
-        self._exports["convert"](self._store, kind, _START, rows, columns, weights, scales)
+        self._convert(self._store, kind, _START, rows, columns, weights, scales)
         return self._bytes(weights, weight_bytes), self._bytes(scales, scale_bytes)
 
-    @property
-    def chunk(self) -> Plane:
-        """(CHUNK_BYTES,) uint8 to put data into, for `checksum`; valid until the next `convert`."""
-        return self._bytes(_START, CHUNK_BYTES)
+    def chunk(self, index: int) -> Plane:
+        """(CHUNK_BYTES,) uint8 to put data into, for `checksum`. A library that converts is not for checksums."""
+        return self._bytes(_START + index * CHUNK_BYTES, CHUNK_BYTES)
 
-    def checksum(self, nbytes: int) -> bytes:
-        """The CHECKSUM_BYTES of the chunk's first bytes; those after them may be overwritten."""
-        self._exports["checksum"](self._store, _START, nbytes, _RESULT)
-        return self._bytes(_RESULT, CHECKSUM_BYTES).tobytes()
+    def checksum(self, index: int, nbytes: int) -> bytes:
+        """The CHECKSUM_BYTES of a chunk's first bytes; those after them may be overwritten."""
+        self._checksum(self._store, _START + index * CHUNK_BYTES, nbytes, _RESULT)
+        return self._result.tobytes()
 
 
 def _sizes(type_name: str, data: Plane, rows: int, columns: int) -> tuple[int, int]:

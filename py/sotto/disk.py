@@ -15,6 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import CHUNK_BYTES, Library
+from .compiled import CHUNK_BYTES, CHUNKS, Library
 from .device import Bytes, Device, Manifest, Placement, Record
 from .errors import StoreDamaged, StoreFull
 from .layout import LAYOUT_VERSION
@@ -45,6 +46,7 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._hash: _Hash | None = None
 
     async def find(self, key: str) -> Manifest | None:
         entry = self._entry(key)
@@ -124,26 +126,38 @@ class DiskStore:
     def _chunks(self, manifest: Manifest, nbytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The records that hold the image's first bytes, chunk by chunk: (offset, bytes until the next is asked for).
 
-        Raises StoreDamaged before a damaged record's last chunk.
+        A thread reads the next chunk meanwhile. Raises StoreDamaged before a damaged record's last chunk.
         """
-        hashing = _Hash()
-        chunk = hashing.chunk
-        at = 0
+        sizes: list[int] = []
+        for record in manifest.records:
+            if sum(sizes) >= nbytes:
+                break
+            whole, rest = divmod(record.nbytes, CHUNK_BYTES)
+            sizes += [CHUNK_BYTES] * whole + [rest] * bool(rest)
+        records = iter(manifest.records)
+        record, in_record, at = next(records), 0, 0
+        self._hash = hashing = self._hash or _Hash()
+        hashing.finish()
         try:
-            with (self._entry(manifest.key) / IMAGE).open("rb", buffering=0) as file:
-                for record in manifest.records:
-                    if at >= nbytes:
-                        break
-                    end = at + record.nbytes
-                    while at < end:
-                        size = min(CHUNK_BYTES, end - at)
-                        if file.readinto(chunk[:size].data) != size:
+            with (
+                (self._entry(manifest.key) / IMAGE).open("rb", buffering=0) as file,
+                ThreadPoolExecutor(1) as reader,
+            ):
+                places = [hashing.chunk(number % CHUNKS)[:size] for number, size in enumerate(sizes)]
+                ahead = reader.submit(file.readinto, places[0].data)
+                for number, place in enumerate(places):
+                    if ahead.result() != place.size:
+                        raise self._damaged(manifest)
+                    if number + 1 < len(places):
+                        ahead = reader.submit(file.readinto, places[number + 1].data)
+                    hashing.seal(number % CHUNKS, place.size)
+                    in_record += place.size
+                    if in_record == record.nbytes:
+                        if hashing.finish() != record.sha256:
                             raise self._damaged(manifest)
-                        hashing.seal(size)
-                        if at + size == end and hashing.finish() != record.sha256:
-                            raise self._damaged(manifest)
-                        yield at, chunk[:size]
-                        at += size
+                        record, in_record = next(records, record), 0
+                    yield at, place
+                    at += place.size
         except OSError as error:
             raise self._damaged(manifest) from error
 
@@ -182,9 +196,9 @@ class _Hash:
         self.chunk = self._library.chunk
         self._sha256 = hashlib.sha256()
 
-    def seal(self, nbytes: int) -> None:
-        """The first bytes of `chunk` are the record's next chunk."""
-        self._sha256.update(self._library.checksum(nbytes))
+    def seal(self, index: int, nbytes: int) -> None:
+        """The first bytes of `chunk(index)` are the record's next chunk."""
+        self._sha256.update(self._library.checksum(index, nbytes))
 
     def finish(self) -> str:
         """The record's hash; the next record begins."""
@@ -216,7 +230,7 @@ class DiskWriter:
                 part, view = _split(view, room)
                 self._file.write(part)
                 chunk_end = self._in_chunk + len(part)
-                self._hash.chunk[self._in_chunk : chunk_end] = np.frombuffer(part, np.uint8)
+                self._hash.chunk(0)[self._in_chunk : chunk_end] = np.frombuffer(part, np.uint8)
                 self._in_chunk = chunk_end
                 self._in_record += len(part)
                 if len(part) == room:
@@ -249,7 +263,7 @@ class DiskWriter:
     def _seal(self, last: bool = False) -> None:
         """End the chunk, and the record if it is full or the last one."""
         if self._in_chunk:
-            self._hash.seal(self._in_chunk)
+            self._hash.seal(0, self._in_chunk)
         self._in_chunk = 0
         if self._in_record == RECORD_BYTES or last:
             self._records.append(Record(self._in_record, self._hash.finish()))

@@ -1,0 +1,88 @@
+"""Measure how fast weights come to a device under plain Python: the first load, and the load from the cache.
+
+    .venv/bin/python docs/benchmarks/loading_native.py --device cpu --rounds 5
+
+From the cache: seconds of the load, and of a bare read of the same image into one buffer, before and after it. Medians.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "py"))
+
+from sotto import gguf, models  # noqa: E402
+from sotto.api import drive, open_device  # noqa: E402
+from sotto.assets import default_model  # noqa: E402
+from sotto.disk import DiskStore  # noqa: E402
+from sotto.loading import Loader  # noqa: E402
+from sotto.memory import Memory  # noqa: E402
+from sotto.source import FileSource  # noqa: E402
+from sotto.weights import Image  # noqa: E402
+
+
+def seconds(work: Coroutine[Any, Any, object]) -> float:
+    """How long a coroutine takes."""
+    started = time.perf_counter()
+    drive(work)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Run the rounds and print JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", choices=("gpu", "cpu"), default="cpu")
+    parser.add_argument("--model", type=Path)
+    parser.add_argument("--rounds", type=int, default=5)
+    given = parser.parse_args()
+    source = FileSource(given.model or default_model())
+    device = open_device(given.device)
+    header, head = drive(gguf.read_header(source))
+    architecture = models.find(header.metadata)
+    image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
+    memory, weights = Memory(device), image.weights(device.limits.max_binding)
+    memory.allocate("weights", weights.planes())
+    loader = Loader(device, image, memory.placements(weights), head, lambda _: None)
+    rounds: dict[str, list[float]] = {"first": [], "cached": [], "bare read": []}
+    buffer = np.empty(1 << 20, np.uint8)
+    with tempfile.TemporaryDirectory() as folder:
+        store = DiskStore(Path(folder))
+
+        async def bare() -> None:
+            with next(store.folder.glob("*/image")).open("rb", buffering=0) as file:
+                while file.readinto(buffer.data):
+                    pass
+
+        for _ in range(given.rounds):
+            drive(store.drop(source.key))
+            rounds["first"].append(seconds(loader.fill(source, store, None)))
+            manifest = drive(store.find(source.key))
+            before = seconds(bare())
+            rounds["cached"].append(seconds(loader.fill(source, store, manifest)))
+            rounds["bare read"].append((before + seconds(bare())) / 2)
+    result = {name: statistics.median(runs) for name, runs in rounds.items()}
+    ratios = [load / read for load, read in zip(rounds["cached"], rounds["bare read"], strict=True)]
+    result |= {
+        "first MB/s": image.source_nbytes / 1e6 / result["first"],
+        "cached over bare": statistics.median(ratios),
+    }
+    print(json.dumps({"adapter": device.adapter.name, **result, "load average": os.getloadavg()}, indent=2))
+    device.close()
+
+
+if __name__ == "__main__":
+    main()
