@@ -15,6 +15,11 @@ const LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ];
 const SUBMITS_IN_FLIGHT = 2;
+// A long run is cut into submits of about so long; see pace.py, which does the same.
+const SUBMIT_SECONDS = 0.1;
+const SURE_SECONDS = 0.02;
+const FIRST_RATE = 1e9;
+const GROWTH = 4;
 const POOLED_BYTES = 4 << 20; // larger staging buffers are not kept
 const QUERIES = 4096; // the most timestamps one query set may hold
 
@@ -98,6 +103,8 @@ export class Gpu {
     this.handles = 0;
     this.running = 0;
     this.cancelled = false;
+    this.rate = FIRST_RATE; // operations that the device is thought to do in a second
+    this.freeSince = 0; // ms: when the latest part of a run was done
     /** @type {BridgeError | null} the device is gone: every call fails with this */
     this.lost = null;
     device.lost.then(({ reason, message }) => {
@@ -166,12 +173,13 @@ export class Gpu {
    * Compile a program's pipelines, all at once, and bind its buffers.
    * @param {string} json {name, shaders: [{label, code}], pipelines: [{shader, constants}],
    *   steps: [{label, pipeline, bindings: [[number, buffer, offset, nbytes, access]], grid: [x, y, z]}],
-   *   submits: [steps of each], inputs: {buffer, nbytes}, outputs: {buffer, offset, nbytes}}
+   *   submits: [steps of each], work: [operations of each step for a token] or [],
+   *   inputs: {buffer, nbytes}, outputs: {buffer, offset, nbytes}}
    * @returns {Promise<number>} the program's handle
    */
   async load(json) {
     this.check();
-    const { name, shaders, pipelines, steps, submits, inputs, outputs } = JSON.parse(json);
+    const { name, shaders, pipelines, steps, submits, inputs, outputs, work } = JSON.parse(json);
     // A broken module raises in this scope too; the pipeline made of it tells the same with the shader's label.
     this.device.pushErrorScope("validation");
     const modules = new Map();
@@ -194,7 +202,7 @@ export class Gpu {
 
     const perStep = steps.map(({ pipeline }) => built[pipeline].value);
     const grids = Uint32Array.from(steps.flatMap(({ grid }) => grid));
-    this.programs.set(++this.handles, { pipelines: perStep, groups, grids, submits, inputs, outputs });
+    this.programs.set(++this.handles, { pipelines: perStep, groups, grids, submits, inputs, outputs, work });
     return this.handles;
   }
 
@@ -213,6 +221,11 @@ export class Gpu {
     this.check();
     const program = find(this.programs, id, "program");
     const { submits, outputs, groups } = program;
+    let tokens = 1;
+    withBytes(inputs, (bytes) => {
+      if (bytes.byteLength >= 8) tokens = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
+    });
+    const work = program.work?.map((each) => tokens * each) ?? [];
     this.write(program.inputs.buffer, 0, inputs);
     const last = steps < 0 ? groups.length : Math.min(steps, groups.length);
     const flying = [];
@@ -220,7 +233,7 @@ export class Gpu {
     this.running += 1;
     try {
       for (let first = 0, submit = 0; ; submit += 1) {
-        const end = Math.min(first + submits[submit], last);
+        const end = work.length ? this.partEnd(work, first, last) : Math.min(first + submits[submit], last);
         const encoder = this.device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         dispatch(pass, program, first, end);
@@ -230,8 +243,10 @@ export class Gpu {
           return await this.submitAndTake(encoder, source, outputs.offset, outputs.nbytes);
         }
         this.queue.submit([encoder.finish()]);
+        const amount = work.slice(first, end).reduce((sum, each) => sum + each, 0);
+        const began = performance.now();
         first = end;
-        flying.push(this.queue.onSubmittedWorkDone());
+        flying.push(this.queue.onSubmittedWorkDone().then(() => this.learn(amount, began)));
         flying.at(-1).catch(() => {}); // it may fail before its turn comes, or after the run is over
         if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(flying.shift());
         if (this.cancelled) throw new BridgeError("Cancelled", "the run was stopped");
@@ -239,6 +254,26 @@ export class Gpu {
     } finally {
       this.running -= 1;
     }
+  }
+
+  /** The step before which a submit that begins with step `first` ends: as much work as is done in SUBMIT_SECONDS. */
+  partEnd(work, first, last) {
+    let end = first + 1;
+    let left = this.rate * SUBMIT_SECONDS - work[first];
+    while (end < last && work[end] <= left) {
+      left -= work[end];
+      end += 1;
+    }
+    return end;
+  }
+
+  /** A submit of so much work is done; it could begin at `began` (ms), or when the one before it was done. */
+  learn(amount, began) {
+    const now = performance.now();
+    const seconds = (now - Math.max(began, this.freeSince)) / 1e3;
+    this.freeSince = now;
+    const rate = Math.min(amount / Math.max(seconds, 1e-6), GROWTH * this.rate);
+    if (amount && (rate > this.rate || seconds > SURE_SECONDS)) this.rate = rate;
   }
 
   /**
@@ -377,7 +412,8 @@ export class Gpu {
 }
 
 /** @typedef {{pipelines: GPUComputePipeline[], groups: GPUBindGroup[], grids: Uint32Array, submits: number[],
- *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}}} Program by step */
+ *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}, work?: number[]}} Program
+ *   by step */
 
 /** Encode steps `first` to `end`. @param {GPUComputePassEncoder} pass  @param {Program} program */
 function dispatch(pass, { pipelines, groups, grids }, first, end) {

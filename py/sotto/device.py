@@ -97,7 +97,8 @@ class Program:
     """A plan with real buffers, ready to be loaded by a device.
 
     `submits` are step counts that add up to len(steps). A device waits so that at most two submits are in
-    flight, and answers `cancel` between them.
+    flight, and answers `cancel` between them. Where there is `work`, estimates of the steps' operations for each
+    token of a run (whose count is the second word of its inputs), a GPU makes its own submits instead (pace.py).
     """
 
     name: str
@@ -107,6 +108,7 @@ class Program:
     submits: tuple[int, ...]
     inputs: Inputs
     outputs: Outputs
+    work: tuple[float, ...] = ()
 
     def to_json(self) -> str:
         """The program as the JavaScript bridge reads it."""

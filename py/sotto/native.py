@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import functools
 import os
+import struct
 import time
+from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
+from .pace import Pace
 
 _LIMITS = {
     "max_buffer": "max-buffer-size",
@@ -176,6 +180,8 @@ class NativeDevice:
         self._compiling: dict[_Key, Any] = {}  # promises
         self._next = 1
         self._cancelled = False
+        self._pace = Pace()
+        self._free_since = 0.0  # when the latest part of a run was done
         self._written = 0  # bytes since the last submit
 
     def buffer(self, nbytes: int, label: str) -> int:
@@ -272,7 +278,7 @@ class NativeDevice:
         self._cancelled = False
         self._queue.write_buffer(loaded.inputs, 0, inputs)
         todo = len(loaded.steps) if steps is None else steps
-        self._submit_parts(loaded, todo)
+        self._submit_parts(loaded, todo, struct.unpack_from("<2I", inputs)[1])
         return self._taken(loaded.staging[0], plan.outputs.nbytes)
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
@@ -294,19 +300,28 @@ class NativeDevice:
         staging.unmap()
         return data
 
-    def _submit_parts(self, loaded: _Loaded, todo: int) -> None:
+    def _submit_parts(self, loaded: _Loaded, todo: int, tokens: int) -> None:
         """Submit the first `todo` steps part by part, at most two in flight. Raises Cancelled."""
+        program = loaded.program
+        work = [tokens * each for each in program.work]
+        ends = iter(accumulate(program.submits))
         first = 0
-        in_flight = []
-        for count in loaded.program.submits:
-            if first >= todo:
-                break
-            last = min(first + count, todo)
+        in_flight: deque[tuple[Any, float, float]] = (
+            deque()
+        )  # done, the part's work, when it could begin at the earliest
+        while first < todo:
+            last = self._pace.end(work, first, todo) if work else min(next(ends), todo)
             self._queue.submit([self._commands(loaded, first, last, ends=last == todo)])
+            done = self._queue.on_submitted_work_done_async()
+            in_flight.append((done, sum(work[first:last]), time.perf_counter()))
             first = last
-            in_flight.append(self._queue.on_submitted_work_done_async())
             if len(in_flight) > 1:
-                in_flight.pop(0).sync_wait()
+                done, amount, began = in_flight.popleft()
+                done.sync_wait()
+                now = time.perf_counter()
+                if work:
+                    self._pace.learn(amount, now - max(began, self._free_since))
+                self._free_since = now
             if self._cancelled:
                 raise Cancelled
 
