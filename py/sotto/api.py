@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypedDict, TypeVar, Unpack
@@ -90,7 +91,8 @@ def load(
     Args:
         model: the path of a GGUF file, a folder that holds one, or the name of a known model, which is fetched
             on first use (sotto.assets.known_models()).
-        device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one.
+        device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one, or it cannot load
+            the model or computes wrongly (then load_stats.instead says why).
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
         threads: of the CPU; default: as many as are fastest, measured after loading.
         context: the most tokens of prompt and answer together.
@@ -108,10 +110,10 @@ def load(
     """
     told = progress or _ignore
     source = open_source(model, told)
-    try:
-        opened = open_device(device, adapter, threads)
+    settings = Settings(context, candidates, variant=variant)
+
+    def loaded_on(opened: Device) -> Model:
         try:
-            settings = Settings(context, candidates, variant=variant)
             loaded = load_from(source, opened, settings, store_in(cache), told)
             if isinstance(opened, CpuDevice) and threads is None:
                 drive(best_threads(opened, loaded.engine.time_token))
@@ -119,6 +121,18 @@ def load(
         except BaseException:
             opened.close()
             raise
+
+    try:
+        opened = open_device(device, adapter, threads)
+        try:
+            return loaded_on(opened)
+        except DeviceError as error:
+            if isinstance(opened, CpuDevice) or _gpu_asked(device, adapter):
+                raise
+            loaded = loaded_on(drive(open_cpu(threads)))
+            why = f"The CPU is used in place of the GPU: {error.message}"
+            loaded.engine.load_stats = replace(loaded.load_stats, instead=why)
+            return loaded
     finally:
         source.close()
 
@@ -145,7 +159,7 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
         raise SottoError(f"There is no kind of processor called {device!r}.", "Choose auto, gpu or cpu.")
     if device == "cpu":
         return drive(open_cpu(threads))
-    if device == "gpu" or adapter or os.environ.get("SOTTO_ADAPTER"):
+    if _gpu_asked(device, adapter):
         return native.NativeDevice(adapter)
     try:
         gpu = native.NativeDevice()
@@ -159,6 +173,10 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
         return gpu
     gpu.close()
     return cpu
+
+
+def _gpu_asked(device: str, adapter: str | None) -> bool:
+    return device == "gpu" or bool(adapter or os.environ.get("SOTTO_ADAPTER"))
 
 
 def any_adapter() -> bool:

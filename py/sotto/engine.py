@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import gguf, models, selection
+from . import gguf, models, selection, tuning
 from .device import Device, Store
 from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Logits, Request, pieces
@@ -29,6 +29,7 @@ from .sampler import Sampling
 from .session import Loaded, Session
 from .source import Source
 from .tokenizer import Tokenizer
+from .tuning import Tuned, Tuner
 from .weights import Image
 
 SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V floats
@@ -86,11 +87,9 @@ class Engine:
             limits,
         )
         self._pinned = selection.pinned(settings.variant, adapter, limits)
-        self._choice = selection.default(adapter, limits).but(*self._pinned.values())
-        self._plans = {
-            t: self._recorder.plan("decode" if t == 1 else f"prefill {t}", t, self._choice)
-            for t in sorted({1, *self.settings.chunks})
-        }
+        self._sizes = tuple(sorted({1, *self.settings.chunks}))
+        self._tuned = Tuned({})
+        self._plans: dict[int, Plan] = {}
         ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
         self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
         self._score: Loaded | None = None
@@ -121,9 +120,13 @@ class Engine:
             header, header_bytes = await read_header(source, store, None)
         engine = cls(device, header, settings, source.name)
         try:
+            tuner = await engine._tuner(store)
+            engine._record()
             watch.lap("header")
             engine._allocate()
             engine._prepare()
+            if tuner:
+                tuner.prepare()
             placements = engine._memory.placements(engine._recorder.weights)
             loader = Loader(device, engine._image, placements, header_bytes, progress)
             note = await loader.fill(source, store, manifest)
@@ -134,11 +137,15 @@ class Engine:
             watch.lap("tokenizer")
             await engine._compile(progress, cached)
             watch.lap("pipelines")
+            if tuner:
+                tuned = await tuner.run(lambda n, of: progress(Progress("tuning", n, of, cached)), store)
+                await engine._use(tuned)
+                watch.lap("tuning")
         except BaseException:
-            engine._memory.release()
+            engine.close()
             raise
-        engine.load_stats = LoadStats(
-            cached, watch.seconds, dict(engine._memory.nbytes), "" if cached else note
+        engine.load_stats = replace(
+            engine._facts(), cached=cached, seconds=watch.seconds, note="" if cached else note
         )
         progress(Progress("ready", 1, 1, cached))
         return engine
@@ -151,12 +158,55 @@ class Engine:
         """
         header, _ = await gguf.read_header(source)
         engine = cls(device, header, settings, source.name)
+        engine._tuned = tuning.usual(device, engine._recorder, engine._pinned, engine._sizes)
+        engine._record()
         engine._allocate()
         await engine._compile(_ignore, False)
-        engine.load_stats = LoadStats(False, {}, dict(engine._memory.nbytes))
+        engine.load_stats = engine._facts()
         return engine
 
     # --- Loading ----------------------------------------------------------------------------------------
+
+    async def _tuner(self, store: Store | None) -> Tuner | None:
+        """Choose kernels: what was found here before, else the usual ones and somebody who finds better ones."""
+        device, recorder = self.device, self._recorder
+        self._tuned = tuning.usual(device, recorder, self._pinned, self._sizes)
+        if not device.adapter.runtime or not self.settings.tune:
+            return None
+        tuner = Tuner(device, recorder, self._memory, self._pinned, self._tuned)
+        if remembered := await tuner.remembered(store):
+            self._tuned = remembered
+            return None
+        return tuner
+
+    async def _use(self, tuned: Tuned) -> None:
+        """Take other kernels than those compiled so far."""
+        same = tuned.choices == self._tuned.choices
+        self._tuned = tuned
+        if not same:
+            self._unload()
+            self._record()
+            self._memory.reserve(self._plans.values())
+            await self._compile(_ignore, False)
+
+    def _record(self) -> None:
+        self._plans = {
+            tokens: self._recorder.plan(_name(tokens), tokens, choice)
+            for tokens, choice in self._tuned.choices.items()
+        }
+
+    def _facts(self) -> LoadStats:
+        """What there is on the device."""
+        tuned = self._tuned
+        return LoadStats(
+            False,
+            {},
+            dict(self._memory.nbytes),
+            variants={_name(t): choice.names() for t, choice in tuned.choices.items()},
+            chosen=tuned.how,
+            rejected=tuned.rejected,
+            tuned={_name(t): seconds for t, seconds in tuned.seconds.items()},
+        )
 
     def _allocate(self) -> None:
         self._recorder.allocate(self._memory, self.device)
@@ -255,7 +305,9 @@ class Engine:
         session.begin()
         session.forget()
         if self._score is None:
-            plan = self._recorder.plan("score", min(SCORE_CHUNK, self.context), self._choice, Head.SCORES)
+            tokens = min(SCORE_CHUNK, self.context)
+            size = next((size for size in self._sizes if size >= tokens), self._sizes[-1])
+            plan = self._recorder.plan("score", tokens, self._tuned.choices[size], Head.SCORES)
             self._score = Loaded(plan, await self.device.load(self._memory.program(plan)))
         plan = self._score.plan
         await session.read(ids[: first - 1], first - 1)
@@ -294,11 +346,14 @@ class Engine:
 
     def close(self) -> None:
         """Free the model's device memory; the device itself stays open."""
+        self._unload()
+        self._memory.release()
+
+    def _unload(self) -> None:
         for loaded in [*self.session.programs.values(), *([self._score] if self._score else [])]:
             self.device.unload(loaded.program)
         self.session.programs.clear()
         self._score = None
-        self._memory.release()
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if not ids:
@@ -309,3 +364,8 @@ class Engine:
                 f"{wrong} is not a token of this model.",
                 f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
             )
+
+
+def _name(tokens: int) -> str:
+    """What the plan of a size is called."""
+    return "decode" if tokens == 1 else f"prefill {tokens}"

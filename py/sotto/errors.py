@@ -37,6 +37,10 @@ class DeviceError(SottoError):
     """There is no usable processor, or it was lost."""
 
 
+class WrongResults(DeviceError):
+    """A processor computes something else than it should."""
+
+
 class LimitError(DeviceError):
     """The model needs more than the adapter's limits allow."""
 

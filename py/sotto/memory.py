@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
 from .device import Device, Inputs, Outputs, Pipeline, Placement, Program, Shader, Step
@@ -38,7 +39,8 @@ class Memory:
         self._shared: dict[str, int] = {}
         self._pool: list[int] = []
         self._pool_sizes: list[int] = []
-        self._buffers: list[int] = []
+        self._own: list[int] = []  # what programs have for themselves
+        self._buffers: dict[int, tuple[str, int]] = {}  # kind and size by handle
         self.nbytes: dict[str, int] = {}  # bytes by kind: "weights", "cache", "constants", "scratch"
 
     def allocate(self, kind: str, tensors: Iterable[Tensor]) -> None:
@@ -57,15 +59,18 @@ class Memory:
         return sorted(places, key=lambda p: p.image_offset)
 
     def reserve(self, plans: Iterable[Plan]) -> None:
-        """Size the scratch pool for these plans; call once, before `program`."""
+        """Size the scratch pool for these plans; call before `program`, and when no program is used any more."""
+        self._free([buffer for buffer in (*self._pool, *self._own) if buffer in self._buffers])
+        self._own.clear()
+        self._pool_sizes = []
         for plan in plans:
             for rank, nbytes in enumerate(plan.assign_scratch()[1]):
                 if rank == len(self._pool_sizes):
                     self._pool_sizes.append(0)
                 self._pool_sizes[rank] = max(self._pool_sizes[rank], nbytes)
-        while len(self._pool) < len(self._pool_sizes):
-            rank = len(self._pool)
-            self._pool.append(self._buffer("scratch", self._pool_sizes[rank], f"scratch {rank}"))
+        self._pool = [
+            self._buffer("scratch", nbytes, f"scratch {rank}") for rank, nbytes in enumerate(self._pool_sizes)
+        ]
 
     def program(self, plan: Plan) -> Program:
         """The plan with buffer handles in place of tensors."""
@@ -73,12 +78,12 @@ class Memory:
         pool = [
             self._pool[rank]
             if rank < len(self._pool) and nbytes <= self._pool_sizes[rank]
-            else self._buffer("scratch", nbytes, f"{plan.name} scratch {rank}")
+            else self._of_program(nbytes, f"{plan.name} scratch {rank}")
             for rank, nbytes in enumerate(sizes)
         ]
-        inputs = self._buffer("scratch", plan.inputs_nbytes, f"{plan.name} inputs")
+        inputs = self._of_program(plan.inputs_nbytes, f"{plan.name} inputs")
         assert plan.output is not None
-        output = self._buffer("scratch", plan.output.nbytes, f"{plan.name} outputs")
+        output = self._of_program(plan.output.nbytes, f"{plan.name} outputs")
 
         def address(t: Tensor) -> int:
             if t.role is Role.INPUTS:
@@ -106,13 +111,21 @@ class Memory:
             work=tuple(operations(d) / plan.tokens for d in plan.dispatches) if len(cuts) > 2 else (),
         )
 
+    @contextmanager
+    def temporary(self) -> Iterator[None]:
+        """What is made inside is freed at the end."""
+        before = set(self._buffers)
+        try:
+            yield
+        finally:
+            self._free([buffer for buffer in self._buffers if buffer not in before])
+
     def release(self) -> None:
         """Free every buffer."""
-        for buffer in self._buffers:
-            self._device.free(buffer)
-        self._buffers.clear()
+        self._free(list(self._buffers))
         self._shared.clear()
         self._pool.clear()
+        self._own.clear()
 
     def _buffer(self, kind: str, nbytes: int, label: str) -> int:
         if nbytes > self._device.limits.max_buffer:
@@ -122,6 +135,16 @@ class Memory:
                 "Use a smaller model or context, or another adapter.",
             )
         buffer = self._device.buffer(nbytes, label)
-        self._buffers.append(buffer)
+        self._buffers[buffer] = kind, nbytes
         self.nbytes[kind] = self.nbytes.get(kind, 0) + nbytes
         return buffer
+
+    def _of_program(self, nbytes: int, label: str) -> int:
+        self._own.append(self._buffer("scratch", nbytes, label))
+        return self._own[-1]
+
+    def _free(self, buffers: Sequence[int]) -> None:
+        for buffer in buffers:
+            kind, nbytes = self._buffers.pop(buffer)
+            self.nbytes[kind] -= nbytes
+            self._device.free(buffer)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -14,19 +15,21 @@ class Settings:
         candidates: logits the GPU selects for the sampler; the upper bound of top-k.
         chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used.
         variant: kernel variants to use without measuring, "role:name" with commas between them.
+        tune: check the device and measure which kernels are fastest, where that is not known yet.
     """
 
     context: int = 2048
     candidates: int = 64
     chunks: tuple[int, ...] = (32, 128, 512)
     variant: str = ""
+    tune: bool = True
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a load is. `done` of `total` counts bytes for "weights", pipelines for "pipelines"."""
+    """Where a load is. `done` of `total` counts bytes for "weights", variants for "tuning", plans for "pipelines"."""
 
-    stage: str  # "download" (api.load only), "header", "weights", "tokenizer", "pipelines", "ready"
+    stage: str  # "download" (api.load only), "header", "weights", "tokenizer", "tuning", "pipelines", "ready"
     done: int
     total: int
     cached: bool
@@ -34,15 +37,30 @@ class Progress:
 
 @dataclass(frozen=True)
 class LoadStats:
-    """How a load went: seconds by stage, and bytes on the device by kind.
+    """How a load went.
 
-    `note` says why the weights were not stored, when they were not.
+    Attributes:
+        cached: the weights came from the store.
+        seconds: by stage, which follow each other. Kernels compile beside the other stages from the weights on:
+            "pipelines" is what had to be waited for afterwards.
+        device_bytes: on the device, by kind.
+        note: why the weights were not stored, when they were not.
+        variants: of the kernels, role by role ("matmul": "simple"), for each plan.
+        chosen: how: "measured" now, "remembered" from an earlier load, or "usual": not measured on this processor.
+        rejected: why a variant is not used here, by "role:name".
+        tuned: seconds that a sample took with each variant, by plan.
+        instead: why this processor was taken in place of the one that was tried first; usually empty.
     """
 
     cached: bool
     seconds: dict[str, float]
     device_bytes: dict[str, int]
     note: str = ""
+    variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    chosen: str = "usual"
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    instead: str = ""
 
     @property
     def total_seconds(self) -> float:

@@ -35,6 +35,7 @@ class Variant:
         options: what the kernel's text is read with (wgsl.load).
         constants: overrides that set the variant apart.
         portable: also for processors that run no WGSL.
+        precision: of what it multiplies: "f32", "f16", or "int8" where activations are rounded to 8 bits.
         suits: the kind of adapter ("gpu", "software") it was made for and is tried on first.
     """
 
@@ -46,6 +47,7 @@ class Variant:
     options: Mapping[str, str] = field(default_factory=dict)
     constants: Mapping[str, float] = field(default_factory=dict)
     portable: bool = False
+    precision: str = "f32"
     suits: str = "gpu"
 
     def __str__(self) -> str:
@@ -73,6 +75,10 @@ class Choice:
 
     def __getitem__(self, role: Role) -> Variant:
         return self.variants[role]
+
+    def names(self) -> dict[str, str]:
+        """The variants' names by role."""
+        return {role.value: variant.name for role, variant in self.variants.items()}
 
     def but(self, *others: Variant) -> Choice:
         """The same choice with other variants for their roles."""

@@ -136,6 +136,12 @@ class Weights:
         """A vector by the model's name."""
         return self._vectors[name]
 
+    def shortened(self, name: str, rows: int) -> Weights:
+        """The same weights with only the first rows of a matrix, a multiple of 32."""
+        matrix = self._matrices[name]
+        part = matrix.part(0, min(rows, matrix.rows))
+        return Weights({**self._matrices, name: part}, self._vectors, self.offsets)
+
     def planes(self) -> list[Tensor]:
         """Every plane, for allocation."""
         planes = list(self._vectors.values())

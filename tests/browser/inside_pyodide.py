@@ -222,7 +222,7 @@ async def batches(model: dict[str, Any]) -> dict[str, Any]:
     """Tokens by batches and one at a time, on the processor that `model` names; Stop while batches are in flight."""
     file = WebSource(store, model["url"], "tiny.gguf", model["size"], "tiny")
     processor = await WebDevice.open(bridge) if model["device"] == "gpu" else await open_cpu(cpu_js, 2)
-    engine = await Engine.load(file, processor, None, Settings(context=160, chunks=(8, 32)))
+    engine = await Engine.load(file, processor, None, Settings(context=160, chunks=(8, 32), tune=False))
     generation.BATCH_SECONDS = 1e6
     runs: list[Any] = []
     for sampling in (Sampling(temperature=0), Sampling(temperature=1, repeat_penalty=1.1, seed=3)):

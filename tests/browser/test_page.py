@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.assets import model_path
 from sotto.assets.site import Model
-from tiny import Tiny, build
+from tiny import DEFAULT_TYPES, Tiny, build
 
 WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
 ENGLISH, JAPANESE = WORDS["en"], WORDS["ja"]
@@ -266,6 +266,45 @@ def test_a_gpu_that_fails_gives_way_to_the_cpu(page: Page, tiny: str) -> None:
     page.goto(tiny + SHORT)
     state(page, "ready")
     assert ENGLISH["why.failed"] in processor(page)
+    assert write(page)
+
+
+def test_kernels_are_measured_once_and_can_be_pinned(page: Page, offer: Offer) -> None:
+    address = offer("few", build(Tiny(layers=6, types=dict.fromkeys(DEFAULT_TYPES, "Q4_0"), chat=True)))
+    kernels = page.locator("#fact-kernels")
+    page.goto(address + SHORT + "&device=gpu")
+    state(page, "ready")
+    expect(kernels).to_contain_text("measured here now")
+    expect(page.locator("#stage-tuning")).to_have_attribute("data-status", "done")
+    assert "tuning" in json.loads(page.get_attribute("#facts", "data-figures") or "")
+    found = str(kernels.text_content()).removesuffix("measured here now")
+    page.reload()
+    state(page, "ready")
+    expect(kernels).to_have_text(found + "measured here before")
+    expect(page.locator("#stage-tuning")).to_be_hidden()
+    page.goto(address + SHORT + "&device=gpu&variant=matmul:simple,attention:simple,decode:simple")
+    state(page, "ready")
+    expect(kernels).to_contain_text("attention simple, decode simple, matmul simple:")
+    assert write(page)
+    page.goto(address + SHORT + "&variant=matmul:magic")
+    said = fault(page, "loading")
+    assert "matmul:magic" in said and "matmul:simple" in said
+
+
+def test_a_gpu_that_computes_wrongly_gives_way_to_the_cpu(page: Page, tiny: str) -> None:
+    before_bridge(
+        page,
+        """Object.defineProperty(GPUAdapter.prototype, "info", { get() {
+            return { vendor: "x", architecture: "x", device: "A GPU", description: "", isFallbackAdapter: false };
+        } });
+        const make = GPUDevice.prototype.createShaderModule;
+        GPUDevice.prototype.createShaderModule = function ({ label, code }) {
+            return make.call(this, { label, code: code.replace("0.044715", "0.144715") });
+        }""",
+    )
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    assert ENGLISH["why.wrong"] in processor(page)
     assert write(page)
 
 

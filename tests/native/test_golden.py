@@ -16,6 +16,7 @@ from sotto import assets
 from sotto.api import drive, iterate
 from sotto.engine import Engine
 from sotto.native import NativeDevice
+from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.session import Outputs
 from sotto.source import FileSource
@@ -26,7 +27,7 @@ CLEAR_MARGIN = 0.35
 @pytest.fixture(scope="module")
 def engine(gpu: NativeDevice) -> Iterator[Engine]:
     source = FileSource(assets.default_model())
-    made = drive(Engine.load(source, gpu))
+    made = drive(Engine.load(source, gpu, None, Settings(tune=False)))
     source.close()
     yield made
     made.close()

@@ -19,7 +19,7 @@ from sotto.sampler import Sampling
 from sotto.source import MemorySource
 from sotto.variants import Variant
 
-SETTINGS = Settings(context=160, chunks=(8, 32))
+SETTINGS = Settings(context=160, chunks=(8, 32), tune=False)
 SAMPLED = Sampling(temperature=1, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)
 
 

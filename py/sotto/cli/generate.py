@@ -10,6 +10,8 @@ import click
 from .options import (
     device_options,
     json_option,
+    kernel_facts,
+    kernel_lines,
     loaded,
     model_options,
     print_json,
@@ -54,7 +56,8 @@ def command(
     with loaded(model, adapter, context, no_cache, device, threads, variant, sampling["top_k"]) as ready:
         pieces = ready.generate(text, max_tokens, stop, **sampling)
         if as_json:
-            print_json({"text": "".join(pieces), **run_facts(ready.stats)})
+            text = "".join(pieces)
+            print_json({"text": text, **run_facts(ready.stats), "kernels": kernel_facts(ready.load_stats)})
             return
         for piece in pieces:
             click.echo(piece, nl=False)
@@ -67,3 +70,5 @@ def command(
                 f"first after {stats.time_to_first_token:.2f} s; {ready.adapter.name}",
                 err=True,
             )
+            for line in kernel_lines(ready.load_stats):
+                click.echo(line, err=True)

@@ -107,7 +107,12 @@ def _facts(source: Source, header: Header, engine: Engine) -> dict[str, object]:
         },
         "context": engine.context,
         "plans": {
-            plan.name: {"tokens": plan.tokens, "dispatches": len(plan.dispatches)} for plan in engine.plans
+            plan.name: {
+                "tokens": plan.tokens,
+                "dispatches": len(plan.dispatches),
+                "variants": plan.choice.names(),
+            }
+            for plan in engine.plans
         },
         "gpu_bytes": sum(engine.load_stats.device_bytes.values()),
         "gpu_bytes_by_kind": engine.load_stats.device_bytes,
@@ -141,17 +146,29 @@ def _print(source: Source, header: Header, engine: Engine) -> None:
     for name, (count, elements, nbytes) in types.items():
         tensors.add_row(name, f"{count:,}", f"{elements:,}", f"{nbytes / 1e6:,.1f}")
     console.print(tensors, "")
-    plans = _table("plan", "tokens", "dispatches", "kernels", "submits")
+    plans = _table("plan", "tokens", "dispatches", "kernels", "submits", "variants")
     for plan in engine.plans:
         kernels = len({d.kernel.name for d in plan.dispatches})
         submits = len(plan.submits) + 1 if plan.tokens > 1 else 1
-        plans.add_row(plan.name, f"{plan.tokens:,}", str(len(plan.dispatches)), str(kernels), str(submits))
+        plans.add_row(
+            plan.name,
+            f"{plan.tokens:,}",
+            str(len(plan.dispatches)),
+            str(kernels),
+            str(submits),
+            _variants(plan),
+        )
     console.print(plans, "")
     memory = _table(f"GPU memory at a context of {engine.context:,}", "MB")
     for name, nbytes in engine.load_stats.device_bytes.items():
         memory.add_row({"cache": "KV cache"}.get(name, name), f"{nbytes / 1e6:,.1f}")
     memory.add_row("total", f"{sum(engine.load_stats.device_bytes.values()) / 1e6:,.1f}")
     console.print(memory)
+
+
+def _variants(plan: Plan) -> str:
+    roles = ("decode",) if plan.tokens == 1 else ("matmul", "attention")
+    return ", ".join(f"{role} {plan.choice.names()[role]}" for role in roles)
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:

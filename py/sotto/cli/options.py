@@ -27,6 +27,7 @@ STAGES = {
     "weights": "Loading the weights",
     "tokenizer": "Preparing the tokenizer",
     "pipelines": "Compiling the kernels",
+    "tuning": "Choosing the kernels",
     "ready": "Ready",
 }
 
@@ -127,8 +128,8 @@ def loaded(
             progress=lambda p: told(STAGES[p.stage], p.done, p.total),
         )
     with ready:
-        if ready.load_stats.note:
-            click.echo(ready.load_stats.note, err=True)
+        for remark in filter(None, (ready.load_stats.instead, ready.load_stats.note)):
+            click.echo(remark, err=True)
         yield ready
 
 
@@ -169,6 +170,31 @@ def read_text(path: str) -> str:
 def run_facts(stats: reports.RunStats) -> dict[str, object]:
     """A generation's statistics for JSON."""
     return {**asdict(stats), "prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
+
+
+def kernel_facts(stats: reports.LoadStats) -> dict[str, object]:
+    """Which kernel variants are used and why, for JSON."""
+    return {
+        "variants": stats.variants,
+        "chosen": stats.chosen,
+        "rejected": stats.rejected,
+        "sample_seconds": stats.tuned,
+        "tuning_seconds": stats.seconds.get("tuning", 0.0),
+    }
+
+
+def kernel_lines(stats: reports.LoadStats) -> Iterator[str]:
+    """The same for people."""
+    how = {"measured": "measured now", "remembered": "measured before", "usual": "not measured here"}[
+        stats.chosen
+    ]
+    if "tuning" in stats.seconds:
+        how += f" in {stats.seconds['tuning']:.1f} s"
+    for plan, variants in stats.variants.items():
+        chosen = ", ".join(f"{role} {name}" for role, name in variants.items())
+        yield f"kernels of {plan}: {chosen} ({how})"
+    for variant, why in stats.rejected.items():
+        yield f"not used here: {variant}: {why}"
 
 
 def print_json(value: object) -> None:

@@ -70,6 +70,7 @@ class Architecture:
     Attributes:
         read: metadata -> config.
         wanted: config -> the weights to load.
+        miniature: config -> a small one of the same kind and with as many layers, to check a device with.
         caches: (config, context, chunk) -> the KV cache of each layer.
         constants: (config, context) -> arrays computed once, e.g. RoPE angles.
         forward: records a plan.
@@ -77,6 +78,7 @@ class Architecture:
 
     read: Callable[[Mapping[str, object]], Config]
     wanted: Callable[[Config], list[Wanted]]
+    miniature: Callable[[Config], Config]
     caches: Callable[[Config, int, int], tuple[Cache, ...]]
     constants: Callable[[Config, int], dict[str, NDArray[np.float32]]]
     forward: Callable[[Plan, Config, Recording], None]

@@ -23,6 +23,7 @@ def _tiled(name: str, stage: str, width: int, words: int) -> Variant:
         workgroup_bytes=(64 + 16 * width) * 8 * words * (2 if stage == "f16" else 4),
         options={"stage": stage},
         constants={"WIDTH": width, "ROWS": 16 * width, "WORDS": words},
+        precision=stage,
     )
 
 

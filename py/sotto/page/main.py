@@ -93,11 +93,11 @@ class Page:
         self._choice = await processor.choose(options.device, bridge, cpu, rates)
         try:
             await self._load(model)
-        except DeviceError:
+        except DeviceError as error:
             if options.device != "auto" or self._choice.kind == "cpu":
                 raise
             self._close()
-            self._choice = await processor.instead(cpu)
+            self._choice = await processor.instead(cpu, error)
             await self._load(model)
 
     async def _load(self, model: Model) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..cpu import CpuDevice
-from ..errors import DeviceError
+from ..errors import DeviceError, WrongResults
 from ..web import WebDevice
 from ..webcpu import open_cpu
 
@@ -73,6 +73,9 @@ async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) 
     return made
 
 
-async def instead(cpu: Any) -> Choice:
-    """The CPU, after the GPU failed. Raises DeviceError."""
-    return Choice(await open_cpu(cpu), "failed")
+async def instead(cpu: Any, error: DeviceError) -> Choice:
+    """The CPU, after the GPU failed with an error. Raises DeviceError."""
+    why = "failed"
+    if isinstance(error, WrongResults):
+        why = "wrong"
+    return Choice(await open_cpu(cpu), why)

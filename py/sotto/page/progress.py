@@ -6,7 +6,14 @@ from collections import deque
 from collections.abc import Callable
 
 # The part of the bar each stage moves. Before Python runs, web/boot.js moves it up to the end of "runtime".
-SHARES = {"runtime": 0.15, "header": 0.05, "weights": 0.6, "tokenizer": 0.05, "pipelines": 0.15}
+SHARES = {
+    "runtime": 0.15,
+    "header": 0.05,
+    "weights": 0.6,
+    "tokenizer": 0.05,
+    "pipelines": 0.1,
+    "tuning": 0.05,
+}
 
 MEMORY = 6.0  # seconds over which the rate is taken: long enough to be steady, short enough to be true
 TRUSTED = 0.7  # seconds of the weights stage before its rate is told
@@ -50,6 +57,8 @@ class Loading:
         """The bar, from 0 to 1; it never goes back."""
         ended = sum(share for stage, share in SHARES.items() if stage in self.seconds and stage != self.stage)
         part = self.done / self.total if self.total else 0.0
+        if self.stage == "ready":
+            ended = 1.0  # also without the tuning, which is done once
         self._moved = max(self._moved, min(1.0, ended + SHARES.get(self.stage, 0.0) * part))
         return self._moved
 

@@ -214,10 +214,20 @@ class Screen:
         self._say("fact-weights", words(f"fact.weights.{kept}", size=weights))
         self._say("fact-memory", words(f"fact.memory.{choice.kind}", size=memory))
         self._say("fact-context", words("fact.context.value", count=context))
+        self._kernels(stats)
         self.at("threads-setting").hidden = choice.kind != "cpu"
         self.at("threads").max = choice.most_threads
         self.at("threads").value = choice.threads
         self.processor(adapter, choice)
+
+    def _kernels(self, stats: LoadStats) -> None:
+        """Which variants of the kernels are used, and what was not taken."""
+        place = self.at("fact-kernels")
+        names = {f"{role} {name}" for plan in stats.variants.values() for role, name in plan.items()}
+        place.textContent = self.words(f"fact.kernels.{stats.chosen}", names=", ".join(sorted(names)))
+        for variant, why in stats.rejected.items():
+            rejected = self.words("fact.kernels.rejected", name=variant, why=why)
+            place.append(document.createElement("br"), rejected)
 
     def processor(self, adapter: AdapterInfo, choice: Choice) -> None:
         """Which processor is used and why, in one line."""

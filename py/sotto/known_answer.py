@@ -1,0 +1,214 @@
+"""Whether a device computes what it should: the simple kernels on a small model, held against numpy.
+
+There are drivers that compile a kernel to something else. The simple kernels are what every variant is held
+against (tuning.py), so they are held against numpy (reference.py) here, once for each device: the model's own
+architecture in small, with every weight format that its matrices have, and with numbers that are always the same.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import layout
+from .device import Device
+from .errors import WrongResults
+from .memory import Memory
+from .models.base import Head
+from .plan import PICKS, Dispatch, Plan, Role, Tensor
+from .recording import Recorder
+from .reference import NumpyDevice
+from .variants import SIMPLE
+from .weights import Matrix, Piece, Wanted, Weights
+
+CONTEXT, CHUNK = 160, 32
+POSITION, COUNT = 100, 29  # past the window, round the ring, and with a tail
+CANDIDATES = 64
+_LAYER = re.compile(r"layer (\d+) / ")
+TOLERANCE = 0.002  # of the outputs' spread; sound devices differ by some 0.00003
+
+
+class KnownAnswer:
+    """A small model with a known answer, for one device after the other.
+
+    Args:
+        recorder: of the real model, whose architecture and formats it takes.
+
+    Attributes:
+        plans: what has to be compiled.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        architecture = recorder.architecture
+        config = architecture.miniature(recorder.config)
+        self._weights = _Invented(architecture.wanted(config), recorder.weights)
+        self._recorder = replace(
+            recorder,
+            config=config,
+            weights=self._weights,
+            caches=architecture.caches(config, CONTEXT, CHUNK),
+            constants=architecture.constants(config, CONTEXT),
+            text=replace(recorder.text, shape=(CONTEXT,), nbytes=4 * CONTEXT),
+            candidates=CANDIDATES,
+        )
+        layers = cover(
+            recorder.plan("kinds", 1, SIMPLE), lambda d: (d.kernel.name, dict(d.constants).get("SLOTS"))
+        )
+        self.plans = (
+            self._recorder.plan("known answer, one token", 1, SIMPLE, layers=layers),
+            self._recorder.plan("known answer", CHUNK, SIMPLE, Head.SCORES, layers),
+        )
+
+    async def check(self, device: Device) -> None:
+        """Hold the device against numpy.
+
+        Raises:
+            WrongResults: its results are not those of the reference.
+            DeviceError: it does not run the kernels at all.
+        """
+        got, expected = await self._run(device), await self._run(NumpyDevice())
+        for plan, a, b in zip(self.plans, got, expected, strict=True):
+            off = distance(a, b)
+            if not off <= TOLERANCE:
+                raise WrongResults(
+                    f"{device.adapter.name} computes wrong results ({plan.name}: off by {off:.1%}).",
+                    "Update the graphics driver and the browser, or use the CPU.",
+                )
+
+    async def _run(self, device: Device) -> list[NDArray[np.float32]]:
+        memory = Memory(device)
+        results = []
+        try:
+            self._recorder.allocate(memory, device)
+            for tensor in self._weights.planes():
+                device.write(memory.handle(tensor), 0, self._weights.data[tensor.memory])
+            for cache in self._recorder.caches:
+                for tensor in (cache.keys, cache.values):
+                    device.write(memory.handle(tensor), 0, past(tensor, tensor.shape[0]))
+            memory.reserve(self.plans)
+            for plan in self.plans:
+                program = await device.load(memory.program(plan))
+                count = min(COUNT, plan.tokens)
+                try:
+                    inputs = question(plan, self._weights.matrix("embed").rows, POSITION, count)
+                    results.append(answer(plan, await device.run(program, inputs), count))
+                finally:
+                    device.unload(program)
+        finally:
+            memory.release()
+        return results
+
+
+def cover(plan: Plan, kind: Callable[[Dispatch], object]) -> tuple[int, ...]:
+    """A few layers in which every kind of dispatch occurs that occurs in any layer; those with most kinds first."""
+    kinds: dict[int, set[object]] = {}
+    for dispatch in plan.dispatches:
+        if found := _LAYER.match(dispatch.label):
+            kinds.setdefault(int(found[1]), set()).add(kind(dispatch))
+    missing = set[object]().union(*kinds.values())
+    chosen = []
+    while missing:
+        layer = max(kinds, key=lambda i: len(kinds[i] & missing))
+        chosen.append(layer)
+        missing -= kinds[layer]
+    return tuple(chosen)
+
+
+def question(plan: Plan, rows: int, position: int, count: int) -> bytes:
+    """Inputs of a plan with tokens below `rows` that are always the same."""
+    ids = np.random.default_rng(7).integers(0, rows, count + 1).tolist()
+    return plan.inputs(position, ids[:count], ids[1:] if plan.scored else ())
+
+
+def answer(plan: Plan, out: bytes, count: int) -> NDArray[np.float32]:
+    """The numbers in a plan's outputs: the highest logits, or the log-probabilities of `count` tokens."""
+    numbers = np.frombuffer(out, np.float32)
+    return numbers[:count] if plan.scored else numbers[:-PICKS].reshape(-1, 2)[:, 1]
+
+
+def distance(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    """The mean difference of two results, as a share of the expected one's spread; nan where there is no number."""
+    return float(np.sqrt(np.mean((got - expected) ** 2)) / np.std(expected))
+
+
+def past(cache: Tensor, slots: int) -> NDArray[np.float16]:
+    """Keys or values for the first slots of a cache, as if a text had been read; always the same."""
+    shape = (slots, *cache.shape[1:])
+    return (
+        np.random.default_rng(zlib.crc32(cache.name.encode()))
+        .standard_normal(shape, np.float32)
+        .astype("<f2")
+    )
+
+
+class _Invented(Weights):
+    """Random weights of the sizes of `wanted` and in the formats of `real`, made when they are asked for.
+
+    Attributes:
+        data: the bytes of each plane, by its memory.
+    """
+
+    def __init__(self, wanted: list[Wanted], real: Weights) -> None:
+        super().__init__({}, {}, {})
+        self._wanted = {w.name: w for w in wanted}
+        self._real = real
+        self.data: dict[str, NDArray[np.generic]] = {}
+
+    def matrix(self, name: str) -> Matrix:
+        if name not in self._matrices:
+            self._matrices[name] = self._invented(name)
+        return self._matrices[name]
+
+    def vector(self, name: str) -> Tensor:
+        if name not in self._vectors:
+            length = self._wanted[name].shapes[0][0]
+            self._vectors[name] = Tensor(name, (length,), "f32", Role.WEIGHT, name, 0, 4 * length)
+            self.data[name] = 1 + _random(name).standard_normal(length, np.float32) / 4
+        return self._vectors[name]
+
+    def _invented(self, name: str) -> Matrix:
+        shapes = self._wanted[name].shapes
+        rows, columns = sum(shape[0] for shape in shapes), shapes[0][1]
+        formats = [form for form, _ in groupby(piece.format for piece in self._real.matrix(name).pieces)]
+        step = rows // len(formats) // layout.ROWS * layout.ROWS
+        pieces = []
+        for index, form in enumerate(formats):
+            first = index * step
+            last = rows if index == len(formats) - 1 else first + step
+            pieces.append(
+                self._piece(f"{name}[{first}:{last}]", layout.FORMATS[form], first, last - first, columns)
+            )
+        return Matrix(name, rows, columns, tuple(pieces))
+
+    def _piece(self, name: str, form: layout.Format, first: int, rows: int, columns: int) -> Piece:
+        random = _random(name)
+        shape = (rows, columns)
+        weights = Tensor(name, shape, "u32", Role.WEIGHT, name, 0, form.weight_bytes(rows, columns))
+        count = form.weight_bytes(rows, columns)
+        if form.scale_bytes == 0:
+            values = random.standard_normal(rows * columns, np.float32) / np.float32(columns**0.5)
+            kinds = {"f16": values.astype("<f2"), "f32": values}
+            self.data[name] = kinds.get(form.name, (values.view("<u4") >> np.uint32(16)).astype("<u2"))
+            return Piece(first, rows, columns, form.name, weights, None)
+        self.data[name] = random.integers(0, 256, count, np.uint8)
+        scales = Tensor(
+            f"{name} scales", shape, "u32", Role.WEIGHT, f"{name} scales", 0, form.scale_plane_bytes(*shape)
+        )
+        small = form.scale_bytes == layout.FORMATS["q4"].scale_bytes  # f16
+        items = scales.nbytes // (2 if small else 4)
+        codes = 4.6 if form.piece_columns == layout.BLOCK else 74.0  # standard deviation of nibbles, of bytes
+        scale = random.uniform(0.5, 1.5, items).astype(np.float32) / np.float32(codes * columns**0.5)
+        if form.name == "q4m":
+            scale[1::2] = 7.5 * scale[0::2]  # a pair is a scale and a minimum
+        self.data[scales.memory] = scale.astype("<f2") if small else scale
+        return Piece(first, rows, columns, form.name, weights, scales)
+
+
+def _random(name: str) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(name.encode()))

@@ -1,0 +1,182 @@
+"""Choosing kernels on a real adapter: what is wrong is rejected, the fastest is taken, and both are remembered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+import tiny
+from sotto import api, native, ops, selection, tuning
+from sotto.api import drive, iterate
+from sotto.device import Device, Program
+from sotto.disk import DiskStore
+from sotto.engine import Engine
+from sotto.errors import Cancelled, DeviceError, UnsupportedModel, WrongResults
+from sotto.native import NativeDevice
+from sotto.ops import simple
+from sotto.plan import Plan, Tensor
+from sotto.reports import Progress, Settings
+from sotto.sampler import Sampling
+from sotto.source import MemorySource
+from sotto.variants import SIMPLE, Role, Variant
+from sotto.weights import Matrix
+
+TYPES = dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0") | {"token_embd": "Q8_0"}
+MODEL = tiny.build(tiny.Tiny(layers=6, types=TYPES))
+SETTINGS = Settings(context=96, chunks=(8, 32))
+GREEDY = Sampling(temperature=0)
+
+
+def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """Offer matmuls beside the simple one; their names say what they do."""
+
+    def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
+        y = simple.matmul(p, label, x, matrix)
+        last = p.dispatches[-1]
+        how = p.choice[Role.MATMUL].name if p.tokens > 1 else ""
+        if how == "slow":
+            p.dispatches.extend([last] * 15)  # the same again
+        elif how == "skipping":
+            shorter = tuple((name, value - 32 * (name == "K")) for name, value in last.constants)
+            p.dispatches[-1] = replace(last, constants=shorter)
+        elif how == "broken":
+            p.dispatches[-1] = replace(last, kernel=replace(last.kernel, name="broken", source="fn main( {"))
+        elif how == "narrow":
+            raise UnsupportedModel("The kernels cannot run this shape: a wide one.")
+        return y
+
+    monkeypatch.setattr(ops, "matmul", matmul)
+    found = {role: (SIMPLE[role],) for role in Role}
+    found[Role.MATMUL] = (*(Variant(Role.MATMUL, n, suits="software") for n in names), SIMPLE[Role.MATMUL])
+    monkeypatch.setattr(selection, "VARIANTS", MappingProxyType(found))
+    # What is tested here is not the time: on a busy machine the budget ends before the last candidate.
+    monkeypatch.setattr(tuning, "BUDGET", 60.0)
+
+
+def load(device: Device, store: DiskStore | None = None, variant: str = "") -> Engine:
+    settings = replace(SETTINGS, variant=variant)
+    return drive(Engine.load(MemorySource(MODEL, "tiny", "tiny"), device, store, settings))
+
+
+def matmuls(engine: Engine) -> set[str]:
+    """The matmuls of the prefill plans, as told and as recorded."""
+    told = {names["matmul"] for plan, names in engine.load_stats.variants.items() if plan != "decode"}
+    assert told == {plan.choice[Role.MATMUL].name for plan in engine.plans if plan.tokens > 1}
+    return told
+
+
+def test_wrong_ones_are_rejected_and_slow_ones_lose(
+    gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offer(monkeypatch, "skipping", "broken", "slow", "narrow")
+    store = DiskStore(tmp_path)
+    engine = load(gpu, store)
+    stats = engine.load_stats
+    assert matmuls(engine) == {"simple"} and stats.chosen == "measured"
+    assert stats.rejected.keys() == {"matmul:skipping", "matmul:broken", "matmul:narrow"}
+    assert "wrong results, off by" in stats.rejected["matmul:skipping"]
+    assert "does not compile" in stats.rejected["matmul:broken"]
+    assert "a wide one" in stats.rejected["matmul:narrow"]
+    for times in stats.tuned.values():
+        assert times["matmul:slow"] > 1.5 * times["matmul:simple"] > 0
+    assert stats.tuned.keys() == {"prefill 8"}, (
+        "on a software adapter larger chunks take what the smallest showed"
+    )
+    assert stats.seconds["tuning"] > 0
+    tokens = [piece.token for piece in iterate(engine.generate([2, *range(300, 340)], 4, GREEDY))]
+    used = dict(engine.load_stats.device_bytes)
+    engine.close()
+
+    again = load(gpu, store)
+    assert again.load_stats.chosen == "remembered" and "tuning" not in again.load_stats.seconds
+    assert matmuls(again) == {"simple"} and again.load_stats.rejected == stats.rejected
+    assert again.load_stats.device_bytes == used, "tuning leaves nothing on the device"
+    assert [p.token for p in iterate(again.generate([2, *range(300, 340)], 4, GREEDY))] == tokens
+    again.close()
+
+
+def test_a_faster_one_is_taken_for_what_it_is_faster_in(
+    gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(monkeypatch, "slow")
+    monkeypatch.setattr(  # the slow one changes places with the simple one, and would be taken untried
+        selection, "candidates", lambda role, *_: selection.VARIANTS[role]
+    )
+    engine = load(gpu)
+    assert matmuls(engine) == {"simple"}
+    engine.close()
+    pinned = load(gpu, variant="matmul:slow")
+    assert matmuls(pinned) == {"slow"} and pinned.load_stats.tuned == {}
+    pinned.close()
+
+
+def test_what_is_remembered_ends_with_the_browser_the_kernels_and_the_model(
+    gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = load(gpu, variant="matmul:simple,attention:simple,decode:simple")
+    recorder = engine._recorder
+
+    def key(device: NativeDevice = gpu, sizes: tuple[int, ...] = (1, 8)) -> str:
+        return tuning.key(device, recorder, sizes)
+
+    keys = [key(), key(sizes=(1, 32))]
+    monkeypatch.setattr(gpu, "adapter", replace(gpu.adapter, runtime="Dawn 99"))
+    keys.append(key())
+    monkeypatch.undo()
+    offer(monkeypatch, "slow")
+    keys.append(key())
+    recorder = replace(recorder, weights=recorder.weights.shortened("embed", 64))
+    keys.append(key())
+    assert len(set(keys)) == 5
+    engine.close()
+
+
+def test_a_stopped_tuning_leaves_the_device_as_it_was(
+    gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    offer(monkeypatch, "slow")
+    buffers, programs = set(gpu._buffers), set(gpu._programs)
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == "tuning" and progress.done:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        drive(Engine.load(MemorySource(MODEL, "t", "t"), gpu, None, SETTINGS, stop))
+    assert set(gpu._buffers) == buffers
+    assert set(gpu._programs) == programs
+
+
+class Miscompiling(NativeDevice):
+    """A driver that makes something else of a kernel."""
+
+    async def load(self, program: Program) -> int:
+        wrong = tuple(replace(s, code=s.code.replace("0.044715", "0.144715")) for s in program.shaders)
+        assert wrong != program.shaders
+        return await super().load(replace(program, shaders=wrong))
+
+
+def test_a_device_that_computes_wrongly_is_found_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    device = Miscompiling()
+    with pytest.raises(WrongResults, match="computes wrong results"):
+        load(device)
+    assert not device._buffers and not device._programs
+    device.close()
+
+    class RealGpu(Miscompiling):
+        def __init__(self, adapter: str | None = None) -> None:
+            super().__init__(adapter)
+            self.adapter = replace(self.adapter, software=False)
+
+    monkeypatch.setattr(native, "NativeDevice", RealGpu)
+    (tmp_path / "tiny.gguf").write_bytes(MODEL)
+    with api.load(tmp_path / "tiny.gguf", cache=False, context=96, threads=1) as model:
+        assert model.adapter.name == "CPU"
+        assert "The CPU is used in place of the GPU" in model.load_stats.instead
+        assert "wrong results" in model.load_stats.instead
+        assert "".join(model.generate("the", max_tokens=3))
+    with pytest.raises(DeviceError, match="wrong results"):
+        api.load(tmp_path / "tiny.gguf", device="gpu", cache=False, context=96)
