@@ -6,6 +6,9 @@
  */
 
 const LIBRARY = "/runtime/chartjs/chart.umd.min.js";
+const NARROW = 520; // pixels: below this, long names stand above their bars instead of beside them
+const NAME = 16; // characters of a name that may stand beside
+const LINE = 18; // pixels of a name above a bar
 const charts = new Map(); // id of a canvas -> { spec, chart }
 let library = null;
 
@@ -25,6 +28,22 @@ function tone(name, index, ink) {
   if (name === "part") return [faint(ink.accent, [1, 0.62, 0.36, 0.18][index % 4]), ink.paper];
   return [faint(ink.soft, 0.08), ink.edge];
 }
+
+/** Writes the name of each bar above it. */
+const names = {
+  id: "names",
+  afterDatasetsDraw(chart, _arguments, { spec, ink }) {
+    const { ctx, chartArea } = chart;
+    ctx.save();
+    ctx.font = `12px ${ink.sans}`;
+    ctx.textBaseline = "middle";
+    ctx.fillStyle = ink.ink;
+    for (const [row, bar] of chart.getDatasetMeta(0).data.entries()) {
+      ctx.fillText(spec.labels[row], chartArea.left, bar.y - LINE, chartArea.width);
+    }
+    ctx.restore();
+  },
+};
 
 /** Draws what a bar is worth behind its end, and a line from the lowest to the highest run across it. */
 const marks = {
@@ -86,7 +105,7 @@ function bars(spec, ink) {
       indexAxis: "y",
       scales: {
         x: { stacked: spec.stacked, beginAtZero: true, suggestedMax: spec.stacked ? undefined : highest * 1.12, title: { display: !!spec.across, text: spec.across }, grid: { color: ink.rule }, border: { display: false }, ticks: { maxTicksLimit: 6 } },
-        y: { stacked: spec.stacked, grid: { display: false }, border: { color: ink.edge }, ticks: { color: ink.ink, autoSkip: false } },
+        y: { stacked: spec.stacked, grid: { display: false }, border: { color: ink.edge }, ticks: { display: !spec.above, color: ink.ink, autoSkip: false } },
       },
     },
   };
@@ -117,7 +136,10 @@ function lines(spec, ink) {
   };
 }
 
-function build(canvas, spec) {
+function build(canvas, described) {
+  const narrow = canvas.parentElement.clientWidth < NARROW;
+  const above = narrow && described.labels?.some((label) => label.length > NAME);
+  const spec = { ...described, above, height: described.height + (above ? LINE * described.labels.length + 10 : 0) };
   const { Chart } = globalThis, ink = style();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const { type, data, options } = spec.kind === "lines" ? lines(spec, ink) : bars(spec, ink);
@@ -128,15 +150,16 @@ function build(canvas, spec) {
   return new Chart(canvas, {
     type,
     data,
-    plugins: spec.kind === "lines" || spec.stacked ? [] : [marks],
+    plugins: [...(spec.kind === "lines" || spec.stacked ? [] : [marks]), ...(above ? [names] : [])],
     options: {
       ...options,
       animation: still ? false : { duration: 250 },
       maintainAspectRatio: false,
       locale: document.documentElement.lang,
-      layout: { padding: { right: 4 } },
+      layout: { padding: { right: 4, top: above ? 10 : 0 } },
       plugins: {
         marks: { spec, ink },
+        names: { spec, ink },
         legend: {
           display: many,
           position: "bottom",

@@ -92,7 +92,7 @@ def test_a_kept_run_stands_beside_this_one_and_is_named() -> None:
     assert tones == ["ours", "kept"]
     assert len(found["memory"].table.rows) == 2
     assert len(found["load"].table.rows) == 4
-    assert found["device"].table.head == ("Limit", "This run", label(EARLIER))
+    assert found["device"].table.head == ("Limit", "This run", label(WORDS["en"], EARLIER))
 
 
 def test_published_numbers_cannot_be_taken_for_this_machine() -> None:
@@ -111,14 +111,15 @@ def test_each_run_is_a_point_and_a_disturbed_one_is_marked() -> None:
     chart = figures()["drift"].charts["chart-drift"]
     decode = chart["series"][0]
     assert decode["points"] == [[11.0, 100.0, False], [12.0, pytest.approx(86.42), True]]
-    assert figures()["drift"].table.rows[0] == ("Writing", "16.2", "14.0", "-14%", "2")
+    assert figures()["drift"].table.rows[0] == ("Writing", "16.2", "14.0", "−14%", "2")
 
 
-def test_warnings_come_first() -> None:
+def test_warnings_and_remarks() -> None:
     report = replace(REPORT, marks=("battery-low", "hidden"), complete=False)
-    remarks = Figures(WORDS["en"], report).remarks()
-    assert "battery was nearly empty" in remarks[0] and "tab was hidden" in remarks[1]
-    assert "from the cache was not measured" in remarks[2]
+    warnings = Figures(WORDS["en"], report).warnings()
+    assert "battery was nearly empty" in warnings[0] and "tab was hidden" in warnings[1]
+    (remark,) = Figures(WORDS["en"], report).remarks()
+    assert "from the cache was not measured" in remark
 
 
 def test_headline_and_a_report_without_results() -> None:

@@ -17,7 +17,7 @@ from ..bench.export import summary, to_csv
 from ..bench.published import Published
 from ..bench.report import Report
 from ..bench.request import Request
-from .figures import Figures, beside, label, when
+from .figures import Figures, beside, label, processor, when
 from .markup import Figure, headline
 from .screen import Screen
 
@@ -149,11 +149,13 @@ class BenchScreen:
             ended: it will not grow any more.
         """
         words = self.words
-        of = words(
-            "bench.results.of", model=report.model, device=label(report).partition(", ")[2], date=when(report)
-        )
+        of = words("bench.results.of", model=report.model, device=processor(words, report), date=when(report))
         self._say("bench-of", of)
-        self._at("bench-remarks").innerHTML = "".join(f"<li>{escape(r)}</li>" for r in figures.remarks())
+        self._at("bench-remarks").innerHTML = "".join(
+            f"<li{kind}>{escape(text)}</li>"
+            for kind, texts in ((' class="warning"', figures.warnings()), ("", figures.remarks()))
+            for text in texts
+        )
         self._at("bench-headline").innerHTML = headline(figures.headline())
         self._at("bench-actions").hidden = not ended
         if ended:
@@ -202,7 +204,7 @@ class BenchScreen:
                 for do in ("show", "drop")
             )
             items.append(
-                f"<li><b>{escape(label(report))}</b><small>{escape(line)}</small><p>"
+                f"<li><b>{escape(label(words, report))}</b><small>{escape(line)}</small><p>"
                 f'<label><input type="checkbox" data-do="compare" data-date="{date}"{checked}>'
                 f"{escape(words('bench.compare'))}</label>{buttons}</p></li>"
             )

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from ..bench.export import processor
 from ..bench.notes import Note
 from ..bench.protocol import Prefill, Spread
 from ..bench.published import Published
@@ -37,9 +36,17 @@ def when(report: Report) -> str:
     return f"{report.date[:10]} {report.date[11:16]} UTC"
 
 
-def label(report: Report) -> str:
+def processor(words: Words, report: Report) -> str:
+    """What it ran on."""
+    kind = "cpu" if report.threads else "gpu"
+    return words(f"fact.processor.{kind}", name=report.adapter.name, count=report.threads)
+
+
+def label(words: Words, report: Report) -> str:
     """What a kept run is called."""
-    return f"{report.date[:10]} {report.date[11:16]}, {processor(report)}"
+    return words(
+        "bench.kept.name", date=f"{report.date[:10]} {report.date[11:16]}", device=processor(words, report)
+    )
 
 
 class Figures:
@@ -92,10 +99,13 @@ class Figures:
         )  # fmt: skip
         return [figure for maker in makers if (figure := maker())]
 
+    def warnings(self) -> list[str]:
+        """What makes the numbers untrue: what disturbed the computer meanwhile."""
+        return [self._words(f"bench.mark.{mark}") for mark in self._report.marks]
+
     def remarks(self) -> list[str]:
-        """What has to be said of the whole: what disturbed it, what is missing."""
-        marks = [self._words(f"bench.mark.{mark}") for mark in self._report.marks]
-        return marks + [self.note(note) for note in self._report.notes]
+        """What else has to be said of the whole: what is missing, and why."""
+        return [self.note(note) for note in self._report.notes]
 
     def note(self, note: Note) -> str:
         """A note in the page's language."""
@@ -216,7 +226,14 @@ class Figures:
                 "points": [[round(p.at, 2), round(100 * p.value / middle, 2), bool(p.marks)] for p in warm],
             })  # fmt: skip
             change = warm[-1].value / warm[0].value - 1
-            rows.append((name, *(_rate(warm[i].value) for i in (0, -1)), f"{change:+.0%}", str(len(warm))))
+            rows.append(
+                (
+                    name,
+                    *(_rate(warm[i].value) for i in (0, -1)),
+                    f"{change:+.0%}".replace("-", "−"),
+                    str(len(warm)),
+                )
+            )
         if not any(len(each["points"]) > 1 for each in series):
             return None
         chart = {
@@ -365,7 +382,7 @@ class Figures:
     # --- parts
 
     def _name(self, report: Report) -> str:
-        return self._words("bench.this") if report is self._report else label(report)
+        return self._words("bench.this") if report is self._report else label(self._words, report)
 
     def _stage(self, stage: str) -> str:
         return self._words(f"stage.{stage}")
