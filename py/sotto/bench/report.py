@@ -62,7 +62,8 @@ class Report:
         threads: of the CPU; 0 on a GPU.
         request: what was asked for.
         model: its name.
-        variants: kernel variants in use, by role.
+        variants: kernel variants in use, by role: the decode plan's, and of prefill the largest plan's.
+        variants_chosen: how, as LoadStats.chosen.
         load: how long loading took.
         prefill, decode: the protocol's results.
         dispatches_per_token, read_back_bytes_per_token: of the decode plan.
@@ -85,6 +86,7 @@ class Report:
     request: Request
     model: str
     variants: dict[str, str] = field(default_factory=dict)
+    variants_chosen: str = ""
     load: Loads = Loads()
     prefill: tuple[Prefill, ...] = ()
     decode: Decode | None = None

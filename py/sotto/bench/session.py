@@ -166,6 +166,7 @@ class Benchmark:
             variants={
                 role.value: (decode if role is Role.DECODE else prefill).choice[role].name for role in Role
             },
+            variants_chosen=engine.load_stats.chosen,
             load=Loads(_load(self._cold), _load(self._cached)),
             prefill=tuple(self._prefill),
             decode=self._decode,

@@ -359,6 +359,8 @@ class Figures:
             cells = tuple(written(r) for r in measured)
             if any(cells):
                 rows.append((words(f"bench.probe.{name}"), *cells))
+        variants = (", ".join(f"{role} {name}" for role, name in r.variants.items()) for r in measured)
+        rows.append((words("bench.variants"), *variants))
         head = (words("bench.col.limit"), *(self._name(r) for r in measured))
         text = words("bench.device.text")
         return Figure("device", words("bench.device.title"), text, Table(head, tuple(rows)), {})
