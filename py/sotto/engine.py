@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import gguf, models, selection, tuning
+from . import gguf, models, ops, selection, tuning
 from .device import Device, Store
 from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Logits, Request, pieces
@@ -93,6 +93,9 @@ class Engine:
         ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
         self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
         self._score: Loaded | None = None
+        self._checker: Loaded | None = None
+        if ring >= min(self.context, self.config.window + ops.MOST_TOKENS):
+            self.session.checker = self._check
 
     @classmethod
     async def load(
@@ -280,6 +283,16 @@ class Engine:
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
         return pieces(self.session, self.tokenizer, request, self.stats)
 
+    async def _check(self) -> Loaded:
+        """The program that checks drafts, in decode's own variant; compiled when it is first needed."""
+        choice = self.session.programs[1].plan.choice
+        if self._checker is None or self._checker.plan.choice != choice:
+            if self._checker is not None:
+                self.device.unload(self._checker.program)
+            plan = self._recorder.plan("check", ops.MOST_TOKENS, choice, Head.BEST)
+            self._checker = Loaded(plan, await self.device.load(self._memory.program(plan)))
+        return self._checker
+
     def stop(self) -> None:
         """End the generation in progress: within one token, and between layers during prefill."""
         self.session.stop()
@@ -350,10 +363,11 @@ class Engine:
         self._memory.release()
 
     def _unload(self) -> None:
-        for loaded in [*self.session.programs.values(), *([self._score] if self._score else [])]:
-            self.device.unload(loaded.program)
+        for loaded in (*self.session.programs.values(), self._score, self._checker):
+            if loaded is not None:
+                self.device.unload(loaded.program)
         self.session.programs.clear()
-        self._score = None
+        self._score = self._checker = None
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if not ids:

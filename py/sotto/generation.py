@@ -21,9 +21,13 @@ from .prompts import StopStrings
 from .reports import Piece, RunStats
 from .sampler import Rule, Sampling, choose
 from .session import Flight, Outputs, Session
+from .speculation import Lookup
 from .tokenizer import Detokenizer, Tokenizer
 
 MOST_TOKENS = 16  # of a batch
+FEW_TOKENS = 4  # of a batch, where drafts are found and worth more
+LEAST_FOUND = 0.2  # of the times that a draft was looked for
+RECENT = 0.1  # weight of the latest time
 BATCH_SECONDS = 0.12  # text comes in steps of at most about this, unless a token takes longer
 
 Logits = Callable[[NDArray[np.uint32], NDArray[np.float32], Sequence[int]], NDArray[np.float32]]
@@ -120,6 +124,10 @@ class Batches:
 
     Args:
         ends: tokens after which nothing more is wanted.
+
+    Attributes:
+        most: tokens of a batch; with FEW_TOKENS, only one batch is kept in flight.
+        seconds: what each token of the latest batch took.
     """
 
     def __init__(
@@ -131,6 +139,8 @@ class Batches:
         self._stats = stats
         self._clock = clock
         self._flights: deque[Flight] = deque()
+        self.most = MOST_TOKENS
+        self.seconds = 0.0
         self._size = 1
         self._flown = False
 
@@ -140,17 +150,22 @@ class Batches:
 
     async def more(self, ids: Sequence[int], room: int) -> list[int]:
         if not self._flights:
-            self._fly(min(self._size, room), ids)
+            self._fly(min(self._size, self.most, room), ids)
         began = time.perf_counter()
         tokens, _, batch = await self._session.land(self._flights.popleft())
-        seconds = self._clock.landed(batch, time.perf_counter() - began) / len(tokens)
-        self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(seconds, 1e-6))))
+        self.seconds = self._clock.landed(batch, time.perf_counter() - began) / len(tokens)
+        self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(self.seconds, 1e-6))))
+        flights = 2 if self._size > 1 and self.most > FEW_TOKENS else 0
         if self._ends.isdisjoint(tokens):
             # Before the tokens that have come are looked at: the device is to stay busy meanwhile.
             room -= len(tokens)
-            while self._size > 1 and len(self._flights) < 2 and (left := room - self.flying) > 0:
+            while len(self._flights) < flights and (left := room - self.flying) > 0:
                 self._fly(min(self._size, left), ids)
         return tokens
+
+    def leave(self) -> None:
+        """The text went on without this; nothing is in flight."""
+        self._flown = False
 
     @property
     def flying(self) -> int:
@@ -167,6 +182,69 @@ class Batches:
         self._flights.append(flight)
         self._clock.submitted(alone)
         self._stats.largest_batch = max(self._stats.largest_batch, tokens)
+
+
+class Speculation:
+    """Batches, and where the text has been before, drafts that are checked instead, if that was found faster."""
+
+    def __init__(self, session: Session, batches: Batches, stats: RunStats, clock: Clock) -> None:
+        self._session = session
+        self._batches = batches
+        self._stats = stats
+        self._clock = clock
+        self._lookup = Lookup()
+        self._guess: tuple[int, list[int]] | None = None  # a draft that was not checked, and where it begins
+        self._found = LEAST_FOUND  # how often there was a draft lately
+
+    async def first(self, prompt: Sequence[int]) -> list[int]:
+        return await self._batches.first(prompt)
+
+    async def more(self, ids: Sequence[int], room: int) -> list[int]:
+        costs = self._session.costs
+        self._lookup.read(ids)
+        draft = self._lookup.draft(room - 1)
+        self._found += RECENT * (bool(draft) - self._found)
+        self._learn(ids)
+        if draft and costs.worthwhile and not self._batches.flying:
+            self._guess = None
+            return await self._checked(ids, draft)
+        if draft and self._guess is None:
+            self._guess = (len(ids), draft)
+        # Drafts can be checked only where nothing is under way.
+        hopeful = costs.worthwhile and self._found > LEAST_FOUND
+        self._batches.most = FEW_TOKENS if hopeful else MOST_TOKENS
+        tokens = await self._batches.more(ids, room)
+        costs.decoded(self._batches.seconds)
+        return tokens
+
+    def _learn(self, ids: Sequence[int]) -> None:
+        """What plain decoding has written tells whether a draft would have been right."""
+        if self._guess is None:
+            return
+        at, draft = self._guess
+        written = ids[at : at + len(draft)]
+        agreed = next((i for i, token in enumerate(written) if token != draft[i]), len(written))
+        if agreed < len(written) or len(written) == len(draft):
+            self._session.costs.agreed(agreed)
+            self._guess = None
+
+    @property
+    def flying(self) -> int:
+        return self._batches.flying
+
+    async def _checked(self, ids: Sequence[int], draft: Sequence[int]) -> list[int]:
+        began = time.perf_counter()
+        self._clock.submitted(alone=True)
+        tokens, batch = await self._session.check(ids[-1], draft)
+        waited = time.perf_counter() - began
+        self._clock.landed(batch, waited)
+        self._session.costs.checked(waited)
+        self._session.costs.agreed(len(tokens) - 1)
+        self._batches.leave()
+        self._stats.mode = "speculation"
+        self._stats.drafted_tokens += len(draft)
+        self._stats.accepted_tokens += len(tokens) - 1
+        return tokens
 
 
 class Singles:
@@ -227,7 +305,10 @@ def _picker(
     if request.logits:
         stats.mode = "single"
         return Singles(session, rule, request.logits, stats, clock)
-    return Batches(session, rule, ends, stats, clock)
+    batches = Batches(session, rule, ends, stats, clock)
+    if session.checks and not rule.inverse_temperature and not rule.repeat_last:
+        return Speculation(session, batches, stats, clock)
+    return batches
 
 
 async def pieces(

@@ -136,6 +136,12 @@ def sample(c: Call) -> None:
     inputs[-1] = token
 
 
+def best(c: Call) -> None:
+    x = c.f32("x").reshape(-1, c.size("V"))[: c.count]
+    found = np.where(np.isfinite(x.max(axis=-1)), x.argmax(axis=-1), NO_TOKEN)
+    c.u32("y")[: c.count] = found.astype(np.uint32)
+
+
 def log_prob(c: Call) -> None:
     x = c.f32("x").reshape(-1, c.size("V"))[: c.count].astype(np.float64)
     peak = x.max(axis=-1)
@@ -158,6 +164,7 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         last_row,
         slice_maxima,
         sample,
+        best,
         log_prob,
     )
 } | DECODE_KERNELS

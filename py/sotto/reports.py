@@ -82,12 +82,13 @@ class RunStats:
 
     Attributes:
         mode: "batches": the device picks tokens, several without asking; "single": Python picks each token, because
-            the caller changes the logits.
+            the caller changes the logits; "speculation": the device picks, and drafts were checked.
         reused_tokens: of the prompt, which were in the KV cache already.
         stop_reason: "eos", "stop", "length", "context" or "cancelled".
         decode_seconds: from the first token's choice until the last one arrived.
         batches, largest_batch: submits of decode runs, and the most tokens of one.
         dropped_tokens: computed behind the end of the answer, and never shown.
+        drafted_tokens, accepted_tokens: guessed from the text, and those that were right.
         python_seconds: spent in Python during decode: text, stop strings, submitting.
         host_seconds: spent in the device's own code during decode, JavaScript in the browser: encoding, submitting.
         idle_seconds: the device waited for the next submit during decode, as far as the host can tell.
@@ -106,6 +107,8 @@ class RunStats:
     batches: int = 0
     largest_batch: int = 0
     dropped_tokens: int = 0
+    drafted_tokens: int = 0
+    accepted_tokens: int = 0
     python_seconds: float = 0.0
     host_seconds: float = 0.0
     idle_seconds: float = 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +14,8 @@ from .errors import Cancelled
 from .kept import Kept
 from .plan import PICKS, Plan
 from .sampler import NO_TOKEN, Rule, not_a_number
+from .speculation import Costs
+from .variants import SIMPLE, Role
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,9 @@ class Session:
         text: the buffer of the text's token ids, which the repetition penalty looks at.
         turn: number of the latest user of the cache; whoever began earlier has lost it.
         kept: what is in the cache.
+        costs: what decoding and checking drafts was measured to take.
+        checker: gives the program that tells the most probable successor of each of a few tokens; None where the
+            rings are too small for tokens that are not wanted.
     """
 
     def __init__(self, device: Device, context: int, ring: int, window: int, candidates: int) -> None:
@@ -87,6 +92,8 @@ class Session:
         self.turn = 0
         self.stopped = False
         self.kept = Kept(ring, window)
+        self.costs = Costs()
+        self.checker: Callable[[], Awaitable[Loaded]] | None = None
         self._end = 0  # one past the last position that flights write
         self._picked = 0  # tokens that flights pick, since the inputs were written
         self._token = 0  # that the next landing flight began with
@@ -105,6 +112,12 @@ class Session:
         """Let the run in progress, and every later one until `begin`, raise Cancelled."""
         self.stopped = True
         self._device.cancel()
+
+    @property
+    def checks(self) -> bool:
+        """Whether drafts can be checked with the very arithmetic of decode: its fused kernels take several tokens."""
+        fused = self.programs[1].plan.choice[Role.DECODE] != SIMPLE[Role.DECODE]
+        return fused and self.checker is not None
 
     def chunk(self, tokens: int) -> Loaded:
         """The smallest program that takes so many tokens, else the largest."""
@@ -198,3 +211,27 @@ class Session:
         self.kept.ids += [self._token, *tokens[:-1]]
         self._token = tokens[-1]
         return tokens, outputs, batch
+
+    async def check(self, last: int, draft: Sequence[int]) -> tuple[list[int], Batch]:
+        """What the model writes after `last`, the token that follows the cache's text, if it writes a draft.
+
+        Returns:
+            The draft as far as the model agrees, and the token that it writes then.
+
+        Raises:
+            Cancelled: `stop` was called.
+        """
+        if self.stopped:
+            raise Cancelled
+        assert self.checker is not None
+        loaded = await self.checker()
+        position = len(self.kept.ids)
+        inputs = loaded.plan.inputs(position, [last, *draft])
+        self.kept.writes(position + 1 + len(draft))
+        batch = await self._device.submit(loaded.program, inputs, 1)
+        best: list[int] = np.frombuffer(batch.outputs, np.uint32)[: 1 + len(draft)].tolist()
+        if NO_TOKEN in best:
+            raise not_a_number()
+        agreed = next((i for i, token in enumerate(draft) if best[i] != token), len(draft))
+        self.kept.ids += [last, *draft[:agreed]]
+        return best[: agreed + 1], batch

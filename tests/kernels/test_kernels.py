@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from kernels import drawing
-from kernels.harness import compare
+from kernels.harness import compare, execute
 from sotto import layout, ops, quant, reference, selection, wgsl
 from sotto.errors import UnsupportedModel
 from sotto.native import NativeDevice
 from sotto.ops import Cache
 from sotto.plan import Plan, Tensor, tensor
 from sotto.plan import Role as Memory
+from sotto.sampler import NO_TOKEN
 from sotto.variants import SIMPLE, Role
 from sotto.weights import Matrix, Piece
 
@@ -307,6 +308,31 @@ def test_sample_draws_by_the_rule(gpu: NativeDevice, numpy_device) -> None:
 
 def test_sample_tells_of_no_numbers(gpu: NativeDevice, numpy_device) -> None:
     drawing.check_no_numbers(gpu, numpy_device)
+
+
+@pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (5000, 4, 4), (262_144, 2, 2)])
+@pytest.mark.parametrize("ties", [False, True])
+def test_best(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count, ties) -> None:
+    p = Plan("test", tokens)
+    ops.best(p, given("x", (tokens, vocabulary)))
+    x = (rng.standard_normal((tokens, vocabulary)) * 8).astype(np.float32)
+    if ties:
+        x = np.minimum(x, 9)
+    inputs = p.inputs(0, [0] * count)
+    seen = compare(
+        gpu, numpy_device, p, {"x": x}, inputs, dtypes={"best": "u4"}, tolerance=0, exact=lambda name: True
+    )
+    np.testing.assert_array_equal(seen["best"][:count], x.argmax(axis=-1)[:count])
+
+
+def test_best_tells_of_no_numbers(gpu: NativeDevice, numpy_device) -> None:
+    p = Plan("test", 2)
+    ops.best(p, given("x", (2, 100)))
+    x = np.full((2, 100), np.nan, np.float32)
+    x[1] = np.where(np.arange(100) == 7, np.inf, 0)
+    for device in (gpu, numpy_device):
+        written = execute(device, p, {"x": x}, p.inputs(0, [0, 0]))
+        assert (written["best"].view(np.uint32)[:2] == NO_TOKEN).all()
 
 
 @pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (4099, 32, 32)])

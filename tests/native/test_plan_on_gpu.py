@@ -17,6 +17,7 @@ from sotto.reference import NumpyDevice
 from sotto.reports import Settings
 from sotto.sampler import Sampling
 from sotto.source import MemorySource
+from sotto.speculation import Costs
 from sotto.variants import Variant
 
 SETTINGS = Settings(context=160, chunks=(8, 32), tune=False)
@@ -127,6 +128,37 @@ def test_batches_on_the_gpu_give_what_python_picks(
     single = [p.token for p in iterate(alone)]
     assert (engine.stats.mode, engine.stats.largest_batch) == ("single", 1)
     assert batched == single
+    engine.close()
+
+
+def test_speculation_gives_what_plain_decoding_gives(gpu: NativeDevice, monkeypatch) -> None:
+    """Greedy tokens one at a time, in batches, and with drafts checked four tokens at a time: the same, past the window
+    and round the ring; and the text in the cache is the one that was written."""
+    monkeypatch.setattr(generation, "BATCH_SECONDS", 1e6)
+    monkeypatch.setattr(generation, "LEAST_FOUND", -1.0)  # look for drafts all the time
+    settings = Settings(context=160, chunks=(8, 32), variant="decode:rows")
+    data = tiny.build(tiny.Tiny(seed=3))
+    engine = drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), gpu, None, settings))
+    drafted = accepted = 0
+    for seed in range(6):
+        phrase = np.random.default_rng(seed).integers(200, engine.config.vocabulary, 12).tolist()
+        ids = [2, *phrase, *phrase[:6], *phrase[2:], *phrase[:4]]
+        runs = []
+        for mode in ("single", "batches", "speculation"):
+            wanted = mode == "speculation"
+            monkeypatch.setattr(Costs, "worthwhile", property(lambda costs, wanted=wanted: wanted))
+            change = (lambda i, logits, text: logits) if mode == "single" else None
+            pieces = engine.generate(ids, 90, Sampling(temperature=0), ignore_eos=True, logits=change)
+            runs.append([p.token for p in iterate(pieces)])
+            assert engine.stats.mode == mode
+        assert len(runs[0]) == 90
+        assert runs[1:] == runs[:-1]
+        text = [*ids, *runs[0]]
+        assert engine.session.kept.ids == text[: len(engine.session.kept.ids)]
+        drafted += engine.stats.drafted_tokens
+        accepted += engine.stats.accepted_tokens
+    print(f"{accepted} of {drafted} drafted tokens accepted")
+    assert 0 < accepted < drafted
     engine.close()
 
 

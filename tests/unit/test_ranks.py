@@ -9,8 +9,9 @@ import sotto
 
 PACKAGE = Path(sotto.__file__).parent
 RANKS = {
-    "errors": 0, "kept": 0, "source": 0, "gguf": 0, "quant": 0, "tokenizer": 0, "chat": 0, "prompts": 0, "sampler": 0,
-    "reports": 0, "wgsl": 0, "plan": 0, "pace": 0, "assets": 0, "device": 0, "variants": 0,
+    "errors": 0, "source": 0, "gguf": 0, "quant": 0, "tokenizer": 0, "chat": 0, "prompts": 0, "sampler": 0,
+    "kept": 0, "speculation": 0, "reports": 0, "wgsl": 0, "plan": 0, "pace": 0, "assets": 0, "device": 0,
+    "variants": 0,
     "layout": 1, "compiled": 1, "weights": 1, "ops": 1, "memory": 1,
     "models": 2, "selection": 2,
     "reference": 3, "reference_call": 3, "reference_decode": 3, "recording": 3, "known_answer": 3, "tuning": 3,

@@ -20,6 +20,7 @@ class Head(Enum):
     """What a plan computes from the last hidden states."""
 
     CANDIDATES = "candidates"  # the highest logits of the last token
+    BEST = "best"  # the most probable successor of every token; of plans of fused decode kernels
     SCORES = "scores"  # the log-probability of every token's given successor
 
 

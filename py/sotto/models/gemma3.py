@@ -192,6 +192,10 @@ def _decode(p: Plan, c: Config, r: Recording) -> None:
             x, pending = _decode_layer(p, c, r, x, pending, i)
     p.body = len(p.dispatches)
     assert pending is not None
+    if r.head is Head.BEST:
+        every = ops.decode_head(p, "head", x, pending, w.vector("final norm"), w.matrix("embed"), eps=c.eps)
+        ops.best(p, every.logits)  # (T,)
+        return
     last = ops.Pending(ops.last_row(p, pending.y), pending.norm)  # (1, D)
     head = ops.decode_head(
         p, "head", ops.last_row(p, x), last, w.vector("final norm"), w.matrix("embed"), eps=c.eps

@@ -16,6 +16,7 @@ from .decode import (
 from .prefill import ATTENTIONS, MATMULS, attention, matmul, sum_parts
 from .simple import (
     Cache,
+    best,
     embed,
     geglu,
     last_row,
@@ -39,6 +40,7 @@ __all__ = [
     "Partials",
     "Pending",
     "attention",
+    "best",
     "decode_attention",
     "decode_down",
     "decode_gate_up",

@@ -280,6 +280,14 @@ def sample(p: Plan, x: Tensor, text: Tensor, count: int, maxima: tuple[Tensor, i
     return chosen
 
 
+def best(p: Plan, x: Tensor) -> Tensor:
+    """Logits (T, V) -> the plan's output (T,) u32: each token's most probable successor."""
+    tokens, vocabulary = x.shape
+    y = p.outputs("best", (tokens,), "u32")
+    p.add("best", wgsl.load("best"), (tokens, 1, 1), {"x": x, "y": y}, V=vocabulary)
+    return y
+
+
 def log_prob(p: Plan, x: Tensor, targets: Tensor) -> Tensor:
     """Logits (T, V) and target ids (T,) -> the plan's output (T,) f32."""
     tokens, vocabulary = x.shape
