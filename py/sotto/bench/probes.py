@@ -64,29 +64,33 @@ async def probe(device: Device, check: Callable[[], None] = _on) -> Probes:
     """Measure a device; seconds on a GPU, up to a minute on a software adapter.
 
     Args:
-        check: called between the probes; it may raise to end them.
+        check: called before every run; it may raise to end them.
     """
-    check()
-    round_trip, empty = await _dispatches(device)
-    check()
-    read = await _read(device, round_trip)
+    round_trip, empty = await _dispatches(device, check)
+    read = await _read(device, round_trip, check)
     rates: dict[str, float | None] = {"f32": None, "f16": None}
     for element in rates:
-        check()
         if device.adapter.wgsl and (element == "f32" or "shader-f16" in device.adapter.features):
             factors = np.array([0.75, 0.375, 0, 0], np.float32)
-            rates[element] = await _arithmetic(
-                device, wgsl.load("probes/fma", element), factors, {}, round_trip
-            )
-    check()
-    return Probes(read, rates["f32"], rates["f16"], await _int8(device, round_trip), empty, round_trip)
+            kernel = wgsl.load("probes/fma", element)
+            rates[element] = await _arithmetic(device, kernel, factors, {}, round_trip, check)
+    int8 = await _int8(device, round_trip, check)
+    return Probes(read, rates["f32"], rates["f16"], int8, empty, round_trip)
 
 
 class _Repeated:
     """One dispatch, repeated in a single submit, with buffers of its own."""
 
-    def __init__(self, device: Device, kernel: wgsl.Kernel, constants: dict[str, float], groups: int) -> None:
+    def __init__(
+        self,
+        device: Device,
+        kernel: wgsl.Kernel,
+        constants: dict[str, float],
+        groups: int,
+        check: Callable[[], None] = _on,
+    ) -> None:
         self._device = device
+        self._check = check
         self._kernel = kernel
         self._constants = constants
         self._groups = groups
@@ -120,6 +124,7 @@ class _Repeated:
     async def seconds(self) -> float:
         """One run, after `times`."""
         assert self._program is not None
+        self._check()
         began = time.perf_counter()
         await self._device.run(self._program, bytes(16))
         return time.perf_counter() - began
@@ -140,9 +145,9 @@ class _Repeated:
             self._program = None
 
 
-async def _dispatches(device: Device) -> tuple[float, float]:
+async def _dispatches(device: Device, check: Callable[[], None]) -> tuple[float, float]:
     """(round trip, one more dispatch in a chain), seconds."""
-    chain = _Repeated(device, wgsl.load("probes/nothing"), {}, 1)
+    chain = _Repeated(device, wgsl.load("probes/nothing"), {}, 1, check)
     try:
         await chain.times(1)
         await chain.best()
@@ -153,7 +158,7 @@ async def _dispatches(device: Device) -> tuple[float, float]:
         chain.release()
 
 
-async def _read(device: Device, round_trip: float) -> Bandwidth:
+async def _read(device: Device, round_trip: float, check: Callable[[], None]) -> Bandwidth:
     limits = device.limits
     slow = device.adapter.software or not device.adapter.wgsl
     groups = 4096
@@ -173,6 +178,7 @@ async def _read(device: Device, round_trip: float) -> Bandwidth:
         wgsl.load("probes/stream"),
         {"COUNT": nbytes // 16, "THREADS": groups * WORKGROUP},
         groups,
+        check,
     )
     try:
         random = np.random.default_rng(0).integers(0, 256, min(nbytes, 32 << 20), np.uint8)
@@ -192,18 +198,18 @@ async def _read(device: Device, round_trip: float) -> Bandwidth:
         device.free(buffer)
 
 
-async def _int8(device: Device, round_trip: float) -> float | None:
+async def _int8(device: Device, round_trip: float, check: Callable[[], None]) -> float | None:
     """None where WGSL here has no packed dot products."""
     factors = np.array([0x01010101, 0x13579BDF, 0, 0], np.uint32)
     try:
-        return await _arithmetic(device, wgsl.load("probes/dots"), factors, {"THREADS": 0}, round_trip)
+        return await _arithmetic(device, wgsl.load("probes/dots"), factors, {"THREADS": 0}, round_trip, check)
     except DeviceError:
         return None
 
 
 async def _arithmetic(
     device: Device, kernel: wgsl.Kernel, factors: np.ndarray[tuple[int], np.dtype[np.generic]],
-    constants: dict[str, float], round_trip: float,
+    constants: dict[str, float], round_trip: float, check: Callable[[], None],
 ) -> float:  # fmt: skip
     """Operations per second of a kernel that does OPERATIONS of them a thread in each of ITERATIONS.
 
@@ -219,7 +225,7 @@ async def _arithmetic(
     try:
         while True:
             given = {name: float(threads) for name in constants} | {"ITERATIONS": float(iterations)}
-            work = _Repeated(device, kernel, given, groups)
+            work = _Repeated(device, kernel, given, groups, check)
             try:
                 work.bind("x", x, 16)
                 await work.times(1)

@@ -68,6 +68,7 @@ class BenchmarkPage:
         self._running: Benchmark | None = None
         self._busy = False
         self._report: Report | None = None
+        self._asked: str | None = None
         self._do = do
         self._drawing: asyncio.Task[None] | None = None
         self._shown.on("bench-form", "submit", lambda: do(self.run()))
@@ -79,7 +80,10 @@ class BenchmarkPage:
         self._shown.on_kept(self._with_kept)
 
     async def open(self, asked: str) -> None:
-        """Offer what there is, and fill in what the address asks for."""
+        """Offer what there is, and fill in what the address asks for, when that is something new."""
+        if asked == self._asked:
+            return
+        self._asked = asked
         words = self._shown.words
         fault = ""
         try:
