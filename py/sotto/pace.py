@@ -26,8 +26,9 @@ def operations(dispatch: Dispatch) -> float:
     }
     work = float(max(t.nbytes for t in dispatch.writes)) if dispatch.writes else 0.0
     match dispatch.kernel.operation:
-        case "matmul" | "matvec":
-            work = 2 * size["N"] * size["K"] * tensors["x"].shape[0]
+        case "matmul" | "matvec" | "matmul_int8":
+            x = tensors.get("x") or tensors["codes"]
+            work = 2 * size["N"] * size["K"] * x.shape[0]
         case "attention":
             work = 4 * size["H"] * size["E"] * min(size["WINDOW"], size["SLOTS"]) * tensors["q"].shape[0]
     return STEP_OPERATIONS + work

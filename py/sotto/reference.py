@@ -38,14 +38,35 @@ def matvec(c: Call) -> None:
 
 
 def matmul(c: Call) -> None:
+    _products(c, c.f32("x").reshape(-1, c.size("K"))[: c.count])
+
+
+def _products(c: Call, x: Floats) -> None:
     rows, columns, offset = c.size("N"), c.size("K"), c.size("OFFSET")
-    x = c.f32("x").reshape(-1, columns)[: c.count]
     w = c.dequantized(rows, columns).T
     splits = int(c.constants.get("SPLITS", 1))  # parts of the columns, in blocks of 32
     edges = [split * (columns // 32) // splits * 32 for split in range(splits + 1)]
     y = c.f32("y").reshape(splits, -1, c.size("STRIDE"))
     for part, (begin, end) in enumerate(pairwise(edges)):
         y[part, : c.count, offset : offset + rows] = x[:, begin:end] @ w[begin:end]
+
+
+def quantize(c: Call) -> None:
+    blocks = c.size("K") // 32
+    x = c.f32("x").reshape(-1, blocks, 32)[: c.count]
+    peak = np.maximum(np.abs(x).max(axis=-1, keepdims=True), np.float32(1e-30))
+    codes = np.rint(x * (np.float32(127) / peak))
+    scale = peak / np.float32(127)
+    c.raw["codes"].view(np.int8).reshape(-1, blocks, 32)[: c.count] = codes
+    c.f32("scales").reshape(-1, blocks, 2)[: c.count, :, :1] = scale
+    c.f32("scales").reshape(-1, blocks, 2)[: c.count, :, 1:] = codes.sum(axis=-1, keepdims=True) * scale
+
+
+def matmul_int8(c: Call) -> None:
+    columns = c.size("K")
+    codes = c.raw["codes"].view(np.int8).reshape(-1, columns // 32, 32)[: c.count]
+    scales = c.f32("scales_of_x").reshape(-1, columns // 32, 2)[: c.count, :, :1]
+    _products(c, (codes * scales).reshape(c.count, columns))
 
 
 def sum_parts(c: Call) -> None:
@@ -156,6 +177,8 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         matvec,
         matmul,
         sum_parts,
+        quantize,
+        matmul_int8,
         rms_norm,
         norm_add,
         rope_kv,

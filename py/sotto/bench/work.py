@@ -27,7 +27,7 @@ def prefill_operations(plan: Plan, tokens: int) -> float:
     for dispatch in plan.dispatches:
         size = dict(dispatch.constants)
         match dispatch.kernel.operation:
-            case "matmul":
+            case "matmul" | "matmul_int8":
                 total += 2 * size["N"] * size["K"] * tokens
             case "matvec":
                 total += 2 * size["N"] * size["K"]

@@ -13,7 +13,7 @@ from .decode import (
     decode_output,
     decode_qkv,
 )
-from .prefill import ATTENTIONS, MATMULS, attention, matmul, sum_parts
+from .prefill import ATTENTIONS, MATMULS, attention, matmul, matmul_int8, quantize, sum_parts
 from .simple import (
     Cache,
     best,
@@ -52,8 +52,10 @@ __all__ = [
     "last_row",
     "log_prob",
     "matmul",
+    "matmul_int8",
     "matvec",
     "norm_add",
+    "quantize",
     "rms_norm",
     "rope_kv",
     "rope_queries",

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from .. import wgsl
 from ..plan import Plan, Tensor
 from ..variants import Role, Variant
-from ..weights import Matrix
+from ..weights import Matrix, Piece
 from . import simple
 from .simple import Cache, groups, matvec, planes, require
 
 BUSY = 256  # workgroups below which a matmul's columns are divided: several for each core of a GPU
+PACKED = {"q4", "q4m", "q8", "q8h"}  # formats whose codes are integers
 LEAST_BLOCKS = 4  # blocks of 32 columns that a part keeps
 
 
@@ -32,6 +35,16 @@ MATMULS: tuple[Variant, ...] = (
     _tiled("tiled-wide", "f32", 8, 2),
     _tiled("tiled-f16", "f16", 4, 4),
     _tiled("tiled-wide-f16", "f16", 8, 4),
+    # Matrices of floats it takes as "tiled" does.
+    Variant(
+        Role.MATMUL,
+        "tiled-int8",
+        workgroup=128,
+        workgroup_bytes=6_656,
+        options={"stage": "f32"},
+        constants={"WIDTH": 4, "ROWS": 64, "WORDS": 2},
+        precision="int8",
+    ),
     Variant(Role.MATMUL, "quad", frozenset({"subgroups"}), workgroup_bytes=0, suits="software"),
 )
 
@@ -104,19 +117,23 @@ def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     y = p.scratch(label, (tokens, matrix.rows))
     part = tokens * matrix.rows
     target = y if splits == 1 else p.scratch(f"{label} parts", (splits, tokens, matrix.rows))
+    packed = variant.precision == "int8" and any(piece.format in PACKED for piece in matrix.pieces)
+    int8 = quantize(p, f"{label} input", x) if packed else None
     for piece in matrix.pieces:
+        grid = (-(-piece.rows // wide), -(-tokens // tall), splits)
+        constants = {
+            "K": columns, "N": piece.rows, "OFFSET": piece.row, "STRIDE": matrix.rows,
+            "TOKENS": tall, "SPLITS": splits, "PART": part,
+        }  # fmt: skip
+        if int8 and piece.format in PACKED:
+            matmul_int8(p, label, int8, piece, target, grid, constants)
+            continue
         p.add(
             label,
             wgsl.load("matmul_tiled", piece.format, **variant.options),
-            (-(-piece.rows // wide), -(-tokens // tall), splits),
+            grid,
             planes(piece) | {"x": x, "y": target},
-            K=columns,
-            N=piece.rows,
-            OFFSET=piece.row,
-            STRIDE=matrix.rows,
-            TOKENS=tall,
-            SPLITS=splits,
-            PART=part,
+            **constants,
             **variant.constants,
         )
     if splits > 1:
@@ -136,3 +153,32 @@ def sum_parts(p: Plan, label: str, parts: Tensor, y: Tensor) -> None:
         PARTS=count,
         PART=tokens * rows,
     )
+
+
+def quantize(p: Plan, label: str, x: Tensor) -> tuple[Tensor, Tensor]:
+    """(T, K) -> codes (T, K) i8, four to a word, and by block of 32 columns the scale and sum (T, K/32, 2) f32."""
+    tokens, columns = x.shape
+    codes = p.scratch(f"{label} codes", (tokens, columns // 4), "u32")
+    scales = p.scratch(f"{label} scales", (tokens, columns // 32, 2))
+    p.add(
+        label,
+        wgsl.load("quantize"),
+        (groups(columns // 32), tokens, 1),
+        {"x": x, "codes": codes, "scales": scales},
+        K=columns,
+    )
+    return codes, scales
+
+
+def matmul_int8(
+    p: Plan,
+    label: str,
+    x: tuple[Tensor, Tensor],
+    piece: Piece,
+    y: Tensor,
+    grid: tuple[int, int, int],
+    constants: Mapping[str, float],
+) -> None:
+    """What `quantize` made of (T, K), times (N, K) transposed -> N columns of y, in as many parts as y has."""
+    tensors = planes(piece) | {"codes": x[0], "scales_of_x": x[1], "y": y}
+    p.add(label, wgsl.load("matmul_int8", piece.format), grid, tensors, **constants)

@@ -1,0 +1,7 @@
+// #include "packed/packed.wgsl"
+// #include "weights/q4m.wgsl"
+fn packed_of(row: u32, block: u32) -> Packed {
+    let words = weights[piece_index(row, block, 4u)];
+    let scale = scale_of(row, block);
+    return Packed(words & vec4<u32>(0x0f0f0f0fu), (words >> vec4<u32>(4u)) & vec4<u32>(0x0f0f0f0fu), scale.xx, scale.y);
+}

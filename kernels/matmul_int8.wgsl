@@ -1,0 +1,130 @@
+// Y = X W^T in int8, for GPUs with packed dot products: rows of W against a chunk of tokens that `quantize` made int8.
+//   weights (N, K) int4 or int8; codes (T, K) i8, four to a word; scales_of_x (T, K/32) vec2: scale, sum of the block;
+//   y f32: token t's row begins at t*STRIDE + OFFSET, in part z at z*PART more.
+// Grid: x over tiles of 64 rows, y over tiles of TOKENS tokens, z over SPLITS parts of the columns, as in matmul_tiled.
+// A workgroup stages a block of 32 columns of its tokens and rows; a thread sums 8 tokens x 4 rows: a block's products
+// are exact in integers, and are scaled and added in f32. A minimum counts with the sum of the token's block.
+// #include "step.wgsl"
+// #include "packed/{format}.wgsl"
+@group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales_of_x: array<vec2<f32>>;
+@group(0) @binding(4) var<storage, read_write> y: array<f32>;
+override N: u32;
+override OFFSET: u32;
+override STRIDE: u32;
+override TOKENS: u32;  // a multiple of 8, at most 64
+override SPLITS: u32 = 1;
+override PART: u32 = 0;
+override THREADS: u32 = TOKENS / 8u * 16u;
+
+const ROWS: u32 = 64;
+// Halves of a block apart, so that neighbouring rows are in different banks.
+var<workgroup> x_low: array<vec4<u32>, TOKENS>;
+var<workgroup> x_high: array<vec4<u32>, TOKENS>;
+var<workgroup> x_scales: array<vec2<f32>, TOKENS>;
+var<workgroup> w_low: array<vec4<u32>, ROWS>;
+var<workgroup> w_high: array<vec4<u32>, ROWS>;
+var<workgroup> w_scales: array<vec3<f32>, ROWS>;
+
+struct Row {
+    low: vec4<u32>,
+    high: vec4<u32>,
+    scales: vec3<f32>,
+}
+
+fn row_of(at: u32) -> Row {
+    return Row(w_low[at], w_high[at], w_scales[at]);
+}
+
+fn dot16(a: vec4<u32>, b: vec4<u32>) -> f32 {
+    let sum = dot4I8Packed(a.x, b.x) + dot4I8Packed(a.y, b.y) + dot4I8Packed(a.z, b.z) + dot4I8Packed(a.w, b.w);
+    return f32(sum);
+}
+
+fn product(row: Row, low: vec4<u32>, high: vec4<u32>, scales: vec2<f32>) -> f32 {
+    return scales.x * (row.scales.x * dot16(row.low, low) + row.scales.y * dot16(row.high, high)) - scales.y * row.scales.z;
+}
+
+fn products(token: u32, a: Row, b: Row, c: Row, d: Row) -> vec4<f32> {
+    let low = x_low[token];
+    let high = x_high[token];
+    let scales = x_scales[token];
+    return vec4<f32>(
+        product(a, low, high, scales),
+        product(b, low, high, scales),
+        product(c, low, high, scales),
+        product(d, low, high, scales),
+    );
+}
+
+fn store(token: u32, row: u32, part: u32, sums: vec4<f32>) {
+    if (token >= step.count) {
+        return;
+    }
+    let at = part * PART + token * STRIDE + OFFSET;
+    for (var i = 0u; i < 4u; i++) {
+        if (row + 16u * i < N) {
+            y[at + row + 16u * i] = sums[i];
+        }
+    }
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+    let first_token = TOKENS * group.y;
+    let first_row = ROWS * group.x;
+    if (first_token >= step.count) {
+        return;
+    }
+    let tx = thread % 16u;
+    let ty = thread / 16u;
+    let blocks = K / 32u;
+    let last = step.count - 1u;
+    var sums0 = vec4<f32>();
+    var sums1 = vec4<f32>();
+    var sums2 = vec4<f32>();
+    var sums3 = vec4<f32>();
+    var sums4 = vec4<f32>();
+    var sums5 = vec4<f32>();
+    var sums6 = vec4<f32>();
+    var sums7 = vec4<f32>();
+    let end = (group.z + 1u) * blocks / SPLITS;
+    for (var block = group.z * blocks / SPLITS; block < end; block++) {
+        for (var i = thread; i < TOKENS; i += THREADS) {
+            let at = min(first_token + i, last) * blocks + block;
+            x_low[i] = codes[2u * at];
+            x_high[i] = codes[2u * at + 1u];
+            x_scales[i] = scales_of_x[at];
+        }
+        for (var i = thread; i < ROWS; i += THREADS) {
+            let packed = packed_of(min(first_row + i, N - 1u), block);
+            w_low[i] = packed.low;
+            w_high[i] = packed.high;
+            w_scales[i] = vec3<f32>(packed.scales, packed.minimum);
+        }
+        workgroupBarrier();
+        let a = row_of(tx);
+        let b = row_of(tx + 16u);
+        let c = row_of(tx + 32u);
+        let d = row_of(tx + 48u);
+        sums0 += products(8u * ty + 0u, a, b, c, d);
+        sums1 += products(8u * ty + 1u, a, b, c, d);
+        sums2 += products(8u * ty + 2u, a, b, c, d);
+        sums3 += products(8u * ty + 3u, a, b, c, d);
+        sums4 += products(8u * ty + 4u, a, b, c, d);
+        sums5 += products(8u * ty + 5u, a, b, c, d);
+        sums6 += products(8u * ty + 6u, a, b, c, d);
+        sums7 += products(8u * ty + 7u, a, b, c, d);
+        workgroupBarrier();
+    }
+    let token = first_token + 8u * ty;
+    let row = first_row + tx;
+    store(token + 0u, row, group.z, sums0);
+    store(token + 1u, row, group.z, sums1);
+    store(token + 2u, row, group.z, sums2);
+    store(token + 3u, row, group.z, sums3);
+    store(token + 4u, row, group.z, sums4);
+    store(token + 5u, row, group.z, sums5);
+    store(token + 6u, row, group.z, sums6);
+    store(token + 7u, row, group.z, sums7);
+}
