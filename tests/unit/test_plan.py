@@ -10,6 +10,7 @@ import pytest
 import tiny
 from sotto import gguf, models, ops, synthetic, wgsl
 from sotto.api import drive
+from sotto.bench.work import prefill_operations, weight_bytes
 from sotto.errors import LimitError
 from sotto.models.base import Head, Recording
 from sotto.plan import STEP_BYTES, Plan, Role, tensor
@@ -61,6 +62,16 @@ def test_decoding_takes_five_dispatches_a_layer_and_three_more(
     plan.check(
         max_binding=1 << 30, max_grid=65_535, max_storage_buffers=8
     )  # WebGPU's defaults, but the first
+
+
+@pytest.mark.parametrize("variant", [ops.DECODES[0], ops.DECODES[-1]], ids=lambda v: v.name)
+def test_fused_plans_are_as_much_work_as_simple_ones(variant: Variant) -> None:
+    source = synthetic.source("270m")
+    fused, simple = (record(source, 1, choice) for choice in (SIMPLE.but(variant), SIMPLE))
+    assert weight_bytes(fused) == weight_bytes(simple) > 100e6
+    # but for the last layer, of which a chunk computes the last token only
+    fused, simple = (record(source, 4, choice) for choice in (SIMPLE.but(variant), SIMPLE))
+    assert prefill_operations(fused, 600) == pytest.approx(prefill_operations(simple, 600), rel=0.06)
 
 
 def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> None:

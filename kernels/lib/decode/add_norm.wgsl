@@ -35,7 +35,7 @@ fn prepare(group: u32, thread: u32) {
             if (group == 0u && t < step.count) {
                 keep(t * (K / 4u) + i, values[t]);
             }
-            if (PARTS == 1u) {
+            if (PARTS == 1u && HOLDS_SUM) {
                 stage_one(t, i, values[t]);
             }
         }
@@ -52,8 +52,8 @@ fn stage(part: u32, thread: u32) {
         let from_here = part * (PART / 4u) + i;
         for (var t = 0u; t < TOKENS; t++) {
             var value: vec4<f32>;
-            if (PARTS == 1u) {
-                value = x_of(t, i);  // this thread's own, from `prepare`
+            if (PARTS == 1u && HOLDS_SUM) {
+                value = vec4<f32>(x_of(t, i));  // this thread's own, from `prepare`
             } else {
                 value = sum_of(t, from_here);
             }

@@ -8,11 +8,11 @@ override H: u32;
 override SPLITS: u32;
 override SHARES: u32 = TOKENS * SPLITS * H;
 const LOWEST: f32 = -3.0e38;
-var<workgroup> shares: array<f32, SHARES>;  // the factor of each partial
+var<workgroup> shares: array<f32, SHARES>;  // the factor of each partial; 0, as memory begins, without keys
 
 fn prepare(group: u32, thread: u32) {
-    for (var i = thread; i < TOKENS * H; i += THREADS) {
-        let first = (i / H) * SPLITS * H + i % H;
+    for (var i = thread; i < SHARES; i += THREADS) {
+        let first = i / (SPLITS * H) * (SPLITS * H) + i % H;  // of this token and head
         var highest = LOWEST;
         for (var s = 0u; s < SPLITS; s++) {
             let stat = stats[first + s * H];
@@ -27,13 +27,8 @@ fn prepare(group: u32, thread: u32) {
                 total += exp(stat.x - highest) * stat.y;
             }
         }
-        for (var s = 0u; s < SPLITS; s++) {
-            let stat = stats[first + s * H];
-            var share = 0.0;
-            if (stat.y > 0.0) {
-                share = exp(stat.x - highest) / total;
-            }
-            shares[first + s * H] = share;
+        if (stats[i].y > 0.0) {
+            shares[i] = exp(stats[i].x - highest) / total;
         }
     }
     workgroupBarrier();

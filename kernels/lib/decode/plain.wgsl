@@ -4,8 +4,11 @@ override THREADS: u32 = 64;
 override PART: u32 = K;
 override PARTS: u32 = 1;
 
-fn x_of(t: u32, i: u32) -> vec4<f32> {
-    return x[t * (K / 4u) + i];
+fn x_of(t: u32, i: u32) -> vec4<Element> {
+    if (K % 128u != 0u && i >= K / 4u) {
+        return vec4<Element>();  // the weights' padding
+    }
+    return arranged(x[t * (K / 4u) + i]);
 }
 
 fn prepare(group: u32, thread: u32) {

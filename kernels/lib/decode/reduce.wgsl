@@ -1,7 +1,7 @@
 // Sums and maxima over a workgroup in two levels of about sqrt(THREADS): two barriers each. Every thread gets the
 // result. Call from uniform control flow.
 override THREADS: u32 = 64;
-const LEVEL: u32 = 8;
+const LEVEL: u32 = 16;  // at most THREADS
 var<workgroup> level1: array<PerToken, THREADS>;
 var<workgroup> level2: array<PerToken, LEVEL>;
 

@@ -7,13 +7,16 @@ from ..plan import Dispatch, Plan, Tensor
 
 def weight_bytes(plan: Plan) -> int:
     """Bytes of weights that one run of a single-token plan reads: every matrix once, one row of the table."""
-    total = 0
-    for dispatch in plan.dispatches:
-        if dispatch.kernel.format:
-            planes = [b.tensor for b in dispatch.bindings if b.tensor.name in _planes(dispatch)]
-            share = planes[0].shape[0] if dispatch.kernel.operation == "embed" else 1
-            total += sum(plane.nbytes for plane in planes) // share
-    return total
+    return sum(map(dispatch_bytes, plan.dispatches))
+
+
+def dispatch_bytes(dispatch: Dispatch) -> int:
+    """Bytes of weights that one dispatch of a single-token plan reads: its matrix once, of the table one row."""
+    planes = [b.tensor for b in dispatch.bindings if b.tensor.name in _planes(dispatch)]
+    if not planes:
+        return 0
+    share = planes[0].shape[0] if dispatch.kernel.operation == "embed" else 1
+    return sum(plane.nbytes for plane in planes) // share
 
 
 def prefill_operations(plan: Plan, tokens: int) -> float:
@@ -27,13 +30,15 @@ def prefill_operations(plan: Plan, tokens: int) -> float:
     for dispatch in plan.dispatches:
         size = dict(dispatch.constants)
         match dispatch.kernel.operation:
-            case "matmul" | "matmul_int8":
+            case "matmul" | "matmul_int8" | "decode_qkv" | "decode_output" | "decode_down":
                 total += 2 * size["N"] * size["K"] * tokens
-            case "matvec":
+            case "decode_gate_up":  # N pairs of rows
+                total += 4 * size["N"] * size["K"] * tokens
+            case "matvec" | "decode_head":
                 total += 2 * size["N"] * size["K"]
-            case "attention":
+            case "attention" | "decode_attention" as kind:
                 window = min(int(size["WINDOW"]), tokens)
-                alone = _bound(dispatch, "q").shape[0] == 1
+                alone = _bound(dispatch, "q" if kind == "attention" else "qkv").shape[0] == 1
                 seen = window if alone else window * (window + 1) // 2 + (tokens - window) * window
                 total += 4 * size["H"] * size["E"] * seen
     return total

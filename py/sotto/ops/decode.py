@@ -19,25 +19,67 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .. import wgsl
+from .. import layout, wgsl
 from ..plan import Plan, Tensor
 from ..variants import Role, Variant
 from ..weights import Matrix, Piece
 from .simple import Cache, geglu, planes, require
 
 MOST_TOKENS = 4
-LEAST_WORKGROUPS = 4  # that a matrix is shared by, if it has the rows
-STAGED_BYTES = (
-    10_240  # of workgroup memory for activations: with the sums it stays under WebGPU's default of 16 KiB
-)
+LANES = 32  # threads that sweep a tile of 8 rows together, in the variants named so
+OTHER_BYTES = 2560  # of workgroup memory, for what is neither activations nor a number for each thread
+
+# Besides the kernels' overrides: WORKGROUPS, fewer than which a matrix's sweep is never given for the sake of TURNS,
+# and GROUPS of 32 lanes, fewer than which a small matrix's columns are split for.
+_LANES = {"THREADS": 128, "TURNS": 4, "SPLITS": 8, "TILE": 32, "WORKGROUPS": 512, "GROUPS": 512}
 
 DECODES: tuple[Variant, ...] = (
     Variant(
         Role.DECODE,
+        "lanes-subgroups",
+        features=frozenset({"subgroups"}),
+        workgroup=128,
+        options={"sweep": "lanes_subgroups", "element": "f32"},
+        constants=_LANES,
+    ),
+    Variant(
+        Role.DECODE,
+        "lanes",
+        workgroup=128,
+        options={"sweep": "lanes_memory", "element": "f32"},
+        constants=_LANES,
+    ),
+    Variant(
+        Role.DECODE,
+        "lanes-f16-subgroups",
+        features=frozenset({"shader-f16", "subgroups"}),
+        workgroup=128,
+        options={"sweep": "lanes_subgroups", "element": "f16"},
+        constants=_LANES,
+    ),
+    Variant(
+        Role.DECODE,
+        "lanes-f16",
+        features=frozenset({"shader-f16"}),
+        workgroup=128,
+        options={"sweep": "lanes_memory", "element": "f16"},
+        constants=_LANES,
+    ),
+    Variant(
+        Role.DECODE,
+        "lanes-256-subgroups",
+        features=frozenset({"subgroups"}),
+        workgroup=256,
+        workgroup_bytes=32_768,
+        options={"sweep": "lanes_subgroups", "element": "f32"},
+        constants=_LANES | {"THREADS": 256, "GROUPS": 2048},
+    ),
+    Variant(
+        Role.DECODE,
         "rows",
         suits="",
-        options={"sweep": "rows"},
-        constants={"THREADS": 64, "TURNS": 8, "SPLITS": 8, "TILE": 64},
+        options={"sweep": "rows", "element": "f32"},
+        constants={"THREADS": 64, "TURNS": 4, "SPLITS": 8, "TILE": 64, "WORKGROUPS": 4},
     ),
 )
 
@@ -270,26 +312,57 @@ class _Sweep:
 def _sweep(
     p: Plan, kernel: wgsl.Kernel, matrix: Matrix, piece: Piece, tokens: int, pairs: bool = False
 ) -> _Sweep:
+    """Nothing here that decides the order of a sum may depend on the number of tokens."""
     c = _constants(p)
-    part = piece.columns
-    if "STAGED" in kernel.overrides:
-        part = min(part, STAGED_BYTES // (4 * tokens) // 128 * 128)
-    rows, step = (piece.rows // 2, 2) if pairs else (piece.rows, 4)
-    of_workgroup = int(step * c["THREADS"])
+    halves = 2 if pairs else 1
+    whole = matrix.rows // halves
+    if "LAST_TILE" in kernel.overrides:
+        step, second = 16 // halves, piece.rows // 2 if pairs else 8
+        split = _split(p, -(-whole // step), piece)
+        of_workgroup = int(step * c["THREADS"]) // (LANES * split)
+        own = {"SPLIT": split, "LAST_TILE": -(-piece.rows // layout.ROWS) - 1}
+    else:
+        step, second = 4 // halves, piece.rows // 2 if pairs else 2
+        of_workgroup = int(step * c["THREADS"])
+        own = {}
+    part = _part(p, kernel, piece.columns, tokens)
     # A workgroup takes several turns, so that fewer compute the same norms, where that leaves enough of them.
-    turns = min(c["TURNS"], max(1, matrix.rows // (of_workgroup * LEAST_WORKGROUPS)))
+    turns = max(1, min(int(c["TURNS"]), whole // int(of_workgroup * c["WORKGROUPS"])))
     if part < piece.columns:
         turns = 1
     constants = {
         "K": piece.columns,
-        "N": rows,
+        "N": piece.rows // halves,
         "THREADS": c["THREADS"],
         "PART": part,
         "STEP": step,
-        "SECOND": rows if pairs else 2,
+        "SECOND": second,
         "TURNS": turns,
+        **own,
     }
-    return _Sweep(constants, int(of_workgroup * turns))
+    return _Sweep(constants, of_workgroup * turns)
+
+
+def _split(p: Plan, units: int, piece: Piece) -> int:
+    """Groups of lanes that share a matrix's columns: a power of two, with two tiles or more for each group."""
+    c = _constants(p)
+    tiles = -(-piece.columns // (layout.PIECES * layout.FORMATS[piece.format].piece_columns))
+    split = 1
+    while 2 * split * LANES <= c["THREADS"] and units * split < c["GROUPS"] and tiles >= 4 * split:
+        split *= 2
+    return split
+
+
+def _part(p: Plan, kernel: wgsl.Kernel, columns: int, tokens: int) -> int:
+    """Columns of all tokens that workgroup memory holds at a time, a multiple of 128, or all."""
+    if "STAGED" not in kernel.overrides:
+        return columns
+    variant = p.choice[Role.DECODE]
+    per_thread = 4 * (4 if tokens == 3 else tokens)  # bytes; three floats take the place of four
+    numbers = 3 if "LAST_TILE" in kernel.overrides else 1  # for each thread: the norms', a lane's two sums
+    item = 2 if variant.options["element"] == "f16" else 4
+    left = variant.workgroup_bytes - OTHER_BYTES - int(variant.constants["THREADS"]) * numbers * per_thread
+    return min(columns, left * 8 // 9 // (item * tokens) // layout.COLUMNS * layout.COLUMNS)
 
 
 def _add(

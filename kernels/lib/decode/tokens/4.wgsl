@@ -1,18 +1,20 @@
 // Four tokens (see 1.wgsl).
+// #include "decode/elements/{element}.wgsl"
 const TOKENS: u32 = 4;
 alias PerToken = vec4<f32>;
 alias Values = array<vec4<f32>, TOKENS>;
+alias Staged = array<vec4<Element>, TOKENS>;
 
 fn component(values: PerToken, t: u32) -> f32 {
     return values[t];
 }
 
-fn x_at(i: u32) -> Values {
-    return Values(x_of(0u, i), x_of(1u, i), x_of(2u, i), x_of(3u, i));
+fn x_at(i: u32) -> Staged {
+    return Staged(x_of(0u, i), x_of(1u, i), x_of(2u, i), x_of(3u, i));
 }
 
-fn products(w: vec4<f32>, x: Values) -> PerToken {
-    return PerToken(dot(w, x[0]), dot(w, x[1]), dot(w, x[2]), dot(w, x[3]));
+fn products(w: vec4<Element>, x: Staged) -> PerToken {
+    return PerToken(f32(dot(w, x[0])), f32(dot(w, x[1])), f32(dot(w, x[2])), f32(dot(w, x[3])));
 }
 
 fn squares(x: Values) -> PerToken {
