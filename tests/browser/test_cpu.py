@@ -36,8 +36,11 @@ def test_the_browser_and_wasmtime_agree_on_any_number_of_threads(
     engine = drive(
         Engine.load(MemorySource(model.path.read_bytes(), "t", "t"), device, None, Settings(context=160))
     )
-    expected = [p.token for p in iterate(engine.generate(PROMPT, 12, Sampling(temperature=0)))]
-    scores = drive(engine.score(PROMPT)).tolist()
+    # What a run finds in the cache of the one before may round another way: each is held against its own like.
+    expected = []
+    for _ in range(3):
+        tokens = [p.token for p in iterate(engine.generate(PROMPT, 12, Sampling(temperature=0)))]
+        expected.append([tokens, drive(engine.score(PROMPT)).tolist()])
     device.close()
     site = serve([model])
     file = {"size": model.path.stat().st_size, "url": f"{site}models/tiny.gguf", "prompt": PROMPT}
@@ -45,9 +48,7 @@ def test_the_browser_and_wasmtime_agree_on_any_number_of_threads(
     assert told["most"] >= 2
     assert told["build"] == "relaxed"
     assert told["cached"] == [False, True], "one cached copy serves the CPU again"
-    for tokens, got in told["runs"]:
-        assert tokens == expected
-        assert got == scores
+    assert told["runs"] == expected * 2
     assert told["stopped"] == "cancelled"
 
 
