@@ -55,7 +55,7 @@ class Request:
 
 
 class Clock:
-    """Where the time of a decode goes: waiting for the device, in the caller's hands, or in Python here."""
+    """Where the time of a decode goes: waiting for the device, its own code, the caller, or Python here."""
 
     def __init__(self, stats: RunStats) -> None:
         self._stats = stats
@@ -73,11 +73,14 @@ class Clock:
         if alone:
             self._stats.idle_seconds += max(0.0, time.perf_counter() - self._done)
 
-    def landed(self, batch: Batch, waited: float) -> float:
-        """A batch has arrived after a wait of some seconds; the seconds since the one before it."""
+    def landed(self, batch: Batch, waited: float, submitting: float = 0.0) -> float:
+        """A batch has arrived after a wait of some seconds; the seconds since the one before it.
+
+        `submitting` it took some, in Python and in the device's own code.
+        """
         stats, since = self._stats, batch.done - self._done
         self._done = batch.done
-        self._away += waited
+        self._away += waited + min(submitting, batch.host_seconds)
         stats.batches += 1
         stats.host_seconds += batch.host_seconds
         stats.decode_seconds = batch.done - self._began
@@ -93,7 +96,7 @@ class Clock:
         """Decode is over."""
         stats = self._stats
         if stats.batches:
-            stats.python_seconds = time.perf_counter() - self._began - self._away - stats.host_seconds
+            stats.python_seconds = time.perf_counter() - self._began - self._away
 
 
 class Picker(Protocol):
@@ -152,8 +155,10 @@ class Batches:
         if not self._flights:
             self._fly(min(self._size, self.most, room), ids)
         began = time.perf_counter()
-        tokens, _, batch = await self._session.land(self._flights.popleft())
-        self.seconds = self._clock.landed(batch, time.perf_counter() - began) / len(tokens)
+        flight = self._flights.popleft()
+        tokens, _, batch = await self._session.land(flight)
+        waited = time.perf_counter() - began
+        self.seconds = self._clock.landed(batch, waited, flight.seconds) / len(tokens)
         self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(self.seconds, 1e-6))))
         flights = 2 if self._size > 1 and self.most > FEW_TOKENS else 0
         if self._ends.isdisjoint(tokens):
@@ -267,7 +272,7 @@ class Singles:
         self._stats.largest_batch = 1
         began = time.perf_counter()
         _, outputs, batch = await self._session.land(flight)
-        self._clock.landed(batch, time.perf_counter() - began)
+        self._clock.landed(batch, time.perf_counter() - began, flight.seconds)
         return [self._pick(outputs, ids)]
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -57,11 +58,12 @@ class Outputs:
 
 @dataclass(frozen=True)
 class Flight:
-    """A batch of decoded tokens under way: so many, from the given pick on."""
+    """A batch of decoded tokens under way: so many, from the given pick on. Submitting it took `seconds`."""
 
     tokens: int
     first: int
     batch: Awaitable[Batch]
+    seconds: float
 
 
 class Session:
@@ -201,7 +203,9 @@ class Session:
         self._picked += tokens
         self._end += tokens
         self.kept.writes(self._end)
-        return Flight(tokens, first, self._device.submit(loaded.program, inputs, tokens))
+        began = time.perf_counter()
+        batch = self._device.submit(loaded.program, inputs, tokens)
+        return Flight(tokens, first, batch, time.perf_counter() - began)
 
     async def land(self, flight: Flight) -> tuple[list[int], Outputs, Batch]:
         """The tokens that a flight picked, and all it told; flights land in their order."""

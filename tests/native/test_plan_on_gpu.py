@@ -160,6 +160,19 @@ def test_speculation_gives_what_plain_decoding_gives(gpu: NativeDevice, monkeypa
         accepted += engine.stats.accepted_tokens
     print(f"{accepted} of {drafted} drafted tokens accepted")
     assert 0 < accepted < drafted
+    # The last text again: Stop, and the end of the text, also in the middle of what a check gave.
+    expected = runs[0]
+    for wanted in range(20, 30):
+        shown = []
+        for piece in iterate(engine.generate(ids, 90, Sampling(temperature=0), ignore_eos=True)):
+            shown.append(piece.token)
+            if len(shown) == wanted:
+                engine.stop()
+        assert (shown, engine.stats.stop_reason) == (expected[:wanted], "cancelled")
+    for end in set(expected[10:40]):
+        monkeypatch.setattr(engine.tokenizer, "stop_ids", frozenset([end]))
+        shown = [piece.token for piece in iterate(engine.generate(ids, 90, Sampling(temperature=0)))]
+        assert (shown, engine.stats.stop_reason) == (expected[: expected.index(end)], "eos")
     engine.close()
 
 
