@@ -59,11 +59,7 @@ class Engine:
         self.name = name
         architecture = models.find(header.metadata)
         self.config: Config = architecture.read(header.metadata)
-        if settings.context < 2 or settings.context > self.config.context_limit:
-            raise SottoError(
-                f"A context of {settings.context:,} tokens is not possible.",
-                f"This model allows 2 to {self.config.context_limit:,}.",
-            )
+        self._check_context(settings.context)
         self.context = settings.context
         self.settings = replace(
             settings,
@@ -167,6 +163,20 @@ class Engine:
         await engine._compile(_ignore, False)
         engine.load_stats = engine._facts()
         return engine
+
+    def needed(self, context: int) -> dict[str, int]:
+        """Bytes that the model would take on the device with another context, by kind; nothing is taken.
+
+        Raises:
+            SottoError: the model does not allow it.
+            LimitError: the device does not.
+        """
+        self._check_context(context)
+        sizes = sorted({1, *(min(size, context) for size in self.settings.chunks)})
+        recorder = self._recorder.at(context, sizes[-1])
+        usual = list(self._tuned.choices.values())[-1]
+        choices = {size: self._tuned.choices.get(size, usual) for size in sizes}
+        return recorder.needed(recorder.plan(_name(size), size, choice) for size, choice in choices.items())
 
     # --- Loading ----------------------------------------------------------------------------------------
 
@@ -368,6 +378,13 @@ class Engine:
                 self.device.unload(loaded.program)
         self.session.programs.clear()
         self._score = self._checker = None
+
+    def _check_context(self, context: int) -> None:
+        if context < 2 or context > self.config.context_limit:
+            raise SottoError(
+                f"A context of {context:,} tokens is not possible.",
+                f"This model allows 2 to {self.config.context_limit:,}.",
+            )
 
     def _check_ids(self, ids: Sequence[int]) -> None:
         if not ids:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .device import Device, Limits
+from .device import Bytes, Device, Limits
 from .memory import Memory
 from .models.base import Architecture, Config, Head, Recording
 from .ops import Cache
@@ -64,6 +66,26 @@ class Recorder:
         )
         return plan
 
+    def at(self, context: int, chunk: int) -> Recorder:
+        """The same model with room for `context` tokens, read at most `chunk` at a time."""
+        return replace(
+            self,
+            caches=self.architecture.caches(self.config, context, chunk),
+            constants=self.architecture.constants(self.config, context),
+            text=tensor("text", (context,), "u32", Role.CACHE),
+        )
+
+    def needed(self, plans: Iterable[Plan]) -> dict[str, int]:
+        """Bytes that the model takes on a device, by kind; nothing is taken. Raises LimitError."""
+        device = cast(Device, _Nothing(self.limits))
+        memory = Memory(device)
+        self.allocate(memory, device)
+        plans = tuple(plans)
+        memory.reserve(plans)
+        for plan in plans:
+            memory.program(plan)
+        return dict(memory.nbytes)
+
     def allocate(self, memory: Memory, device: Device) -> None:
         """Buffers for what all plans share; the constants are written, weights and caches are not."""
         memory.allocate("weights", self.weights.planes())
@@ -72,6 +94,20 @@ class Recorder:
             constant = _constant(name, array)
             memory.allocate("constants", [constant])
             device.write(memory.handle(constant), 0, array)
+
+
+class _Nothing:
+    """What Memory sees of a device, with nothing behind it."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._handles = count()
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        return next(self._handles)
+
+    def write(self, buffer: int, offset: int, data: Bytes) -> None:
+        pass
 
 
 def _constant(name: str, array: NDArray[np.float32]) -> Tensor:

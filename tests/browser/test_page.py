@@ -291,6 +291,28 @@ def test_kernels_are_measured_once_and_can_be_pinned(page: Page, offer: Offer) -
     assert "matmul:magic" in said and "matmul:simple" in said
 
 
+def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    memory = page.text_content("#fact-memory")
+    page.click("#model summary")
+    page.fill("#context", "32768")
+    page.press("#context", "Tab")
+    button = page.locator("#context-load")
+    expect(button).to_contain_text("of memory")
+    size = str(button.text_content()).removeprefix("Load with ").removesuffix(" of memory")
+    assert page.text_content("#fact-memory") == memory, "nothing is taken yet"
+    button.click()
+    expect(page.locator("#fact-context")).to_have_text("32,768 tokens")
+    state(page, "ready")
+    expect(page.locator("#fact-memory")).to_contain_text(size)
+    expect(button).to_be_hidden()
+    page.fill("#context", "9999999")
+    page.press("#context", "Tab")
+    expect(button).to_contain_text("is not possible")
+    expect(button).to_be_disabled()
+
+
 def test_a_gpu_that_computes_wrongly_gives_way_to_the_cpu(page: Page, tiny: str) -> None:
     before_bridge(
         page,

@@ -64,6 +64,7 @@ def sotto(folder: Path, environment: dict[str, str]) -> Callable[..., Run]:
 
 
 MODEL = ("--model", "base.gguf", "--context", "64")
+SIMPLE = ("--variant", "decode:simple,matmul:simple,attention:simple")
 
 
 # --- Answers ----------------------------------------------------------------------------------------------
@@ -115,7 +116,7 @@ def test_chat(sotto: Callable[..., Run]) -> None:
 
 
 def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
-    options = (*MODEL, "--device", "gpu", "--prefill", "8,100", "--decode", "5", "--runs", "2")
+    options = (*MODEL, *SIMPLE, "--device", "gpu", "--prefill", "8,100", "--decode", "5", "--runs", "2")
     report = Report.from_json(sotto("bench", *options, "--profile", "--json").stdout)
     short, long = report.prefill
     assert short.tokens == 8 and short.rate and short.rate.runs == 2 and not short.notes
@@ -131,7 +132,7 @@ def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
     assert report.load.cold and report.load.cached and report.load.cold.stages["pipelines"] > 0
     assert report.read_back_bytes_per_token == 64 * 8 + 4 * PICKS
     assert report.memory_bytes == sum(report.memory_bytes_by_kind.values())
-    plans = json.loads(sotto("inspect", "base.gguf", "-c", "64", "--json").stdout)
+    plans = json.loads(sotto("inspect", "base.gguf", "-c", "64", *SIMPLE, "--json").stdout)
     assert report.dispatches_per_token == plans["plans"]["decode"]["dispatches"]
     assert report.memory_bytes == plans["gpu_bytes"]
     assert report.probes and report.probes.read.rate > 1e6 and (report.probes.f32 or 0) > 1e6
@@ -172,7 +173,7 @@ def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:
     assert facts["gpu_bytes_by_kind"].keys() == {"weights", "cache", "constants", "scratch"}
     told = sotto("inspect", "base.gguf", "-c", "64", **nowhere).stdout
     assert "gemma3, base model" in told and "Q4_0" in told and "KV cache" in told
-    steps = sotto("inspect", "base.gguf", "-c", "64", "--plan", "decode", **nowhere).stdout
+    steps = sotto("inspect", "base.gguf", "-c", "64", *SIMPLE, "--plan", "decode", **nowhere).stdout
     assert re.search(r"layer 1 / attention +attention +1x1x1", steps)
     assert (
         "There is no plan 'prefill 7'" in sotto("inspect", "base.gguf", "--plan", "prefill 7", code=1).stderr
@@ -181,7 +182,7 @@ def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:
 
 def test_variants_are_pinned(sotto: Callable[..., Run]) -> None:
     run = ("generate", *MODEL, "-n", "4", "--temp", "0", "the")
-    pinned = sotto(*run, "--device", "gpu", "--variant", "decode:simple,matmul:simple,attention:simple")
+    pinned = sotto(*run, "--device", "gpu", *SIMPLE)
     assert pinned.stdout == sotto(*run, "--device", "cpu", "--variant", "decode:simple").stdout
     for command in (run, ("bench", *MODEL), ("inspect", "base.gguf")):
         stderr = sotto(*command, "--variant", "matmul:quick", code=1).stderr

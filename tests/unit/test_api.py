@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,10 @@ import tiny
 from sotto import Message, Model, SottoError, api, synthetic
 from sotto.api import drive, windows
 from sotto.bench.work import prefill_operations, weight_bytes
+from sotto.device import Limits
 from sotto.engine import Engine
 from sotto.errors import UnsupportedModel
+from sotto.plan import Role
 from sotto.reference import NumpyDevice
 from sotto.reports import Settings
 from sotto.source import MemorySource
@@ -201,3 +204,29 @@ def test_synthetic_bytes_do_not_depend_on_how_they_are_read() -> None:
         drive(source.read(source.size - 3, 4))
     with pytest.raises(SottoError, match="270m, 1b, 4b"):
         synthetic.source("7b")
+
+
+@pytest.mark.parametrize("name", ["270m", "1b"])
+def test_contexts_up_to_the_models_limit(name: str) -> None:
+    """The memory is told before it is taken, and is what then is taken; WebGPU's least limits suffice."""
+    device = NumpyDevice()
+    device.limits = Limits(256 << 20, 128 << 20, 8, 256, 16_384, 65_535)
+    source = synthetic.source(name)
+    usual = drive(Engine.outline(source, device, Settings()))
+    large = drive(Engine.outline(source, NumpyDevice(), Settings(32_768)))
+    told = usual.needed(32_768)
+    assert told["cache"] == large.load_stats.device_bytes["cache"]
+    assert sum(told.values()) == pytest.approx(sum(large.load_stats.device_bytes.values()), rel=1e-3)
+    caches = [t.nbytes for plan in large.plans for t in plan.tensors(Role.CACHE).values()]
+    assert max(caches) == 32_768 * 256 * 2
+    assert usual.needed(2048) == usual.load_stats.device_bytes
+    with pytest.raises(SottoError, match="40,000 tokens is not possible"):
+        usual.needed(40_000)
+
+
+@pytest.mark.parametrize("gpu", [True, False])
+def test_a_billion_parameters_fit_into_650_megabytes(gpu: bool) -> None:
+    device = NumpyDevice()
+    device.adapter = replace(device.adapter, software=not gpu, features=("shader-f16", "subgroups"))
+    engine = drive(Engine.outline(synthetic.source("1b"), device, Settings(2048)))
+    assert sum(engine.load_stats.device_bytes.values()) <= 650e6

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import asdict, is_dataclass
+from dataclasses import asdict, is_dataclass, replace
 from math import prod
 
 import click
@@ -19,6 +19,8 @@ from ..reference import NumpyDevice
 from ..reports import Settings
 from ..source import Source
 from .options import STAGES, bar, json_option, output, print_json, variant_option
+
+FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
 
 
 @click.command()
@@ -46,8 +48,8 @@ def command(
 ) -> None:
     """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run.
 
-    No GPU is needed: plans are recorded for a device without limits. An adapter with a small binding limit cuts
-    large matrices into several.
+    No GPU is needed: plans are recorded as for a GPU without limits and with the kernels that it would try first.
+    An adapter with a small binding limit cuts large matrices into several.
     """
     if sum(choice is not None for choice in (model, named, shape)) > 1:
         raise click.UsageError("Give one model: an argument, --model or --shape.")
@@ -60,7 +62,9 @@ def command(
                 model or named or DEFAULT_MODEL, lambda p: told(STAGES[p.stage], p.done, p.total)
             )
     header, _ = api.drive(gguf.read_header(source))
-    engine = api.drive(Engine.outline(source, NumpyDevice(), Settings(context, variant=variant)))
+    device = NumpyDevice()
+    device.adapter = replace(device.adapter, name="a GPU", software=False, features=FEATURES)
+    engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant)))
     if plan_name is not None:
         _print_plan(_find(engine, plan_name), as_json)
     elif as_json:

@@ -15,7 +15,7 @@ from pyscript.js_modules import bridge, cpu, store
 from .. import prompts
 from ..cpu import CpuDevice, best_threads
 from ..engine import Engine
-from ..errors import ContextFull, DeviceError
+from ..errors import ContextFull, DeviceError, SottoError
 from ..reports import Progress, Settings
 from ..sampler import Sampling
 from ..web import WebSource, WebStore
@@ -43,6 +43,7 @@ class Page:
         self._screen = screen
         self._runtime = runtime
         self._options = Options()
+        self._context = 0  # taken in the details; 0 for the address's
         self._engine: Engine | None = None
         self._choice: Choice | None = None
         self._model: Model | None = None
@@ -54,6 +55,8 @@ class Page:
         screen.on("source", "input", self._edited)
         screen.on("device", "change", lambda: self.do(self._switch()))
         screen.on("threads", "change", self._set_threads)
+        screen.on("context", "change", self._weigh_context)
+        screen.on("context-load", "click", lambda: self.do(self._take_context()))
 
     # --- loading
 
@@ -61,7 +64,7 @@ class Page:
         """Load the model the address asks for; then write, if that was asked for meanwhile.
 
         Args:
-            chosen: a processor was chosen in the details: that goes before the address's.
+            chosen: a processor or a context was chosen in the details: that goes before the address's.
         """
         self._busy = True
         self._close()
@@ -126,7 +129,7 @@ class Page:
     def _asked(self, options: Options, chosen: bool) -> Options:
         """The options with a processor: the address's, else the one chosen last. It is remembered."""
         if chosen:
-            options = replace(options, device="")
+            options = replace(options, device="", context=self._context or options.context)
         remembered = self._screen.remembered("device")
         device = options.device or (remembered if remembered in DEVICES else "auto")
         self._screen.remember("device", device)
@@ -176,6 +179,23 @@ class Page:
         idle = self._engine is None and not self._busy and not self._lent
         if idle and self._screen.shown()[0] == "post" and not self._screen.told():
             self.do(self.load())
+
+    def _weigh_context(self) -> None:
+        """Tell what memory the context in the field would take, before it is taken."""
+        wanted, engine = self._screen.context(), self._engine
+        if engine is None or not wanted.isdecimal() or int(wanted) == engine.context:
+            self._screen.offer_context(0)
+            return
+        try:
+            self._screen.offer_context(sum(engine.needed(int(wanted)).values()))
+        except SottoError as error:
+            self._screen.offer_context(0, f"{error.message} {error.hint}")
+
+    async def _take_context(self) -> None:
+        """Load with the context in the field; the text stays as it is."""
+        self._context = int(self._screen.context())
+        await self._rest()
+        await self.load(chosen=True)
 
     def _set_threads(self) -> None:
         """Use and remember the number of threads written into the field."""

@@ -150,6 +150,22 @@ class Screen:
         """The processor chosen in the details: "auto", "gpu" or "cpu"."""
         return str(self.at("device").value)
 
+    def context(self) -> str:
+        """What is written into the field for the context."""
+        return str(self.at("context").value)
+
+    def offer_context(self, nbytes: int, why: str = "") -> None:
+        """Offer to load with the context in the field, which takes so much memory; with 0 no longer.
+
+        Args:
+            why: the reason why it cannot be had.
+        """
+        button = self.at("context-load")
+        button.hidden = not nbytes and not why
+        button.disabled = bool(why)
+        load = self.words("setting.context.load", size=numbers.size(nbytes))
+        button.textContent = why or (load if nbytes else "")
+
     def threads(self) -> str:
         """What is written into the field for the CPU's threads."""
         return str(self.at("threads").value)
@@ -214,6 +230,8 @@ class Screen:
         self._say("fact-weights", words(f"fact.weights.{kept}", size=weights))
         self._say("fact-memory", words(f"fact.memory.{choice.kind}", size=memory))
         self._say("fact-context", words("fact.context.value", count=context))
+        self.at("context").value = context
+        self.offer_context(0)
         self._kernels(stats)
         self.at("threads-setting").hidden = choice.kind != "cpu"
         self.at("threads").max = choice.most_threads
