@@ -225,33 +225,26 @@ class Plan:
         Returns:
             slot number by tensor name, and the size in bytes of each slot, largest first.
         """
-        last: dict[str, int] = {}
+        life: dict[str, tuple[int, int]] = {}  # the dispatches that use it first and last
+        nbytes: dict[str, int] = {}
         for index, dispatch in enumerate(self.dispatches):
             for t in dispatch.reads:
                 if t.role is Role.SCRATCH:
-                    last[t.memory] = index
+                    life[t.memory] = (life.get(t.memory, (index, index))[0], index)
+                    nbytes[t.memory] = max(nbytes.get(t.memory, 0), t.nbytes)
         slot_of: dict[str, int] = {}
         sizes: list[int] = []
-        free: list[int] = []
-        for index, dispatch in enumerate(self.dispatches):
-            for t in dispatch.reads:
-                if t.role is Role.SCRATCH and t.memory not in slot_of:
-                    fitting = [s for s in free if sizes[s] >= t.nbytes]
-                    if fitting:
-                        slot = min(fitting, key=lambda s: sizes[s])
-                    elif free:
-                        slot = max(free, key=lambda s: sizes[s])
-                    else:
-                        slot = len(sizes)
-                        sizes.append(0)
-                    if slot in free:
-                        free.remove(slot)
-                    sizes[slot] = max(sizes[slot], t.nbytes)
-                    slot_of[t.memory] = slot
-            free.extend(slot_of[name] for name, end in last.items() if end == index)
-        order = sorted(range(len(sizes)), key=lambda s: -sizes[s])
-        rank = {slot: position for position, slot in enumerate(order)}
-        return {name: rank[s] for name, s in slot_of.items()}, [sizes[s] for s in order]
+        taken: list[list[tuple[int, int]]] = []
+        for name in sorted(life, key=lambda n: -nbytes[n]):  # the largest first, so that no slot has to grow
+            begin, end = life[name]
+            free = (s for s, lives in enumerate(taken) if all(end < b or e < begin for b, e in lives))
+            slot = next(free, len(sizes))
+            if slot == len(sizes):
+                sizes.append(nbytes[name])
+                taken.append([])
+            taken[slot].append((begin, end))
+            slot_of[name] = slot
+        return slot_of, sizes
 
     def check(self, *, max_binding: int, max_grid: int, max_storage_buffers: int) -> None:
         """Hold the plan against a device's limits. Raises LimitError naming the step and the limit."""
