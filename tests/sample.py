@@ -36,7 +36,7 @@ def report(scale: float = 1.0, date: str = "2026-11-21T12:00:00+00:00") -> Repor
     left_out = Prefill(4096, notes=(note("out.context", tokens=4096, context=2048),))
     decode = Decode(
         256, 1, Spread(15.7 * scale, 14.0 * scale, 16.2 * scale, 2), 13.1 * scale,
-        Spread(0.064, 0.06, 0.07, 2), 280_000_000, 0.03, 0.47,
+        Spread(0.064, 0.06, 0.07, 2), 280_000_000, 0.03, 0.47, "batches",
         _points([13.1 * scale, 16.2 * scale, 14.0 * scale], ("hidden",)),
         (note("runs", done=2, wanted=5, budget=600),),
     )  # fmt: skip

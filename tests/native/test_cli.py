@@ -128,6 +128,7 @@ def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
     decode = report.decode
     assert decode and decode.tokens == 5 and decode.rate and decode.rate.runs == 2
     assert decode.cold_rate == decode.points[0].value
+    assert decode.mode == "batches", "no token is guessed"
     assert decode.share_of_limit and short.share_of_limit
     assert report.load.cold and report.load.cached and report.load.cold.stages["pipelines"] > 0
     assert report.read_back_bytes_per_token == 64 * 8 + 4 * PICKS

@@ -106,6 +106,7 @@ class Decode:
         weight_bytes_per_token: bytes of weights that a token needs.
         limit_seconds: time to stream these bytes and to start the plan's dispatches one after the other.
         share_of_limit: limit_seconds over the median time; 1 is as fast as the device can be.
+        mode: who picked the tokens, as RunStats.mode.
         points: every run.
         notes: what was shortened or left out, and why.
     """
@@ -118,6 +119,7 @@ class Decode:
     weight_bytes_per_token: int
     limit_seconds: float | None
     share_of_limit: float | None
+    mode: str = ""
     points: tuple[Point, ...] = ()
     notes: tuple[Note, ...] = ()
 
@@ -189,6 +191,7 @@ async def decode(
         weight_bytes_per_token=nbytes,
         limit_seconds=limit,
         share_of_limit=limit / statistics.median(warm) if limit and warm else None,
+        mode=engine.stats.mode,
         points=tuple(points),
         notes=tuple(notes),
     )
@@ -307,8 +310,9 @@ def _prompt(engine: Engine, tokens: int, run: int) -> list[int]:
 
 
 def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[Piece]:
+    """Tokens by chance: a greedy text soon repeats itself, and guessing it right is not decoding."""
     engine.forget()  # a prompt that is in the cache from the run before would cost nothing
-    return engine.generate(ids, tokens, Sampling(temperature=0), ignore_eos=True)
+    return engine.generate(ids, tokens, Sampling(temperature=1, seed=len(ids)), ignore_eos=True)
 
 
 def _arithmetic(probes: Probes, plan: Plan, wgsl: bool) -> float | None:
