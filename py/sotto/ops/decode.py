@@ -56,6 +56,7 @@ DECODES: tuple[Variant, ...] = (
         workgroup=128,
         options={"sweep": "lanes_subgroups", "element": "f16"},
         constants=_LANES,
+        precision="f16",
     ),
     Variant(
         Role.DECODE,
@@ -64,6 +65,7 @@ DECODES: tuple[Variant, ...] = (
         workgroup=128,
         options={"sweep": "lanes_memory", "element": "f16"},
         constants=_LANES,
+        precision="f16",
     ),
     Variant(
         Role.DECODE,
