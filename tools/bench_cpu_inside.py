@@ -44,6 +44,7 @@ async def measure(job: dict[str, Any]) -> dict[str, float]:
     """Prefill a prompt and decode some tokens."""
     engine, device = kept[0]
     device.threads = job["threads"]
+    engine.forget()  # the whole prompt is computed in each round
     async for _ in engine.generate(job["prompt"], job["tokens"], Sampling(temperature=0)):
         pass
     return {"prefill": engine.stats.prefill_rate, "decode": engine.stats.decode_rate}

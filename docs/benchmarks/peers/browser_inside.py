@@ -27,6 +27,7 @@ async def load(file: dict[str, Any]) -> dict[str, Any]:
 async def measure(job: dict[str, Any]) -> dict[str, float]:
     """Prefill a prompt and decode some tokens after its first."""
     engine = kept[0]
+    engine.forget()  # the whole prompt is computed in each round
     async for _ in engine.generate(job["prompt"], job["tokens"] + 1, Sampling(temperature=0)):
         pass
     return {"prefill": engine.stats.prefill_rate, "decode": engine.stats.decode_rate}
