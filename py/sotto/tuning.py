@@ -340,6 +340,8 @@ class Tuner:
         least = 1 if self._device.adapter.software else 2  # are compared, whatever the time
         try:
             for variant in self._candidates[role]:
+                if role is Role.DECODE and variant == SIMPLE[role] and entered:
+                    break  # five dispatches a layer, and several tokens at once, wherever a fused one is right
                 in_time = len(entered) < least or time.perf_counter() < until
                 if in_time and (lane := await self._enter(sample, variant)):
                     lane.times.append(await self._time(lane))

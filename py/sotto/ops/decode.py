@@ -79,7 +79,7 @@ DECODES: tuple[Variant, ...] = (
     Variant(
         Role.DECODE,
         "rows",
-        suits="",
+        suits="software",
         options={"sweep": "rows", "element": "f32"},
         constants={"THREADS": 64, "TURNS": 4, "SPLITS": 8, "TILE": 64, "WORKGROUPS": 4},
     ),
