@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given
@@ -63,6 +64,17 @@ def test_figures() -> None:
         "weights from the cache",
     ]
     assert post.figures(Words.load(FILE, "ja"), RUN, cached=False)[-1] == "重みは今回変換"
+
+
+def test_figures_tell_what_was_kept_and_guessed() -> None:
+    run = replace(RUN, reused_tokens=150, drafted_tokens=9, accepted_tokens=1)
+    line = post.figures(Words.load(FILE, "en"), run, cached=True)
+    assert line[1:5] == [
+        "prefill 200 tok/s",
+        "150 tokens kept from before",
+        "decode 42.1 tok/s",
+        "1 token guessed ahead",
+    ]
 
 
 def test_figures_leave_out_what_was_not_measured() -> None:

@@ -67,7 +67,8 @@ def command(
             click.echo(
                 f"{stats.prompt_tokens} prompt tokens at {stats.prefill_rate:.1f} tokens/s, "
                 f"{stats.new_tokens} new at {stats.decode_rate:.1f} tokens/s, "
-                f"first after {stats.time_to_first_token:.2f} s; {ready.adapter.name}",
+                f"first after {stats.time_to_first_token:.2f} s; {stats.reused_tokens} of the prompt kept, "
+                f"{stats.accepted_tokens} of {stats.drafted_tokens} guesses right; {ready.adapter.name}",
                 err=True,
             )
             for line in kernel_lines(ready.load_stats):

@@ -48,8 +48,12 @@ def figures(words: Words, run: RunStats, cached: bool) -> list[str]:
     """The stats line, piece by piece."""
     line = [words("stats.first", time=words.time(run.time_to_first_token))] if run.new_tokens else []
     line.append(words("stats.prefill", rate=numbers.precise(run.prefill_rate)))
+    if run.reused_tokens:
+        line.append(words("stats.reused", count=run.reused_tokens))
     if run.new_tokens > 1:  # the first token belongs to the prefill
         line.append(words("stats.decode", rate=numbers.precise(run.decode_rate)))
+    if run.accepted_tokens:
+        line.append(words("stats.accepted", count=run.accepted_tokens))
     line.append(words("stats.tokens", count=run.new_tokens))
     line.append(words("stats.total", time=words.time(run.total_seconds)))
     line.append(words("stats.cached" if cached else "stats.converted"))
