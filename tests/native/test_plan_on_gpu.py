@@ -13,6 +13,7 @@ from sotto.api import drive, iterate
 from sotto.device import Device
 from sotto.engine import Engine
 from sotto.native import NativeDevice
+from sotto.plan import Role
 from sotto.reference import NumpyDevice
 from sotto.reports import Settings
 from sotto.sampler import Sampling
@@ -42,6 +43,13 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
     inputs = plan.inputs(position, chunk)
     programs = [engine._memory.program(plan) for engine in engines]
     handles = [drive(engine.device.load(p)) for engine, p in zip(engines, programs, strict=True)]
+    for engine, program in zip(engines, programs, strict=True):  # what no kernel writes is the same on both
+        for dispatch, step in zip(plan.dispatches, program.steps, strict=True):
+            for declared, (_, buffer, offset, nbytes, _) in zip(
+                dispatch.bindings, step.bindings, strict=True
+            ):
+                if declared.tensor.role is Role.SCRATCH:
+                    engine.device.write(buffer, offset, bytes(nbytes))
     for index, dispatch in enumerate(plan.dispatches):
         if dispatch.kernel.name == "sample":
             break  # it consumes its logits; the tokens below test it
