@@ -67,6 +67,7 @@ def test_the_same_text_with_any_number_of_threads(
     texts = []
     for threads in (1, 2, 4):
         cpu.threads = threads
+        engine.forget()  # a kept prompt is rounded otherwise than one that is read
         texts.append("".join(p.text for p in iterate(engine.generate(ids, 24, Sampling(temperature=0)))))
     assert texts[0]
     assert texts[1:] == texts[:-1]

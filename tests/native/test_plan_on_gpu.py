@@ -225,7 +225,7 @@ def test_kernels_compile_while_the_weights_arrive(gpu: NativeDevice) -> None:
         begun = -1
 
         async def read(self, offset: int, nbytes: int) -> bytes:
-            if offset > 100_000:
+            if offset > 0:  # behind the header
                 Watched.begun = max(Watched.begun, len(gpu._compiling))
             return await super().read(offset, nbytes)
 
