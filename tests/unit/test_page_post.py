@@ -67,6 +67,9 @@ def test_figures() -> None:
 
 
 def test_figures_tell_what_was_kept_and_guessed() -> None:
+    assert "kept" not in " ".join(
+        post.figures(Words.load(FILE, "en"), replace(RUN, reused_tokens=1), cached=True)
+    )
     run = replace(RUN, reused_tokens=150, drafted_tokens=9, accepted_tokens=1)
     line = post.figures(Words.load(FILE, "en"), run, cached=True)
     assert line[1:5] == [

@@ -48,7 +48,7 @@ def figures(words: Words, run: RunStats, cached: bool) -> list[str]:
     """The stats line, piece by piece."""
     line = [words("stats.first", time=words.time(run.time_to_first_token))] if run.new_tokens else []
     line.append(words("stats.prefill", rate=numbers.precise(run.prefill_rate)))
-    if run.reused_tokens:
+    if run.reused_tokens > 1:  # every prompt shares its first token, BOS, with the one before
         line.append(words("stats.reused", count=run.reused_tokens))
     if run.new_tokens > 1:  # the first token belongs to the prefill
         line.append(words("stats.decode", rate=numbers.precise(run.decode_rate)))
