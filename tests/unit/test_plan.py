@@ -115,6 +115,15 @@ def test_submits_fall_between_layers(recorded: Plan) -> None:
     assert body == "layer 6 / rope kv", "what later chunks need ends with the last layer's keys and values"
 
 
+def test_a_chunks_last_token_takes_the_kernels_of_decoding() -> None:
+    plan = record(synthetic.source("270m"), 32, SIMPLE.but(ops.DECODES[0]))
+    alone = plan.dispatches[plan.body + 1 :]
+    operations = ["qkv", "attention", "output", "gate_up", "down", "head"]
+    assert [d.kernel.operation for d in alone] == [*(f"decode_{name}" for name in operations), "sample"]
+    assert plan.dispatches[plan.body].kernel.operation == "last_row"
+    assert all(plan.last_step in d.reads for d in alone[:-1]), "they see the last token's place in the text"
+
+
 def test_local_and_global_layers_differ_as_they_should(recorded: Plan) -> None:
     windows = [dict(d.constants)["WINDOW"] for d in recorded.dispatches if d.kernel.name == "attention"]
     slots = [dict(d.constants)["SLOTS"] for d in recorded.dispatches if d.kernel.name == "attention"]

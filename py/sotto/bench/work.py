@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..plan import Dispatch, Plan, Tensor
+from ..plan import Dispatch, Plan
 
 
 def weight_bytes(plan: Plan) -> int:
@@ -24,30 +24,26 @@ def prefill_operations(plan: Plan, tokens: int) -> float:
 
     Args:
         plan: any multi-token plan of the model.
-        tokens: length of the prompt; the head, and what the plan computes for the last token alone, count once.
+        tokens: length of the prompt; what the plan computes for the last token alone counts once.
     """
     total = 0.0
     for dispatch in plan.dispatches:
         size = dict(dispatch.constants)
+        # The last tensor a kernel binds for writing has a row, or a part of the sum, for each token.
+        times = 1 if dispatch.writes[-1].shape[0] == 1 else tokens
         match dispatch.kernel.operation:
-            case "matmul" | "matmul_int8" | "decode_qkv" | "decode_output" | "decode_down":
-                total += 2 * size["N"] * size["K"] * tokens
+            case (
+                "matmul" | "matmul_int8" | "matvec"
+                | "decode_qkv" | "decode_output" | "decode_down" | "decode_head"
+            ):  # fmt: skip
+                total += 2 * size["N"] * size["K"] * times
             case "decode_gate_up":  # N pairs of rows
-                total += 4 * size["N"] * size["K"] * tokens
-            case "matvec" | "decode_head":
-                total += 2 * size["N"] * size["K"]
-            case "attention" | "decode_attention" as kind:
+                total += 4 * size["N"] * size["K"] * times
+            case "attention" | "decode_attention":
                 window = min(int(size["WINDOW"]), tokens)
-                alone = _bound(dispatch, "q" if kind == "attention" else "qkv").shape[0] == 1
-                seen = window if alone else window * (window + 1) // 2 + (tokens - window) * window
+                seen = window if times == 1 else window * (window + 1) // 2 + (tokens - window) * window
                 total += 4 * size["H"] * size["E"] * seen
     return total
-
-
-def _bound(dispatch: Dispatch, name: str) -> Tensor:
-    """The tensor bound under a kernel's name for it."""
-    number = next(d.number for d in dispatch.kernel.bindings if d.name == name)
-    return next(b.tensor for b in dispatch.bindings if b.number == number)
 
 
 def _planes(dispatch: Dispatch) -> set[str]:

@@ -7,7 +7,7 @@ Source: Gemma 3 technical report (arXiv:2503.19786) and transformers' modeling_g
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -164,42 +164,69 @@ def constants(config: base.Config, context: int) -> dict[str, NDArray[np.float32
 def forward(p: Plan, config: base.Config, r: Recording) -> None:
     """Record one chunk of T = p.tokens tokens."""
     c = cast(Config, config)
-    w = r.weights
-    if p.choice[VariantRole.DECODE].name != "simple" and p.tokens <= ops.MOST_TOKENS and not p.scored:
-        _decode(p, c, r)
-        return
-    x = ops.embed(p, w.matrix("embed"), scale=c.dim**0.5)  # (T, D)
-    for i in r.layers:
-        p.cut()
-        with p.scope(f"layer {i}"):
-            x = _layer(p, c, r, x, i, r.caches[i])
-    p.cut()
+    fused = p.choice[VariantRole.DECODE].name != "simple"
+    x = ops.embed(p, r.weights.matrix("embed"), scale=c.dim**0.5)  # (T, D)
     if r.head is Head.SCORES:
-        h = ops.rms_norm(p, "norm", x, w.vector("final norm"), eps=c.eps)  # (T, D)
-        ops.log_prob(p, ops.matmul(p, "head", h, w.matrix("embed")), p.targets)  # (T,)
+        for i in r.layers:
+            x = _layer(p, c, r, x, i)
+        _scores(p, c, r, x)  # (T,)
+    elif fused and p.tokens <= ops.MOST_TOKENS:
+        x, pending = _decode_layers(p, c, r, x, r.layers)  # (T, D)
+        p.body = len(p.dispatches)
+        _decode_head(p, c, r, x, pending)
+    elif p.tokens == 1:
+        for i in r.layers:
+            x = _layer(p, c, r, x, i)
+        p.body = len(p.dispatches)
+        _head(p, c, r, x)
     else:
-        h = ops.rms_norm(p, "norm", ops.last_row(p, x), w.vector("final norm"), eps=c.eps)  # (1, D)
-        ops.sample(p, ops.matmul(p, "head", h, w.matrix("embed")), r.text, r.candidates)
+        *earlier, last = r.layers
+        for i in earlier:
+            x = _layer(p, c, r, x, i)
+        x = _read(p, c, r, x, last)  # (1, D)
+        with p.last_token():
+            if fused:
+                x, pending = _decode_layers(p, c, r, x, (last,))
+                _decode_head(p, c, r, x, pending)
+            else:
+                _head(p, c, r, _last_token(p, c, r, x, last))
 
 
-def _decode(p: Plan, c: Config, r: Recording) -> None:
-    """The same with the fused kernels, for at most ops.MOST_TOKENS tokens."""
-    w = r.weights
-    x = ops.embed(p, w.matrix("embed"), scale=c.dim**0.5)  # (T, D)
+def _scores(p: Plan, c: Config, r: Recording, x: Tensor) -> None:
+    """The residual stream (T, D) -> log-probabilities of the tokens that follow, (T,)."""
+    p.cut()
+    h = ops.rms_norm(p, "norm", x, r.weights.vector("final norm"), eps=c.eps)  # (T, D)
+    ops.log_prob(p, ops.matmul(p, "head", h, r.weights.matrix("embed")), p.targets)
+
+
+def _head(p: Plan, c: Config, r: Recording, x: Tensor) -> None:
+    """The last token's residual stream (1, D) -> the next token."""
+    p.cut()
+    h = ops.rms_norm(p, "norm", x, r.weights.vector("final norm"), eps=c.eps)  # (1, D)
+    ops.sample(p, ops.matmul(p, "head", h, r.weights.matrix("embed")), r.text, r.candidates)
+
+
+def _decode_layers(
+    p: Plan, c: Config, r: Recording, x: Tensor, layers: Sequence[int]
+) -> tuple[Tensor, Pending]:
+    """The residual stream (T, D) after these layers with the fused kernels, T <= ops.MOST_TOKENS, and what the last
+    one has left pending."""
     pending = None
-    for i in r.layers:
+    for i in layers:
         with p.scope(f"layer {i}"):
             x, pending = _decode_layer(p, c, r, x, pending, i)
-    p.body = len(p.dispatches)
     assert pending is not None
+    return x, pending
+
+
+def _decode_head(p: Plan, c: Config, r: Recording, x: Tensor, pending: Pending) -> None:
+    """The residual stream (T, D) -> the next token; for Head.BEST that of every token."""
+    norm, table = r.weights.vector("final norm"), r.weights.matrix("embed")
     if r.head is Head.BEST:
-        every = ops.decode_head(p, "head", x, pending, w.vector("final norm"), w.matrix("embed"), eps=c.eps)
-        ops.best(p, every.logits)  # (T,)
+        ops.best(p, ops.decode_head(p, "head", x, pending, norm, table, eps=c.eps).logits)  # (T,)
         return
     last = ops.Pending(ops.last_row(p, pending.y), pending.norm)  # (1, D)
-    head = ops.decode_head(
-        p, "head", ops.last_row(p, x), last, w.vector("final norm"), w.matrix("embed"), eps=c.eps
-    )  # (1, V)
+    head = ops.decode_head(p, "head", ops.last_row(p, x), last, norm, table, eps=c.eps)  # (1, V)
     ops.sample(p, head.logits, r.text, r.candidates, head.slices)
 
 
@@ -231,43 +258,54 @@ def _decode_layer(
     return x, Pending(d, vector("post ffn norm"))
 
 
-def _layer(p: Plan, c: Config, r: Recording, x: Tensor, i: int, cache: Cache) -> Tensor:
-    """The residual stream (T, D) after layer i, in place; of the last layer its last token, (1, D), where that is all
-    the head looks at.
-    """
-
-    def vector(name: str) -> Tensor:
-        return r.weights.vector(f"layer {i} {name}")
-
-    matrix = r.weights.matrix(f"layer {i} qkv")
-    norms = vector("q norm"), vector("k norm")
-    angles = r.constants["global angles" if c.is_global(i) else "local angles"]
-    last = i == c.layers - 1
-    h = ops.rms_norm(p, "attention norm", x, vector("attention norm"), eps=c.eps)  # (T, D)
-    if last and p.tokens > 1 and r.head is Head.CANDIDATES:
-        queries = c.heads * c.head_dim
-        kv = ops.matmul(p, "kv", h, matrix.part(queries, matrix.rows - queries))  # (T, 2G*E)
-        ops.rope_kv(p, kv, cache, *norms, angles, eps=c.eps, scale=c.query_scale)
-        p.body = len(p.dispatches)
-        x, h = ops.last_row(p, x), ops.last_row(p, h)  # (1, D)
-        with p.last_token(), p.scope("last token"):
-            q = ops.matmul(p, "queries", h, matrix.part(0, queries))  # (1, H*E)
-            q = ops.rope_queries(p, q, cache, *norms, angles, eps=c.eps, scale=c.query_scale)
-            _attention(p, c, r, x, q, i, cache)
-            _ffn(p, c, r, x, i)
-        return x
-    qkv = ops.matmul(p, "qkv", h, matrix)  # (T, (H+2G)*E)
-    q = ops.rope_kv(p, qkv, cache, *norms, angles, eps=c.eps, scale=c.query_scale)  # (T, H*E)
-    if last:
-        p.body = len(p.dispatches)
-    _attention(p, c, r, x, q, i, cache)
-    _ffn(p, c, r, x, i)
+def _layer(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
+    """The residual stream (T, D) after layer i, in place."""
+    p.cut()
+    with p.scope(f"layer {i}"):
+        norm, matrix = r.weights.vector(f"layer {i} attention norm"), r.weights.matrix(f"layer {i} qkv")
+        h = ops.rms_norm(p, "attention norm", x, norm, eps=c.eps)  # (T, D)
+        qkv = ops.matmul(p, "qkv", h, matrix)  # (T, (H+2G)*E)
+        q = ops.rope_kv(p, qkv, r.caches[i], *_rope(c, r, i), eps=c.eps, scale=c.query_scale)  # (T, H*E)
+        _attention(p, c, r, x, q, i)
+        _ffn(p, c, r, x, i)
     return x
 
 
-def _attention(p: Plan, c: Config, r: Recording, x: Tensor, q: Tensor, i: int, cache: Cache) -> None:
+def _read(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
+    """What of the last layer, i, later chunks need of the residual stream (T, D): keys and values. Returns the last
+    token's stream (1, D): the rest of the layer is computed for that one alone."""
+    p.cut()
+    queries = c.heads * c.head_dim
+    with p.scope(f"layer {i}"):
+        norm, matrix = r.weights.vector(f"layer {i} attention norm"), r.weights.matrix(f"layer {i} qkv")
+        h = ops.rms_norm(p, "attention norm", x, norm, eps=c.eps)  # (T, D)
+        kv = ops.matmul(p, "kv", h, matrix.part(queries, matrix.rows - queries))  # (T, 2G*E)
+        ops.rope_kv(p, kv, r.caches[i], *_rope(c, r, i), eps=c.eps, scale=c.query_scale)
+        p.body = len(p.dispatches)
+        return ops.last_row(p, x)
+
+
+def _last_token(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
+    """The rest of the last layer, i, for the last token (1, D), in place; its key and value are in the cache."""
+    with p.scope(f"layer {i} / last token"):
+        norm, matrix = r.weights.vector(f"layer {i} attention norm"), r.weights.matrix(f"layer {i} qkv")
+        h = ops.rms_norm(p, "attention norm", x, norm, eps=c.eps)  # (1, D)
+        q = ops.matmul(p, "queries", h, matrix.part(0, c.heads * c.head_dim))  # (1, H*E)
+        q = ops.rope_queries(p, q, r.caches[i], *_rope(c, r, i), eps=c.eps, scale=c.query_scale)
+        _attention(p, c, r, x, q, i)
+        _ffn(p, c, r, x, i)
+    return x
+
+
+def _rope(c: Config, r: Recording, i: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The norms of queries and keys, and the RoPE angles, of layer i."""
+    angles = r.constants["global angles" if c.is_global(i) else "local angles"]
+    return r.weights.vector(f"layer {i} q norm"), r.weights.vector(f"layer {i} k norm"), angles
+
+
+def _attention(p: Plan, c: Config, r: Recording, x: Tensor, q: Tensor, i: int) -> None:
     window = r.constants["global angles"].shape[0] if c.is_global(i) else c.window
-    a = ops.attention(p, q, cache, window=window)  # (T, H*E)
+    a = ops.attention(p, q, r.caches[i], window=window)  # (T, H*E)
     o = ops.matmul(p, "output", a, r.weights.matrix(f"layer {i} output"))  # (T, D)
     norm = r.weights.vector(f"layer {i} post attention norm")
     ops.norm_add(p, "post attention norm", x, o, norm, eps=c.eps)
