@@ -1,23 +1,24 @@
 // The next token: the COUNT highest logits, in falling order (of equal values the lower index first), one of them
 // drawn by the rule of sampler.py, and the inputs of the run that continues with it.
-//   x (V) f32, consumed: chosen values are overwritten; maxima (SLICES) f32 from slice_maxima, kept up to date;
-//   chosen (2*COUNT + PICKS) u32: index and bits of the f32 value of each candidate, then a ring of the tokens
-//   picked since the host last wrote the inputs; inputs: the step block and the first token id, in place;
-//   text (CONTEXT) u32: the text's token ids by position, for the repetition penalty; the new token is added.
+//   x (V) f32; maxima (SLICES) f32 from slice_maxima; chosen (2*COUNT + PICKS) u32: index and bits of the f32 value of
+//   each candidate, then a ring of the tokens picked since the host last wrote the inputs; inputs: the step block and
+//   the first token id, in place; text (CONTEXT) u32: the text's token ids by position, for the repetition penalty; the
+//   new token is added.
 // Logits that are no numbers give the token 0xffffffff.
-// A tournament in three levels: 64 threads each guard 1/64 of the slices, and each round looks at 64 guards, one
-// slice's values and one guard's slices instead of all V values. Grid: one workgroup.
+// As many slices as there are candidates wanted, those with the highest maxima, hold all candidates; of these slices'
+// values few are as high as the least of these maxima. A bisection finds that maximum, and where values are equal or
+// slices few, the value that leaves few enough. What is left is put in order by counting. Grid: one workgroup.
 // #include "draw.wgsl"
-@group(0) @binding(0) var<storage, read_write> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> maxima: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> maxima: array<f32>;
 @group(0) @binding(2) var<storage, read_write> chosen: array<u32>;
 @group(0) @binding(3) var<storage, read_write> inputs: Inputs;
 @group(0) @binding(4) var<storage, read_write> text: array<u32>;
 override V: u32;
 override SLICE: u32;
 override SLICES: u32 = (V + SLICE - 1u) / SLICE;
-override SHARE: u32 = (SLICES + 63u) / 64u;  // slices guarded by one thread
 override COUNT: u32;
+override KEPT: u32;  // values that can be put in order, COUNT or more
 override PICKS: u32;
 override CONTEXT: u32;
 
@@ -41,43 +42,171 @@ struct Inputs {
     token: u32,
 }
 
-const LOWEST: f32 = -3.4028234e38;
+const THREADS: u32 = 256;
 const NO_NUMBER: u32 = 0xffffffffu;
-var<workgroup> values: array<f32, 64>;
-var<workgroup> places: array<u32, 64>;
-var<workgroup> rounds: u32;
-var<workgroup> scores: array<f32, COUNT>;   // of the candidates, penalised
-var<workgroup> order: array<u32, COUNT>;    // candidates, the best score first
-var<workgroup> weights: array<f32, COUNT>;  // in that order
+const EVERY: u32 = 0xffffffffu;
+const ABSENT: Item = Item(0u, EVERY);
 
-struct Best {
-    value: f32,
+var<workgroup> keys: array<u32, KEPT>;     // of what was kept; then the bits of weights, the best score's first
+var<workgroup> places: array<u32, KEPT>;   // their places; then candidates, the best score first
+var<workgroup> words: array<u32, COUNT>;   // slices; then the bits of the candidates' scores, penalised
+var<workgroup> peak: atomic<u32>;          // the highest key
+var<workgroup> total: atomic<u32>;         // of all tallies so far
+var<workgroup> filled: atomic<u32>;        // of keys and places, had they room for all
+var<workgroup> broken: atomic<u32>;        // whether a candidate is no number
+var<workgroup> shared_number: u32;
+var<private> counted: u32;                 // `total` before
+
+// A slice's maximum or a value, as a number that is higher where it is, and its index.
+struct Item {
+    key: u32,
     place: u32,
 }
 
-// The best of 64 threads' candidates; the lower place wins a tie. Every thread gets the answer.
-fn best_of_all(mine: Best, thread: u32) -> Best {
-    values[thread] = mine.value;
-    places[thread] = mine.place;
-    workgroupBarrier();
-    var best = Best(values[0], places[0]);
-    for (var i = 1u; i < 64u; i++) {
-        if (values[i] > best.value || (values[i] == best.value && places[i] < best.place)) {
-            best = Best(values[i], places[i]);
-        }
-    }
-    workgroupBarrier();
-    return best;
+// Keeps what has a higher key, or the same key and a place up to this one.
+struct Cut {
+    key: u32,
+    place: u32,
 }
 
-fn best_slice(guard: u32) -> Best {
-    var best = Best(LOWEST, 0xffffffffu);
-    for (var s = guard * SHARE; s < min((guard + 1u) * SHARE, SLICES); s++) {
-        if (best.place == 0xffffffffu || maxima[s] > best.value) {
-            best = Best(maxima[s], s);
+// 0 is equal to -0, and what is no number comes first: it must not be overlooked.
+fn key_of(value: f32) -> u32 {
+    let bits = bitcast<u32>(value);
+    let magnitude = bits & 0x7fffffffu;
+    if (magnitude == 0u) {
+        return 0x80000000u;
+    }
+    return select(select(bits | 0x80000000u, ~bits, bits > magnitude), EVERY, magnitude > 0x7f800000u);
+}
+
+// Item i of the slices, or of the values of the slices in `words`.
+fn item(of_values: bool, i: u32) -> Item {
+    if (!of_values) {
+        return Item(key_of(maxima[i]), i);
+    }
+    let place = words[i / SLICE] * SLICE + i % SLICE;
+    if (place >= V) {
+        return ABSENT;
+    }
+    return Item(key_of(x[place]), place);
+}
+
+fn keeps(cut: Cut, it: Item) -> bool {
+    return it.key > cut.key || (it.key == cut.key && it.place <= cut.place);
+}
+
+// What thread 0 found, for all.
+fn told(value: u32, thread: u32) -> u32 {
+    if (thread == 0u) {
+        shared_number = value;
+    }
+    return workgroupUniformLoad(&shared_number);
+}
+
+// How many items a cut keeps.
+fn tally(of_values: bool, items: u32, cut: Cut, thread: u32) -> u32 {
+    var mine = 0u;
+    for (var i = thread; i < items; i += THREADS) {
+        mine += select(0u, 1u, keeps(cut, item(of_values, i)));
+    }
+    atomicAdd(&total, mine);
+    workgroupBarrier();
+    let count = told(atomicLoad(&total) - counted, thread);
+    counted += count;
+    return count;
+}
+
+// The highest of the slices' maxima, as a key.
+fn peak_of_all(thread: u32) -> u32 {
+    var mine = 0u;
+    for (var i = thread; i < SLICES; i += THREADS) {
+        mine = max(mine, key_of(maxima[i]));
+    }
+    atomicMax(&peak, mine);
+    workgroupBarrier();
+    return told(atomicLoad(&peak), thread);
+}
+
+// The cut that keeps `wanted` items, or more with equal keys if these are no more than `most`.
+fn cut_for(of_values: bool, items: u32, wanted: u32, most: u32, peak_key: u32, thread: u32) -> Cut {
+    var key = 0u;  // the highest that keeps enough
+    var highest = peak_key;
+    var kept = items;
+    var trial = peak_key;  // enough where one is wanted
+    while (key < highest && kept != wanted) {
+        let count = tally(of_values, items, Cut(trial, EVERY), thread);
+        if (count >= wanted) {
+            key = trial;
+            kept = count;
+        } else {
+            highest = trial - 1u;
+        }
+        trial = highest - (highest - key) / 2u;
+    }
+    if (kept <= most) {
+        return Cut(key, EVERY);
+    }
+    var least = 0u;
+    var place = V;  // the lowest that keeps enough
+    while (least < place) {
+        let middle = least + (place - least) / 2u;
+        if (tally(of_values, items, Cut(key, middle), thread) >= wanted) {
+            place = middle;
+        } else {
+            least = middle + 1u;
         }
     }
-    return best;
+    return Cut(key, place);
+}
+
+// Put what a cut keeps into `keys` and `places`, in any order. Returns how many items that are, or would be.
+fn keep(of_values: bool, items: u32, cut: Cut, thread: u32) -> u32 {
+    if (thread == 0u) {
+        atomicStore(&filled, 0u);
+    }
+    workgroupBarrier();
+    for (var i = thread; i < items; i += THREADS) {
+        let it = item(of_values, i);
+        if (keeps(cut, it)) {
+            let at = atomicAdd(&filled, 1u);
+            if (at < KEPT) {
+                keys[at] = it.key;
+                places[at] = it.place;
+            }
+        }
+    }
+    workgroupBarrier();
+    return told(atomicLoad(&filled), thread);
+}
+
+// The `wanted` best of x, to `chosen`.
+fn choose(wanted: u32, thread: u32) {
+    let slices = min(wanted, SLICES);
+    let peak_key = peak_of_all(thread);
+    let cut = cut_for(false, SLICES, slices, slices, peak_key, thread);
+    keep(false, SLICES, cut, thread);
+    for (var i = thread; i < slices; i += THREADS) {
+        words[i] = places[i];
+    }
+    workgroupBarrier();
+    let items = slices * SLICE;
+    var found = keep(true, items, Cut(cut.key, EVERY), thread);
+    if (found < wanted || found > KEPT) {
+        found = keep(true, items, cut_for(true, items, wanted, KEPT, peak_key, thread), thread);
+    }
+    for (var i = thread; i < found; i += THREADS) {
+        let it = Item(keys[i], places[i]);
+        var rank = 0u;
+        for (var j = 0u; j < found; j++) {
+            rank += select(0u, 1u, keys[j] > it.key || (keys[j] == it.key && places[j] < it.place));
+        }
+        if (rank < wanted) {
+            chosen[2u * rank] = it.place;
+            chosen[2u * rank + 1u] = bitcast<u32>(x[it.place]);
+        }
+    }
+    storageBarrier();
+    workgroupBarrier();
 }
 
 // A token that is among the latest is made less probable, whatever the sign of its logit.
@@ -91,78 +220,58 @@ fn penalised(token: u32, logit: f32) -> f32 {
     return logit;
 }
 
-// The place in `order` of the candidate drawn, by one thread: sums in a fixed order.
+fn score(i: u32) -> f32 {
+    return bitcast<f32>(words[i]);
+}
+
+fn weight(i: u32) -> f32 {
+    return bitcast<f32>(keys[i]);
+}
+
+// The place in the order of scores of the candidate drawn, by one thread: sums in a fixed order.
 fn drawn(candidates: u32) -> u32 {
-    var total = 0.0;
+    var sum = 0.0;
     for (var i = 0u; i < candidates; i++) {
-        total += weights[i];
+        sum += weight(i);
     }
     var kept = 0u;
     var mass = 0.0;
-    while (kept < candidates && (kept == 0u || (mass < inputs.top_p * total && weights[kept] >= inputs.min_p))) {
-        mass += weights[kept];
+    while (kept < candidates && (kept == 0u || (mass < inputs.top_p * sum && weight(kept) >= inputs.min_p))) {
+        mass += weight(kept);
         kept++;
     }
     let target_mass = uniform_draw(vec2<u32>(inputs.seed_low, inputs.seed_high), inputs.draw) * mass;
     var place = 0u;
-    for (var sum = weights[0]; place + 1u < kept && sum <= target_mass; sum += weights[place]) {
+    for (sum = weight(0u); place + 1u < kept && sum <= target_mass; sum += weight(place)) {
         place++;
     }
     return place;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(THREADS)
 fn main(@builtin(local_invocation_index) thread: u32) {
-    if (thread == 0u) {
-        rounds = select(min(inputs.wanted, COUNT), COUNT, inputs.wanted == 0u);
-    }
-    let wanted = workgroupUniformLoad(&rounds);
-    var guarded = best_slice(thread);
-    for (var round = 0u; round < wanted; round++) {
-        let slice = best_of_all(guarded, thread).place;
-        let begin = slice * SLICE;
-        let end = min(begin + SLICE, V);
-        var mine = Best(LOWEST, 0xffffffffu);
-        var next = LOWEST;  // this thread's best value besides `mine`
-        for (var i = begin + thread; i < end; i += 64u) {
-            let value = x[i];
-            if (mine.place == 0xffffffffu || value > mine.value) {
-                next = max(next, mine.value);
-                mine = Best(value, i);
-            } else {
-                next = max(next, value);
-            }
-        }
-        let winner = best_of_all(mine, thread);
-        let rest = best_of_all(Best(select(mine.value, next, mine.place == winner.place), thread), thread);
-        if (thread == 0u) {
-            chosen[2u * round] = winner.place;
-            chosen[2u * round + 1u] = bitcast<u32>(winner.value);
-        }
-        if (mine.place == winner.place) {
-            x[winner.place] = LOWEST;
-        }
-        if (thread == slice / SHARE) {
-            maxima[slice] = rest.value;
-            guarded = best_slice(thread);
-        }
-        storageBarrier();
-    }
+    let wanted = told(select(min(inputs.wanted, COUNT), COUNT, inputs.wanted == 0u), thread);
+    choose(wanted, thread);
 
-    for (var i = thread; i < wanted; i += 64u) {
-        scores[i] = penalised(chosen[2u * i], bitcast<f32>(chosen[2u * i + 1u]));
+    for (var i = thread; i < wanted; i += THREADS) {
+        let bits = chosen[2u * i + 1u];
+        words[i] = bitcast<u32>(penalised(chosen[2u * i], bitcast<f32>(bits)));
+        // Not by a comparison: compilers may take it for granted that there are no such numbers.
+        if ((bits & 0x7f800000u) == 0x7f800000u) {
+            atomicStore(&broken, 1u);
+        }
     }
     workgroupBarrier();
-    for (var i = thread; i < wanted; i += 64u) {
+    for (var i = thread; i < wanted; i += THREADS) {
         var rank = 0u;
         for (var j = 0u; j < wanted; j++) {
-            rank += select(0u, 1u, scores[j] > scores[i] || (scores[j] == scores[i] && j < i));
+            rank += select(0u, 1u, score(j) > score(i) || (score(j) == score(i) && j < i));
         }
-        order[rank] = i;
+        places[rank] = i;
     }
     workgroupBarrier();
-    for (var i = thread; i < wanted; i += 64u) {
-        weights[i] = exponential((scores[order[i]] - scores[order[0]]) * inputs.inverse_temperature);
+    for (var i = thread; i < wanted; i += THREADS) {
+        keys[i] = bitcast<u32>(exponential((score(places[i]) - score(places[0])) * inputs.inverse_temperature));
     }
     workgroupBarrier();
     if (thread != 0u) {
@@ -173,13 +282,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     if (inputs.inverse_temperature > 0.0) {
         place = drawn(candidates);
     }
-    var token = chosen[2u * order[place]];
-    for (var i = 0u; i < wanted; i++) {
-        // Not by a comparison: compilers may take it for granted that there are no such numbers.
-        if ((chosen[2u * i + 1u] & 0x7f800000u) == 0x7f800000u) {
-            token = NO_NUMBER;
-        }
-    }
+    let token = select(chosen[2u * places[place]], NO_NUMBER, atomicLoad(&broken) == 1u);
     let next = inputs.position + inputs.count;
     if (next < CONTEXT) {
         text[next] = token;

@@ -11,7 +11,7 @@ from sotto.plan import PICKS, Plan, Role, tensor
 from sotto.sampler import NO_TOKEN, Rule, Sampling
 
 CANDIDATES = [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)]  # (vocabulary, count)
-KINDS = ["spread", "ties", "falling"]
+KINDS = ["spread", "ties", "falling", "equal"]
 CONTEXT = 200
 
 
@@ -29,6 +29,9 @@ def check_candidates(device: Device, reference: Device, vocabulary: int, count: 
         x = np.round(x)
     if kind == "falling":  # all of the best in one slice
         x = -np.arange(vocabulary, dtype=np.float32)
+    if kind == "equal":  # but for two, and the sign of zero
+        x = np.where(np.arange(vocabulary) % 2, np.float32(0), np.float32(-0.0))
+        x[[vocabulary // 3, vocabulary - 1]] = 1, 2
     p = plan_of(vocabulary, count)
     seen = compare(
         device, reference, p, {"x": x}, p.inputs(9, [0]),

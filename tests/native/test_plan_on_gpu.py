@@ -52,7 +52,7 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
                     engine.device.write(buffer, offset, bytes(nbytes))
     for index, dispatch in enumerate(plan.dispatches):
         if dispatch.kernel.name == "sample":
-            break  # it consumes its logits; the tokens below test it
+            break  # it writes integers; the tokens below test it
         for engine, handle in zip(engines, handles, strict=True):
             drive(engine.device.run(handle, inputs, steps=index + 1))
         for binding, on_gpu, on_numpy in zip(

@@ -15,8 +15,9 @@ from ..plan import PICKS, Plan, Tensor
 from ..weights import Matrix, Piece
 
 WORKGROUP = 64  # threads, in every kernel
-LEVEL = 64  # sample looks at 64 candidates at a time, on three levels
-MOST_CANDIDATES = 1024  # their scores are kept in workgroup memory
+LEAST_SLICE, MOST_SLICES = 64, 4096  # of the logits, whose maxima sample looks at first
+MOST_CANDIDATES = 1024  # whose scores are kept in workgroup memory, as are
+KEPT = 1024  # values that are put in order at a time
 
 
 @dataclass(frozen=True)
@@ -233,9 +234,9 @@ def last_row(p: Plan, x: Tensor) -> Tensor:
 
 
 def slice_maxima(p: Plan, x: Tensor) -> tuple[Tensor, int]:
-    """(1, V) -> maxima of at most 64*64 slices, and the slice length."""
+    """(1, V) -> maxima of at most MOST_SLICES slices, and the slice length."""
     vocabulary = x.shape[-1]
-    length = max(LEVEL, math.ceil(vocabulary / LEVEL**2))
+    length = max(LEAST_SLICE, math.ceil(vocabulary / MOST_SLICES))
     slices = math.ceil(vocabulary / length)
     y = p.scratch("slice maxima", (slices,))
     p.add(
@@ -253,7 +254,7 @@ def sample(p: Plan, x: Tensor, text: Tensor, count: int, maxima: tuple[Tensor, i
     """Pick the next token and prepare the inputs of the run that continues with it.
 
     Args:
-        x: logits (1, V), consumed.
+        x: logits (1, V), of which a processor's own kernel may leave what it likes.
         text: (context,) u32, the text's token ids by position; the new one is added.
         count: candidates to select.
         maxima: what `slice_maxima` gives for x, where that is known already.
@@ -274,6 +275,7 @@ def sample(p: Plan, x: Tensor, text: Tensor, count: int, maxima: tuple[Tensor, i
         V=vocabulary,
         SLICE=length,
         COUNT=count,
+        KEPT=KEPT,
         PICKS=PICKS,
         CONTEXT=text.shape[0],
     )
