@@ -37,6 +37,15 @@ RUNGS = ("unit", "kernels", "native", "cpu", "browser")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Climb the rungs: what is small and quick first, the browser last.
 
-    Playwright also needs that: while it runs, its event loop counts as running in the tests' own thread.
+    Playwright also needs that: while it runs, its event loop counts as running in the tests' own thread. Where two
+    processes share the tests (run.py), a file stays together for its fixtures' sake, and the browser runs once; only
+    kernels need nothing of each other.
     """
-    items.sort(key=lambda item: RUNGS.index(item.path.relative_to(Path(__file__).parent).parts[0]))
+
+    def rung(item: pytest.Item) -> str:
+        return item.path.relative_to(Path(__file__).parent).parts[0]
+
+    items.sort(key=lambda item: RUNGS.index(rung(item)))
+    for item in items:
+        if rung(item) != "kernels":
+            item.add_marker(pytest.mark.xdist_group("browser" if rung(item) == "browser" else item.path.name))

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Set up what the tests need on a fresh machine, then run all of them.
 
-    python3 tests/run.py                 everything
+    python3 tests/run.py                 everything, in two processes
     python3 tests/run.py tests/unit -q   arguments go to pytest
 
 Needs Python 3.11 or newer. Makes .venv with the test dependencies, looks for a system Chromium and a Vulkan
@@ -55,7 +55,7 @@ def main() -> int:
     if platform.system() == "Linux" and not ctypes.util.find_library("vulkan"):
         install("libvulkan1", "The Vulkan loader")
     run(PYTHON, ROOT / "serve.py", "--fetch-only")
-    arguments = sys.argv[1:] or ["tests"]
+    arguments = sys.argv[1:] or ["tests", "-n", "2", "--dist", "loadgroup"]
     try:
         command = [str(PYTHON), "-m", "pytest", *arguments]
         print("$", " ".join(command), flush=True)

@@ -183,12 +183,12 @@ def test_synthetic_shapes(name: str, millions: int) -> None:
     # int4 with an f16 scale for 32: 18 bytes for 32 weights, padded to 128 columns; the table counts as the head.
     read = weight_bytes(plan)
     assert 0 <= read / (sum(a * b for a, b in matrices.values()) * 18 / 32) - 1 < 0.01
-    # Of the last layer only keys and values are needed of every token; the rest of it, and the head, of the last.
+    # Of the last layer only keys and values are needed of every token; the whole of it, and the head, of the last.
     last = f"blk.{synthetic.SHAPES[name].layers - 1}."
     sizes = {n: a * b for n, (a, b) in matrices.items()}
-    once = [n for n in sizes if n.startswith(last) and ".attn_k." not in n and ".attn_v." not in n]
-    once.append("token_embd.weight")
-    every = sum(size for n, size in sizes.items() if n not in once)
+    once = ["token_embd.weight", *(n for n in sizes if n.startswith(last))]
+    keys_and_values = [f"{last}attn_k.weight", f"{last}attn_v.weight"]
+    every = sum(size for n, size in sizes.items() if n not in once or n in keys_and_values)
     attention = 4 * 4 * 256 * (5050 * (synthetic.SHAPES[name].layers - 1) + 100)
     operations = prefill_operations(engine.plans[-1], 100)
     assert operations == 2 * every * 100 + 2 * sum(sizes[n] for n in once) + attention
