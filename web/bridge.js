@@ -311,28 +311,32 @@ export class Gpu {
   }
 
   /**
-   * Replay a program with timestamps round every step, each in a pass of its own.
-   * @returns {Promise<Float64Array | undefined>} seconds of each step, if the device has timestamps
+   * Replay a program's steps with timestamps round every pass.
+   * @param {string} json lists of step numbers: each a compute pass and a submit, which the screen may come between
+   * @returns {Promise<Float64Array | undefined>} seconds of each pass, if the device has timestamps
    */
-  async profile(id, inputs) {
+  async profile(id, inputs, json) {
     this.check();
     if (!this.device.features.has("timestamp-query")) return undefined;
     const program = find(this.programs, id, "program");
     this.write(program.inputs.buffer, 0, inputs);
-    const count = program.groups.length;
+    const passes = JSON.parse(json);
+    const count = passes.length;
     const seconds = new Float64Array(count);
     const querySet = this.device.createQuerySet({ type: "timestamp", count: QUERIES });
     const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
     const resolved = this.device.createBuffer({ size: 8 * QUERIES, usage });
     for (let first = 0; first < count; first += QUERIES / 2) {
       const queries = 2 * Math.min(count - first, QUERIES / 2);
-      const encoder = this.device.createCommandEncoder();
       for (let query = 0; query < queries; query += 2) {
         const timestampWrites = { querySet, beginningOfPassWriteIndex: query, endOfPassWriteIndex: query + 1 };
+        const encoder = this.device.createCommandEncoder();
         const pass = encoder.beginComputePass({ timestampWrites });
-        dispatch(pass, program, first + query / 2, first + query / 2 + 1);
+        for (const step of passes[first + query / 2]) dispatch(pass, program, step, step + 1);
         pass.end();
+        this.queue.submit([encoder.finish()]);
       }
+      const encoder = this.device.createCommandEncoder();
       encoder.resolveQuerySet(querySet, 0, queries, resolved, 0);
       const times = new BigUint64Array((await this.submitAndTake(encoder, resolved, 0, 8 * queries)).buffer);
       for (let query = 0; query < queries; query += 2) {

@@ -350,13 +350,16 @@ class CpuDevice:
             self.machine.write(self._pool + POOL_FIELDS, struct.pack("<8I", *fields))
             self.machine.call("run", self._pool, self.threads)
 
-    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+    async def profile(
+        self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
         loaded = self._programs[program]
         self.machine.write(loaded.program.inputs.buffer, inputs)
         seconds = []
-        for step in range(len(loaded.program.steps)):
+        for steps in passes:
             started = time.perf_counter()
-            self._steps(loaded, step, step + 1)
+            for step in steps:
+                self._steps(loaded, step, step + 1)
             seconds.append(time.perf_counter() - started)
         return seconds
 

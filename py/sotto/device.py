@@ -194,8 +194,16 @@ class Device(Protocol):
         """
         ...
 
-    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
-        """Seconds of each step, or None where the device has no timestamp queries."""
+    async def profile(
+        self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """Seconds on the device's own clock, or None where it has no timestamp queries.
+
+        Args:
+            inputs: exactly the program's input bytes.
+            passes: the steps to replay, by number and in this order; each sequence is timed as a whole. The time of
+                a short one is mostly what beginning and ending a compute pass takes.
+        """
         ...
 
     def cancel(self) -> None:

@@ -21,7 +21,7 @@ from .gguf import Header
 from .loading import Loader, Watch, read_header
 from .memory import Memory, kernels
 from .models.base import Config, Head
-from .plan import Dispatch, Plan, Role, tensor
+from .plan import Plan, Role, tensor
 from .prompts import Prompt
 from .recording import Recorder
 from .reports import LoadStats, Piece, Progress, RunStats, Settings
@@ -355,17 +355,22 @@ class Engine:
         await self.session.run(self.session.programs[1], 0, [self.tokenizer.bos])
         return time.perf_counter() - started
 
-    async def profile(self, tokens: int) -> list[tuple[Dispatch, float]] | None:
-        """Seconds of every dispatch of the plan that takes so many tokens; None without timestamp queries.
+    async def profile(
+        self, tokens: int, passes: Sequence[Sequence[int]], position: int = 0
+    ) -> list[float] | None:
+        """Seconds on the device of dispatches of the plan that takes so many tokens; None without timestamp queries.
 
-        Runs the plan on token 0 at the beginning of the cache.
+        Args:
+            tokens: of the plan; they are all token 0.
+            passes: numbers of dispatches; each sequence is replayed in this order and timed as a whole. What is
+                computed means nothing where that is not the plan's order.
+            position: of the first token; what the cache holds before it is attended to.
         """
         self.session.begin()
         self.session.forget()
         loaded = self.session.programs[tokens]
-        inputs = loaded.plan.inputs(0, [0] * tokens)
-        seconds = await self.device.profile(loaded.program, inputs)
-        return None if seconds is None else list(zip(loaded.plan.dispatches, seconds, strict=True))
+        inputs = loaded.plan.inputs(position, [0] * tokens)
+        return await self.device.profile(loaded.program, inputs, passes)
 
     def close(self) -> None:
         """Free the model's device memory; the device itself stays open."""

@@ -133,6 +133,19 @@ class _Loaded:
         self.staging = staging  # taken in turns: one for each of two batches in flight
 
 
+def _record(compute: Any, steps: Sequence[tuple[Any, ...]]) -> None:
+    """Record steps of a _Loaded into a compute pass."""
+    set_pipeline, set_group = compute.set_pipeline, partial(compute.set_bind_group, 0)
+    dispatch = compute.dispatch_workgroups
+    bound = None
+    for pipeline, group, x, y, z in steps:
+        if pipeline is not bound:
+            set_pipeline(pipeline)
+            bound = pipeline
+        set_group(group)
+        dispatch(x, y, z)
+
+
 class _Flight:
     """A batch under way; awaiting it never really waits: it blocks."""
 
@@ -332,15 +345,7 @@ class NativeDevice:
         began = time.perf_counter()
         encoder = self._device.create_command_encoder()
         compute = encoder.begin_compute_pass()
-        set_pipeline, set_group = compute.set_pipeline, partial(compute.set_bind_group, 0)
-        dispatch = compute.dispatch_workgroups
-        bound = None
-        for pipeline, group, x, y, z in loaded.steps[first:last] * repeats:
-            if pipeline is not bound:
-                set_pipeline(pipeline)
-                bound = pipeline
-            set_group(group)
-            dispatch(x, y, z)
+        _record(compute, loaded.steps[first:last] * repeats)
         compute.end()
         outputs = loaded.program.outputs
         if outputs.nbytes and ends:
@@ -350,33 +355,35 @@ class NativeDevice:
         self.encode_seconds = (time.perf_counter() - began) / repeats
         return commands
 
-    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+    async def profile(
+        self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
         if "timestamp-query" not in self.adapter.features:
             return None
         loaded = self._programs[program]
         self._queue.write_buffer(loaded.inputs, 0, inputs)
         usage = self._wgpu.BufferUsage
         seconds: list[float] = []
-        batch = 2048  # a query set holds at most 4096 timestamps, two for each step
-        for first in range(0, len(loaded.steps), batch):
-            steps = loaded.steps[first : first + batch]
-            queries = self._device.create_query_set(type="timestamp", count=2 * len(steps))
+        batch = 2048  # a query set holds at most 4096 timestamps, two for each pass
+        for first in range(0, len(passes), batch):
+            timed = passes[first : first + batch]
+            queries = self._device.create_query_set(type="timestamp", count=2 * len(timed))
             ticks = self._device.create_buffer(
-                size=16 * len(steps), usage=usage.QUERY_RESOLVE | usage.COPY_SRC
+                size=16 * len(timed), usage=usage.QUERY_RESOLVE | usage.COPY_SRC
             )
-            encoder = self._device.create_command_encoder()
-            for i, (pipeline, group, x, y, z) in enumerate(steps):
+            for i, steps in enumerate(timed):  # a submit each: a system may take a long one for a hang
                 stamps = {
                     "query_set": queries,
                     "beginning_of_pass_write_index": 2 * i,
                     "end_of_pass_write_index": 2 * i + 1,
                 }
+                encoder = self._device.create_command_encoder()
                 compute = encoder.begin_compute_pass(timestamp_writes=stamps)
-                compute.set_pipeline(pipeline)
-                compute.set_bind_group(0, group)
-                compute.dispatch_workgroups(x, y, z)
+                _record(compute, [loaded.steps[step] for step in steps])
                 compute.end()
-            encoder.resolve_query_set(queries, 0, 2 * len(steps), ticks, 0)
+                self._queue.submit([encoder.finish()])
+            encoder = self._device.create_command_encoder()
+            encoder.resolve_query_set(queries, 0, 2 * len(timed), ticks, 0)
             self._queue.submit([encoder.finish()])
             nanoseconds = (
                 np.frombuffer(self._queue.read_buffer(ticks), np.uint64).reshape(-1, 2).astype(np.int64)

@@ -308,7 +308,9 @@ class NumpyDevice:
         out = loaded.outputs
         return self._buffers[out.buffer][out.offset : out.offset + out.nbytes].tobytes()
 
-    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+    async def profile(
+        self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
         return None
 
     def cancel(self) -> None:

@@ -204,9 +204,11 @@ class WebDevice:
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
         return _Flight(self._submit(program, inputs, repeats))
 
-    async def profile(self, program: int, inputs: bytes) -> list[float] | None:
+    async def profile(
+        self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
         with _for_people():
-            seconds = await self.gpu.profile(program, inputs)
+            seconds = await self.gpu.profile(program, inputs, json.dumps([list(steps) for steps in passes]))
             return None if seconds is None else list(seconds.to_py())
 
     def cancel(self) -> None:

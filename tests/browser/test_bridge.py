@@ -255,25 +255,24 @@ def test_a_batch_that_nobody_awaits_may_fail(gpu: Gpu) -> None:
         gpu.call("gpu.submit(99, Uint8Array.from(v.inputs), 2)", **values)
 
 
-def test_profile_times_every_step_and_computes_the_same(gpu: Gpu) -> None:
+TIME = "Array.from(await gpu.profile(v.program, Uint8Array.from(v.inputs), JSON.stringify(v.passes)))"
+
+
+def test_profile_times_every_pass_and_computes_the_same(gpu: Gpu) -> None:
     example = Example(gpu)
     program = gpu.load(example.program([1.0, 2.0]))
-    time = "Array.from(await gpu.profile(v.program, Uint8Array.from(v.inputs)))"
-    seconds = gpu.call(time, program=program, inputs=list(inputs(0)))
-    assert len(seconds) == 4
+    seconds = gpu.call(TIME, program=program, inputs=list(inputs(0)), passes=[[0], [1, 2], [3]])
+    assert len(seconds) == 3
     assert all(0 <= each < 60 for each in seconds)
     close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 3 * example.x)
 
 
-def test_profile_of_more_steps_than_a_query_set_holds(gpu: Gpu) -> None:
+def test_profile_of_more_passes_than_a_query_set_holds(gpu: Gpu) -> None:
     example = Example(gpu)
     pairs = 1500
     program = gpu.load(example.program([1.0] * pairs))
-    seconds = gpu.call(
-        "Array.from(await gpu.profile(v.program, Uint8Array.from(v.inputs)))",
-        program=program,
-        inputs=list(inputs(0)),
-    )
+    passes = [[step] for step in range(2 * pairs)]
+    seconds = gpu.call(TIME, program=program, inputs=list(inputs(0)), passes=passes)
     assert len(seconds) == 2 * pairs
     np.testing.assert_allclose(
         np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), pairs * example.x, rtol=1e-3, atol=1e-3
@@ -361,7 +360,7 @@ def test_an_error_of_the_gpu_is_not_silent(gpu: Gpu) -> None:
 PENDING = """(async () => {
     const inputs = Uint8Array.from(v.inputs);
     const pending = [gpu.run(v.program, inputs), gpu.read(v.buffer, 0, 4), gpu.finish()];
-    pending.push(gpu.profile(v.program, inputs));
+    pending.push(gpu.profile(v.program, inputs, "[[0]]"));
     globalThis.ends = Promise.all(pending.map((work) => work.then(() => "done", (error) => error.name)));
 })()"""
 LATER = [
@@ -371,7 +370,7 @@ LATER = [
     "gpu.load(v.json)",
     "gpu.run(v.program, Uint8Array.from(v.inputs))",
     "gpu.submit(v.program, Uint8Array.from(v.inputs), 3)",
-    "gpu.profile(v.program, Uint8Array.from(v.inputs))",
+    "gpu.profile(v.program, Uint8Array.from(v.inputs), '[[0]]')",
     "gpu.finish()",
 ]
 

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import re
 import struct
+from itertools import pairwise
 
 import pytest
 
 import tiny
 from sotto import gguf, models, ops, synthetic, wgsl
 from sotto.api import drive
-from sotto.bench.work import prefill_operations, weight_bytes
+from sotto.bench.work import (
+    cache_bytes,
+    dispatch_bytes,
+    dispatch_operations,
+    kinds,
+    prefill_operations,
+    weight_bytes,
+)
 from sotto.errors import LimitError
 from sotto.models.base import Head, Recording
 from sotto.plan import STEP_BYTES, Plan, Role, tensor
 from sotto.source import MemorySource, Source
 from sotto.variants import SIMPLE, Choice, Variant
+from sotto.variants import Role as VariantRole
 from sotto.weights import Image
 
 
@@ -72,6 +81,62 @@ def test_fused_plans_are_as_much_work_as_simple_ones(variant: Variant) -> None:
     # but for the last layer, of which a chunk computes the last token only
     fused, simple = (record(source, 4, choice) for choice in (SIMPLE.but(variant), SIMPLE))
     assert prefill_operations(fused, 600) == pytest.approx(prefill_operations(simple, 600), rel=0.06)
+
+
+def test_the_work_of_a_token_by_kernel() -> None:
+    """The 1B: 1536 rows of queries, keys and values, 6912 hidden values; 18 bytes for 32 weights."""
+    plan = record(synthetic.source("1b"), 1, SIMPLE.but(ops.DECODES[0]))
+    jobs = {name.partition(" (")[0]: numbers for name, numbers in kinds(plan).items()}
+    assert list(jobs) == ["embed", "qkv", "attention", "output", "gate up", "down", "head", "sample"]
+    assert sorted(number for numbers in jobs.values() for number in numbers) == list(range(133))
+    weights = {"qkv": 1536 * 1152, "output": 1152 * 1024, "gate up": 2 * 6912 * 1152, "down": 1152 * 6912}
+    weights["head"] = 262_144 * 1152
+    for job, size in weights.items():
+        for number in jobs[job]:
+            assert dispatch_bytes(plan.dispatches[number]) == size * 18 // 32
+            assert dispatch_operations(plan.dispatches[number], 1, 77) == 2 * size
+    (embed,), (sample,) = jobs["embed"], jobs["sample"]
+    assert dispatch_bytes(plan.dispatches[embed], 3) == 3 * 1152 * 18 // 32
+    assert dispatch_operations(plan.dispatches[embed], 1) == 0
+    assert dispatch_bytes(plan.dispatches[sample]) == dispatch_operations(plan.dispatches[sample], 1) == 0
+    # Four query heads against one KV head of 256 dimensions; keys and values of 512 bytes each.
+    everywhere = plan.dispatches[jobs["attention"][5]]  # the sixth layer is global: a context of 128 here
+    local = plan.dispatches[jobs["attention"][0]]
+    assert dict(everywhere.constants)["WINDOW"] == 128 and dict(local.constants)["WINDOW"] == 512
+    assert cache_bytes(everywhere, 1, 99) == cache_bytes(local, 1, 99) == 100 * 2 * 512
+    assert cache_bytes(local, 1, 2000) == 512 * 2 * 512 and dispatch_bytes(local) == 0
+    assert dispatch_operations(local, 1, 2000) == 4 * 4 * 256 * 512
+    assert cache_bytes(plan.dispatches[jobs["qkv"][0]], 1, 99) == 0
+
+
+def test_the_work_of_a_chunk_by_kernel() -> None:
+    plan = record(synthetic.source("270m"), 32, SIMPLE)
+    jobs = {name: [plan.dispatches[number] for number in numbers] for name, numbers in kinds(plan).items()}
+    matmul, matvec = jobs["down (matmul, q4)"], jobs["down (matvec, q4)"]
+    assert (len(matmul), len(matvec)) == (17, 1), "of the last layer's there is one token"
+    assert dispatch_bytes(matmul[0], 32) == dispatch_bytes(matvec[0], 32) == 640 * 2048 * 18 // 32
+    assert (
+        dispatch_operations(matmul[0], 32) == 32 * dispatch_operations(matvec[0], 32) == 32 * 2 * 640 * 2048
+    )
+    first, last = jobs["attention (attention)"][0], jobs["attention (attention)"][-1]
+    # Tokens 600..631 with a window of 512 each; in the last layer 631 alone, with the context of 128 for a window
+    assert cache_bytes(first, 32, 600) == (512 + 31) * 2 * 512
+    assert cache_bytes(last, 32, 600) == 128 * 2 * 512
+    assert dispatch_operations(first, 32, 600) == 32 * 4 * 4 * 256 * 512
+    assert dispatch_operations(first, 32) == 4 * 4 * 256 * sum(range(1, 33))
+
+
+@pytest.mark.parametrize("variant", [SIMPLE[VariantRole.DECODE], *ops.DECODES], ids=lambda v: v.name)
+def test_dispatches_that_are_timed_together_wait_for_each_other(variant: Variant) -> None:
+    """Neighbours in a pass write to the same memory (protocol.kernels), but where scratch changes place."""
+    plan = record(synthetic.source("1b"), 1, SIMPLE.but(variant))
+    slots, _ = plan.assign_scratch()
+    pairs = apart = 0
+    for numbers in kinds(plan).values():
+        written = [{slots.get(t.memory, t.memory) for t in plan.dispatches[n].writes} for n in numbers]
+        pairs += len(written) - 1
+        apart += sum(not a & b for a, b in pairwise(written))
+    assert pairs > 100 and apart <= 0.05 * pairs
 
 
 def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> None:

@@ -25,10 +25,12 @@ from .control import Control
 from .notes import Note, note
 from .probes import Probes
 from .request import Request
-from .work import prefill_operations, weight_bytes
+from .work import cache_bytes, dispatch_bytes, dispatch_operations, kinds, prefill_operations, weight_bytes
 
 LEAST_TOKENS = 4  # of a shortened decode run
 DECODE_SHARE = 0.35  # of the time that is left when decode begins
+KERNEL_ROUNDS = 7  # in which the kernels are timed
+KERNEL_POSITION = 512  # tokens before them: a local layer's window is full
 QUICKER = 8  # how many times quicker a prompt's token is than a new one, until it was measured
 
 
@@ -126,12 +128,29 @@ class Decode:
 
 @dataclass(frozen=True)
 class KernelTime:
-    """All dispatches of one kernel in a plan: how many, their seconds, and their share of the plan's."""
+    """The dispatches of a plan that do one job, in all layers.
+
+    Attributes:
+        kernel: the job, and in brackets the kernel that does it.
+        dispatches: how many.
+        seconds: all of them, one after the other; the median of some runs.
+        share: of the whole plan's seconds.
+        weight_bytes, cache_bytes: of weights, and of keys and values, that they have to read.
+        operations: that they have to do; a multiply-add is two.
+        share_of_read: the time it takes to read these bytes at the probe's rate over the seconds; 1 is as fast as the
+            device can be.
+        share_of_arithmetic: the same for the operations, at the rate for the numbers the kernels compute with.
+    """
 
     kernel: str
     dispatches: int
     seconds: float
     share: float
+    weight_bytes: int = 0
+    cache_bytes: int = 0
+    operations: float = 0.0
+    share_of_read: float | None = None
+    share_of_arithmetic: float | None = None
 
 
 async def decode(
@@ -331,8 +350,14 @@ def _stopped(seconds: float, control: Control) -> Note:
     return note("stopped", seconds=f"{seconds:.0f}", budget=f"{control.clock.budget:.0f}")
 
 
-async def kernels(engine: Engine, control: Control) -> dict[str, tuple[KernelTime, ...]] | None:
+async def kernels(
+    engine: Engine, probes: Probes | None, control: Control
+) -> dict[str, tuple[KernelTime, ...]] | None:
     """Time by kernel for every plan that there is time for, the slowest kernel first.
+
+    A kernel's dispatches of all layers are timed in one compute pass: a single one is shorter than what beginning and
+    ending a pass takes, and the same one again would find its weights in the device's caches, where a token's never
+    are. One dispatch still waits for the other, as they write to the same memory.
 
     None where the device has no timestamps.
     """
@@ -342,18 +367,40 @@ async def kernels(engine: Engine, control: Control) -> dict[str, tuple[KernelTim
         control.tell("kernels", tokens=plan.tokens, part=index / len(engine.plans))
         if 2 * pace * plan.tokens > control.clock.left:
             continue
-        began = time.perf_counter()
-        await engine.profile(plan.tokens)  # to warm up
-        timed = await engine.profile(plan.tokens)
-        pace = (time.perf_counter() - began) / 2 / plan.tokens
-        if timed is None:
-            return None
-        seconds: dict[str, list[float]] = {}
-        for dispatch, took in timed:
-            seconds.setdefault(dispatch.kernel.name, []).append(took)
-        total = sum(map(sum, seconds.values())) or 1.0
-        tables[plan.name] = tuple(
-            KernelTime(name, len(s), sum(s), sum(s) / total)
-            for name, s in sorted(seconds.items(), key=lambda item: -sum(item[1]))
-        )
+        groups = kinds(plan)
+        position = min(KERNEL_POSITION, engine.context - plan.tokens)
+        rounds: list[list[float]] = []
+        for _ in range(1 + KERNEL_ROUNDS):  # the first to warm up
+            began = time.perf_counter()
+            timed = await engine.profile(plan.tokens, tuple(groups.values()), position)
+            control.check()
+            if timed is None:
+                return None
+            rounds.append(timed)
+            took = time.perf_counter() - began
+            pace = took / plan.tokens
+            if len(rounds) > 1 and took * (len(engine.plans) - index) > control.clock.left:
+                break
+        seconds = [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
+        total = sum(seconds) or 1.0
+        arithmetic = _arithmetic(probes, plan, engine.device.adapter.wgsl) if probes else None
+        found = []
+        for (name, numbers), took in zip(groups.items(), seconds, strict=True):
+            dispatches = [plan.dispatches[number] for number in numbers]
+            weights = sum(dispatch_bytes(d, plan.tokens) for d in dispatches)
+            cache = sum(cache_bytes(d, plan.tokens, position) for d in dispatches)
+            operations = sum(dispatch_operations(d, plan.tokens, position) for d in dispatches)
+            found.append(
+                KernelTime(
+                    name, len(numbers), took, took / total, weights, cache, operations,
+                    _share(weights + cache, probes.read.rate if probes else None, took),
+                    _share(operations, arithmetic, took),
+                )
+            )  # fmt: skip
+        tables[plan.name] = tuple(sorted(found, key=lambda kernel: -kernel.seconds))
     return tables
+
+
+def _share(amount: float, rate: float | None, seconds: float) -> float | None:
+    """Of a rate that was reached; None where there is nothing to do, or no rate known."""
+    return amount / rate / seconds if amount and rate and seconds else None

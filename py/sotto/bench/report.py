@@ -15,7 +15,7 @@ from .probes import Probes
 from .protocol import Decode, KernelTime, Prefill
 from .request import Request
 
-FORMAT = 2  # of the JSON; reports of other formats are not read
+FORMAT = 3  # of the JSON; reports of other formats are not read
 
 T = TypeVar("T")
 
@@ -64,6 +64,7 @@ class Report:
         model: its name.
         variants: kernel variants in use, by role: the decode plan's, and of prefill the largest plan's.
         variants_chosen: how, as LoadStats.chosen.
+        variants_rejected: why a variant was not taken, by "role:name".
         load: how long loading took.
         prefill, decode: the protocol's results.
         dispatches_per_token, read_back_bytes_per_token: of the decode plan.
@@ -87,6 +88,7 @@ class Report:
     model: str
     variants: dict[str, str] = field(default_factory=dict)
     variants_chosen: str = ""
+    variants_rejected: dict[str, str] = field(default_factory=dict)
     load: Loads = Loads()
     prefill: tuple[Prefill, ...] = ()
     decode: Decode | None = None

@@ -167,6 +167,7 @@ class Benchmark:
                 role.value: (decode if role is Role.DECODE else prefill).choice[role].name for role in Role
             },
             variants_chosen=engine.load_stats.chosen,
+            variants_rejected=dict(engine.load_stats.rejected),
             load=Loads(_load(self._cold), _load(self._cached)),
             prefill=tuple(self._prefill),
             decode=self._decode,
@@ -208,7 +209,7 @@ class Benchmark:
             self._decode = await protocol.decode(engine, request, self._probes, control, pace)
             self._changed()
         if request.profile:
-            self._kernels = await protocol.kernels(engine, control)
+            self._kernels = await protocol.kernels(engine, self._probes, control)
             if self._kernels is None:
                 self._notes.append(note("kernels.none"))
             elif left_out := [plan.name for plan in engine.plans if plan.name not in self._kernels]:

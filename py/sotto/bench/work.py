@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ..plan import Dispatch, Plan
+from ..plan import Dispatch, Plan, Tensor
+
+ATTENTIONS = ("attention", "decode_attention")
 
 
 def weight_bytes(plan: Plan) -> int:
@@ -10,13 +12,30 @@ def weight_bytes(plan: Plan) -> int:
     return sum(map(dispatch_bytes, plan.dispatches))
 
 
-def dispatch_bytes(dispatch: Dispatch) -> int:
-    """Bytes of weights that one dispatch of a single-token plan reads: its matrix once, of the table one row."""
+def dispatch_bytes(dispatch: Dispatch, tokens: int = 1) -> int:
+    """Bytes of weights that one dispatch reads for so many tokens: its matrix once, of the table a row for each."""
     planes = [b.tensor for b in dispatch.bindings if b.tensor.name in _planes(dispatch)]
     if not planes:
         return 0
-    share = planes[0].shape[0] if dispatch.kernel.operation == "embed" else 1
-    return sum(plane.nbytes for plane in planes) // share
+    nbytes = sum(plane.nbytes for plane in planes)
+    if dispatch.kernel.operation == "embed":
+        return nbytes // planes[0].shape[0] * tokens
+    return nbytes
+
+
+def cache_bytes(dispatch: Dispatch, tokens: int, position: int) -> int:
+    """Bytes of keys and values that one dispatch attends to, each once; 0 for one that is no attention.
+
+    Args:
+        tokens: of the run.
+        position: of the first of them.
+    """
+    if dispatch.kernel.operation not in ATTENTIONS:
+        return 0
+    first = position + (tokens - 1 if _alone(dispatch) else 0)
+    oldest = max(0, first + 1 - int(dict(dispatch.constants)["WINDOW"]))
+    keys = _bound(dispatch, "keys")
+    return 2 * keys.nbytes // keys.shape[0] * (position + tokens - oldest)
 
 
 def prefill_operations(plan: Plan, tokens: int) -> float:
@@ -26,24 +45,58 @@ def prefill_operations(plan: Plan, tokens: int) -> float:
         plan: any multi-token plan of the model.
         tokens: length of the prompt; what the plan computes for the last token alone counts once.
     """
-    total = 0.0
-    for dispatch in plan.dispatches:
-        size = dict(dispatch.constants)
-        # The last tensor a kernel binds for writing has a row, or a part of the sum, for each token.
-        times = 1 if dispatch.writes[-1].shape[0] == 1 else tokens
-        match dispatch.kernel.operation:
-            case (
-                "matmul" | "matmul_int8" | "matvec"
-                | "decode_qkv" | "decode_output" | "decode_down" | "decode_head"
-            ):  # fmt: skip
-                total += 2 * size["N"] * size["K"] * times
-            case "decode_gate_up":  # N pairs of rows
-                total += 4 * size["N"] * size["K"] * times
-            case "attention" | "decode_attention":
-                window = min(int(size["WINDOW"]), tokens)
-                seen = window if times == 1 else window * (window + 1) // 2 + (tokens - window) * window
-                total += 4 * size["H"] * size["E"] * seen
-    return total
+    return sum(dispatch_operations(dispatch, tokens) for dispatch in plan.dispatches)
+
+
+def dispatch_operations(dispatch: Dispatch, tokens: int, position: int = 0) -> float:
+    """Floating-point operations of one dispatch's matrix products or attention; 0 for the others.
+
+    Args:
+        tokens: of the run.
+        position: of the first of them.
+    """
+    size = dict(dispatch.constants)
+    times = 1 if _alone(dispatch) else tokens
+    match dispatch.kernel.operation:
+        case (
+            "matmul"
+            | "matmul_int8"
+            | "matvec"
+            | "decode_qkv"
+            | "decode_output"
+            | "decode_down"
+            | "decode_head"
+        ):
+            return 2 * size["N"] * size["K"] * times
+        case "decode_gate_up":  # N pairs of rows
+            return 4 * size["N"] * size["K"] * times
+        case operation if operation in ATTENTIONS:
+            queries = range(position + tokens - times, position + tokens)
+            seen = sum(min(int(size["WINDOW"]), query + 1) for query in queries)
+            return 4 * size["H"] * size["E"] * seen
+    return 0.0
+
+
+def kinds(plan: Plan) -> dict[str, list[int]]:
+    """The numbers of a plan's dispatches that do the same job in different layers, by a name for people."""
+    found: dict[str, list[int]] = {}
+    for number, dispatch in enumerate(plan.dispatches):
+        kernel = dispatch.kernel
+        how = ", ".join(filter(None, (kernel.name.partition(":")[0], kernel.format)))
+        found.setdefault(f"{dispatch.label.rpartition(' / ')[2]} ({how})", []).append(number)
+    return found
+
+
+def _alone(dispatch: Dispatch) -> bool:
+    """Whether a dispatch computes for one token, a run's last: the last tensor that a kernel binds for writing has a row,
+    or a part of a sum, for each token."""
+    return dispatch.writes[-1].shape[0] == 1
+
+
+def _bound(dispatch: Dispatch, name: str) -> Tensor:
+    """The tensor bound under a kernel's name for it."""
+    number = next(d.number for d in dispatch.kernel.bindings if d.name == name)
+    return next(b.tensor for b in dispatch.bindings if b.number == number)
 
 
 def _planes(dispatch: Dispatch) -> set[str]:

@@ -76,7 +76,11 @@ def _lengths(context: click.Context, option: click.Parameter, value: str) -> tup
     help="What does not fit is shortened or left out, and says so.",
 )  # fmt: skip
 @click.option("--probes/--no-probes", default=True, help="Measure what the device can do at all.")
-@click.option("--profile", is_flag=True, help="Time every kernel with timestamp queries.")
+@click.option(
+    "--profile",
+    is_flag=True,
+    help="Time every kernel with timestamp queries: its reads and arithmetic, as shares of what the device can do.",
+)
 @click.option("--csv", "as_csv", is_flag=True, help="Print every run as a table for a spreadsheet.")
 @json_option
 def command(as_json: bool, as_csv: bool, no_cache: bool, preset: str, **given: object) -> None:
@@ -176,10 +180,15 @@ def _print(report: Report) -> None:
     console.print(f"memory: {report.memory_bytes / 1e6:.0f} MB ({memory})")
     for name, rows in (report.kernels or {}).items():
         kernels = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
-        for heading in (name, "dispatches", "ms", "share"):
+        for heading in (name, "dispatches", "ms", "share", "GB/s", "of reads", "GOP/s", "of arithmetic"):
             kernels.add_column(heading, justify="left" if heading == name else "right")
         for row in rows:
-            kernels.add_row(row.kernel, str(row.dispatches), f"{row.seconds * 1e3:.3f}", f"{row.share:.0%}")
+            nbytes = row.weight_bytes + row.cache_bytes
+            kernels.add_row(
+                row.kernel, str(row.dispatches), f"{row.seconds * 1e3:.3f}", f"{row.share:.0%}",
+                _rate(nbytes, row.seconds), _share(row.share_of_read),
+                _rate(row.operations, row.seconds), _share(row.share_of_arithmetic),
+            )  # fmt: skip
         console.print("", kernels)
     for remark in report.notes:
         console.print(f"note: {remark.text}")
@@ -201,6 +210,11 @@ def _probes_text(probes: Probes) -> str:
 def _rates(rate: Spread | None, cold: float | None) -> tuple[str, str, str]:
     warm = ("", "") if rate is None else (f"{rate.median:.1f}", f"{rate.min:.1f} - {rate.max:.1f}")
     return (*warm, "" if cold is None else f"{cold:.1f}")
+
+
+def _rate(amount: float, seconds: float) -> str:
+    """In billions a second; empty for nothing."""
+    return f"{amount / seconds / 1e9:,.1f}" if amount and seconds else ""
 
 
 def _share(share: float | None) -> str:
