@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
@@ -21,6 +23,18 @@ def test_a_chain_runs_in_order(gpu: NativeDevice) -> None:
         drive(chain.times(count))
         drive(chain.seconds())
         assert output(gpu, chain) == total
+    chain.release()
+
+
+def test_the_device_times_what_it_does_itself(gpu: NativeDevice) -> None:
+    """A pass of 1000 dispatches runs them once, and takes less than the call that asks for it."""
+    assert "timestamp-query" in gpu.adapter.features
+    chain = _Repeated(gpu, wgsl.load("probes/nothing"), {}, 1)
+    drive(chain.times(1000))
+    began = time.perf_counter()
+    seconds = drive(chain.on_device())
+    assert 0 < seconds < time.perf_counter() - began
+    assert output(gpu, chain) == 1000
     chain.release()
 
 

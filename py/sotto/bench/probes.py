@@ -1,8 +1,9 @@
 """What a device can do at all, whatever the model: bandwidth, arithmetic, and the price of a dispatch.
 
-Every probe repeats its dispatch until a run takes long enough to time, takes the best of a few runs (a limit is
-what can be reached), and takes off the time that an empty run needs. A processor that runs no WGSL has twins of
-the same kernels in C (kernels/cpu/probes.c).
+Every probe repeats its dispatch in one compute pass until a run takes long enough to time, and takes the best of a few
+runs (a limit is what can be reached). The time is the device's own, by timestamps at the pass's ends; where there are
+none, it is the host's, less what a run of one empty dispatch needs. A processor that runs no WGSL has twins of the same
+kernels in C (kernels/cpu/probes.c).
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ LONG_ENOUGH = 0.1  # seconds
 RUNS = 5
 STREAM_BYTES = 1 << 30  # far above any cache
 STREAM_BYTES_SOFTWARE = 256 << 20
-CHAIN = 1024  # dispatches
+LONG_CHAIN = 0.01  # seconds: a browser rounds timestamps to 100 us
+CHAIN = 1024  # dispatches; 16 times as many where they are quick
 OPERATIONS = 64.0  # of each thread in each iteration of an arithmetic probe
 
 
@@ -43,8 +45,8 @@ class Probes:
         read: streaming read bandwidth.
         f32, f16: floating-point operations per second; f16 needs shader-f16, a CPU is asked for neither.
         int8: operations of int8 dot products per second.
-        empty_dispatch: seconds that one more dispatch takes which waits for the one before it; or, where that
-            is more, the seconds that recording it takes.
+        empty_dispatch: seconds of the device that one more dispatch takes which waits for the one before it; without
+            timestamps, what recording it takes is counted in.
         round_trip: seconds from submitting one empty dispatch to having 4 bytes of its result.
     """
 
@@ -88,12 +90,16 @@ class _Repeated:
         constants: dict[str, float],
         groups: int,
         check: Callable[[], None] = _on,
+        round_trip: float = 0.0,
     ) -> None:
         self._device = device
         self._check = check
         self._kernel = kernel
         self._constants = constants
         self._groups = groups
+        self._round_trip = round_trip
+        self._count = 0
+        self._stamped = device.adapter.wgsl and "timestamp-query" in device.adapter.features
         self.output = device.buffer(16, "probe output")
         self._inputs = device.buffer(16, "probe inputs")
         self._bound = {"y": (self.output, 16)}
@@ -120,19 +126,32 @@ class _Repeated:
             outputs=Outputs(self.output, 0, 4),
         )
         self._program = await self._device.load(program)
+        self._count = count
 
     async def seconds(self) -> float:
-        """One run, after `times`."""
+        """One run with its round trip, after `times`."""
         assert self._program is not None
         self._check()
         began = time.perf_counter()
         await self._device.run(self._program, bytes(16))
         return time.perf_counter() - began
 
+    async def on_device(self) -> float:
+        """What one run takes of the device's time, after `times`."""
+        assert self._program is not None
+        if self._stamped:
+            self._check()
+            began = time.perf_counter()
+            timed = await self._device.profile(self._program, bytes(16), (range(self._count),))
+            if timed and 0 < timed[0] <= time.perf_counter() - began:
+                return timed[0]
+            self._stamped = False  # there are drivers whose clocks are wrong
+        return max(await self.seconds() - self._round_trip, 0.0)
+
     async def best(self, runs: int = RUNS) -> float:
-        """The shortest of some runs, after one to warm up."""
-        first = await self.seconds()
-        return min([await self.seconds() for _ in range(runs if first < 1 else 1)])
+        """The shortest of some runs, on_device, after one to warm up."""
+        first = await self.on_device()
+        return min([await self.on_device() for _ in range(runs if first < 1 else 1)])
 
     def release(self) -> None:
         self._unload()
@@ -152,8 +171,13 @@ async def _dispatches(device: Device, check: Callable[[], None]) -> tuple[float,
         await chain.times(1)
         await chain.best()
         round_trip = statistics.median([await chain.seconds() for _ in range(50)])
-        await chain.times(CHAIN)
-        return round_trip, max(await chain.best(20) - round_trip, 0.0) / (CHAIN - 1)
+        count = CHAIN
+        while True:
+            await chain.times(count)
+            seconds = await chain.best(20)
+            if seconds >= LONG_CHAIN or count >= 16 * CHAIN:
+                return round_trip, seconds / count
+            count *= 4
     finally:
         chain.release()
 
@@ -179,6 +203,7 @@ async def _read(device: Device, round_trip: float, check: Callable[[], None]) ->
         {"COUNT": nbytes // 16, "THREADS": groups * WORKGROUP},
         groups,
         check,
+        round_trip,
     )
     try:
         random = np.random.default_rng(0).integers(0, 256, min(nbytes, 32 << 20), np.uint8)
@@ -189,7 +214,7 @@ async def _read(device: Device, round_trip: float, check: Callable[[], None]) ->
         count = 1
         while True:
             await stream.times(count)
-            seconds = await stream.best() - round_trip
+            seconds = await stream.best()
             if seconds >= LONG_ENOUGH or count >= CHAIN:
                 return Bandwidth(nbytes * count / seconds, nbytes)
             count *= 4
@@ -225,11 +250,11 @@ async def _arithmetic(
     try:
         while True:
             given = {name: float(threads) for name in constants} | {"ITERATIONS": float(iterations)}
-            work = _Repeated(device, kernel, given, groups, check)
+            work = _Repeated(device, kernel, given, groups, check, round_trip)
             try:
                 work.bind("x", x, 16)
                 await work.times(1)
-                seconds = await work.best() - round_trip
+                seconds = await work.best()
                 if seconds >= LONG_ENOUGH / 4:
                     return OPERATIONS * iterations * threads / seconds
             finally:
