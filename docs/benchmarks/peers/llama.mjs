@@ -1,33 +1,62 @@
-// Native llama.cpp on the CPU, by node-llama-cpp: prefill of 128 tokens and decode of 32 after them, greedy.
+// Native llama.cpp, by node-llama-cpp: prefill of some prompt lengths, and decode of tokens after the last one, greedy.
 //
 //     npm install --prefix FOLDER node-llama-cpp@3.22.1
-//     cp docs/benchmarks/peers/llama.mjs FOLDER && node FOLDER/llama.mjs MODEL.gguf GOLDEN.json [threads] [rounds]
+//     cp docs/benchmarks/peers/llama.mjs FOLDER
+//     node FOLDER/llama.mjs MODEL.gguf GOLDEN.json [--gpu false|vulkan|cuda] [--threads 2] [--rounds 5] [--prefill 128]
+//         [--decode 32]
 //
-// GOLDEN.json is tests/golden/gemma3-270m.json: its text's token ids are the prompt, as in cpu_native.py.
+// GOLDEN.json is tests/golden/gemma3-270m.json: its text's token ids are the prompt, as in cpu_native.py. On a GPU all
+// layers are there. Vulkan takes real GPUs only, unless GGML_VK_VISIBLE_DEVICES names another one by its number.
+// One line of JSON: tokens per second, medians of the rounds, after one that does not count.
 import fs from "node:fs";
+import { parseArgs } from "node:util";
 import { getLlama } from "node-llama-cpp";
 
-const [modelPath, golden, threads = "2", rounds = "5"] = process.argv.slice(2);
-const prompt = JSON.parse(fs.readFileSync(golden, "utf8")).perplexity.ids.slice(0, 128);
-const llama = await getLlama({ gpu: false, build: "never", logLevel: "error" });
-const model = await llama.loadModel({ modelPath });
-const context = await model.createContext({ contextSize: 2048, threads: Number(threads), batchSize: 512 });
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    gpu: { type: "string", default: "false" },
+    threads: { type: "string", default: "2" },
+    rounds: { type: "string", default: "5" },
+    prefill: { type: "string", default: "128" },
+    decode: { type: "string", default: "32" },
+  },
+});
+const [modelPath, golden] = positionals;
+const lengths = values.prefill.split(",").map(Number);
+const [threads, rounds, wanted] = [values.threads, values.rounds, values.decode].map(Number);
+const { ids } = JSON.parse(fs.readFileSync(golden, "utf8")).perplexity;
+const llama = await getLlama({ gpu: values.gpu === "false" ? false : values.gpu, build: "never", logLevel: "error" });
+const model = await llama.loadModel({ modelPath, gpuLayers: llama.gpu ? "max" : 0 });
+const context = await model.createContext({ contextSize: 2048, threads, batchSize: 512 });
 const sequence = context.getSequence();
-const runs = [];
-for (let round = 0; round < Number(rounds); round += 1) {
+
+/** Tokens per second of one prompt and of the tokens after it. */
+async function run(length, count) {
+  const prompt = ids.slice(0, length);
   await sequence.clearHistory();
   const began = performance.now();
   await sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(0, -1));
-  const tokens = sequence.evaluate(prompt.slice(-1), { temperature: 0 });
+  const tokens = sequence.evaluate(prompt.slice(-1), { temperature: 0, yieldEogToken: true });
   await tokens.next();
   const prefilled = performance.now();
-  let count = 0;
-  while (count < 32) {
-    await tokens.next();
-    count += 1;
-  }
-  runs.push({ prefill: (1e3 * prompt.length) / (prefilled - began), decode: (1e3 * count) / (performance.now() - prefilled) });
+  for (let done = 0; done < count; done += 1) await tokens.next();
+  const ended = performance.now();
+  return { prefill: (1e3 * length) / (prefilled - began), decode: (1e3 * count) / (ended - prefilled) };
 }
-const median = (kind) => runs.map((run) => run[kind]).sort((a, b) => a - b)[runs.length >> 1];
-console.log(JSON.stringify({ threads: Number(threads), prefill: median("prefill"), decode: median("decode"), runs }));
+
+const middle = (numbers) => numbers.sort((a, b) => a - b)[numbers.length >> 1];
+const runs = lengths.map(() => []);
+for (let round = 0; round <= rounds; round += 1) {
+  for (const [index, length] of lengths.entries()) {
+    const found = await run(length, index === lengths.length - 1 ? wanted : 0);
+    if (round > 0) runs[index].push(found);
+  }
+}
+const prefill = Object.fromEntries(
+  lengths.map((length, index) => [length, middle(runs[index].map((found) => found.prefill))]),
+);
+const decode = middle(runs.at(-1).map((found) => found.decode));
+const device = llama.gpu ? (await llama.getGpuDeviceNames()).join(", ") : "CPU";
+console.log(JSON.stringify({ gpu: llama.gpu, device, threads, prefill, decode, after: lengths.at(-1), runs }));
 process.exit(0);
