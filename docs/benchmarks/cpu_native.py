@@ -63,7 +63,7 @@ def sotto(threads: int, shape: str) -> Row:
 def llama(folder: Path, threads: int) -> Row:
     """One run of llama.mjs."""
     golden = ROOT / "tests" / "golden" / "gemma3-270m.json"
-    options = ("--threads", str(threads), "--rounds", "3", "--prefill", "128", "--decode", "32")
+    options = ("--threads", str(threads), "--rounds", "3", "--prefill", "128")
     report = ran("node", str(folder / "llama.mjs"), str(default_model()), str(golden), *options)
     return {"prefill": float(report["prefill"]["128"]), "decode": float(report["decode"])}
 

@@ -103,7 +103,7 @@ def llama(given: argparse.Namespace, model: Path) -> dict[str, Any]:
         raise SottoError(f"{script} is not there")
     lengths = ",".join(map(str, given.prefill))
     options = ("--gpu", given.llama_gpu, "--threads", str(os.cpu_count()), "--rounds", str(given.runs))
-    prompts = ("--prefill", lengths, "--decode", str(given.decode))
+    prompts = ("--prefill", lengths, "--decode", str(given.decode), "--after", str(given.after))
     printed = output_of("node", str(script), str(model), str(GOLDEN), *options, *prompts)
     return dict(json.loads(printed.strip().splitlines()[-1]))
 

@@ -10,6 +10,7 @@ from sotto.bench.report import Report
 
 SWEEP, PREFILL, DECODE = 0.7, 0.5, 0.6  # targets, as shares of what the probes allow
 PROMPT = 1024  # tokens of the prefill that has a target
+LEAST_SHARE = 0.003  # of a plan's time, for a line of its own
 SHAPE = "1b"  # whose numbers have targets
 
 
@@ -117,7 +118,8 @@ def _speeds(report: Report) -> Iterator[str]:
 
 def _kernels(report: Report, plan: str, kernels: Sequence[KernelTime]) -> Iterator[str]:
     rows = []
-    for k in kernels:
+    shown = [k for k in kernels if k.share >= LEAST_SHARE]
+    for k in shown:
         nbytes = k.weight_bytes + k.cache_bytes
         rows.append(
             (
@@ -132,6 +134,10 @@ def _kernels(report: Report, plan: str, kernels: Sequence[KernelTime]) -> Iterat
                 _share(k.share_of_arithmetic),
             )
         )
+    if others := kernels[len(shown) :]:
+        share = sum(k.share for k in others)
+        dispatches = str(sum(k.dispatches for k in others))
+        rows.append((f"{len(others)} others", dispatches, "", f"{share:.1%}", *5 * ("",)))
     heads = ("dispatches", "us each", "of the plan", "GB/s", "of reads", "with dispatches", "GFLOP/s")
     yield from table((plan, *heads, "of multiply-adds"), rows)
 

@@ -34,8 +34,8 @@ def report() -> Report:
         KernelTime("gate up (decode_gate_up, q4)", 26, 2.6e-3, 0.6, 208_000_000, 0, 7.2e8, 0.8, 0.02),
         KernelTime("qkv (decode_qkv, q4)", 26, 5.2e-4, 0.3, 26_000_000, 0, 9e7, 0.5, 0.02),
         KernelTime("attention (decode_attention)", 26, 2e-4, 0.05, 0, 1_000_000, 5e7, 0.05, 0.01),
-        KernelTime("embed (embed, q4)", 1, 1e-5, 0.01, 648, 0, 0.0, 0.001, None),
         KernelTime("sample (sample)", 1, 1e-4, 0.04),
+        KernelTime("embed (embed, q4)", 1, 1e-6, 0.001, 648, 0, 0.0, 0.001, None),
     )
     made = sample.report()
     long = replace(made.prefill[0], tokens=1024, share_of_limit=0.5)
@@ -73,6 +73,7 @@ def test_the_tables_say_everything(report: Report) -> None:
     qkv = "| qkv (decode_qkv, q4) | 26 | 20.0 | 30.0% | 50 | 50% | 60% | 173 | 2% |"
     assert qkv in text.splitlines()
     assert "| sample (sample) | 1 | 100.0 | 4.0% |  |  |  |  |  |" in text
+    assert "| 1 others | 1 |  | 0.1% |  |  |  |  |  |" in text
     assert "reads 100.0 GB/s (1024 MiB a pass), f32 10.000 T/s, empty dispatch 2.00 us" in text
     assert "| prefill 1024 |" in text and "software" not in text
     rows = [line.count("|") for line in text.splitlines() if line.startswith("|")]

@@ -29,7 +29,8 @@ from .work import cache_bytes, dispatch_bytes, dispatch_operations, kinds, prefi
 
 LEAST_TOKENS = 4  # of a shortened decode run
 DECODE_SHARE = 0.35  # of the time that is left when decode begins
-KERNEL_ROUNDS = 7  # in which the kernels are timed
+KERNEL_ROUNDS = 7  # in which a plan's kernels are timed
+KERNEL_SECONDS = 5.0  # after which no other round begins, where two are done
 KERNEL_POSITION = 512  # tokens before them: a local layer's window is full
 QUICKER = 8  # how many times quicker a prompt's token is than a new one, until it was measured
 
@@ -370,17 +371,17 @@ async def kernels(
         groups = kinds(plan)
         position = min(KERNEL_POSITION, engine.context - plan.tokens)
         rounds: list[list[float]] = []
+        began = time.perf_counter()
         for _ in range(1 + KERNEL_ROUNDS):  # the first to warm up
-            began = time.perf_counter()
             timed = await engine.profile(plan.tokens, tuple(groups.values()), position)
             control.check()
             if timed is None:
                 return None
             rounds.append(timed)
-            took = time.perf_counter() - began
-            pace = took / plan.tokens
-            if len(rounds) > 1 and took * (len(engine.plans) - index) > control.clock.left:
+            spent = time.perf_counter() - began
+            if len(rounds) > 1 and spent > KERNEL_SECONDS:
                 break
+        pace = spent / len(rounds) / plan.tokens
         seconds = [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
         total = sum(seconds) or 1.0
         arithmetic = _arithmetic(probes, plan, engine.device.adapter.wgsl) if probes else None
