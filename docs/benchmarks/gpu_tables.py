@@ -69,6 +69,15 @@ def with_dispatches(kernel: KernelTime, report: Report) -> float | None:
     return ideal / kernel.seconds
 
 
+def disturbed(report: Report) -> bool:
+    """Whether something reached more than the probes, which then were not what the device can do."""
+    shares = [p.share_of_limit for p in report.prefill]
+    shares += [report.decode.share_of_limit] if report.decode else []
+    for kernels in (report.kernels or {}).values():
+        shares += [share for k in kernels for share in (k.share_of_read, k.share_of_arithmetic)]
+    return any(share is not None and share > 1 for share in shares)
+
+
 def text(report: Report) -> str:
     """Everything about one report."""
     return "\n".join(_lines(report))
@@ -90,6 +99,8 @@ def _lines(report: Report) -> Iterator[str]:
             f"Probes: reads {probes.read.rate / 1e9:,.1f} GB/s ({probes.read.nbytes >> 20} MiB a pass), {arithmetic}, "
             f"empty dispatch {probes.empty_dispatch * 1e6:.2f} us, round trip {probes.round_trip * 1e6:.0f} us.\n"
         )
+    if disturbed(report):
+        yield "**A share above 100 %: the machine was busy when it was probed. Measure again.**\n"
     yield from _speeds(report)
     for plan, kernels in (report.kernels or {}).items():
         yield from _kernels(report, plan, kernels)

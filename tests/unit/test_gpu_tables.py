@@ -75,7 +75,9 @@ def test_the_tables_say_everything(report: Report) -> None:
     assert "| sample (sample) | 1 | 100.0 | 4.0% |  |  |  |  |  |" in text
     assert "| 1 others | 1 |  | 0.1% |  |  |  |  |  |" in text
     assert "reads 100.0 GB/s (1024 MiB a pass), f32 10.000 T/s, empty dispatch 2.00 us" in text
-    assert "| prefill 1024 |" in text and "software" not in text
+    assert "| prefill 1024 |" in text and "software" not in text and "Measure again" not in text
+    busy = replace(report, prefill=(replace(report.prefill[0], share_of_limit=1.34),))
+    assert "Measure again" in tables.text(busy)
     rows = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(rows) == {5, 10}, "every row has its table's columns"
 
