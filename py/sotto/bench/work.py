@@ -88,8 +88,8 @@ def kinds(plan: Plan) -> dict[str, list[int]]:
 
 
 def _alone(dispatch: Dispatch) -> bool:
-    """Whether a dispatch computes for one token, a run's last: the last tensor that a kernel binds for writing has a row,
-    or a part of a sum, for each token."""
+    """Whether a dispatch computes for one token, a run's last: the last tensor that it writes has a row, or a part of a
+    sum, for each token."""
     return dispatch.writes[-1].shape[0] == 1
 
 
