@@ -161,12 +161,21 @@ export class Gpu {
    * @param {string} json {shaders, pipelines} as in `load`
    */
   prepare(json) {
+    this.compileAll(JSON.parse(json));
+  }
+
+  /**
+   * Whether pipelines are compiled, after waiting so long for them at most; those that nobody prepared begin now.
+   * What does not compile is ready too: `load` tells.
+   * @param {string} json {shaders, pipelines} as in `load`  @param {number} milliseconds
+   * @returns {Promise<boolean>}
+   */
+  async ready(json, milliseconds) {
+    const compiled = Promise.allSettled(this.compileAll(JSON.parse(json)).building).then(() => true);
+    const waited = new Promise((resolve) => setTimeout(resolve, milliseconds, false));
+    const result = await Promise.race([compiled, waited]);
     this.check();
-    const { shaders, pipelines } = JSON.parse(json);
-    this.device.pushErrorScope("validation"); // for a broken module
-    const modules = new Map();
-    for (const { shader, constants } of pipelines) this.compile(shaders[shader], constants, modules);
-    this.device.popErrorScope().catch(() => {});
+    return result;
   }
 
   /**
@@ -179,16 +188,13 @@ export class Gpu {
    */
   async load(json) {
     this.check();
-    const { name, shaders, pipelines, steps, submits, inputs, outputs, work } = JSON.parse(json);
-    // A broken module raises in this scope too; the pipeline made of it tells the same with the shader's label.
-    this.device.pushErrorScope("validation");
-    const modules = new Map();
-    const building = pipelines.map(({ shader, constants }) => this.compile(shaders[shader], constants, modules));
-    const built = await Promise.allSettled([...building, this.device.popErrorScope()]);
+    const { name, steps, submits, inputs, outputs, work, ...wanted } = JSON.parse(json);
+    const { building, told } = this.compileAll(wanted);
+    const built = await Promise.allSettled([...building, told]);
     const failed = built.find(({ status }) => status === "rejected");
     if (failed) throw await this.explain(failed.reason);
 
-    const layouts = building.map((_, index) => built[index].value.getBindGroupLayout(0));
+    const layouts = wanted.pipelines.map((_, index) => built[index].value.getBindGroupLayout(0));
     const bound = steps.map(({ label, pipeline, bindings }) => {
       const entries = bindings.map(([binding, buffer, offset, size]) => {
         return { binding, resource: { buffer: find(this.buffers, buffer, "buffer"), offset, size } };
@@ -369,6 +375,22 @@ export class Gpu {
     const error = this.lost ?? this.stray;
     this.stray = null;
     if (error) throw error;
+  }
+
+  /**
+   * Compile what is not compiled yet.
+   * @param {{shaders: object[], pipelines: {shader: number, constants: object}[]}} wanted
+   * @returns {{building: Promise<GPUComputePipeline>[], told: Promise<unknown>}} each pipeline; and what a broken
+   *   module raises besides, which the pipeline made of it tells with the shader's label
+   */
+  compileAll({ shaders, pipelines }) {
+    this.check();
+    this.device.pushErrorScope("validation");
+    const modules = new Map();
+    const building = pipelines.map(({ shader, constants }) => this.compile(shaders[shader], constants, modules));
+    const told = this.device.popErrorScope();
+    told.catch(() => {}); // the device may be lost meanwhile
+    return { building, told };
   }
 
   /** The pipeline of a shader with its constants: compiled once, shared by all programs. */

@@ -257,6 +257,9 @@ class CpuDevice:
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         """The kernels are compiled already."""
 
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        return True
+
     async def load(self, program: Program) -> int:
         """Encode the program's steps. A kernel without a C twin is an error of this version."""
         known = signatures()

@@ -156,6 +156,12 @@ class Device(Protocol):
         """Begin to compile, beside whatever else goes on. What goes wrong is told by the `load` that needs it."""
         ...
 
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        """Whether these are compiled, after waiting so long for them at most. Those that nobody prepared begin now.
+        What does not compile is ready too: `load` tells.
+        """
+        ...
+
     async def load(self, program: Program) -> int:
         """Compile the pipelines and bind the buffers. Raises DeviceError with the compiler's message."""
         ...

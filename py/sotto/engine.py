@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import gguf, models, ops, selection, tuning
 from .device import Device, Store
-from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
+from .errors import ContextFull, DeviceError, SottoError, StoreDamaged, UnsupportedModel, WrongResults
 from .generation import Logits, Request, pieces
 from .gguf import Header
 from .loading import Loader, Watch, read_header
@@ -118,14 +118,13 @@ class Engine:
             manifest = None
             header, header_bytes = await read_header(source, store, None)
         engine = cls(device, header, settings, source.name)
+        tuner = None
         try:
             tuner = await engine._tuner(store)
             engine._record()
             watch.lap("header")
             engine._allocate()
-            engine._prepare()
-            if tuner:
-                tuner.prepare()
+            await engine._prepare(tuner)
             placements = engine._memory.placements(engine._recorder.weights)
             loader = Loader(device, engine._image, placements, header_bytes, progress)
             note = await loader.fill(source, store, manifest)
@@ -134,13 +133,19 @@ class Engine:
             progress(Progress("tokenizer", 0, 1, cached))
             engine.tokenizer.encode("a b")  # builds the tables now rather than at the first prompt
             watch.lap("tokenizer")
+            if tuner:
+                await tuner.expect()
+                watch.lap("tuning")
             await engine._compile(progress, cached)
             watch.lap("pipelines")
             if tuner:
-                tuned = await tuner.run(lambda n, of: progress(Progress("tuning", n, of, cached)), store)
-                await engine._use(tuned)
+                tuned = await tuner.run(lambda n, of: progress(Progress("tuning", n, of, cached)))
                 watch.lap("tuning")
-        except BaseException:
+                await engine._use(tuned, progress, cached)
+                watch.lap("pipelines")
+        except BaseException as error:
+            if tuner and not _device_gone(error):
+                await tuner.abandon()
             engine.close()
             raise
         engine.load_stats = replace(
@@ -181,18 +186,16 @@ class Engine:
     # --- Loading ----------------------------------------------------------------------------------------
 
     async def _tuner(self, store: Store | None) -> Tuner | None:
-        """Choose kernels: what was found here before, else the usual ones and somebody who finds better ones."""
+        """Choose kernels: what was found here before, or the usual ones, and somebody who finds better ones."""
         device, recorder = self.device, self._recorder
-        self._tuned = tuning.usual(device, recorder, self._pinned, self._sizes)
         if not device.adapter.runtime or not self.settings.tune:
+            self._tuned = tuning.usual(device, recorder, self._pinned, self._sizes)
             return None
-        tuner = Tuner(device, recorder, self._memory, self._pinned, self._tuned)
-        if remembered := await tuner.remembered(store):
-            self._tuned = remembered
-            return None
-        return tuner
+        tuner = Tuner(device, recorder, self._memory, self._pinned, self._sizes, store)
+        self._tuned = await tuner.recall()
+        return None if self._tuned.finished else tuner
 
-    async def _use(self, tuned: Tuned) -> None:
+    async def _use(self, tuned: Tuned, progress: Callable[[Progress], None], cached: bool) -> None:
         """Take other kernels than those compiled so far."""
         same = tuned.choices == self._tuned.choices
         self._tuned = tuned
@@ -200,7 +203,7 @@ class Engine:
             self._unload()
             self._record()
             self._memory.reserve(self._plans.values())
-            await self._compile(_ignore, False)
+            await self._compile(progress, cached)
 
     def _record(self) -> None:
         self._plans = {
@@ -219,6 +222,7 @@ class Engine:
             chosen=tuned.how,
             rejected=tuned.rejected,
             tuned={_name(t): seconds for t, seconds in tuned.seconds.items()},
+            untried={_name(t): tuple(names) for t, names in tuned.untried.items()},
         )
 
     def _allocate(self) -> None:
@@ -226,9 +230,10 @@ class Engine:
         self.session.text = self._memory.handle(self._recorder.text)
         self._memory.reserve(self._plans.values())
 
-    def _prepare(self) -> None:
+    async def _prepare(self, tuner: Tuner | None) -> None:
         """Let the kernels compile while the weights arrive."""
-        for plan in self._plans.values():
+        first, then = await tuner.ahead() if tuner else ([], [])
+        for plan in (*first, *self._plans.values(), *then):
             self.device.prepare(*kernels(plan)[:2])
 
     async def _compile(self, progress: Callable[[Progress], None], cached: bool) -> None:
@@ -400,6 +405,13 @@ class Engine:
                 f"{wrong} is not a token of this model.",
                 f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
             )
+
+
+def _device_gone(error: BaseException) -> bool:
+    """Whether a load's end may be what a kernel did to the device; a coroutine that is closed cannot wait any more."""
+    if isinstance(error, SottoError):
+        return isinstance(error, DeviceError) and not isinstance(error, WrongResults)
+    return isinstance(error, Exception | GeneratorExit)
 
 
 def _name(tokens: int) -> str:

@@ -57,23 +57,32 @@ class KnownAnswer:
             text=replace(recorder.text, shape=(CONTEXT,), nbytes=4 * CONTEXT),
             candidates=CANDIDATES,
         )
+        # The same kernels read both kinds of cache: the ring is the harder one, and a second one would be compiled
+        # for as long as half of the rest together.
+        ring = min(cache.keys.shape[0] for cache in recorder.caches)
         layers = cover(
-            recorder.plan("kinds", 1, SIMPLE), lambda d: (d.kernel.name, dict(d.constants).get("SLOTS"))
+            recorder.plan("kinds", 1, SIMPLE),
+            lambda d: d.kernel.name if dict(d.constants).get("SLOTS", ring) == ring else None,
         )
+        self._expected: list[NDArray[np.float32]] = []
         self.plans = (
             self._recorder.plan("known answer, one token", 1, SIMPLE, layers=layers),
             self._recorder.plan("known answer", CHUNK, SIMPLE, Head.SCORES, layers),
         )
 
+    async def expect(self) -> None:
+        """Compute what numpy says: while the kernels compile, it costs nothing."""
+        self._expected = await self._run(NumpyDevice())
+
     async def check(self, device: Device) -> None:
-        """Hold the device against numpy.
+        """Hold the device against numpy. Call `expect` before.
 
         Raises:
             WrongResults: its results are not those of the reference.
             DeviceError: it does not run the kernels at all.
         """
-        got, expected = await self._run(device), await self._run(NumpyDevice())
-        for plan, a, b in zip(self.plans, got, expected, strict=True):
+        got = await self._run(device)
+        for plan, a, b in zip(self.plans, got, self._expected, strict=True):
             off = distance(a, b)
             if not off <= TOLERANCE:
                 raise WrongResults(
@@ -106,11 +115,16 @@ class KnownAnswer:
 
 
 def cover(plan: Plan, kind: Callable[[Dispatch], object]) -> tuple[int, ...]:
-    """A few layers in which every kind of dispatch occurs that occurs in any layer; those with most kinds first."""
+    """A few layers in which every kind of dispatch occurs that occurs in any layer; those with most kinds first.
+
+    Args:
+        kind: None for a dispatch that need not occur.
+    """
     kinds: dict[int, set[object]] = {}
     for dispatch in plan.dispatches:
-        if found := _LAYER.match(dispatch.label):
-            kinds.setdefault(int(found[1]), set()).add(kind(dispatch))
+        found, of = _LAYER.match(dispatch.label), kind(dispatch)
+        if found and of is not None:
+            kinds.setdefault(int(found[1]), set()).add(of)
     missing = set[object]().union(*kinds.values())
     chosen = []
     while missing:

@@ -37,6 +37,7 @@ NO_ADAPTER_HINT = (
     "CPU: Mesa's lavapipe, version 25 or newer. On macOS and Windows, update the system."
 )
 _Key = tuple[str, tuple[tuple[str, float], ...]]  # what tells a pipeline from others: its text and constants
+_LOOK_SECONDS = 0.002  # between two looks whether pipelines are compiled
 _WRITE_AHEAD = 64 << 20  # bytes: Dawn copies what is written and keeps the copies until the next submit
 
 
@@ -242,6 +243,20 @@ class NativeDevice:
                     self._compiling[key] = self._device.create_compute_pipeline_async(
                         **_described(shader, pipeline, modules[pipeline.shader])
                     )
+
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        self.prepare(shaders, pipelines)
+        keys = [_key(shaders[pipeline.shader], pipeline) for pipeline in pipelines]
+        until = time.perf_counter() + seconds
+        while True:
+            # wgpu-py can wait for one promise without end, but neither ask nor wait for a while: hence its insides.
+            self._device._poll()
+            if not any(key in self._compiling and self._compiling[key]._state == "pending" for key in keys):
+                return True
+            left = until - time.perf_counter()
+            if left <= 0:
+                return False
+            time.sleep(min(left, _LOOK_SECONDS))
 
     def _pipeline(self, shader: Shader, pipeline: Pipeline) -> Any:
         """A pipeline, compiled ahead or now. Raises DeviceError with the compiler's message."""

@@ -255,6 +255,9 @@ class NumpyDevice:
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         """Nothing is compiled."""
 
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        return True
+
     async def load(self, program: Program) -> int:
         return self._keep(self._programs, program)
 

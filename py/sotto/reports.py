@@ -42,13 +42,15 @@ class LoadStats:
     Attributes:
         cached: the weights came from the store.
         seconds: by stage, which follow each other. Kernels compile beside the other stages from the weights on:
-            "pipelines" is what had to be waited for afterwards.
+            "pipelines" is what had to be waited for afterwards, also for other kernels than the usual ones.
         device_bytes: on the device, by kind.
         note: why the weights were not stored, when they were not.
         variants: of the kernels, role by role ("matmul": "simple"), for each plan.
-        chosen: how: "measured" now, "remembered" from an earlier load, or "usual": not measured on this processor.
+        chosen: how: "measured" now, "partly" where there was no time for some of them, "remembered" from an earlier
+            load, or "usual": not measured on this processor.
         rejected: why a variant is not used here, by "role:name".
         tuned: seconds that a sample took with each variant, by plan.
+        untried: variants for which there was no time yet, by plan; the next load goes on with them.
         instead: why this processor was taken in place of the one that was tried first; usually empty.
     """
 
@@ -60,6 +62,7 @@ class LoadStats:
     chosen: str = "usual"
     rejected: Mapping[str, str] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: str = ""
 
     @property

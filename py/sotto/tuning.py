@@ -3,7 +3,12 @@
 A sample of the forward pass, a few layers that have every kind of matrix and of cache, is recorded with each variant.
 What it gives is held against what the simple kernels give (which known_answer.py holds against numpy): a variant
 that differs by more than its precision explains, or that does not compile, is rejected. The others are timed in
-turns. There is a budget; when it is used up, the fastest so far has won. The likely winners come first.
+turns, the likely winners first.
+
+There is a budget for all of it. When it is used up, what was found so far holds, and what was not tried is remembered
+as such: the next load goes on with it. On a real GPU nothing is used that was not held against the simple kernels on
+it. On a software adapter the usual kernels are, unless they were found to be wrong: they are the same programs
+wherever that adapter runs, this project's tests run on it, and to compile others would take longer than the budget.
 """
 
 from __future__ import annotations
@@ -12,7 +17,7 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 
@@ -21,17 +26,18 @@ from numpy.typing import NDArray
 
 from . import selection, wgsl
 from .device import Device, Store
-from .errors import Cancelled, LimitError, SottoError, UnsupportedModel
+from .errors import Cancelled, DeviceError, LimitError, SottoError, UnsupportedModel
 from .known_answer import KnownAnswer, answer, cover, distance, past, question
 from .layout import LAYOUT_VERSION
 from .memory import Memory, kernels
 from .models.base import Head
 from .plan import Plan
 from .recording import Recorder
+from .trials import Trials
 from .variants import SIMPLE, Choice, Role, Variant
-from .weights import Weights
 
-BUDGET = 2.0  # seconds, from when the device has been checked
+BUDGET = 2.0  # seconds of a load, the check of the device and waiting for compilers included
+FRUITLESS = 3  # loads one after the other that had no time for anything: then what is left stays untried
 ROUNDS = 5
 SLOWER = 1.25  # times the fastest: out after a round
 CLEARLY = 0.97  # of the time of a likelier variant: only then is the less likely one taken
@@ -51,20 +57,33 @@ class Tuned:
         choices: by tokens of a plan.
         rejected: why a variant was not taken, by "role:name".
         seconds: medians of a sample, by plan size and variant; empty for what was not timed.
-        how: "measured", "remembered" or "usual".
+        untried: variants for which there was no time yet, by plan size.
+        fruitless: loads that had no time for any of these, one after the other.
+        how: "measured" now, "partly" where some are untried, "remembered", or "usual".
     """
 
     choices: Mapping[int, Choice]
     rejected: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    untried: Mapping[int, Collection[str]] = field(default_factory=dict)
+    fruitless: int = 0
     how: str = "usual"
+
+    @property
+    def finished(self) -> bool:
+        """Whether another load has nothing to add."""
+        return self.how == "remembered" and (not self.untried or self.fruitless >= FRUITLESS)
 
     def to_text(self) -> str:
         """For the store."""
-        choices = {
-            tokens: [str(v) for v in choice.variants.values()] for tokens, choice in self.choices.items()
+        kept = {
+            "choices": {n: [str(v) for v in choice.variants.values()] for n, choice in self.choices.items()},
+            "rejected": self.rejected,
+            "seconds": self.seconds,
+            "untried": {n: list(names) for n, names in self.untried.items()},
+            "fruitless": self.fruitless,
         }
-        return json.dumps({"choices": choices, "rejected": self.rejected, "seconds": self.seconds})
+        return json.dumps(kept)
 
     @classmethod
     def of_text(cls, text: str, device: Device, tokens: Sequence[int]) -> Tuned | None:
@@ -76,19 +95,34 @@ class Tuned:
                 names = ",".join(found["choices"][str(count)])
                 choices[count] = SIMPLE.but(*selection.pinned(names, device.adapter, device.limits).values())
             seconds = {int(count): dict(times) for count, times in found["seconds"].items()}
-            return cls(choices, dict(found["rejected"]), seconds, "remembered")
+            untried = {int(count): list(names) for count, names in found["untried"].items()}
+            return cls(
+                choices, dict(found["rejected"]), seconds, untried, int(found["fruitless"]), "remembered"
+            )
         except (ValueError, TypeError, KeyError, AttributeError, SottoError):
             return None
 
 
-def usual(device: Device, recorder: Recorder, pinned: Mapping[Role, Variant], tokens: Sequence[int]) -> Tuned:
-    """What is taken where nothing was measured: the likely winners among those that have the model's shapes."""
+def usual(
+    device: Device,
+    recorder: Recorder,
+    pinned: Mapping[Role, Variant],
+    tokens: Sequence[int],
+    barred: Collection[str] = (),
+) -> Tuned:
+    """What is taken where nothing was measured: the likely winners among those that have the model's shapes.
+
+    Args:
+        barred: variants that are not taken.
+    """
 
     choice = SIMPLE.but(*pinned.values())
     for role in set(Role) - set(pinned):
         for variant in selection.candidates(role, device.adapter, device.limits):
             if variant == SIMPLE[role]:
                 break
+            if str(variant) in barred:
+                continue
             with suppress(UnsupportedModel, LimitError):
                 count = tokens[0] if role is Role.DECODE else tokens[-1]
                 recorder.plan("trial", count, SIMPLE.but(variant), layers=(0,))
@@ -106,8 +140,13 @@ def key(device: Device, recorder: Recorder, tokens: Sequence[int]) -> str:
 
 
 def _kernels_digest() -> str:
-    """Of the kernels' texts, and of the variants made from them."""
-    digest = hashlib.sha256(repr(selection.VARIANTS).encode())
+    """Of the kernels' texts, and of the variants made from them; the same in every process."""
+    variants = [
+        {**asdict(variant), "role": role.value, "features": sorted(variant.features)}
+        for role, variants in selection.VARIANTS.items()
+        for variant in variants
+    ]
+    digest = hashlib.sha256(json.dumps(variants).encode())
     folder = wgsl.kernels_folder()
     for path in sorted(folder.rglob("*.wgsl")):
         digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
@@ -119,8 +158,8 @@ class _Sample:
     """A part of the forward pass that is timed.
 
     Attributes:
-        expected: what the simple kernels give.
-        seconds: that these take.
+        expected: what the simple kernels give, or those of `choice` that were held against them.
+        seconds: that the simple ones take.
         choice: of the roles that are not timed.
     """
 
@@ -148,15 +187,18 @@ class _Lane:
     plan: Plan
     program: int
     inputs: bytes
+    answer: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     times: list[float] = field(default_factory=list)
 
 
 class Tuner:
-    """Tunes one model on one device; made before the weights are there, run when they are.
+    """Tunes one model on one device. In a load: `recall`; `ahead` before the weights arrive; `expect` while the
+    kernels compile; `run` when all is there; `abandon` when the load ends before.
 
     Args:
         pinned: variants that a person chose: their roles are not tuned.
-        usual: what would be taken without tuning; its plan sizes, 1 among them, ascend.
+        tokens: of the plans, 1 among them, ascending.
+        clock: seconds that only ever grow.
     """
 
     def __init__(
@@ -165,63 +207,104 @@ class Tuner:
         recorder: Recorder,
         memory: Memory,
         pinned: Mapping[Role, Variant],
-        usual: Tuned,
+        tokens: Sequence[int],
+        store: Store | None,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._device = device
         self._recorder = recorder
         self._memory = memory
-        self._tokens = tuple(usual.choices)
-        self._usual = usual
+        self._tokens = tuple(tokens)
         self._pinned = pinned
-        adapter, limits = device.adapter, device.limits
+        self._store = store
+        self._clock = clock
+        self._software = device.adapter.software
         self._candidates = {
             role: (pinned[role],)
             if role in pinned
-            else self._tried(selection.candidates(role, adapter, limits))
+            else self._fit(selection.candidates(role, device.adapter, device.limits))
             for role in Role
         }
         self._key = key(device, recorder, self._tokens)
+        self._trials = Trials(store, self._key)
         layers = cover(recorder.plan("kinds", 1, SIMPLE), lambda d: (d.kernel.name, d.constants))
-        self._layers = tuple(sorted(layers[:1] if adapter.software else layers))
+        self._layers = tuple(sorted(layers[:1] if self._software else layers))
+        self._known_answer: KnownAnswer | None = None  # None where the device has passed
         self._rejected: dict[str, str] = {}
         self._seconds: dict[int, dict[str, float]] = {}
+        self._untried = {n: [str(v) for r in self._races(n) for v in self._candidates[r]] for n in tokens}
+        self._fruitless = 0
+        self._spent = 0.0
         self._done = 0
 
-    def _tried(self, candidates: tuple[Variant, ...]) -> tuple[Variant, ...]:
+    def _fit(self, candidates: tuple[Variant, ...]) -> tuple[Variant, ...]:
         """On a software adapter not what was made for GPUs: compiling alone would use up the budget."""
-        if not self._device.adapter.software:
-            return candidates
-        return tuple(variant for variant in candidates if variant.suits != "gpu")
+        return tuple(v for v in candidates if v.suits != "gpu") if self._software else candidates
 
-    async def remembered(self, store: Store | None) -> Tuned | None:
-        """What was found here before, but for what is pinned."""
-        note = await store.find_note(self._key) if store else None
+    async def recall(self) -> Tuned:
+        """What is known from earlier loads, but for what is pinned; else what is usual. There is something to `run`
+        for unless it is finished.
+        """
+        await self._trials.recall()
+        note = await self._store.find_note(self._key) if self._store else None
         found = Tuned.of_text(note, self._device, self._tokens) if note else None
         if not found:
-            return None
-        choices = {tokens: choice.but(*self._pinned.values()) for tokens, choice in found.choices.items()}
-        return replace(found, choices=choices)
+            self._known_answer = KnownAnswer(self._recorder)
+        else:
+            self._rejected.update(found.rejected)
+            self._seconds = {n: dict(times) for n, times in found.seconds.items()}
+            self._untried = {n: list(found.untried.get(n, ())) for n in self._tokens}
+            self._fruitless = found.fruitless
+        for name, why in self._trials.rejected.items():
+            self._reject(name, why)
+        self._start = usual(
+            self._device,
+            self._recorder,
+            self._pinned,
+            self._tokens,
+            {*self._rejected, *self._trials.suspects},
+        )
+        if found:
+            choices = {n: choice.but(*self._pinned.values()) for n, choice in found.choices.items()}
+            self._start = replace(found, choices=choices)
+        return self._start
 
-    def prepare(self) -> None:
-        """Begin to compile what will be needed first."""
-        self._known_answer = KnownAnswer(self._recorder)
-        for plan in self._plans_ahead():
-            self._device.prepare(*kernels(plan)[:2])
-
-    def _plans_ahead(self) -> Iterator[Plan]:
-        yield from self._known_answer.plans
+    async def ahead(self) -> tuple[list[Plan], list[Plan]]:
+        """What to compile while the weights arrive: before what the model itself needs, and after it."""
+        first = list(self._known_answer.plans) if self._known_answer else []
+        then: list[Plan] = []
+        names = set[str]()
         for tokens in self._tokens[:2]:
-            rows = DECODE_ROWS if tokens == 1 else PREFILL_ROWS
-            recorder = replace(self._recorder, weights=self._recorder.weights.shortened("embed", rows))
-            sample = _Sample(recorder, tokens, self._layers, 0, 1)
+            sample = _Sample(self._short(tokens), tokens, self._layers, 0, 1)
             for role in self._races(tokens):
-                yield sample.plan(SIMPLE[role])
-                for variant in self._candidates[role][:AHEAD]:
+                candidates = [v for v in self._open(tokens, role) if str(v) not in self._trials.suspects]
+                if candidates:
+                    first.append(sample.plan(SIMPLE[role]))
+                for index, variant in enumerate(candidates[:AHEAD]):
                     with suppress(SottoError):  # told when it is its turn
-                        yield sample.plan(variant)
+                        (then if index else first).append(sample.plan(variant))
+                        names |= {str(variant)} - {str(SIMPLE[role])}
+        await self._trials.compile(names)
+        return first, then
 
-    async def run(self, progress: Callable[[int, int], None], store: Store | None) -> Tuned:
-        """Check the device, then tune, and remember what was found. Call `prepare` before.
+    def _short(self, tokens: int) -> Recorder:
+        """The model with a part of the head, which would be most of a sample."""
+        rows = DECODE_ROWS if tokens == 1 else PREFILL_ROWS
+        return replace(self._recorder, weights=self._recorder.weights.shortened("embed", rows))
+
+    async def expect(self) -> None:
+        """Work out what the device should give."""
+        began = self._clock()
+        if self._known_answer:
+            await self._known_answer.expect()
+        self._spent += self._clock() - began
+
+    async def abandon(self) -> None:
+        """The load ends before `run` did, and no variant is to blame."""
+        await self._trials.end()
+
+    async def run(self, progress: Callable[[int, int], None]) -> Tuned:
+        """Check the device, then tune, and remember what was found.
 
         Args:
             progress: told how many of how many candidates are done.
@@ -230,76 +313,122 @@ class Tuner:
 
         Raises:
             WrongResults: the device computes wrongly even with the simple kernels.
-            DeviceError: the device gave up.
+            DeviceError: the device gave up. What was being tried then is not tried again.
         """
         self._progress = progress
         self._tell(0)
-        await self._known_answer.check(self._device)
-        began = time.perf_counter()
-        fastest: dict[Role, Variant] = {}
-        choices: dict[int, Choice] = {}
-        expected = 0.0  # seconds of the sample with the simple kernels, where it can be told
-        for index, (tokens, choice) in enumerate(self._usual.choices.items()):
-            now = time.perf_counter()
-            roles = self._races(tokens)
-            races = sum(map(bool, map(self._races, self._tokens[index:])))
-            until = now + (began + BUDGET - now) / max(races, 1)
-            if expected:
-                expected *= tokens / self._tokens[index - 1]
-            if roles and (self._unknown(roles, fastest) or 2 * expected < until - now):
-                with self._memory.temporary():
-                    sample = await self._sample(tokens)
-                    expected = sample.seconds if tokens > 1 else 0.0
-                    for role in roles:
-                        fastest[role] = await self._race(sample, role, until)
-                        sample = replace(sample, choice=sample.choice.but(fastest[role]))
-            choices[tokens] = choice.but(*fastest.values())
-        for tokens, choice in choices.items():  # one that is wrong in one size is not trusted in another
-            wrong = [v for v in choice.variants.values() if str(v) in self._rejected]
-            choices[tokens] = choice.but(*(SIMPLE[v.role] for v in wrong))
-        tuned = Tuned(choices, self._rejected, self._seconds, "measured")
-        if store and not self._pinned:
-            await store.keep_note(self._key, tuned.to_text())
+        end = self._clock() + BUDGET - self._spent
+        if self._known_answer:
+            await self._known_answer.check(self._device)
+        known = self._known()
+        await self._races_until(end)
+        untried = {n: names for n, names in self._untried.items() if names}
+        self._fruitless = self._fruitless + 1 if untried and self._known() == known else 0
+        how = "partly" if untried else "measured"
+        tuned = Tuned(self._choices(), self._rejected, self._seconds, untried, self._fruitless, how)
+        if self._store and not self._pinned:
+            await self._store.keep_note(self._key, tuned.to_text())
+            self._trials.rejected.clear()
+            self._trials.suspects &= {name for names in untried.values() for name in names}
+        await self._trials.end()
         return tuned
 
-    def _unknown(self, roles: Sequence[Role], fastest: Mapping[Role, Variant]) -> bool:
-        """Whether a real GPU has not shown yet that what is usual for these roles is right on it."""
-        return not self._device.adapter.software and not set(roles) <= set(fastest)
+    def _known(self) -> int:
+        """How much is known."""
+        return len(self._rejected) + sum(map(len, self._seconds.values()))
+
+    async def _races_until(self, end: float) -> None:
+        expected = 0.0  # seconds of the sample with the simple kernels, where it can be told
+        for index, tokens in enumerate(self._tokens):
+            now = self._clock()
+            races = sum(any(self._open(n, role) for role in self._races(n)) for n in self._tokens[index:])
+            until = now + (end - now) / max(races, 1)
+            expected *= tokens / self._tokens[index - 1] if index else 0
+            roles = [role for role in self._races(tokens) if self._open(tokens, role)]
+            if not roles or not max(2 * expected, 0) < until - now:
+                continue
+            with self._memory.temporary():
+                sample = await self._sample(tokens, until)
+                if sample is None:
+                    continue
+                expected = sample.seconds if tokens > 1 else 0.0
+                for role in roles:
+                    answers = await self._race(sample, role, until)
+                    best = self._fastest(tokens, role)
+                    if best and str(best) in answers:
+                        sample = replace(sample, choice=sample.choice.but(best), expected=answers[str(best)])
 
     def _races(self, tokens: int) -> list[Role]:
         """The roles in a plan that have more than one candidate."""
         roles = (Role.DECODE,) if tokens == 1 else (Role.MATMUL, Role.ATTENTION)
-        if self._device.adapter.software and tokens not in self._tokens[:2]:
+        if self._software and tokens not in self._tokens[:2]:
             return []  # the larger chunks take what the smallest has shown
         return [role for role in roles if len(self._candidates[role]) > 1]
 
-    async def _sample(self, tokens: int) -> _Sample:
-        """What is timed for a plan size, and what the simple kernels give for it."""
-        rows = DECODE_ROWS if tokens == 1 else PREFILL_ROWS
-        sample = await self._asked(tokens, self._layers, self._recorder.weights.shortened("embed", rows))
+    def _open(self, tokens: int, role: Role) -> list[Variant]:
+        """The candidates that were not tried yet, the likely winner first."""
+        return [v for v in self._candidates[role] if str(v) in self._untried[tokens]]
+
+    def _fastest(self, tokens: int, role: Role) -> Variant | None:
+        """The fastest of those that gave the right answer and were timed with so many tokens; None without one."""
+        times = self._seconds.get(tokens, {})
+        best = None
+        for variant in self._candidates[role]:
+            name = str(variant)
+            if name not in times or name in self._rejected:  # wrong in one size is not trusted in another
+                continue
+            if best is None or times[name] < CLEARLY * times[str(best)]:
+                best = variant
+        return best
+
+    def _choices(self) -> dict[int, Choice]:
+        """For each plan size what was the fastest there, else in the next smaller or larger one."""
+        usual = SIMPLE
+        if self._software:
+            started = list(self._start.choices.values())[-1].variants.values()
+            usual = SIMPLE.but(*(v for v in started if str(v) not in self._rejected))
+        choices = {}
+        for tokens in self._tokens:
+            nearest = sorted(self._tokens, key=lambda n: (n != tokens, n > tokens, abs(n - tokens)))
+            found = [next(filter(None, (self._fastest(n, role) for n in nearest)), None) for role in Role]
+            choices[tokens] = usual.but(*filter(None, found), *self._pinned.values())
+        return choices
+
+    async def _sample(self, tokens: int, until: float) -> _Sample | None:
+        """What is timed for a plan size, and what the simple kernels give for it; None without the time."""
+        sample = await self._asked(tokens, self._layers, self._short(tokens), until)
         everything = tuple(range(self._recorder.config.layers))
-        if tokens == 1 and sample.seconds * len(everything) / len(self._layers) < WHOLE:
-            sample = await self._asked(tokens, everything, self._recorder.weights)
+        if (
+            sample
+            and tokens == 1
+            and sample.seconds * len(everything) / len(self._layers) < WHOLE
+            and (whole := await self._asked(tokens, everything, self._recorder, until))
+        ):
+            sample = whole
         for role in self._races(tokens)[1:]:  # the first race needs right kernels for the other roles
-            for variant in self._candidates[role]:
-                lane = await self._enter(sample, variant)
-                if lane:
+            best = self._fastest(tokens, role)
+            for variant in (best,) if best else self._open(tokens, role):
+                if sample and (lane := await self._enter(sample, variant, until)):
                     self._device.unload(lane.program)
-                    sample = replace(sample, choice=sample.choice.but(variant))
+                    sample = replace(sample, choice=sample.choice.but(variant), expected=lane.answer)
                     break
         return sample
 
-    async def _asked(self, tokens: int, layers: tuple[int, ...], weights: Weights) -> _Sample:
-        recorder = replace(self._recorder, weights=weights)
+    async def _asked(
+        self, tokens: int, layers: tuple[int, ...], recorder: Recorder, until: float
+    ) -> _Sample | None:
         slots = max(cache.keys.shape[0] for cache in recorder.caches)
         position = max(min(POSITION, slots - tokens), 0)
-        count = max(tokens // 2, 1) if self._device.adapter.software else max(tokens - TAIL, 1)
+        count = max(tokens // 2, 1) if self._software else max(tokens - TAIL, 1)
+        sample = _Sample(recorder, tokens, layers, position, count)
+        plan = sample.plan(SIMPLE[Role.DECODE])
+        if not await self._device.ready(*kernels(plan)[:2], until - self._clock()):
+            return None
         for layer in self._layers:
             for tensor in (recorder.caches[layer].keys, recorder.caches[layer].values):
                 read = min(position, tensor.shape[0])
                 self._device.write(self._memory.handle(tensor), 0, past(tensor, read))
-        sample = _Sample(recorder, tokens, layers, position, count)
-        lane = await self._loaded(sample, SIMPLE[Role.DECODE])
+        lane = await self._loaded(sample, SIMPLE[Role.DECODE], plan)
         try:
             out = await self._device.run(lane.program, lane.inputs)
             seconds = await self._time(lane)
@@ -307,49 +436,70 @@ class Tuner:
             self._device.unload(lane.program)
         return replace(sample, expected=answer(lane.plan, out, count), seconds=seconds)
 
-    async def _loaded(self, sample: _Sample, variant: Variant) -> _Lane:
-        plan = sample.plan(variant)
+    async def _loaded(self, sample: _Sample, variant: Variant, plan: Plan) -> _Lane:
         program = await self._device.load(self._memory.program(plan))
         rows = sample.recorder.weights.matrix("embed").rows
         return _Lane(variant, plan, program, question(plan, rows, sample.position, sample.count))
 
-    async def _enter(self, sample: _Sample, variant: Variant) -> _Lane | None:
-        """A variant that gives the right answer, ready to be timed; None for a rejected one."""
-        if str(variant) in self._rejected:
-            return None
+    async def _enter(self, sample: _Sample, variant: Variant, until: float) -> _Lane | None:
+        """A variant that gives the right answer, ready to be timed; None for a rejected one, and without the time."""
         lane = None
         try:
-            lane = await self._loaded(sample, variant)
+            plan = sample.plan(variant)
+            if not await self._device.ready(*kernels(plan)[:2], until - self._clock()):
+                return None
+            await self._trials.begin([str(variant)])
+            lane = await self._loaded(sample, variant, plan)
             out = await self._device.run(lane.program, lane.inputs)
-            off = distance(answer(lane.plan, out, sample.count), sample.expected)
+            lane.answer = answer(lane.plan, out, sample.count)
+            off = distance(lane.answer, sample.expected)
             if off <= TOLERANCE[variant.precision]:
                 return lane
             reason = f"wrong results, off by {off:.1%}"
         except Cancelled:
             raise
         except SottoError as error:
+            if isinstance(error, DeviceError):
+                await self._device.finish()  # raises where the device is lost: then the note stays
             reason = error.message
         if lane:
             self._device.unload(lane.program)
-        self._rejected[str(variant)] = reason
+        self._reject(str(variant), reason)
         return None
 
-    async def _race(self, sample: _Sample, role: Role, until: float) -> Variant:
-        """The fastest variant of a role."""
-        entered: list[_Lane] = []
-        least = 1 if self._device.adapter.software else 2  # are compared, whatever the time
+    def _reject(self, name: str, why: str) -> None:
+        self._rejected[name] = why
+        for names in self._untried.values():
+            if name in names:
+                names.remove(name)
+
+    async def _race(self, sample: _Sample, role: Role, until: float) -> Mapping[str, NDArray[np.float32]]:
+        """Time the candidates of a role that were not tried yet, and beside them the fastest so far.
+
+        Returns what each gave, by name.
+        """
+        lanes: list[_Lane] = []
+        entered = lanes
+        before = self._fastest(sample.tokens, role)
+        untried = self._untried[sample.tokens]
+        waiting = [*((before,) if before else ()), *self._open(sample.tokens, role)]
         try:
-            for variant in self._candidates[role]:
+            while waiting:
+                variant = await self._next(sample, waiting)
+                waiting.remove(variant)
                 if role is Role.DECODE and variant == SIMPLE[role] and entered:
+                    untried.remove(str(variant))
                     break  # five dispatches a layer, and several tokens at once, wherever a fused one is right
-                in_time = len(entered) < least or time.perf_counter() < until
-                if in_time and (lane := await self._enter(sample, variant)):
+                if self._clock() < until and (lane := await self._enter(sample, variant, until)):
                     lane.times.append(await self._time(lane))
                     entered.append(lane)
+                    if str(variant) in untried:
+                        untried.remove(str(variant))
                 self._tell(1)
-            lanes = entered
+            if len(lanes) > 1:
+                await self._trials.begin([str(lane.variant) for lane in lanes])
             for _ in range(ROUNDS - 1):
-                if len(lanes) < 2 or time.perf_counter() > until:
+                if len(lanes) < 2 or self._clock() > until:
                     break
                 for lane in lanes:
                     lane.times.append(await self._time(lane))
@@ -359,17 +509,29 @@ class Tuner:
             for lane in entered:
                 self._device.unload(lane.program)
         found = {str(lane.variant): statistics.median(lane.times) for lane in entered}
-        self._seconds.setdefault(sample.tokens, {}).update(found)
-        best = SIMPLE[role]
-        for lane in lanes:
-            if lane is lanes[0] or found[str(lane.variant)] < CLEARLY * found[str(best)]:
-                best = lane.variant
-        return best
+        times = self._seconds.setdefault(sample.tokens, {})
+        if str(before) in found:  # what earlier loads measured counts in the measure of this one
+            now = found[str(before)] / times[str(before)]
+            times |= {str(v): now * times[str(v)] for v in self._candidates[role] if str(v) in times}
+        times |= found
+        return {str(lane.variant): lane.answer for lane in entered}
+
+    async def _next(self, sample: _Sample, waiting: Sequence[Variant]) -> Variant:
+        """The likeliest winner that is compiled; the likeliest one where none is. All of them begin to compile."""
+        compiled = []
+        for variant in waiting:
+            try:
+                ready = await self._device.ready(*kernels(sample.plan(variant))[:2], 0)
+            except SottoError:
+                ready = True  # told when it is its turn
+            if ready:
+                compiled.append(variant)
+        return (*compiled, *waiting)[0]
 
     async def _time(self, lane: _Lane) -> float:
-        began = time.perf_counter()
+        began = self._clock()
         await self._device.run(lane.program, lane.inputs)
-        return time.perf_counter() - began
+        return self._clock() - began
 
     def _tell(self, more: int) -> None:
         self._done += more

@@ -185,9 +185,12 @@ class WebDevice:
             return bytes((await self.gpu.read(buffer, offset, nbytes)).to_bytes())
 
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
-        wanted = {"shaders": [asdict(s) for s in shaders], "pipelines": [asdict(p) for p in pipelines]}
         with _for_people():
-            self.gpu.prepare(json.dumps(wanted))
+            self.gpu.prepare(_wanted(shaders, pipelines))
+
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        with _for_people():
+            return bool(await self.gpu.ready(_wanted(shaders, pipelines), 1000 * max(seconds, 0.0)))
 
     async def load(self, program: Program) -> int:
         with _for_people():
@@ -220,6 +223,11 @@ class WebDevice:
 
     def close(self) -> None:
         self.gpu.close()
+
+
+def _wanted(shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> str:
+    """What is to be compiled, as bridge.js reads it."""
+    return json.dumps({"shaders": [asdict(s) for s in shaders], "pipelines": [asdict(p) for p in pipelines]})
 
 
 class WebWriter:

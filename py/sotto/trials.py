@@ -1,0 +1,73 @@
+"""What is being tried on a device, kept in the store meanwhile: so that what took the device with it is known later.
+
+A kernel can hang a GPU, or take the browser's tab with it; nobody is left then to say so. A note that is written
+before something is tried, and found by the next load, says it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from contextlib import suppress
+
+from .device import Store
+
+LOST = "the device was lost, or the program ended, when it was tried last"
+ENDS = 2  # loads that end while kernels compile ahead: the first time, somebody may just have closed the page
+
+
+class Trials:
+    """The note of one device and model.
+
+    Attributes:
+        rejected: why not to try something again, by its name.
+        suspects: one of these was to blame. Each is tried by itself, so that it is known which.
+    """
+
+    def __init__(self, store: Store | None, key: str) -> None:
+        self._store = store
+        self._key = f"{key} trials"
+        self._kept = ""
+        self._ends = 0
+        self.rejected: dict[str, str] = {}
+        self.suspects: set[str] = set()
+
+    async def recall(self) -> None:
+        """Learn what an earlier load left behind that did not come to an orderly end."""
+        note = await self._store.find_note(self._key) if self._store else None
+        self._kept = note or ""
+        with suppress(ValueError, TypeError, KeyError):
+            found = json.loads(self._kept)
+            tried, ahead, self._ends = set(found["tried"]), set(found["ahead"]), int(found["ends"])
+            self.suspects = set(found["suspects"])
+            self.rejected = dict.fromkeys(found["rejected"], LOST)
+            if len(tried) == 1 or tried <= self.suspects:  # the second time, whoever of them it was
+                self.rejected |= dict.fromkeys(tried, LOST)
+                self.suspects -= tried
+            else:
+                self.suspects |= tried
+            if self._ends >= ENDS:
+                self.suspects |= ahead
+
+    async def compile(self, names: Collection[str]) -> None:
+        """These are about to be compiled beside the rest of the load."""
+        if names:
+            self._ends += 1
+            await self._keep((), names)
+
+    async def begin(self, names: Collection[str]) -> None:
+        """These are about to be tried, and no others any more."""
+        self._ends = 0
+        await self._keep(names, ())
+
+    async def end(self) -> None:
+        """Nothing is tried any more. What was learnt from earlier loads stays."""
+        await self.begin(())
+
+    async def _keep(self, tried: Collection[str], ahead: Collection[str]) -> None:
+        lists = {"tried": tried, "ahead": ahead, "suspects": self.suspects, "rejected": self.rejected}
+        note = {kind: sorted(names) for kind, names in lists.items()} | {"ends": self._ends}
+        text = json.dumps(note) if any(note.values()) else ""
+        if self._store and text != self._kept:
+            await self._store.keep_note(self._key, text)
+            self._kept = text

@@ -1,0 +1,326 @@
+"""The time that choosing kernels may take, and what becomes of what it does not suffice for: with a clock of our own.
+
+The device is numpy, which replays every variant, in the place of a GPU that takes as long as a test wants.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+import tiny
+from sotto import tuning
+from sotto.api import drive
+from sotto.device import AdapterInfo, Limits, Manifest, Pipeline, Program, Shader, Writer
+from sotto.engine import Engine
+from sotto.errors import Cancelled, DeviceError, StoreFull
+from sotto.reference import NumpyDevice
+from sotto.reports import LoadStats, Progress, Settings
+from sotto.source import MemorySource
+from sotto.trials import LOST
+
+MODEL = tiny.build(tiny.Tiny(layers=6, types=dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0")))
+GPU = AdapterInfo("A GPU", "", "", "", "", False, (), runtime="Browser 1")
+LIMITS = Limits(1 << 30, 1 << 30, 8, 256, 16_384, 65_535)
+LATER = 1e9  # seconds: never ready
+
+
+class FakeGpu(NumpyDevice):
+    """A GPU on which time passes only in compilers and in runs.
+
+    Args:
+        compiled: when kernels are ready, by a part of their name.
+        takes: seconds of a run, by a part of the program's name; 0.001 otherwise.
+    """
+
+    def __init__(
+        self,
+        compiled: Mapping[str, float] = MappingProxyType({}),
+        takes: Mapping[str, float] = MappingProxyType({}),
+        software: bool = False,
+    ) -> None:
+        super().__init__()
+        self.adapter = replace(GPU, software=software)
+        self.limits = LIMITS
+        self.now = 0.0
+        self.compiled = compiled
+        self.takes = takes
+        self.dies_of = ""
+        self.dead = False
+        self.ran: list[str] = []
+
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        self.check()
+        at = max((t for part, t in self.compiled.items() for s in shaders if part in s.label), default=0.0)
+        self.now = max(self.now, min(at, self.now + max(seconds, 0.0)))
+        return at <= self.now
+
+    async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        self.check()
+        name = self._programs[program].name
+        self.ran.append(name)
+        self.dead = bool(self.dies_of) and name.startswith(self.dies_of)
+        self.check()
+        self.now += next((seconds for part, seconds in self.takes.items() if part in name), 0.001)
+        return await super().run(program, inputs, steps=steps)
+
+    async def finish(self) -> None:
+        self.check()
+
+    def check(self) -> None:
+        if self.dead:
+            raise DeviceError("The GPU was lost.")
+
+
+@dataclass
+class Notes:
+    """A store that keeps notes only."""
+
+    notes: dict[str, str] = field(default_factory=dict)
+
+    async def find(self, key: str) -> Manifest | None:
+        return None
+
+    async def begin(self, manifest: Manifest) -> Writer:
+        raise StoreFull("No room.")
+
+    async def find_note(self, key: str) -> str | None:
+        return self.notes.get(key)
+
+    async def keep_note(self, key: str, text: str) -> None:
+        self.notes[key] = text
+
+
+def load(
+    device: FakeGpu,
+    store: Notes | None = None,
+    variant: str = "",
+    report: Callable[[Progress], None] = lambda progress: None,
+) -> LoadStats:
+    """Load on the device's clock; the model is closed again."""
+    settings = Settings(context=96, chunks=(8, 32), variant=variant)
+    engine = drive(Engine.load(MemorySource(MODEL, "tiny", "tiny"), device, store, settings, report))
+    engine.close()
+    assert not device._buffers and not device._programs
+    return engine.load_stats
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tuner's time is that of the device it tunes."""
+    made = tuning.Tuner.__init__
+
+    def with_clock(self: tuning.Tuner, device: FakeGpu, *args: Any) -> None:
+        made(self, device, *args, lambda: device.now)
+
+    monkeypatch.setattr(tuning.Tuner, "__init__", with_clock)
+
+
+def used(stats: LoadStats) -> set[str]:
+    """All variants in use."""
+    return {f"{role}:{name}" for names in stats.variants.values() for role, name in names.items()}
+
+
+SIMPLE = {"decode:simple", "matmul:simple", "attention:simple"}
+
+
+def test_with_time_for_all_every_variant_is_tried() -> None:
+    device = FakeGpu(takes={"decode:lanes": 0.0001, "matmul:tiled-wide": 0.0001, "attention:tiled": 0.0001})
+    stats = load(device)
+    assert stats.chosen == "measured" and not stats.untried and not stats.rejected
+    assert used(stats) == {"decode:lanes", "matmul:tiled-wide", "attention:tiled"}
+    assert stats.tuned["prefill 8"].keys() == stats.tuned["prefill 32"].keys()
+    assert device.now < tuning.BUDGET
+
+
+@pytest.mark.parametrize("each", [0.05, 0.3, 0.7])
+def test_the_budget_is_kept_to_within_a_sample(each: float) -> None:
+    """However slow the runs are, and the check of the device counts too."""
+    device = FakeGpu(takes={"": each})
+    stats = load(device)
+    assert stats.chosen == "partly" and stats.untried
+    assert device.now < tuning.BUDGET + 2 * each + 0.001, "a sample is run twice: for its answer and its time"
+
+
+def test_a_compiler_is_not_waited_for_beyond_the_budget() -> None:
+    slow = {"sweep=lanes_memory": LATER, "matmul_int8": LATER}
+    device = FakeGpu(slow, takes={"": 0.001})
+    stats = load(device)
+    assert device.now <= tuning.BUDGET + 0.01
+    assert stats.untried == {
+        "decode": ("decode:lanes",),
+        "prefill 8": ("matmul:tiled-int8",),
+        "prefill 32": ("matmul:tiled-int8",),
+    }
+    assert used(stats) & {"decode:lanes", "matmul:tiled-int8"} == set()
+    assert "decode:rows" in used(stats), "what was compiled did not wait for what was not"
+
+
+def test_a_real_gpu_runs_nothing_that_was_not_held_against_the_simple_kernels() -> None:
+    never = FakeGpu({"sweep=": LATER, "matmul_tiled": LATER, "attention_tiled": LATER, "matmul_quad": LATER})
+    stats = load(never)
+    assert used(stats) == SIMPLE and stats.chosen == "partly"
+    late = FakeGpu(takes={"known answer": 3.0})
+    stats = load(late)
+    assert used(stats) == SIMPLE and stats.tuned == {}
+    assert late.ran == ["known answer, one token", "known answer"]
+
+
+def test_a_software_adapter_keeps_the_usual_kernels_when_the_time_is_up() -> None:
+    stats = load(FakeGpu(takes={"known answer": 3.0}, software=True))
+    assert used(stats) == {"decode:rows", "matmul:simple", "attention:simple"}
+    assert stats.chosen == "partly" and stats.tuned == {}
+
+
+def test_a_later_load_goes_on_where_the_time_was_up() -> None:
+    store = Notes()
+    slow = {"known answer": 0.9, "for 1": 0.09}
+    first = load(FakeGpu(takes=slow), store)
+    assert first.chosen == "partly" and first.untried
+    device = FakeGpu(takes={"": 0.01, "decode:rows": 0.005})
+    second = load(device, store)
+    assert "known answer" not in device.ran, "the device has passed the check"
+    assert second.chosen == "measured" and not second.untried
+    third = load(FakeGpu(), store)
+    assert third.chosen == "remembered" and used(third) == used(second)
+
+
+def test_what_was_measured_in_two_loads_is_compared_in_one_measure() -> None:
+    """The second load finds the machine ten times as slow: that makes nothing look slower than what it adds."""
+    store = Notes()
+    fast = {"decode:lanes for": 0.002, "decode:rows": 0.003}
+    load(FakeGpu({"sweep=rows": LATER}, takes=fast), store)
+    slower = load(FakeGpu(takes={name: 10 * seconds for name, seconds in fast.items()}), store)
+    assert slower.chosen == "measured" and "decode:lanes" in used(slower)
+    assert slower.tuned["decode"] == pytest.approx({"decode:lanes": 0.02, "decode:rows": 0.03})
+
+
+def test_what_never_has_the_time_is_given_up() -> None:
+    store = Notes()
+    slow = {"sweep=lanes_memory": LATER}
+    for _ in range(1 + tuning.FRUITLESS):
+        assert load(FakeGpu(slow), store).chosen == "partly"
+    stats = load(FakeGpu(slow), store)
+    assert stats.chosen == "remembered" and stats.untried == {"decode": ("decode:lanes",)}
+
+
+def test_what_loses_the_device_is_not_tried_again() -> None:
+    store = Notes()
+    device = FakeGpu()
+    device.dies_of = "matmul:tiled-wide for"
+    with pytest.raises(DeviceError, match="lost"):
+        load(device, store)
+    again = FakeGpu()
+    stats = load(again, store)
+    assert stats.rejected == {"matmul:tiled-wide": LOST}
+    assert stats.chosen == "measured" and not any("tiled-wide" in name for name in again.ran)
+    assert load(FakeGpu(), store).rejected == {"matmul:tiled-wide": LOST}, "and that is remembered"
+
+
+def test_what_loses_the_device_while_several_are_timed_is_found_in_two_loads() -> None:
+    store = Notes()
+
+    class Dying(FakeGpu):
+        """Loses the device the third time that it runs a variant, while the others of the race wait."""
+
+        async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+            if self.ran.count("decode:rows for 1") == 2:
+                self.dies_of = "decode:rows"
+            return await super().run(program, inputs, steps=steps)
+
+    for _ in range(2):
+        with pytest.raises(DeviceError):
+            load(Dying(), store)
+    stats = load(Dying(), store)
+    assert stats.rejected == dict.fromkeys(("decode:lanes", "decode:rows"), LOST)
+    assert "decode:simple" in used(stats)
+
+
+def test_what_is_compiled_ahead_is_suspected_the_second_time() -> None:
+    """A page that is closed while the weights arrive says nothing; two in a row make the next load careful."""
+    store = Notes()
+    asked: list[str] = []
+
+    class Watched(FakeGpu):
+        def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+            asked.extend(shader.label for shader in shaders)
+
+    def die(progress: Progress) -> None:
+        if progress.stage == "weights":
+            raise RuntimeError("the tab died")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError):
+            load(Watched(), store, report=die)
+        assert any("sweep=" in label for label in asked)
+        asked.clear()
+    stats = load(Watched(), store)
+    assert not any("sweep=" in label for label in asked)
+    assert stats.chosen == "measured" and not stats.rejected
+
+
+@pytest.mark.parametrize("stage", ["weights", "tuning"])
+def test_a_load_that_was_stopped_blames_nothing(stage: str) -> None:
+    store = Notes()
+
+    def stop(progress: Progress) -> None:
+        if progress.stage == stage and progress.done:
+            raise Cancelled
+
+    for _ in range(3):
+        with pytest.raises(Cancelled):
+            load(FakeGpu(), store, report=stop)
+        assert set(store.notes.values()) == {""}
+    stats = load(FakeGpu(), store)
+    assert stats.rejected == {} and stats.chosen == "measured"
+
+
+def test_a_refused_kernel_is_no_lost_device() -> None:
+    class Refusing(FakeGpu):
+        async def load(self, program: Program) -> int:
+            if program.name.startswith("matmul:tiled-wide"):
+                raise DeviceError("The GPU driver refused a kernel.")
+            return await super().load(program)
+
+    stats = load(Refusing(), Notes())
+    assert stats.rejected == {"matmul:tiled-wide": "The GPU driver refused a kernel."}
+    assert stats.chosen == "measured"
+
+
+def test_a_pinned_role_is_not_tried_and_nothing_is_remembered() -> None:
+    store = Notes()
+    device = FakeGpu()
+    stats = load(device, store, "decode:rows,matmul:tiled")
+    assert {"decode:rows", "matmul:tiled"} <= used(stats)
+    assert not any(name.startswith(("decode:lanes", "matmul")) for name in device.ran)
+    assert set(store.notes.values()) == {""}
+
+
+def test_an_exact_variant_beside_a_rough_one_is_not_wrong() -> None:
+    """Where int8 activations won the race of the matmuls, attention is held against what they give."""
+    stats = load(FakeGpu(takes={"matmul:tiled-int8": 0.0001}))
+    assert "matmul:tiled-int8" in used(stats) and not stats.rejected
+
+
+def test_the_key_is_the_same_in_every_process() -> None:
+    """Sets of strings come in another order in each: the order must not count."""
+    script = "from sotto import tuning; print(tuning._kernels_digest())"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env=os.environ
+            | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(tuning.__file__).parents[1])},
+            check=True,
+            capture_output=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(digests) == 1
