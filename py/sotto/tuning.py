@@ -171,12 +171,15 @@ class _Sample:
     expected: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
     seconds: float = 0.0
     choice: Choice = SIMPLE
+    _plans: dict[Variant, Plan] = field(default_factory=dict, init=False)
 
     def plan(self, variant: Variant) -> Plan:
-        """The sample with a variant."""
-        head = Head.CANDIDATES if self.tokens == 1 else Head.SCORES
-        name = f"{variant} for {self.tokens}"
-        return self.recorder.plan(name, self.tokens, self.choice.but(variant), head, self.layers)
+        """The sample with a variant; recorded once."""
+        if variant not in self._plans:
+            head = Head.CANDIDATES if self.tokens == 1 else Head.SCORES
+            name, choice = f"{variant} for {self.tokens}", self.choice.but(variant)
+            self._plans[variant] = self.recorder.plan(name, self.tokens, choice, head, self.layers)
+        return self._plans[variant]
 
 
 @dataclass
@@ -275,11 +278,13 @@ class Tuner:
         then: list[Plan] = []
         names = set[str]()
         for tokens in self._tokens[:2]:
-            sample = _Sample(self._short(tokens), tokens, self._layers, 0, 1)
+            short = sample = _Sample(self._short(tokens), tokens, self._layers, 0, 1)
+            if tokens == 1 and not self._software:
+                sample = replace(short, recorder=self._recorder)  # whole tokens are timed, most likely
             for role in self._races(tokens):
-                candidates = [v for v in self._open(tokens, role) if str(v) not in self._trials.suspects]
+                candidates = self._together(self._open(tokens, role))
                 if candidates:
-                    first.append(sample.plan(SIMPLE[role]))
+                    first += [short.plan(SIMPLE[role]), sample.plan(SIMPLE[role])]
                 for index, variant in enumerate(candidates[:AHEAD]):
                     with suppress(SottoError):  # told when it is its turn
                         (then if index else first).append(sample.plan(variant))
@@ -352,8 +357,9 @@ class Tuner:
                 if sample is None:
                     continue
                 expected = sample.seconds if tokens > 1 else 0.0
-                for role in roles:
-                    answers = await self._race(sample, role, until)
+                for left, role in enumerate(reversed(roles), 1):
+                    now = self._clock()
+                    answers = await self._race(sample, role, now + (until - now) / (len(roles) - left + 1))
                     best = self._fastest(tokens, role)
                     if best and str(best) in answers:
                         sample = replace(sample, choice=sample.choice.but(best), expected=answers[str(best)])
@@ -422,7 +428,7 @@ class Tuner:
         count = max(tokens // 2, 1) if self._software else max(tokens - TAIL, 1)
         sample = _Sample(recorder, tokens, layers, position, count)
         plan = sample.plan(SIMPLE[Role.DECODE])
-        if not await self._device.ready(*kernels(plan)[:2], until - self._clock()):
+        if not await self._in_time(plan, until):
             return None
         for layer in self._layers:
             for tensor in (recorder.caches[layer].keys, recorder.caches[layer].values):
@@ -436,6 +442,11 @@ class Tuner:
             self._device.unload(lane.program)
         return replace(sample, expected=answer(lane.plan, out, count), seconds=seconds)
 
+    async def _in_time(self, plan: Plan, until: float) -> bool:
+        """Whether a plan is compiled before the time is up."""
+        ready = await self._device.ready(*kernels(plan)[:2], until - self._clock())
+        return ready and self._clock() < until
+
     async def _loaded(self, sample: _Sample, variant: Variant, plan: Plan) -> _Lane:
         program = await self._device.load(self._memory.program(plan))
         rows = sample.recorder.weights.matrix("embed").rows
@@ -446,9 +457,9 @@ class Tuner:
         lane = None
         try:
             plan = sample.plan(variant)
-            if not await self._device.ready(*kernels(plan)[:2], until - self._clock()):
-                return None
             await self._trials.begin([str(variant)])
+            if not await self._in_time(plan, until):
+                return None
             lane = await self._loaded(sample, variant, plan)
             out = await self._device.run(lane.program, lane.inputs)
             lane.answer = answer(lane.plan, out, sample.count)
@@ -483,6 +494,9 @@ class Tuner:
         before = self._fastest(sample.tokens, role)
         untried = self._untried[sample.tokens]
         waiting = [*((before,) if before else ()), *self._open(sample.tokens, role)]
+        for variant in self._together(waiting):
+            with suppress(SottoError):  # told when it is its turn
+                self._device.prepare(*kernels(sample.plan(variant))[:2])
         try:
             while waiting:
                 variant = await self._next(sample, waiting)
@@ -490,14 +504,17 @@ class Tuner:
                 if role is Role.DECODE and variant == SIMPLE[role] and entered:
                     untried.remove(str(variant))
                     break  # five dispatches a layer, and several tokens at once, wherever a fused one is right
-                if self._clock() < until and (lane := await self._enter(sample, variant, until)):
+                if lane := await self._enter(sample, variant, until):
                     lane.times.append(await self._time(lane))
                     entered.append(lane)
                     if str(variant) in untried:
                         untried.remove(str(variant))
                 self._tell(1)
             if len(lanes) > 1:
-                await self._trials.begin([str(lane.variant) for lane in lanes])
+                names = {str(lane.variant) for lane in lanes}
+                await self._trials.begin(
+                    names - {str(SIMPLE[role])}
+                )  # which is the last resort, whatever it does
             for _ in range(ROUNDS - 1):
                 if len(lanes) < 2 or self._clock() > until:
                     break
@@ -517,16 +534,18 @@ class Tuner:
         return {str(lane.variant): lane.answer for lane in entered}
 
     async def _next(self, sample: _Sample, waiting: Sequence[Variant]) -> Variant:
-        """The likeliest winner that is compiled; the likeliest one where none is. All of them begin to compile."""
-        compiled = []
+        """The likeliest winner that is compiled, or compiles by itself; the likeliest one where none is."""
         for variant in waiting:
-            try:
-                ready = await self._device.ready(*kernels(sample.plan(variant))[:2], 0)
-            except SottoError:
-                ready = True  # told when it is its turn
-            if ready:
-                compiled.append(variant)
-        return (*compiled, *waiting)[0]
+            if str(variant) in self._trials.suspects:
+                return variant
+            with suppress(SottoError):  # told when it is its turn
+                if await self._device.ready(*kernels(sample.plan(variant))[:2], 0):
+                    return variant
+        return waiting[0]
+
+    def _together(self, candidates: Sequence[Variant]) -> list[Variant]:
+        """Those that may compile beside others."""
+        return [variant for variant in candidates if str(variant) not in self._trials.suspects]
 
     async def _time(self, lane: _Lane) -> float:
         began = self._clock()

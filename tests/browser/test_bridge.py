@@ -335,6 +335,34 @@ def test_what_is_compiled_ahead_is_used_and_fails_as_it_would_later(gpu: Gpu, wa
         gpu.load(broken)
 
 
+def test_what_is_compiled_is_told_without_waiting_for_the_rest(gpu: Gpu) -> None:
+    program = Example(gpu).program([1.0])
+    gpu.call(
+        """(() => {
+            const compile = gpu.device.createComputePipelineAsync.bind(gpu.device);
+            const held = new Promise((resolve) => { globalThis.release = resolve; });
+            gpu.device.createComputePipelineAsync = async (wanted) => { await held; return compile(wanted); };
+        })()"""
+    )
+    ready = "gpu.ready(v.json, v.milliseconds)"
+    assert gpu.call(ready, json=program.to_json(), milliseconds=0) is False
+    assert gpu.call(ready, json=program.to_json(), milliseconds=50) is False
+    gpu.call("release()")
+    assert gpu.call(ready, json=program.to_json(), milliseconds=60_000) is True
+    gpu.call("gpu.device.createComputePipelineAsync = () => { throw new Error('compiled again'); }")
+    assert gpu.call(ready, json=program.to_json(), milliseconds=0) is True
+    assert gpu.load(program)
+
+
+def test_what_does_not_compile_is_ready_to_say_so(gpu: Gpu) -> None:
+    program = Example(gpu).program([1.0])
+    wrong = Shader("wrong", ACCUMULATE.code.replace("+= y[id.x]", "+= nothing[id.x]"))
+    broken = replace(program, shaders=(SCALE, wrong))
+    assert gpu.call("gpu.ready(v.json, 60000)", json=broken.to_json()) is True
+    with pytest.raises(PageError, match="Compile: wrong: line 5:"):
+        gpu.load(broken)
+
+
 def test_a_missing_constant_is_named(gpu: Gpu) -> None:
     program = Example(gpu).program([1.0])
     with pytest.raises(PageError, match=r"(?s)Compile: scale: .*factor"):

@@ -16,6 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.assets import model_path
 from sotto.assets.site import Model
+from sotto.tuning import FRUITLESS
 from tiny import DEFAULT_TYPES, Tiny, build
 
 WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
@@ -277,10 +278,13 @@ def test_kernels_are_measured_once_and_can_be_pinned(page: Page, offer: Offer) -
     expect(kernels).to_contain_text("measured here now")
     expect(page.locator("#stage-tuning")).to_have_attribute("data-status", "done")
     assert "tuning" in json.loads(page.get_attribute("#facts", "data-figures") or "")
-    found = str(kernels.text_content()).removesuffix("measured here now")
-    page.reload()
-    state(page, "ready")
-    expect(kernels).to_have_text(found + "measured here before")
+    for _ in range(2 * FRUITLESS + 2):  # on a busy machine the time of one load may not suffice
+        found, _, how = str(kernels.text_content()).partition(": ")
+        page.reload()
+        state(page, "ready")
+        if how == "measured here now":
+            break
+    expect(kernels).to_have_text(f"{found}: measured here before")
     expect(page.locator("#stage-tuning")).to_be_hidden()
     page.goto(address + SHORT + "&device=gpu&variant=matmul:simple,attention:simple,decode:simple")
     state(page, "ready")

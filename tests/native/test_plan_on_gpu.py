@@ -239,6 +239,36 @@ def test_kernels_compile_while_the_weights_arrive(gpu: NativeDevice) -> None:
     engine.close()
 
 
+def test_the_device_tells_what_is_compiled(gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sotto import wgsl
+    from sotto.device import Pipeline, Shader
+
+    kernel = wgsl.load("last_row")
+    shaders = (Shader(kernel.name, kernel.source), Shader("broken", "fn main( {"))
+    pipelines = tuple(Pipeline(0, {"D": float(d)}) for d in range(101, 105))
+    assert drive(gpu.ready(shaders, (*pipelines, Pipeline(1, {})), 60.0))
+    assert len(gpu._compiling) >= len(pipelines), "taken by the load that needs them"
+    for name in ("create_compute_pipeline", "create_compute_pipeline_async"):
+        monkeypatch.setattr(type(gpu._device), name, None)
+    assert drive(gpu.ready(shaders, pipelines, 0.0)), "and nothing is compiled twice"
+    for pipeline in pipelines:
+        assert gpu._pipeline(shaders[0], pipeline)
+
+
+def test_waiting_for_a_compiler_ends(gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The promise of one that never ends is wgpu-py's own."""
+    from sotto import wgsl
+    from sotto.device import Pipeline, Shader
+
+    kernel = wgsl.load("last_row")
+    never = type(gpu._queue.on_submitted_work_done_async())("never", None)
+    monkeypatch.setattr(type(gpu._device), "create_compute_pipeline_async", lambda *_, **__: never)
+    shaders, pipelines = (Shader(kernel.name, kernel.source),), (Pipeline(0, {"D": 99.0}),)
+    assert not drive(gpu.ready(shaders, pipelines, 0.0))
+    assert not drive(gpu.ready(shaders, pipelines, 0.02))
+    gpu._compiling.clear()
+
+
 def test_a_device_closes_while_kernels_compile() -> None:
     from sotto import wgsl
     from sotto.device import Pipeline, Shader

@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 import tiny
-from sotto import api, native, ops, selection, tuning
+from sotto import api, native, ops, selection, trials, tuning
 from sotto.api import drive, iterate
 from sotto.device import Device, Program
 from sotto.disk import DiskStore
@@ -148,6 +148,45 @@ def test_a_stopped_tuning_leaves_the_device_as_it_was(
         drive(Engine.load(MemorySource(MODEL, "t", "t"), gpu, None, SETTINGS, stop))
     assert set(gpu._buffers) == buffers
     assert set(gpu._programs) == programs
+
+
+class Losing(NativeDevice):
+    """A GPU that is lost when a variant runs."""
+
+    def __init__(self, variant: str) -> None:
+        super().__init__()
+        self._variant = variant
+        self._lost = False
+
+    async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        self._lost = self._lost or self._programs[program].program.name.startswith(self._variant)
+        await self.finish()
+        return await super().run(program, inputs, steps=steps)
+
+    async def finish(self) -> None:
+        if self._lost:
+            raise DeviceError("The GPU was lost.")
+        await super().finish()
+
+
+def test_a_variant_that_lost_the_device_is_not_tried_again(
+    gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    offer(monkeypatch, "plain", "deadly", "slow")
+    device = Losing("matmul:deadly for")
+    with pytest.raises(DeviceError, match=r"The GPU was lost\."):
+        load(device, DiskStore(tmp_path))
+    assert not device._buffers and not device._programs
+    device.close()
+
+    engine = load(gpu, DiskStore(tmp_path))
+    stats = engine.load_stats
+    assert stats.rejected == {"matmul:deadly": trials.LOST} and stats.chosen == "measured"
+    assert stats.tuned["prefill 8"].keys() == {"matmul:plain", "matmul:slow", "matmul:simple"}
+    engine.close()
+    again = load(gpu, DiskStore(tmp_path))
+    assert again.load_stats.chosen == "remembered" and again.load_stats.rejected == stats.rejected
+    again.close()
 
 
 class Miscompiling(NativeDevice):

@@ -178,6 +178,7 @@ def kernel_facts(stats: reports.LoadStats) -> dict[str, object]:
         "variants": stats.variants,
         "chosen": stats.chosen,
         "rejected": stats.rejected,
+        "untried": stats.untried,
         "sample_seconds": stats.tuned,
         "tuning_seconds": stats.seconds.get("tuning", 0.0),
     }
@@ -185,14 +186,19 @@ def kernel_facts(stats: reports.LoadStats) -> dict[str, object]:
 
 def kernel_lines(stats: reports.LoadStats) -> Iterator[str]:
     """The same for people."""
-    how = {"measured": "measured now", "remembered": "measured before", "usual": "not measured here"}[
-        stats.chosen
-    ]
+    how = {
+        "measured": "measured now",
+        "partly": "measured now, as far as the time went",
+        "remembered": "measured before",
+        "usual": "not measured here",
+    }[stats.chosen]
     if "tuning" in stats.seconds:
         how += f" in {stats.seconds['tuning']:.1f} s"
     for plan, variants in stats.variants.items():
         chosen = ", ".join(f"{role} {name}" for role, name in variants.items())
         yield f"kernels of {plan}: {chosen} ({how})"
+    for plan, names in stats.untried.items():
+        yield f"not tried yet for {plan}, for want of time: {', '.join(names)}"
     for variant, why in stats.rejected.items():
         yield f"not used here: {variant}: {why}"
 
