@@ -19,7 +19,8 @@ import pytest
 import tiny
 from sotto import tuning
 from sotto.api import drive
-from sotto.device import AdapterInfo, Limits, Manifest, Pipeline, Program, Shader, Writer
+from sotto.device import AdapterInfo, Limits, Manifest, Pipeline, Program, Shader, Store, Writer
+from sotto.disk import DiskStore
 from sotto.engine import Engine
 from sotto.errors import Cancelled, DeviceError, StoreFull
 from sotto.reference import NumpyDevice
@@ -113,7 +114,7 @@ class Notes:
 
 def load(
     device: FakeGpu,
-    store: Notes | None = None,
+    store: Store | None = None,
     variant: str = "",
     report: Callable[[Progress], None] = lambda progress: None,
 ) -> LoadStats:
@@ -224,17 +225,18 @@ def test_what_never_has_the_time_is_given_up() -> None:
     assert stats.chosen == "remembered" and stats.untried == {"decode": ("decode:lanes",)}
 
 
-def test_what_loses_the_device_is_not_tried_again() -> None:
-    store = Notes()
+def test_what_loses_the_device_is_not_tried_again(tmp_path: Path) -> None:
     device = FakeGpu()
     device.dies_of = "matmul:tiled-wide for"
     with pytest.raises(DeviceError, match="lost"):
-        load(device, store)
+        load(device, DiskStore(tmp_path))
     again = FakeGpu()
-    stats = load(again, store)
+    stats = load(again, DiskStore(tmp_path))
     assert stats.rejected == {"matmul:tiled-wide": LOST}
     assert stats.chosen == "measured" and not any("tiled-wide" in name for name in again.ran)
-    assert load(FakeGpu(), store).rejected == {"matmul:tiled-wide": LOST}, "and that is remembered"
+    assert load(FakeGpu(), DiskStore(tmp_path)).rejected == {"matmul:tiled-wide": LOST}, (
+        "and that is remembered"
+    )
 
 
 def test_what_loses_the_device_while_several_are_timed_is_found_in_two_loads() -> None:
