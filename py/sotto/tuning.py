@@ -454,7 +454,7 @@ class Tuner:
 
     async def _enter(self, sample: _Sample, variant: Variant, until: float) -> _Lane | None:
         """A variant that gives the right answer, ready to be timed; None for a rejected one, and without the time."""
-        lane = None
+        lane, right = None, False
         try:
             plan = sample.plan(variant)
             await self._trials.begin([str(variant)])
@@ -464,8 +464,7 @@ class Tuner:
             out = await self._device.run(lane.program, lane.inputs)
             lane.answer = answer(lane.plan, out, sample.count)
             off = distance(lane.answer, sample.expected)
-            if off <= TOLERANCE[variant.precision]:
-                return lane
+            right = off <= TOLERANCE[variant.precision]
             reason = f"wrong results, off by {off:.1%}"
         except Cancelled:
             raise
@@ -473,8 +472,11 @@ class Tuner:
             if isinstance(error, DeviceError):
                 await self._device.finish()  # raises where the device is lost: then the note stays
             reason = error.message
-        if lane:
-            self._device.unload(lane.program)
+        finally:
+            if lane and not right:
+                self._device.unload(lane.program)
+        if right:
+            return lane
         self._reject(str(variant), reason)
         return None
 
