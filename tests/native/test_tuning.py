@@ -199,6 +199,7 @@ class Miscompiling(NativeDevice):
 
 
 def test_a_device_that_computes_wrongly_is_found_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    offer(monkeypatch)  # compiling the other variants, all of them wrong, would take longest
     device = Miscompiling()
     with pytest.raises(WrongResults, match="computes wrong results"):
         load(device)
