@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from . import gguf, models, ops, selection, tuning
 from .device import Device, Store
-from .errors import ContextFull, DeviceError, SottoError, StoreDamaged, UnsupportedModel, WrongResults
+from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Logits, Request, pieces
 from .gguf import Header
 from .loading import Loader, Watch, read_header
@@ -144,8 +144,8 @@ class Engine:
                 await engine._use(tuned, progress, cached)
                 watch.lap("pipelines")
         except BaseException as error:
-            if tuner and not _device_gone(error):
-                await tuner.abandon()
+            if tuner:
+                await tuner.abandon(error)
             engine.close()
             raise
         engine.load_stats = replace(
@@ -405,13 +405,6 @@ class Engine:
                 f"{wrong} is not a token of this model.",
                 f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
             )
-
-
-def _device_gone(error: BaseException) -> bool:
-    """Whether a load's end may be what a kernel did to the device; a coroutine that is closed cannot wait any more."""
-    if isinstance(error, SottoError):
-        return isinstance(error, DeviceError) and not isinstance(error, WrongResults)
-    return isinstance(error, Exception | GeneratorExit)
 
 
 def _name(tokens: int) -> str:

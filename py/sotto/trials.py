@@ -13,7 +13,7 @@ from contextlib import suppress
 from .device import Store
 
 LOST = "the device was lost, or the program ended, when it was tried last"
-ENDS = 2  # loads that end while kernels compile ahead: the first time, somebody may just have closed the page
+ENDS = 2  # loads that end while kernels compile ahead, before anybody is suspected
 
 
 class Trials:
@@ -21,7 +21,8 @@ class Trials:
 
     Attributes:
         rejected: why not to try something again, by its name.
-        suspects: one of these was to blame. Each is tried by itself, so that it is known which.
+        suspects: one of these may have been to blame, if it was not somebody who closed the page. Each is tried by
+            itself, so that it is known which; the second time it is not forgiven.
     """
 
     def __init__(self, store: Store | None, key: str) -> None:
@@ -29,6 +30,7 @@ class Trials:
         self._key = f"{key} trials"
         self._kept = ""
         self._ends = 0
+        self._tried: set[str] = set()
         self.rejected: dict[str, str] = {}
         self.suspects: set[str] = set()
 
@@ -41,7 +43,7 @@ class Trials:
             tried, ahead, self._ends = set(found["tried"]), set(found["ahead"]), int(found["ends"])
             self.suspects = set(found["suspects"])
             self.rejected = dict.fromkeys(found["rejected"], LOST)
-            if len(tried) == 1 or tried <= self.suspects:  # the second time, whoever of them it was
+            if tried <= self.suspects:
                 self.rejected |= dict.fromkeys(tried, LOST)
                 self.suspects -= tried
             else:
@@ -58,7 +60,14 @@ class Trials:
     async def begin(self, names: Collection[str]) -> None:
         """These are about to be tried, and no others any more."""
         self._ends = 0
+        self._tried = set(names)
         await self._keep(names, ())
+
+    async def blame(self) -> None:
+        """The device was lost just now: what was tried by itself is to blame for certain."""
+        if len(self._tried) == 1:
+            self.suspects |= self._tried
+            await self._keep(self._tried, ())
 
     async def end(self) -> None:
         """Nothing is tried any more. What was learnt from earlier loads stays."""

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from . import selection, wgsl
 from .device import Device, Store
-from .errors import Cancelled, DeviceError, LimitError, SottoError, UnsupportedModel
+from .errors import Cancelled, DeviceError, LimitError, SottoError, UnsupportedModel, WrongResults
 from .known_answer import KnownAnswer, answer, cover, distance, past, question
 from .layout import LAYOUT_VERSION
 from .memory import Memory, kernels
@@ -304,9 +304,14 @@ class Tuner:
             await self._known_answer.expect()
         self._spent += self._clock() - began
 
-    async def abandon(self) -> None:
-        """The load ends before `run` did, and no variant is to blame."""
-        await self._trials.end()
+    async def abandon(self, error: BaseException) -> None:
+        """The load ends before `run` did. A lost device may be what the variant at hand did to it; so may what nobody
+        has foreseen, and a coroutine that is closed cannot wait for a store any more: then the note stays as it is.
+        """
+        if isinstance(error, DeviceError) and not isinstance(error, WrongResults):
+            await self._trials.blame()
+        elif isinstance(error, SottoError) or not isinstance(error, Exception | GeneratorExit):
+            await self._trials.end()
 
     async def run(self, progress: Callable[[int, int], None]) -> Tuned:
         """Check the device, then tune, and remember what was found.

@@ -239,6 +239,25 @@ def test_what_loses_the_device_is_not_tried_again(tmp_path: Path) -> None:
     )
 
 
+def test_a_page_closed_during_a_trial_is_forgiven_once() -> None:
+    """Nobody is left to say whether the kernel took the page with it or somebody closed it."""
+
+    class Closed(FakeGpu):
+        async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+            out = await super().run(program, inputs, steps=steps)
+            if self.ran[-1].startswith("matmul:tiled-wide for"):
+                raise RuntimeError("the tab died")
+            return out
+
+    store = Notes()
+    with pytest.raises(RuntimeError):
+        load(Closed(), store)
+    with pytest.raises(RuntimeError):
+        load(Closed(), store)
+    stats = load(FakeGpu(), store)
+    assert stats.rejected == {"matmul:tiled-wide": LOST}
+
+
 def test_what_loses_the_device_while_several_are_timed_is_found_in_two_loads() -> None:
     store = Notes()
 
