@@ -1,9 +1,9 @@
 // y = W x for one to four tokens.
-//   weights (N, K) any format; x (T, K) f32; y (T, STRIDE) f32, rows from OFFSET. Grid: workgroups of rows.
+//   weights (N, K) any format; x (T, K) f32, read in place with input "plain", staged with "copy"; y (T, STRIDE) f32, rows from OFFSET. Grid: workgroups of rows.
 // #include "step.wgsl"
 // #include "weights/{format}.wgsl"
 // #include "decode/tokens/{tokens}.wgsl"
-// #include "decode/plain.wgsl"
+// #include "decode/{input}.wgsl"
 // #include "decode/{sweep}.wgsl"
 // #include "decode/store.wgsl"
 

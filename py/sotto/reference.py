@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import layout, wgsl
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError
-from .reference_call import Call, Floats, gated, normed, rotated
+from .reference_call import Call, Floats, Int8, gated, normed, rotated
 from .reference_decode import DECODE_KERNELS
 from .sampler import NO_TOKEN, Rule, choose
 
@@ -53,20 +53,17 @@ def _products(c: Call, x: Floats) -> None:
 
 def quantize(c: Call) -> None:
     blocks = c.size("K") // 32
-    x = c.f32("x").reshape(-1, blocks, 32)[: c.count]
-    peak = np.maximum(np.abs(x).max(axis=-1, keepdims=True), np.float32(1e-30))
-    codes = np.rint(x * (np.float32(127) / peak))
-    scale = peak / np.float32(127)
-    c.raw["codes"].view(np.int8).reshape(-1, blocks, 32)[: c.count] = codes
-    c.f32("scales").reshape(-1, blocks, 2)[: c.count, :, :1] = scale
-    c.f32("scales").reshape(-1, blocks, 2)[: c.count, :, 1:] = codes.sum(axis=-1, keepdims=True) * scale
+    x = Int8.of(c.f32("x").reshape(-1, c.size("K"))[: c.count])
+    c.raw["codes"].view(np.int8).reshape(-1, blocks, 32)[: c.count] = x.codes
+    c.f32("scales").reshape(-1, blocks, 2)[: c.count, :, :1] = x.scales
+    c.f32("scales").reshape(-1, blocks, 2)[: c.count, :, 1:] = x.codes.sum(axis=-1, keepdims=True) * x.scales
 
 
 def matmul_int8(c: Call) -> None:
     columns = c.size("K")
     codes = c.raw["codes"].view(np.int8).reshape(-1, columns // 32, 32)[: c.count]
     scales = c.f32("scales_of_x").reshape(-1, columns // 32, 2)[: c.count, :, :1]
-    _products(c, (codes * scales).reshape(c.count, columns))
+    _products(c, Int8(codes.astype(np.float32), scales).values())
 
 
 def sum_parts(c: Call) -> None:
@@ -306,7 +303,8 @@ class NumpyDevice:
                     )
                 return self._matrices[key]
 
-            call = Call(raw, pipeline.constants, kernel.format, position, count, dequantized)
+            element = kernel.options.get("element", "f32")
+            call = Call(raw, pipeline.constants, kernel.format, position, count, dequantized, element)
             KERNELS[kernel.operation](call)
         out = loaded.outputs
         return self._buffers[out.buffer][out.offset : out.offset + out.nbytes].tobytes()

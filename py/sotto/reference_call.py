@@ -21,6 +21,7 @@ class Call:
         format: the weight format, or ''.
         position, count: the step block.
         dequantized: the weight matrix of `weights` and `scales` for N rows, K columns.
+        element: what a variant multiplies activations as: "f32", "f16" or "int8".
     """
 
     raw: Mapping[str, NDArray[np.uint8]]
@@ -29,6 +30,7 @@ class Call:
     position: int
     count: int
     dequantized: Callable[[int, int], Floats]
+    element: str = "f32"
 
     def f32(self, name: str) -> Floats:
         """A binding as flat float32."""
@@ -59,6 +61,27 @@ def rotated(x: Floats, angles: Floats) -> Floats:
     first, second = np.split(x, 2, axis=-1)
     cos, sin = angles[..., 0], angles[..., 1]
     return np.concatenate([first * cos - second * sin, second * cos + first * sin], axis=-1)
+
+
+@dataclass(frozen=True)
+class Int8:
+    """Activations (T, K) as int8: every block of 32 columns of a token has its own scale.
+
+    codes: (T, K/32, 32) whole numbers; scales: (T, K/32, 1).
+    """
+
+    codes: Floats
+    scales: Floats
+
+    @classmethod
+    def of(cls, x: Floats) -> Int8:
+        blocks = x.reshape(len(x), -1, 32)
+        peak = np.maximum(np.abs(blocks).max(axis=-1, keepdims=True), np.float32(1e-30))
+        return cls(np.rint(blocks * (np.float32(127) / peak)), peak / np.float32(127))
+
+    def values(self) -> Floats:
+        """Back in f32, (T, K)."""
+        return (self.codes * self.scales).reshape(len(self.codes), -1)
 
 
 def gated(gate: Floats, up: Floats) -> Floats:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .reference_call import Call, Floats, gated, normed, rotated
+from .reference_call import Call, Floats, Int8, gated, normed, rotated
 
 
 def _normed_sum(c: Call) -> Floats:
@@ -21,10 +21,16 @@ def _normed_sum(c: Call) -> Floats:
     return normed(x, c.f32("norm"), eps)
 
 
+def _product(c: Call, x: Floats, rows: int) -> Floats:
+    """The weights' rows times x (T, K), which an int8 variant rounds first."""
+    x = Int8.of(x).values() if c.element == "int8" else x
+    return x @ c.dequantized(rows, c.size("K")).T
+
+
 def _sweep(c: Call, x: Floats) -> None:
     rows, offset = c.size("N"), c.size("OFFSET")
     y = c.f32("y").reshape(-1, c.size("STRIDE"))
-    y[: len(x), offset : offset + rows] = x @ c.dequantized(rows, c.size("K")).T
+    y[: len(x), offset : offset + rows] = _product(c, x, rows)
 
 
 def decode_qkv(c: Call) -> None:
@@ -73,8 +79,8 @@ def decode_output(c: Call) -> None:
 
 
 def decode_gate_up(c: Call) -> None:
-    width, columns = c.size("N"), c.size("K")
-    both = _normed_sum(c) @ c.dequantized(2 * width, columns).T
+    width = c.size("N")
+    both = _product(c, _normed_sum(c), 2 * width)
     c.f32("y").reshape(-1, width)[: c.count] = gated(both[:, :width], both[:, width:])
 
 

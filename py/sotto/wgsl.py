@@ -56,6 +56,7 @@ class Kernel:
         name: the file's stem and the options it was read with; `named` finds the kernel again.
         operation: what it computes: the name of its reference. The file's stem, unless it is a variant of another.
         format: the weight format it was read for, or ''.
+        options: what its includes were filled in with, the format among it.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Kernel:
     source: str
     bindings: tuple[BindingDeclaration, ...]
     overrides: dict[str, Override]
+    options: dict[str, str]
 
     def __hash__(self) -> int:
         return hash(self.name)
@@ -148,4 +150,4 @@ def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
     }
     of = _VARIANT_OF.search(source)
     full = ":".join([name, *([",".join(f"{k}={v}" for k, v in options)] if options else [])])
-    return Kernel(full, of[1] if of else name, values.get("format", ""), source, bindings, overrides)
+    return Kernel(full, of[1] if of else name, values.get("format", ""), source, bindings, overrides, values)

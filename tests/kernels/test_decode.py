@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from kernels.harness import compare, execute
 from kernels.test_kernels import F16, F32, TYPES, given, matrix
-from sotto import ops, quant, reference
+from sotto import layout, ops, quant, reference
 from sotto.native import NativeDevice
 from sotto.ops import Cache, Partials, Pending
 from sotto.plan import Plan
@@ -34,6 +35,17 @@ def rng() -> np.random.Generator:
 
 # Of variants that differ in constants only, the first.
 TEXTS = {tuple(variant.options.values()): variant for variant in reversed(ops.DECODES)}.values()
+# A sweep and how it multiplies are tried with every format; how its lanes share rows and add up, with two.
+BY_FORMAT = ("rows", "lanes-subgroups", "lanes-f16-subgroups", "lanes-int8-subgroups")
+FORMATS = {layout.FORMAT_OF_TYPE[name]: name for name in TYPES}  # a type for each
+TWO = ("Q4_K", "Q6_K")
+CASES = [
+    pytest.param(variant, name, id=f"{variant.name}-{name}")
+    for variant in TEXTS
+    for name in (FORMATS.values() if variant.name in BY_FORMAT else TWO)
+    if variant.precision != "int8" or layout.FORMATS[layout.FORMAT_OF_TYPE[name]].scale_bytes
+]
+each_case = pytest.mark.parametrize(("variant", "type_name"), CASES, indirect=["variant"])
 
 
 @pytest.fixture(params=TEXTS, ids=lambda variant: variant.name)
@@ -88,7 +100,7 @@ def test_every_kernel_stays_within_the_default_limit_of_storage_buffers(variant:
         assert len(p.dispatches) == 4
 
 
-@pytest.mark.parametrize("type_name", TYPES)
+@each_case
 def test_decode_qkv(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     rows, columns, shards, tokens, count, first_layer = shape_of(
         type_name,
@@ -111,11 +123,11 @@ def test_decode_qkv(gpu: NativeDevice, numpy_device, rng, variant, type_name) ->
 
 
 def variant_tolerance(variant: Variant) -> float:
-    """Relative to the largest value of an output."""
-    return 2e-3 if "shader-f16" in variant.features else F32
+    """Relative to the largest value of an output. int8: a value that lies between two codes may go either way."""
+    return F32 if variant.precision == "f32" else 2e-3
 
 
-@pytest.mark.parametrize("type_name", TYPES)
+@each_case
 def test_decode_gate_up(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     width, columns, shards, tokens, count = shape_of(
         type_name, [(128, 640, 1, 1, 1), (40, 1152, 1, 4, 2), (72, 1280, 3, 2, 2), (520, 512, 1, 3, 3)]
@@ -134,7 +146,7 @@ def test_decode_gate_up(gpu: NativeDevice, numpy_device, rng, variant, type_name
     )
 
 
-@pytest.mark.parametrize("type_name", TYPES)
+@each_case
 def test_decode_down(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     rows, columns, shards, tokens, count = shape_of(
         type_name, [(640, 2048, 1, 1, 1), (83, 6912, 1, 2, 2), (72, 288, 3, 4, 3), (1152, 768, 1, 3, 3)]
@@ -147,7 +159,7 @@ def test_decode_down(gpu: NativeDevice, numpy_device, rng, variant, type_name) -
     compare(gpu, numpy_device, p, arrays, inputs, dtypes={y.name: "f4"}, tolerance=variant_tolerance(variant))
 
 
-@pytest.mark.parametrize("type_name", TYPES)
+@each_case
 def test_decode_head(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     vocabulary, columns, shards, tokens, count = shape_of(
         type_name, [(5000, 256, 1, 1, 1), (4096, 256, 2, 4, 3)]
@@ -177,9 +189,23 @@ def test_a_table_cut_inside_a_slice_has_no_maxima(variant: Variant) -> None:
     assert head.slices is None
 
 
+MERGES = [
+    # heads, splits, dim, rows, shards, tokens, count
+    (4, 8, 256, 640, 1, 1, 1),
+    (4, 3, 64, 83, 1, 4, 3),
+    (8, 16, 256, 72, 2, 2, 2),
+    (3, 1, 128, 40, 1, 3, 3),
+]
+
+
 @pytest.mark.parametrize(
-    ("heads", "splits", "dim", "rows", "shards", "tokens", "count"),
-    [(4, 8, 256, 640, 1, 1, 1), (4, 3, 64, 83, 1, 4, 3), (8, 16, 256, 72, 2, 2, 2), (3, 1, 128, 40, 1, 3, 3)],
+    ("variant", "heads", "splits", "dim", "rows", "shards", "tokens", "count"),
+    [
+        pytest.param(variant, *merge, id=f"{variant.name}-{'-'.join(map(str, merge))}")
+        for variant in TEXTS
+        for merge in (MERGES if variant.name in BY_FORMAT else MERGES[1:2])
+    ],
+    indirect=["variant"],
 )
 def test_decode_output(
     gpu: NativeDevice, numpy_device, rng, variant, heads, splits, dim, rows, shards, tokens, count
@@ -294,7 +320,16 @@ def test_attention_of_several_tokens_is_that_of_each(
         np.testing.assert_array_equal(together[name], alone[name])
 
 
-@pytest.mark.parametrize(("type_name", "tokens"), [("Q4_0", 4), ("Q6_K", 2), ("Q8_0", 3)])
+@pytest.mark.parametrize(
+    ("variant", "type_name", "tokens"),
+    [
+        pytest.param(variant, name, tokens, id=f"{variant.name}-{name}-{tokens}")
+        for variant, (name, tokens) in zip(
+            TEXTS, itertools.cycle([("Q6_K", 2), ("Q4_0", 4), ("Q8_0", 3)]), strict=False
+        )
+    ],
+    indirect=["variant"],
+)
 def test_sweeps_of_several_tokens_are_those_of_each(
     gpu: NativeDevice, rng, variant, type_name, tokens
 ) -> None:

@@ -36,7 +36,7 @@ fn prepare(group: u32, thread: u32) {
                 keep(t * (K / 4u) + i, values[t]);
             }
             if (PARTS == 1u && HOLDS_SUM) {
-                stage_one(t, i, values[t]);
+                put(t, i, arranged(values[t]));
             }
         }
         sum += squares(values);
@@ -53,12 +53,13 @@ fn stage(part: u32, thread: u32) {
         for (var t = 0u; t < TOKENS; t++) {
             var value: vec4<f32>;
             if (PARTS == 1u && HOLDS_SUM) {
-                value = vec4<f32>(x_of(t, i));  // this thread's own, from `prepare`
+                value = restored(quad_of(t, i));  // this thread's own, from `prepare`
             } else {
                 value = sum_of(t, from_here);
             }
-            stage_one(t, i, value * component(factor, t) * norm[from_here]);
+            put(t, i, arranged(value * component(factor, t) * norm[from_here]));
         }
     }
     workgroupBarrier();
+    settle(part, thread);
 }

@@ -49,8 +49,9 @@ fn stage(part: u32, thread: u32) {
                     value += share * partials[(t * SPLITS + s) * (K / 4u) + from_here];
                 }
             }
-            stage_one(t, i, value);
+            put(t, i, arranged(value));
         }
     }
     workgroupBarrier();
+    settle(part, thread);
 }

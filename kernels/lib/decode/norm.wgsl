@@ -26,8 +26,9 @@ fn stage(part: u32, thread: u32) {
     for (var i = thread; i < quads_of(part); i += THREADS) {
         let from_here = part * (PART / 4u) + i;
         for (var t = 0u; t < TOKENS; t++) {
-            stage_one(t, i, residual[t * (K / 4u) + from_here] * component(factor, t) * norm[from_here]);
+            put(t, i, arranged(residual[t * (K / 4u) + from_here] * component(factor, t) * norm[from_here]));
         }
     }
     workgroupBarrier();
+    settle(part, thread);
 }

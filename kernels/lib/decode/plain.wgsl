@@ -4,7 +4,7 @@ override THREADS: u32 = 64;
 override PART: u32 = K;
 override PARTS: u32 = 1;
 
-fn x_of(t: u32, i: u32) -> vec4<Element> {
+fn quad_of(t: u32, i: u32) -> vec4<Element> {
     if (K % 128u != 0u && i >= K / 4u) {
         return vec4<Element>();  // the weights' padding
     }

@@ -6,12 +6,12 @@ override PARTS: u32 = (K + PART - 1u) / PART;
 override STAGED: u32 = (PART + 127u) / 128u * 36u * TOKENS;
 var<workgroup> staged: array<vec4<Element>, STAGED>;
 
-fn x_of(t: u32, i: u32) -> vec4<Element> {
+fn quad_of(t: u32, i: u32) -> vec4<Element> {
     return staged[(i + i / 8u) * TOKENS + t];
 }
 
-fn stage_one(t: u32, i: u32, value: vec4<f32>) {
-    staged[(i + i / 8u) * TOKENS + t] = arranged(value);
+fn put(t: u32, i: u32, value: vec4<Element>) {
+    staged[(i + i / 8u) * TOKENS + t] = value;
 }
 
 // Groups of four columns in a part; the last one may be shorter.

@@ -33,49 +33,39 @@ OTHER_BYTES = 2560  # of workgroup memory, for what is neither activations nor a
 # and GROUPS of 32 lanes, fewer than which a small matrix's columns are split for.
 _LANES = {"THREADS": 128, "TURNS": 4, "SPLITS": 8, "TILE": 32, "WORKGROUPS": 512, "GROUPS": 512}
 
+
+def _lanes(
+    name: str, element: str = "f32", rows: int = 2, memory: int = 16_384, **constants: float
+) -> Variant:
+    """A lane sweep; `element` is what activations are multiplied as, `rows` how many a lane has."""
+    subgroups = name.endswith("subgroups")
+    features = {"subgroups"} if subgroups else set()
+    return Variant(
+        Role.DECODE,
+        name,
+        features=frozenset(features | ({"shader-f16"} if element == "f16" else set())),
+        workgroup=int(constants.get("THREADS", _LANES["THREADS"])),
+        workgroup_bytes=memory,
+        options={
+            "sweep": "lanes_subgroups" if subgroups else "lanes_memory",
+            "element": element,
+            "rows": str(rows),
+        },
+        constants=_LANES | constants,
+        precision=element,
+    )
+
+
 DECODES: tuple[Variant, ...] = (
-    Variant(
-        Role.DECODE,
-        "lanes-subgroups",
-        features=frozenset({"subgroups"}),
-        workgroup=128,
-        options={"sweep": "lanes_subgroups", "element": "f32"},
-        constants=_LANES,
-    ),
-    Variant(
-        Role.DECODE,
-        "lanes",
-        workgroup=128,
-        options={"sweep": "lanes_memory", "element": "f32"},
-        constants=_LANES,
-    ),
-    Variant(
-        Role.DECODE,
-        "lanes-f16-subgroups",
-        features=frozenset({"shader-f16", "subgroups"}),
-        workgroup=128,
-        options={"sweep": "lanes_subgroups", "element": "f16"},
-        constants=_LANES,
-        precision="f16",
-    ),
-    Variant(
-        Role.DECODE,
-        "lanes-f16",
-        features=frozenset({"shader-f16"}),
-        workgroup=128,
-        options={"sweep": "lanes_memory", "element": "f16"},
-        constants=_LANES,
-        precision="f16",
-    ),
-    Variant(
-        Role.DECODE,
-        "lanes-256-subgroups",
-        features=frozenset({"subgroups"}),
-        workgroup=256,
-        workgroup_bytes=32_768,
-        options={"sweep": "lanes_subgroups", "element": "f32"},
-        constants=_LANES | {"THREADS": 256, "GROUPS": 2048},
-    ),
+    _lanes("lanes-subgroups"),
+    _lanes("lanes"),
+    _lanes("lanes-f16-subgroups", "f16"),
+    _lanes("lanes-f16", "f16"),
+    _lanes("lanes-int8-subgroups", "int8"),
+    _lanes("lanes-rows4-subgroups", rows=4),
+    _lanes("lanes-rows1-subgroups", rows=1),
+    _lanes("lanes-256-subgroups", memory=32_768, THREADS=256, GROUPS=2048),
+    _lanes("lanes-int8", "int8"),
     Variant(
         Role.DECODE,
         "rows",
@@ -233,7 +223,7 @@ def decode_gate_up(
         "sum": total,
         "y": y,
     }
-    kernel = _kernel(p, "decode_gate_up", piece, tokens)
+    kernel = _kernel(p, "decode_gate_up", piece, tokens, pairs=True)
     _add(p, label, kernel, matrix, piece, tensors, pairs=True, EPS=eps)
     return y, total
 
@@ -244,7 +234,7 @@ def decode_down(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
     for piece in matrix.pieces:
-        kernel = _kernel(p, "decode_down", piece, tokens)
+        kernel = _kernel(p, "decode_down", piece, tokens, input="copy" if _in_int8(p, piece) else "plain")
         tensors = {"x": x, "y": y}
         _add(p, label, kernel, matrix, piece, tensors, OFFSET=piece.row, STRIDE=matrix.rows)
     return y
@@ -298,9 +288,21 @@ def _splits(p: Plan, window: int) -> int:
     return min(int(_constants(p)["SPLITS"]), -(-(window - 1) // tile) + 1)
 
 
-def _kernel(p: Plan, name: str, piece: Piece, tokens: int, **options: str) -> wgsl.Kernel:
+def _in_int8(p: Plan, piece: Piece) -> bool:
+    """Whether a piece's products are packed dot products; weights that are floats have no codes for them."""
+    return p.choice[Role.DECODE].precision == "int8" and layout.FORMATS[piece.format].scale_bytes > 0
+
+
+def _kernel(
+    p: Plan, name: str, piece: Piece, tokens: int, pairs: bool = False, **options: str
+) -> wgsl.Kernel:
     require(tokens <= MOST_TOKENS, f"{tokens} tokens in one run")
-    return wgsl.load(name, piece.format, tokens=str(tokens), **p.choice[Role.DECODE].options, **options)
+    given = {**p.choice[Role.DECODE].options, **options}
+    if given["element"] == "int8" and not _in_int8(p, piece):
+        given["element"] = "f32"
+    if pairs and given.get("rows") == "1":
+        given["rows"] = "2"  # a pair is two
+    return wgsl.load(name, piece.format, tokens=str(tokens), **given)
 
 
 @dataclass(frozen=True)
@@ -318,13 +320,14 @@ def _sweep(
     c = _constants(p)
     halves = 2 if pairs else 1
     whole = matrix.rows // halves
+    rows = int(kernel.options.get("rows", 4))  # of a lane, or of a thread
     if "LAST_TILE" in kernel.overrides:
-        step, second = 16 // halves, piece.rows // 2 if pairs else 8
+        step, second = layout.ROWS * rows // halves, layout.ROWS * rows // 2
         split = _split(p, -(-whole // step), piece)
         of_workgroup = int(step * c["THREADS"]) // (LANES * split)
         own = {"SPLIT": split, "LAST_TILE": -(-piece.rows // layout.ROWS) - 1}
     else:
-        step, second = 4 // halves, piece.rows // 2 if pairs else 2
+        step, second = rows // halves, rows // 2
         of_workgroup = int(step * c["THREADS"])
         own = {}
     part = _part(p, kernel, piece.columns, tokens)
@@ -338,10 +341,11 @@ def _sweep(
         "THREADS": c["THREADS"],
         "PART": part,
         "STEP": step,
-        "SECOND": second,
         "TURNS": turns,
         **own,
     }
+    if "SECOND" in kernel.overrides:
+        constants["SECOND"] = piece.rows // 2 if pairs else second
     return _Sweep(constants, of_workgroup * turns)
 
 
@@ -361,9 +365,13 @@ def _part(p: Plan, kernel: wgsl.Kernel, columns: int, tokens: int) -> int:
         return columns
     variant = p.choice[Role.DECODE]
     per_thread = 4 * (4 if tokens == 3 else tokens)  # bytes; three floats take the place of four
-    numbers = 3 if "LAST_TILE" in kernel.overrides else 1  # for each thread: the norms', a lane's two sums
-    item = 2 if variant.options["element"] == "f16" else 4
-    left = variant.workgroup_bytes - OTHER_BYTES - int(variant.constants["THREADS"]) * numbers * per_thread
+    numbers = 1.0  # for each thread: the norms', and the lanes' sums
+    if variant.options["sweep"] == "lanes_memory":
+        numbers += int(kernel.options["rows"])
+    elif variant.options["sweep"] == "lanes_subgroups":
+        numbers += int(kernel.options["rows"]) / 4
+    item = 2 if kernel.options["element"] == "f16" else 4  # int8 is made where f32 values were
+    left = variant.workgroup_bytes - OTHER_BYTES - int(variant.constants["THREADS"] * numbers * per_thread)
     return min(columns, left * 8 // 9 // (item * tokens) // layout.COLUMNS * layout.COLUMNS)
 
 

@@ -4,7 +4,7 @@
 const TOKENS: u32 = 1;
 alias PerToken = f32;
 alias Values = array<vec4<f32>, TOKENS>;  // [token]: four neighbouring columns
-alias Staged = array<vec4<Element>, TOKENS>;  // the same, as the sweep reads them
+alias Staged = array<InputPart, TOKENS>;  // [token]: what the sweep reads of x at a time
 
 fn component(values: PerToken, t: u32) -> f32 {
     return values;
@@ -14,8 +14,8 @@ fn x_at(i: u32) -> Staged {
     return Staged(x_of(0u, i));
 }
 
-fn products(w: vec4<Element>, x: Staged) -> PerToken {
-    return f32(dot(w, x[0]));
+fn products(w: WeightPart, x: Staged) -> PerToken {
+    return product(w, x[0]);
 }
 
 fn squares(x: Values) -> PerToken {

@@ -3,7 +3,7 @@
 const TOKENS: u32 = 2;
 alias PerToken = vec2<f32>;
 alias Values = array<vec4<f32>, TOKENS>;
-alias Staged = array<vec4<Element>, TOKENS>;
+alias Staged = array<InputPart, TOKENS>;
 
 fn component(values: PerToken, t: u32) -> f32 {
     return values[t];
@@ -13,8 +13,8 @@ fn x_at(i: u32) -> Staged {
     return Staged(x_of(0u, i), x_of(1u, i));
 }
 
-fn products(w: vec4<Element>, x: Staged) -> PerToken {
-    return PerToken(f32(dot(w, x[0])), f32(dot(w, x[1])));
+fn products(w: WeightPart, x: Staged) -> PerToken {
+    return PerToken(product(w, x[0]), product(w, x[1]));
 }
 
 fn squares(x: Values) -> PerToken {

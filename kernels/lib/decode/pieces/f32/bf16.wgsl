@@ -1,16 +1,13 @@
-// bf16 pieces for the lane sweep: 8 columns.
+// bf16 pieces for the lane sweep.
 // #include "weights/bf16.wgsl"
-const PIECE_QUADS: u32 = 2;
-alias Piece = vec4<u32>;
+// #include "decode/pieces/float.wgsl"
 
 fn piece_scale(row: u32, piece: u32) -> f32 {
     return 1.0;
 }
 
-fn dots(a: Piece, b: Piece, scale_a: f32, scale_b: f32, x: u32) -> Two {
-    let low = x_at(x);
-    let high = x_at(x + 1u);
-    return Two(
-        products(vec4<f32>(two(a.x), two(a.y)), low) + products(vec4<f32>(two(a.z), two(a.w)), high),
-        products(vec4<f32>(two(b.x), two(b.y)), low) + products(vec4<f32>(two(b.z), two(b.w)), high));
+fn step_of(piece: Piece, scale: f32, w: u32, inputs: Inputs) -> PerToken {
+    let low = vec4<f32>(two(piece.x), two(piece.y));
+    let high = vec4<f32>(two(piece.z), two(piece.w));
+    return products(low, inputs.low) + products(high, inputs.high);
 }

@@ -1,16 +1,13 @@
-// f16 pieces for the lane sweep: 8 columns.
+// f16 pieces for the lane sweep.
 // #include "weights/f16.wgsl"
-const PIECE_QUADS: u32 = 2;
-alias Piece = vec4<u32>;
+// #include "decode/pieces/float.wgsl"
 
 fn piece_scale(row: u32, piece: u32) -> f32 {
     return 1.0;
 }
 
-fn dots(a: Piece, b: Piece, scale_a: f32, scale_b: f32, x: u32) -> Two {
-    let low = x_at(x);
-    let high = x_at(x + 1u);
-    return Two(
-        products(vec4<f32>(unpack2x16float(a.x), unpack2x16float(a.y)), low) + products(vec4<f32>(unpack2x16float(a.z), unpack2x16float(a.w)), high),
-        products(vec4<f32>(unpack2x16float(b.x), unpack2x16float(b.y)), low) + products(vec4<f32>(unpack2x16float(b.z), unpack2x16float(b.w)), high));
+fn step_of(piece: Piece, scale: f32, w: u32, inputs: Inputs) -> PerToken {
+    let low = vec4<f32>(unpack2x16float(piece.x), unpack2x16float(piece.y));
+    let high = vec4<f32>(unpack2x16float(piece.z), unpack2x16float(piece.w));
+    return products(low, inputs.low) + products(high, inputs.high);
 }

@@ -1,0 +1,7 @@
+// int8 for the lane sweep in int8: two pieces share a scale.
+// #include "weights/q8.wgsl"
+// #include "decode/pieces/int8/bytes.wgsl"
+
+fn piece_scale(row: u32, piece: u32) -> f32 {
+    return scale_of(row, piece >> 1u);
+}

@@ -1,0 +1,8 @@
+// int8 for the lane sweep in int8: each piece has its own scale.
+// #include "weights/q8h.wgsl"
+// #include "decode/pieces/int8/bytes.wgsl"
+
+fn piece_scale(row: u32, piece: u32) -> f32 {
+    let scale = scale_of(row, piece >> 1u);
+    return select(scale.x, scale.y, (piece & 1u) == 1u);
+}
