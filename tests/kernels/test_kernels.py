@@ -86,16 +86,22 @@ def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, 
     compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"y": "f4"}, tolerance=F32)
 
 
+SHAPES = [
+    # rows, columns, tokens, count, shards
+    (64, 256, 4, 4, 1),
+    (83, 512, 33, 33, 1),
+    (72, 768, 32, 13, 2),
+    (520, 32, 5, 2, 1),
+    (136, 256, 70, 67, 1),
+]
+
+
 @pytest.mark.parametrize("variant", selection.VARIANTS[Role.MATMUL], ids=lambda v: v.name)
-@pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize(
-    ("rows", "columns", "tokens", "count", "shards"),
-    [
-        (64, 256, 4, 4, 1),
-        (83, 512, 33, 33, 1),
-        (72, 768, 32, 13, 2),
-        (520, 32, 5, 2, 1),
-        (136, 256, 70, 67, 1),
+    ("type_name", "rows", "columns", "tokens", "count", "shards"),
+    [  # two formats in every shape, each of the others in two
+        *((name, *shape) for name in ("Q4_0", "Q6_K") for shape in SHAPES),
+        *((name, *shape) for name in ("Q4_K", "Q8_0", "F16", "BF16", "F32") for shape in SHAPES[1:3]),
     ],
 )
 def test_matmul(

@@ -77,30 +77,50 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
         engine.close()
 
 
-@pytest.mark.parametrize("variant", ops.DECODES, ids=str)
-def test_fused_decoding_finds_the_simple_kernels_candidates(gpu: NativeDevice, variant: Variant) -> None:
-    if not variant.runs_on(gpu.adapter, gpu.limits):
-        pytest.skip(f"{gpu.adapter.name} cannot run {variant}")
+POSITIONS = (0, 1, 31, 63, 64, 89)  # the first token, a full window, a ring that has wrapped
+
+
+def candidates_of(gpu: NativeDevice, variant: str) -> tuple[int, list[dict[int, float]]]:
+    """How many candidates decoding with a variant gives, and their logits at each position."""
     one_format = {name: "Q8_0" for name in tiny.DEFAULT_TYPES if not name.startswith("blk")}
     data = tiny.build(tiny.Tiny(seed=4, types=one_format))  # few pipelines to compile
-    simple, fused = load(gpu, data, "decode:simple"), load(gpu, data, str(variant))
-    count = simple.settings.candidates
-    ids = np.random.default_rng(2).integers(200, simple.config.vocabulary, 90).tolist()
-    for position in (0, 1, 31, 63, 64, 89):  # the first token, a full window, a ring that has wrapped
-        logits = []
-        for engine in (simple, fused):
-            if position:
-                drive(engine.session.prefill(ids[:position]))
-            out = drive(
-                engine.session.run(engine.session.programs[1], position, ids[position : position + 1])
-            )
-            found = np.frombuffer(out, np.uint32)[: 2 * count].reshape(-1, 2)
-            logits.append(dict(zip(found[:, 0].tolist(), found[:, 1].view(np.float32).tolist(), strict=True)))
-        common = logits[0].keys() & logits[1].keys()
-        assert len(common) >= count - 3, "nearly the same candidates"
-        assert max(abs(logits[0][t] - logits[1][t]) for t in common) < 5e-3
-    for engine in (simple, fused):
-        engine.close()
+    engine = load(gpu, data, variant)
+    count = engine.settings.candidates
+    ids = np.random.default_rng(2).integers(200, engine.config.vocabulary, 90).tolist()
+    logits = []
+    for position in POSITIONS:
+        if position:
+            drive(engine.session.prefill(ids[:position]))
+        out = drive(engine.session.run(engine.session.programs[1], position, ids[position : position + 1]))
+        found = np.frombuffer(out, np.uint32)[: 2 * count].reshape(-1, 2)
+        logits.append(dict(zip(found[:, 0].tolist(), found[:, 1].view(np.float32).tolist(), strict=True)))
+    engine.close()
+    return count, logits
+
+
+@pytest.fixture(scope="module")
+def simple_candidates(gpu: NativeDevice) -> tuple[int, list[dict[int, float]]]:
+    return candidates_of(gpu, "decode:simple")
+
+
+@pytest.mark.parametrize("variant", ops.DECODES, ids=str)
+def test_fused_decoding_finds_the_simple_kernels_candidates(
+    gpu: NativeDevice, simple_candidates: tuple[int, list[dict[int, float]]], variant: Variant
+) -> None:
+    if not variant.runs_on(gpu.adapter, gpu.limits):
+        pytest.skip(f"{gpu.adapter.name} cannot run {variant}")
+    count, expected = simple_candidates
+    _, found = candidates_of(gpu, str(variant))
+    # Activations rounded to 8 bits move this random model's logits, whose spread is 1.5, by up to 0.3.
+    bound, others = (0.5, 6) if variant.precision == "int8" else (5e-3, 3)
+    worst = fewest = 0.0
+    for a, b in zip(expected, found, strict=True):
+        common = a.keys() & b.keys()
+        fewest = max(fewest, count - len(common))
+        worst = max(worst, *(abs(a[t] - b[t]) for t in common))
+    print(f"{variant}: logits off by {worst:.1e}, {fewest:.0f} of {count} candidates are others")
+    assert fewest <= others, "nearly the same candidates"
+    assert worst < bound
 
 
 def test_greedy_tokens_are_numpys_where_the_margin_is_clear(gpu: NativeDevice) -> None:
