@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -35,17 +35,22 @@ def rng() -> np.random.Generator:
 
 # Of variants that differ in constants only, the first.
 TEXTS = {tuple(variant.options.values()): variant for variant in reversed(ops.DECODES)}.values()
-# A sweep and how it multiplies are tried with every format; how its lanes share rows and add up, with two.
+# A sweep and how it multiplies are tried with every format; how its lanes share rows and add up, and what the other
+# kernels have before and after the same sweep, with two.
 BY_FORMAT = ("rows", "lanes-subgroups", "lanes-f16-subgroups", "lanes-int8-subgroups")
 FORMATS = {layout.FORMAT_OF_TYPE[name]: name for name in TYPES}  # a type for each
 TWO = ("Q4_K", "Q6_K")
-CASES = [
-    pytest.param(variant, name, id=f"{variant.name}-{name}")
-    for variant in TEXTS
-    for name in (FORMATS.values() if variant.name in BY_FORMAT else TWO)
-    if variant.precision != "int8" or layout.FORMATS[layout.FORMAT_OF_TYPE[name]].scale_bytes
-]
-each_case = pytest.mark.parametrize(("variant", "type_name"), CASES, indirect=["variant"])
+
+
+def cases(by_format: Sequence[str]) -> pytest.MarkDecorator:
+    """Every variant with two formats, those named with all that they multiply in their own way."""
+    found = [
+        pytest.param(variant, name, id=f"{variant.name}-{name}")
+        for variant in TEXTS
+        for name in (FORMATS.values() if variant.name in by_format else TWO)
+        if variant.precision != "int8" or layout.FORMATS[layout.FORMAT_OF_TYPE[name]].scale_bytes
+    ]
+    return pytest.mark.parametrize(("variant", "type_name"), found, indirect=["variant"])
 
 
 @pytest.fixture(params=TEXTS, ids=lambda variant: variant.name)
@@ -100,7 +105,7 @@ def test_every_kernel_stays_within_the_default_limit_of_storage_buffers(variant:
         assert len(p.dispatches) == 4
 
 
-@each_case
+@cases(BY_FORMAT)
 def test_decode_qkv(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     rows, columns, shards, tokens, count, first_layer = shape_of(
         type_name,
@@ -127,7 +132,7 @@ def variant_tolerance(variant: Variant) -> float:
     return F32 if variant.precision == "f32" else 2e-3
 
 
-@each_case
+@cases(BY_FORMAT[:1])
 def test_decode_gate_up(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     width, columns, shards, tokens, count = shape_of(
         type_name, [(128, 640, 1, 1, 1), (40, 1152, 1, 4, 2), (72, 1280, 3, 2, 2), (520, 512, 1, 3, 3)]
@@ -146,7 +151,7 @@ def test_decode_gate_up(gpu: NativeDevice, numpy_device, rng, variant, type_name
     )
 
 
-@each_case
+@cases(BY_FORMAT)
 def test_decode_down(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     rows, columns, shards, tokens, count = shape_of(
         type_name, [(640, 2048, 1, 1, 1), (83, 6912, 1, 2, 2), (72, 288, 3, 4, 3), (1152, 768, 1, 3, 3)]
@@ -159,10 +164,11 @@ def test_decode_down(gpu: NativeDevice, numpy_device, rng, variant, type_name) -
     compare(gpu, numpy_device, p, arrays, inputs, dtypes={y.name: "f4"}, tolerance=variant_tolerance(variant))
 
 
-@each_case
+@cases(())
 def test_decode_head(gpu: NativeDevice, numpy_device, rng, variant, type_name) -> None:
     vocabulary, columns, shards, tokens, count = shape_of(
-        type_name, [(5000, 256, 1, 1, 1), (4096, 256, 2, 4, 3)]
+        type_name,
+        [(5000, 256, 1, 2, 2), (5000, 256, 1, 1, 1), (4096, 256, 2, 3, 3), (4096, 256, 2, 4, 3)],
     )
     m, arrays = matrix(rng, type_name, vocabulary, columns, shards)
     p = plan(variant, tokens)
