@@ -1,5 +1,6 @@
 // y = W x for one to four tokens.
-//   weights (N, K) any format; x (T, K) f32, read in place with input "plain", staged with "copy"; y (T, STRIDE) f32, rows from OFFSET. Grid: workgroups of rows.
+//   weights (N, K) any format; x (T, K) f32, read in place with input "plain", staged with "copy"; y (T, STRIDE) f32,
+//   rows from OFFSET. Grid: workgroups of rows.
 // #include "step.wgsl"
 // #include "weights/{format}.wgsl"
 // #include "decode/tokens/{tokens}.wgsl"
