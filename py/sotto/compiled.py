@@ -23,7 +23,6 @@ Convert = Callable[[str, Plane, int, int], tuple[Plane, Plane]]
 
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q8_0", "Q6_K", "F16", "BF16", "F32")  # `enum type` of convert.c
 CHUNK_BYTES = 4 << 20  # of data with one checksum
-CHUNKS = 2  # that have room: one to fill while the other is used
 CHECKSUM_BYTES = 16
 _PAGE = 65536
 _STATICS = 1024  # in a memory of its own: address of the library's constants
@@ -69,26 +68,38 @@ def linked() -> Convert:
 
 
 class Library:
-    """The library on wasmtime. Raises ImportError without it, OSError where the library cannot be compiled."""
+    """The library on wasmtime, for one thread at a time; several of them can be at work at once.
 
-    def __init__(self) -> None:
+    Args:
+        like: another one, whose compiled code this one shares.
+
+    Attributes:
+        chunk: (CHUNK_BYTES,) uint8 to put data into, for `checksum`; valid until something is converted.
+
+    Raises:
+        ImportError: there is no wasmtime.
+        OSError: the library cannot be compiled.
+    """
+
+    def __init__(self, like: Library | None = None) -> None:
         import wasmtime as w  # noqa: PLC0415  (so that sotto imports where it has no wheel)
 
-        pages = -(-(_START + CHUNKS * CHUNK_BYTES) // _PAGE)
+        pages = -(-(_START + CHUNK_BYTES) // _PAGE)
         try:
-            engine = w.Engine()
-            self._store = w.Store(engine)
+            self._engine: Any = like._engine if like else w.Engine()
+            self._module: Any = like._module if like else w.Module.from_file(self._engine, str(path()))
+            self._store = w.Store(self._engine)
             self._memory: Any = w.Memory(self._store, w.MemoryType(w.Limits(pages, None)))
-            module = w.Module.from_file(engine, str(path()))
         except w.WasmtimeError as error:
             raise OSError(str(error)) from error
         fixed = w.GlobalType(w.ValType.i32(), False)
         bases = [
             w.Global(self._store, fixed, w.Val.i32(at)) for at in (_STATICS, 0)
         ]  # of memory and of the table
-        exports: Any = w.Instance(self._store, module, [self._memory, *bases]).exports(self._store)
+        exports: Any = w.Instance(self._store, self._module, [self._memory, *bases]).exports(self._store)
         self._convert, self._checksum = exports["convert"], exports["checksum"]
         self._result = self._bytes(_RESULT, CHECKSUM_BYTES)
+        self.chunk = self._bytes(_START, CHUNK_BYTES)
 
     def _bytes(self, address: int, nbytes: int) -> Plane:
         """A part of the memory, valid until it grows."""
@@ -109,13 +120,9 @@ class Library:
         self._convert(self._store, kind, _START, rows, columns, weights, scales)
         return self._bytes(weights, weight_bytes), self._bytes(scales, scale_bytes)
 
-    def chunk(self, index: int) -> Plane:
-        """(CHUNK_BYTES,) uint8 to put data into, for `checksum`. A library that converts is not for checksums."""
-        return self._bytes(_START + index * CHUNK_BYTES, CHUNK_BYTES)
-
-    def checksum(self, index: int, nbytes: int) -> bytes:
-        """The CHECKSUM_BYTES of a chunk's first bytes; those after them may be overwritten."""
-        self._checksum(self._store, _START + index * CHUNK_BYTES, nbytes, _RESULT)
+    def checksum(self, nbytes: int) -> bytes:
+        """The CHECKSUM_BYTES of the chunk's first bytes; those after them may be overwritten."""
+        self._checksum(self._store, _START, nbytes, _RESULT)
         return self._result.tobytes()
 
 

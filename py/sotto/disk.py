@@ -2,8 +2,8 @@
 
 An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
 under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
-writing it. Loading maps the image into memory and hands its pages to the device as they are verified. A folder
-of notes, short texts by key, lies beside the entries.
+writing it. Loading reads the image chunk by chunk: threads read and check the next chunks while the device is given
+the one before. A folder of notes, short texts by key, lies beside the entries.
 """
 
 from __future__ import annotations
@@ -16,15 +16,16 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, replace
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, dataclass, replace
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .compiled import CHUNK_BYTES, CHUNKS, Library
+from .compiled import CHUNK_BYTES, Library
 from .device import Bytes, Device, Manifest, Placement, Record
 from .errors import StoreDamaged, StoreFull
 from .layout import LAYOUT_VERSION
@@ -33,6 +34,8 @@ RECORD_BYTES = 64 << 20
 IMAGE, MANIFEST = "image", "manifest.json"
 NOTES = "notes"  # a folder beside the entries
 _UNFINISHED = ".part"  # in the name of a folder that is being written
+_READERS = 2  # threads that read and check
+_CHUNKS_AHEAD = 4  # that have room: two are read, while a third waits to be written and the fourth is
 _ABANDONED_SECONDS = 3600  # a writer that has not written for so long is dead
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -46,7 +49,7 @@ class DiskStore:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._hash: _Hash | None = None
+        self._libraries: list[Library] = []  # with room for the chunks of a load
 
     async def find(self, key: str) -> Manifest | None:
         entry = self._entry(key)
@@ -126,38 +129,31 @@ class DiskStore:
     def _chunks(self, manifest: Manifest, nbytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
         """The records that hold the image's first bytes, chunk by chunk: (offset, bytes until the next is asked for).
 
-        A thread reads the next chunk meanwhile. Raises StoreDamaged before a damaged record's last chunk.
+        Threads read and check the next chunks meanwhile. Raises StoreDamaged before a damaged record's last chunk.
         """
-        sizes: list[int] = []
-        for record in manifest.records:
-            if sum(sizes) >= nbytes:
-                break
-            whole, rest = divmod(record.nbytes, CHUNK_BYTES)
-            sizes += [CHUNK_BYTES] * whole + [rest] * bool(rest)
-        records = iter(manifest.records)
-        record, in_record, at = next(records), 0, 0
-        self._hash = hashing = self._hash or _Hash()
-        hashing.finish()
+        chunks = _cut(manifest, nbytes)
+        while len(self._libraries) < min(_CHUNKS_AHEAD, len(chunks)):
+            self._libraries.append(_library(*self._libraries[:1]))
+        libraries = self._libraries[: len(chunks)]
         try:
-            with (
-                (self._entry(manifest.key) / IMAGE).open("rb", buffering=0) as file,
-                ThreadPoolExecutor(1) as reader,
-            ):
-                places = [hashing.chunk(number % CHUNKS)[:size] for number, size in enumerate(sizes)]
-                ahead = reader.submit(file.readinto, places[0].data)
-                for number, place in enumerate(places):
-                    if ahead.result() != place.size:
-                        raise self._damaged(manifest)
-                    if number + 1 < len(places):
-                        ahead = reader.submit(file.readinto, places[number + 1].data)
-                    hashing.seal(number % CHUNKS, place.size)
-                    in_record += place.size
-                    if in_record == record.nbytes:
-                        if hashing.finish() != record.sha256:
+            with ExitStack() as open_files, ThreadPoolExecutor(_READERS) as readers:
+                path = self._entry(manifest.key) / IMAGE
+                files = [open_files.enter_context(path.open("rb", buffering=0)) for _ in libraries]
+                places = list(zip(files, libraries, strict=True))
+                reading = [
+                    readers.submit(_read, *place, chunk) for place, chunk in zip(places, chunks, strict=False)
+                ]
+                hashing = hashlib.sha256()
+                for number, chunk in enumerate(chunks):
+                    turn = number % len(places)
+                    hashing.update(reading[turn].result())
+                    if chunk.ends:
+                        if hashing.hexdigest() != chunk.ends.sha256:
                             raise self._damaged(manifest)
-                        record, in_record = next(records, record), 0
-                    yield at, place
-                    at += place.size
+                        hashing = hashlib.sha256()
+                    yield chunk.offset, libraries[turn].chunk[: chunk.nbytes]
+                    if number + len(places) < len(chunks):
+                        reading[turn] = readers.submit(_read, *places[turn], chunks[number + len(places)])
         except OSError as error:
             raise self._damaged(manifest) from error
 
@@ -183,34 +179,54 @@ class DiskStore:
                 shutil.rmtree(entry, ignore_errors=True)
 
 
-class _Hash:
-    """The hash of a record, from its chunks. Raises StoreFull where the compiled library cannot run."""
+@dataclass(frozen=True)
+class _Chunk:
+    """A piece of the image with one checksum; `ends` is the record that it is the last one of."""
 
-    def __init__(self) -> None:
-        try:
-            self._library = Library()
-        except (ImportError, OSError) as error:
-            raise StoreFull(
-                f"Converted weights cannot be kept without wasmtime ({error}).", "pip install wasmtime"
-            ) from error
-        self.chunk = self._library.chunk
-        self._sha256 = hashlib.sha256()
+    offset: int
+    nbytes: int
+    ends: Record | None
 
-    def seal(self, index: int, nbytes: int) -> None:
-        """The first bytes of `chunk(index)` are the record's next chunk."""
-        self._sha256.update(self._library.checksum(index, nbytes))
 
-    def finish(self) -> str:
-        """The record's hash; the next record begins."""
-        digest, self._sha256 = self._sha256.hexdigest(), hashlib.sha256()
-        return digest
+def _cut(manifest: Manifest, nbytes: int) -> list[_Chunk]:
+    """The chunks of the records that hold the image's first bytes."""
+    chunks: list[_Chunk] = []
+    at = 0
+    for record in manifest.records:
+        if at >= nbytes:
+            break
+        end = at + record.nbytes
+        for offset in range(at, end, CHUNK_BYTES):
+            last = offset + CHUNK_BYTES >= end
+            chunks.append(_Chunk(offset, min(CHUNK_BYTES, end - offset), record if last else None))
+        at = end
+    return chunks
+
+
+def _read(file: FileIO, library: Library, chunk: _Chunk) -> bytes:
+    """Read a chunk into the library's memory; its checksum. Raises OSError where the file has ended."""
+    file.seek(chunk.offset)
+    if file.readinto(library.chunk[: chunk.nbytes].data) != chunk.nbytes:
+        raise OSError("the image is cut short")
+    return library.checksum(chunk.nbytes)
+
+
+def _library(like: Library | None = None) -> Library:
+    """The compiled library. Raises StoreFull where it cannot run."""
+    try:
+        return Library(like)
+    except (ImportError, OSError) as error:
+        raise StoreFull(
+            f"Converted weights cannot be kept without wasmtime ({error}).", "pip install wasmtime"
+        ) from error
 
 
 class DiskWriter:
     """Writes one entry. Satisfies `device.Writer`. Raises OSError when it cannot begin."""
 
     def __init__(self, store: DiskStore, manifest: Manifest) -> None:
-        self._hash = _Hash()
+        self._library = _library()
+        self._hashing = hashlib.sha256()  # of the checksums of the record's chunks
         self._store = store
         self._manifest = manifest
         self._entry = store._entry(manifest.key)
@@ -230,7 +246,7 @@ class DiskWriter:
                 part, view = _split(view, room)
                 self._file.write(part)
                 chunk_end = self._in_chunk + len(part)
-                self._hash.chunk(0)[self._in_chunk : chunk_end] = np.frombuffer(part, np.uint8)
+                self._library.chunk[self._in_chunk : chunk_end] = np.frombuffer(part, np.uint8)
                 self._in_chunk = chunk_end
                 self._in_record += len(part)
                 if len(part) == room:
@@ -263,10 +279,11 @@ class DiskWriter:
     def _seal(self, last: bool = False) -> None:
         """End the chunk, and the record if it is full or the last one."""
         if self._in_chunk:
-            self._hash.seal(0, self._in_chunk)
+            self._hashing.update(self._library.checksum(self._in_chunk))
         self._in_chunk = 0
         if self._in_record == RECORD_BYTES or last:
-            self._records.append(Record(self._in_record, self._hash.finish()))
+            self._records.append(Record(self._in_record, self._hashing.hexdigest()))
+            self._hashing = hashlib.sha256()
             self._in_record = 0
 
 
