@@ -1,9 +1,9 @@
-"""The heavy loops of loading as compiled code: the layout's conversion, and the checksums of the caches.
+"""The heavy loops of loading as compiled code: the layout's conversion, and the checksums of the browser's cache.
 
 kernels/loading/loading.wasm is a WebAssembly shared library made of convert.c, which gives the bytes of
-`layout.convert` many times as fast, and checksum.c. Under Pyodide it is linked to the interpreter as any extension
-module is, so that it works on numpy's own memory; in plain Python it runs on wasmtime with a memory of its own.
-Where neither can be had, numpy converts and nothing is cached. (The browser's cache, web/store.js, runs it itself.)
+`layout.convert` many times as fast, and checksum.c, which web/store.js runs by itself. Under Pyodide it is linked to
+the interpreter as any extension module is, so that it works on numpy's own memory; in plain Python it runs on wasmtime
+with a memory of its own. Where neither can be had, numpy converts.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ from .layout import Plane
 Convert = Callable[[str, Plane, int, int], tuple[Plane, Plane]]
 
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q8_0", "Q6_K", "F16", "BF16", "F32")  # `enum type` of convert.c
-CHUNK_BYTES = 4 << 20  # of data with one checksum
-CHECKSUM_BYTES = 16
 _PAGE = 65536
 _STATICS = 1024  # in a memory of its own: address of the library's constants
-_RESULT = 3072  # of a checksum
 _START = 4096  # of data
 
 
@@ -68,38 +65,24 @@ def linked() -> Convert:
 
 
 class Library:
-    """The library on wasmtime, for one thread at a time; several of them can be at work at once.
+    """The library on wasmtime. Raises ImportError without it, OSError where the library cannot be compiled."""
 
-    Args:
-        like: another one, whose compiled code this one shares.
-
-    Attributes:
-        chunk: (CHUNK_BYTES,) uint8 to put data into, for `checksum`; valid until something is converted.
-
-    Raises:
-        ImportError: there is no wasmtime.
-        OSError: the library cannot be compiled.
-    """
-
-    def __init__(self, like: Library | None = None) -> None:
+    def __init__(self) -> None:
         import wasmtime as w  # noqa: PLC0415  (so that sotto imports where it has no wheel)
 
-        pages = -(-(_START + CHUNK_BYTES) // _PAGE)
         try:
-            self._engine: Any = like._engine if like else w.Engine()
-            self._module: Any = like._module if like else w.Module.from_file(self._engine, str(path()))
-            self._store = w.Store(self._engine)
-            self._memory: Any = w.Memory(self._store, w.MemoryType(w.Limits(pages, None)))
+            engine = w.Engine()
+            self._store = w.Store(engine)
+            self._memory: Any = w.Memory(self._store, w.MemoryType(w.Limits(1, None)))
+            module = w.Module.from_file(engine, str(path()))
         except w.WasmtimeError as error:
             raise OSError(str(error)) from error
         fixed = w.GlobalType(w.ValType.i32(), False)
         bases = [
             w.Global(self._store, fixed, w.Val.i32(at)) for at in (_STATICS, 0)
         ]  # of memory and of the table
-        exports: Any = w.Instance(self._store, self._module, [self._memory, *bases]).exports(self._store)
-        self._convert, self._checksum = exports["convert"], exports["checksum"]
-        self._result = self._bytes(_RESULT, CHECKSUM_BYTES)
-        self.chunk = self._bytes(_START, CHUNK_BYTES)
+        exports: Any = w.Instance(self._store, module, [self._memory, *bases]).exports(self._store)
+        self._exports = exports
 
     def _bytes(self, address: int, nbytes: int) -> Plane:
         """A part of the memory, valid until it grows."""
@@ -117,13 +100,8 @@ class Library:
             self._memory.grow(self._store, more)
         self._bytes(_START, data.size)[:] = data
         kind = TYPES.index(type_name)
-        self._convert(self._store, kind, _START, rows, columns, weights, scales)
+        self._exports["convert"](self._store, kind, _START, rows, columns, weights, scales)
         return self._bytes(weights, weight_bytes), self._bytes(scales, scale_bytes)
-
-    def checksum(self, nbytes: int) -> bytes:
-        """The CHECKSUM_BYTES of the chunk's first bytes; those after them may be overwritten."""
-        self._checksum(self._store, _START, nbytes, _RESULT)
-        return self._result.tobytes()
 
 
 def _sizes(type_name: str, data: Plane, rows: int, columns: int) -> tuple[int, int]:

@@ -229,8 +229,8 @@ class Device(Protocol):
 class Record:
     """One piece of the image: its bytes, and the sha256 of its chunks' checksums as hex digits.
 
-    The chunks' size is the store's own; their checksum is that of kernels/loading/checksum.c, which is several
-    times as fast to verify as a sha256 of all bytes, and meant against damage only.
+    The chunks' size and their checksum are the store's own (disk.py, kernels/loading/checksum.c): several times as
+    fast to verify as a sha256 of all bytes, and meant against damage only.
     """
 
     nbytes: int

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from . import quant
 from .errors import UnsupportedModel
 
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 ROWS = 8  # rows in a tile
 PIECES = 4  # pieces of a row in a tile
 PIECE_BYTES = 16

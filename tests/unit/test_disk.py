@@ -9,7 +9,9 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +32,7 @@ from sotto.source import MemorySource
 
 KEY = "a model"
 RECORD = 1 << 17  # small, so that the tiny model has ten
+CHUNK = 1 << 15
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +43,7 @@ def model() -> bytes:
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskStore:
     monkeypatch.setattr(disk, "RECORD_BYTES", RECORD)
+    monkeypatch.setattr(disk, "CHUNK_BYTES", CHUNK)
     return DiskStore(tmp_path / "weights")
 
 
@@ -92,7 +96,7 @@ def test_parts_that_lie_across_records(store: DiskStore) -> None:
     places = [Placement(RECORD - 8, 2 * RECORD - 64, where, 64)]
     done: list[int] = []
     drive(store.fill(found, places, device, done.append))
-    assert done == [RECORD, 2 * RECORD, 3 * RECORD, 3 * RECORD + 100]
+    assert done == [*range(CHUNK, 3 * RECORD + 1, CHUNK), 3 * RECORD + 100]
     got = np.frombuffer(drive(device.read(where, 0, 2 * RECORD)), np.uint8)
     np.testing.assert_array_equal(got[64:], data[RECORD - 8 : 3 * RECORD - 72])
     assert not got[:64].any()
@@ -120,6 +124,95 @@ def test_damage_is_told_and_the_entry_dropped(store: DiskStore) -> None:
     with pytest.raises(StoreDamaged, match=r"m\.gguf"):
         drive(store.head(wrong, 4))
     assert entries(store) == []
+
+
+DAMAGE = 4 * RECORD + 100  # bytes of the image that is damaged
+
+
+def flip(data: bytearray, at: int) -> None:
+    data[at] ^= 0x80
+
+
+def swap(data: bytearray, first: int, second: int, nbytes: int) -> None:
+    a, b = data[first : first + nbytes], data[second : second + nbytes]
+    data[first : first + nbytes], data[second : second + nbytes] = b, a
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        *(partial(flip, at=record * RECORD + at) for record in range(5) for at in (0, 99)),
+        partial(flip, at=DAMAGE - 1),
+        partial(swap, first=0, second=CHUNK, nbytes=CHUNK),  # chunks of a record
+        partial(swap, first=RECORD, second=3 * RECORD, nbytes=RECORD),
+        partial(swap, first=0, second=4096, nbytes=4096),
+        partial(swap, first=8, second=16, nbytes=8),
+    ],
+    ids=str,
+)
+def test_any_damage_is_noticed(store: DiskStore, damage: Callable[[bytearray], None]) -> None:
+    data = np.random.default_rng(0).integers(0, 256, DAMAGE, np.uint8).tobytes()
+    write(store, data)
+    found = drive(store.find(KEY))
+    assert found is not None and len(found.records) == 5
+    device = NumpyDevice()
+    place = Placement(0, DAMAGE, device.buffer(DAMAGE, "all"), 0)
+    drive(store.fill(found, [place], device, lambda _: None))
+    altered = bytearray(data)
+    damage(altered)
+    assert altered != data
+    (entries(store)[0] / disk.IMAGE).write_bytes(altered)
+    with pytest.raises(StoreDamaged):
+        drive(store.fill(found, [place], device, lambda _: None))
+    assert entries(store) == []
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, DAMAGE - 1, DAMAGE + 1])
+def test_an_image_of_another_length_than_when_it_was_found(store: DiskStore, nbytes: int) -> None:
+    write(store, bytes(DAMAGE))
+    found = drive(store.find(KEY))
+    assert found is not None
+    os.truncate(entries(store)[0] / disk.IMAGE, nbytes)
+    with pytest.raises(StoreDamaged):
+        drive(store.fill(found, [], NumpyDevice(), lambda _: None))
+    assert entries(store) == []
+
+
+def test_an_entry_dropped_while_it_is_read(store: DiskStore) -> None:
+    data = np.random.default_rng(0).integers(0, 256, DAMAGE, np.uint8).tobytes()
+    write(store, data)
+    found = drive(store.find(KEY))
+    assert found is not None
+    device = NumpyDevice()
+    place = Placement(0, DAMAGE, device.buffer(DAMAGE, "all"), 0)
+    drive(store.fill(found, [place], device, lambda _: drive(store.drop(KEY))))
+    assert drive(device.read(place.buffer, 0, DAMAGE)) == data
+    with pytest.raises(StoreDamaged):
+        drive(store.fill(found, [place], device, lambda _: None))
+
+
+def test_pieces_of_any_size(store: DiskStore) -> None:
+    data = np.random.default_rng(0).integers(0, 256, DAMAGE, np.uint8).tobytes()
+    write(store, data)
+    expected = drive(store.find(KEY))
+    writer = drive(store.begin(manifest(nbytes=DAMAGE)))
+    for at in range(0, DAMAGE, 9973):
+        drive(writer.append(data[at : at + 9973]))
+    drive(writer.commit())
+    assert drive(store.find(KEY)) == expected
+
+
+def test_damage_to_three_words_shows() -> None:
+    """For certain: the highest bits, whose sums are the likeliest to cancel out."""
+    rng = np.random.default_rng(2)
+    words = rng.integers(0, 1 << 63, 16 * 512, np.uint64)
+    whole = disk._sums(words.view(np.uint8))
+    for count in (1, 2, 3):
+        for _ in range(200):
+            first, step = rng.integers(0, 4096), rng.choice([1, 511, 512, 513])
+            altered = words.copy()
+            altered[first + step * np.arange(count)] ^= np.uint64(1 << 63)
+            assert disk._sums(altered.view(np.uint8)) != whole
 
 
 @pytest.mark.parametrize("damage", ["short image", "no image", "no manifest", "no JSON", "other fields"])
