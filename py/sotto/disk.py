@@ -3,7 +3,8 @@
 An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
 under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
 writing it. Loading maps the image into memory and gives the device its pages, chunk by chunk, while another thread
-checks the next ones. A folder of notes, short texts by key, lies beside the entries.
+checks the next ones. (An image is never written in place, so what is mapped stays whole; a disk that can no longer be
+read ends the process, as with any mapped file.) A folder of notes, short texts by key, lies beside the entries.
 """
 
 from __future__ import annotations
