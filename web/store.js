@@ -2,9 +2,9 @@
  * The cache of converted models in IndexedDB, and the reading of model files by HTTP ranges.
  *
  * Database `sotto`: `manifests` holds one manifest for each model key, `records` its image cut into pieces of
- * RECORD bytes under [key, index], each as {blob, hashes}. `hashes` are the SHA-256 digests of the blob's chunks
- * of CHUNK bytes, end to end; the manifest holds the digest of `hashes`. So a record is hashed and checked
- * while it streams, by several threads, and a part of it can be checked alone. `notes` holds short texts.
+ * RECORD bytes under [key, index], each as {blob, hashes}. `hashes` are the checksums (kernels/loading/checksum.c) of
+ * the blob's chunks of CHUNK bytes, end to end; the manifest holds the SHA-256 of `hashes`. So a record is checked
+ * while it streams, and a part of it can be checked alone. `notes` holds short texts.
  *
  * Every failure is a BridgeError with one of the names StoreUnavailable, StoreFull, StoreDamaged, NoRange,
  * HttpStatus, Network.
