@@ -150,12 +150,21 @@ export class Store {
    * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} valid until the next one is asked for */
   async *chunks(manifest, nbytes) {
     const chunk = await Chunk.with(this.library);
+    /** @type {ReturnType<Store["record"]> | undefined} */
+    let next;
+    // The browser fills a stream's first megabytes when it is made: the next record's, while this one is worked on.
+    const begin = (index) => {
+      next = index * RECORD < nbytes ? this.record(manifest, index) : undefined;
+      next?.catch(() => {}); // told when its turn comes
+    };
     try {
-      for (let index = 0; index * RECORD < nbytes; index += 1) {
-        const { blob, hashes } = await this.record(manifest, index);
+      begin(0);
+      for (let index = 0; next; index += 1) {
+        const { stream, hashes } = await next;
+        begin(index + 1);
         let at = index * RECORD;
         let hash = 0;
-        for await (const data of pieces(blob, chunk.bytes)) {
+        for await (const data of pieces(stream, chunk.bytes)) {
           if (at >= nbytes) break;
           const expected = hashes.subarray(hash, (hash += HASH));
           if (hex(chunk.checksum(data.length)) !== hex(expected)) throw damaged(`record ${index} is altered`);
@@ -167,16 +176,18 @@ export class Store {
       if (!UNREADABLE.includes(error.name)) throw error;
       await this.drop(manifest.key).catch(() => {});
       throw damaged(error.message);
+    } finally {
+      next?.then(({ stream }) => stream.cancel()).catch(() => {});
     }
   }
 
-  /** A record whose hashes are those the manifest was written with. */
+  /** A record's bytes, and their hashes: those that the manifest was written with. */
   async record(manifest, index) {
     const record = await settled(this.transaction("readonly").objectStore("records").get([manifest.key, index]));
     const { nbytes, sha256: expected } = manifest.records[index];
     if (record?.blob?.size !== nbytes) throw damaged(`record ${index} is missing`);
     if (hex(await sha256(record.hashes)) !== expected) throw damaged(`record ${index} is altered`);
-    return record;
+    return { stream: record.blob.stream(), hashes: record.hashes };
   }
 
   /** @param {IDBTransactionMode} mode  @param {IDBTransactionDurability} [durability] */
@@ -317,10 +328,10 @@ export class Writer {
   }
 }
 
-/** A blob in chunks, each put into `chunk`. By the blob's stream: slices of a stored blob cannot be read in Chromium's
- * private windows. @param {Uint8Array} chunk  @yields {Uint8Array} */
-async function* pieces(blob, chunk) {
-  const reader = blob.stream().getReader();
+/** A record in chunks, each put into `chunk`. By its blob's stream: slices of a stored blob cannot be read in
+ * Chromium's private windows. @param {ReadableStream} stream  @param {Uint8Array} chunk  @yields {Uint8Array} */
+async function* pieces(stream, chunk) {
+  const reader = stream.getReader();
   let used = 0;
   try {
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
