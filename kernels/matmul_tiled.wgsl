@@ -5,26 +5,18 @@
 // leave most of a GPU idle, so that their columns are divided among several workgroups (sum_parts adds them up).
 // A workgroup stages WORDS*8 columns at a time of its tokens and, dequantised once, of its rows. A thread sums
 // 8 tokens x WIDTH rows in f32; four rows' values are a matrix whose columns are rows, so that
-// (a token's four values) * matrix gives four products. A stage takes the columns pair_of gives: 4w.. and 16+4w...
+// (a token's four values) * matrix gives four products.
 // The order of a row's vectors is swizzled, not padded: threads that read one column of neighbouring rows, or of the
 // two token groups of a subgroup, find them in different banks. A thread's rows lie ROWS/WIDTH apart, so that
 // neighbouring threads store neighbouring sums.
-// #include "step.wgsl"
-// #include "weights/{format}.wgsl"
-// #include "staged/{stage}.wgsl"
-@group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
+// #include "tile_staged.wgsl"
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
-override N: u32;
 override OFFSET: u32;
 override STRIDE: u32;
-override TOKENS: u32;  // a multiple of 8
-override ROWS: u32;    // 16 * WIDTH
-override WIDTH: u32;   // 4 or 8
-override WORDS: u32;   // 2 or 4
+override WIDTH: u32;  // 4 or 8; TOKENS is a multiple of 8, ROWS is 16 * WIDTH
 override SPLITS: u32 = 1;
 override PART: u32 = 0;
 override THREADS: u32 = TOKENS / 8u * 16u;
-override VECTORS: u32 = 2u * WORDS;  // of a row in a stage
 
 var<workgroup> xs: array<Staged, TOKENS * VECTORS>;
 var<workgroup> ws: array<Staged, ROWS * VECTORS>;
@@ -33,27 +25,16 @@ fn token_swizzle(token: u32) -> u32 {
     return (token / 8u) % VECTORS;
 }
 
+fn x_at(token: u32, vector: u32) -> u32 {
+    return token * VECTORS + (vector ^ token_swizzle(token));
+}
+
 fn row_swizzle(row: u32) -> u32 {
     return (row * VECTORS / 8u) % VECTORS;
 }
 
-fn stage(first_token: u32, first_row: u32, block: u32, first_word: u32, thread: u32) {
-    // Tokens past the count and rows past N repeat the last ones: in bounds, and their sums are not stored.
-    let last = step.count - 1u;
-    for (var i = thread; i < TOKENS * VECTORS; i += THREADS) {
-        let t = i / VECTORS;
-        let v = i % VECTORS;
-        let column = 8u * block + first_word + v % WORDS + 4u * (v / WORDS);
-        xs[t * VECTORS + (v ^ token_swizzle(t))] = staged(x[min(first_token + t, last) * (K / 4u) + column]);
-    }
-    for (var i = thread; i < ROWS * WORDS; i += THREADS) {
-        let r = i / WORDS;
-        let w = i % WORDS;
-        let row = min(first_row + r, N - 1u);
-        let pair = pair_of(row, block, first_word + w, scale_of(row, block));
-        ws[r * VECTORS + (w ^ row_swizzle(r))] = staged(pair.low);
-        ws[r * VECTORS + ((WORDS + w) ^ row_swizzle(r))] = staged(pair.high);
-    }
+fn w_at(row: u32, vector: u32) -> u32 {
+    return row * VECTORS + (vector ^ row_swizzle(row));
 }
 
 fn four_rows(at: u32) -> mat4x4<f32> {
@@ -109,8 +90,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             stage(first_token, first_row, block, word, thread);
             workgroupBarrier();
             for (var v = 0u; v < VECTORS; v++) {
-                let row_at = tx * VECTORS + (v ^ row_swizzle(tx));
-                let token_at = 8u * ty * VECTORS + (v ^ token_swizzle(8u * ty));
+                let row_at = w_at(tx, v);
+                let token_at = x_at(8u * ty, v);
                 let x0 = vec4<f32>(xs[token_at + 0u * VECTORS]);
                 let x1 = vec4<f32>(xs[token_at + 1u * VECTORS]);
                 let x2 = vec4<f32>(xs[token_at + 2u * VECTORS]);

@@ -8,7 +8,8 @@
  *   NoWebGPU, NoAdapter, Limit, OutOfMemory, Compile, Invalid, DeviceLost, Cancelled.
  */
 
-const FEATURES = ["timestamp-query", "shader-f16", "subgroups"];
+const MATRICES = "chromium-experimental-subgroup-matrix"; // there with --enable-unsafe-webgpu only
+const FEATURES = ["timestamp-query", "shader-f16", "subgroups", MATRICES];
 const LIMITS = [
   "maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
   "maxComputeInvocationsPerWorkgroup", "maxComputeWorkgroupSizeX", "maxComputeWorkgroupStorageSize",
@@ -84,6 +85,16 @@ export async function adapters() {
   return JSON.stringify([...found.values()]);
 }
 
+/**
+ * The shapes of an adapter's subgroup matrices, as device.py's AdapterInfo names them.
+ * @param {GPUAdapterInfo} info  @returns {string[]}
+ */
+function subgroupMatrices({ subgroupMatrixConfigs = [] }) {
+  return Array.from(subgroupMatrixConfigs, ({ componentType, resultComponentType, M, N, K }) => {
+    return `subgroup-matrix ${componentType} ${resultComponentType} ${M}x${N}x${K}`;
+  });
+}
+
 /** One open device. */
 export class Gpu {
   /** @param {GPUAdapter} adapter  @param {GPUDevice} device */
@@ -93,6 +104,7 @@ export class Gpu {
     const { vendor, architecture, device: model, description, isFallbackAdapter } = adapter.info;
     const limits = Object.fromEntries(LIMITS.map((name) => [name, device.limits[name]]));
     const features = FEATURES.filter((name) => device.features.has(name));
+    if (features.includes(MATRICES)) features.push(...subgroupMatrices(adapter.info));
     const browser = navigator.userAgent;
     this.info = { vendor, architecture, model, description, browser, fallback: !!isFallbackAdapter, features, limits };
 

@@ -23,7 +23,8 @@ class AdapterInfo:
 
     `software` is true for an adapter that runs on the CPU; `wgsl` is false for a processor that runs its own
     twins of the simple kernels in place of WGSL. `runtime` is what compiles the WGSL, with its version: what is
-    measured holds for that version only.
+    measured holds for that version only. `features` are those of WebGPU, and where it multiplies matrices in a
+    subgroup, their shapes: "subgroup-matrix f16 f32 16x16x16" is one of f16 values with f32 sums, M x N x K.
     """
 
     name: str

@@ -1,6 +1,9 @@
 """WebGPU without a browser: the device of device.py on wgpu-py's API, with Dawn (PyPI `wgpudawn`) behind it.
 
-Dawn is the WebGPU implementation inside Chrome, so the kernels compile and run here as they do there.
+Dawn is the WebGPU implementation inside Chrome, so the kernels compile and run here as they do there. As there, what
+is experimental (subgroup matrices) has to be asked for: SOTTO_UNSAFE_APIS=1 in the environment is what
+--enable-unsafe-webgpu is to Chrome. A wrong result on a driver is found at the first load; a driver that crashes takes
+the program along, so that nobody gets this without a word.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ _LIMITS = {
     "max_grid": "max-compute-workgroups-per-dimension",
 }
 _WANTED_LIMITS = (*_LIMITS.values(), "max-compute-workgroup-size-x")
-_WANTED_FEATURES = ("timestamp-query", "shader-f16", "subgroups")
+_WANTED_FEATURES = ("timestamp-query", "shader-f16", "subgroups", "chromium-experimental-subgroup-matrix")
 NO_ADAPTER_HINT = (
     "On Linux, install the GPU's Vulkan driver and the Vulkan loader (libvulkan1), or a driver that runs on the "
     "CPU: Mesa's lavapipe, version 25 or newer. On macOS and Windows, update the system."
@@ -51,9 +54,12 @@ def _wgpu() -> Any:
             f"Dawn, the GPU library of the plain Python engine, cannot be imported ({error}).",
             "Install it with: pip install wgpudawn",
         ) from error
+    toggles = ["vulkan_enable_f16_on_nvidia"]  # else shader-f16 is hidden there
+    if os.environ.get("SOTTO_UNSAFE_APIS") == "1":
+        toggles.append("allow_unsafe_apis")
     with suppress(RuntimeError):  # another part of the program has started Dawn its own way: let it be
         extras.set_instance_extras(
-            enable_toggles=["vulkan_enable_f16_on_nvidia"],  # else shader-f16 is hidden there
+            enable_toggles=toggles,
             disable_toggles=["timestamp_quantization"],  # a web page's precaution; steps take microseconds
         )
     return wgpudawn
@@ -65,8 +71,19 @@ def version() -> str:
     return f"Dawn {wgpu.backends.dawn.__version__} (wgpudawn {wgpu.__version__})"
 
 
+def _subgroup_matrices(adapter: Any) -> set[str]:
+    """The shapes of an adapter's subgroup matrices, as AdapterInfo names them."""
+    from wgpudawn.backends.dawn import extras  # noqa: PLC0415
+
+    return {
+        f"subgroup-matrix {c['component_type']} {c['result_component_type']} {c['m']}x{c['n']}x{c['k']}"
+        for c in extras.get_adapter_properties(adapter).get("subgroup_matrix_configs", ())
+    }
+
+
 def _describe(adapter: Any) -> AdapterInfo:
     info = adapter.info
+    features = {f for f in _WANTED_FEATURES if f in adapter.features}
     return AdapterInfo(
         name=info["device"] or info["description"],
         vendor=info["vendor"],
@@ -74,7 +91,7 @@ def _describe(adapter: Any) -> AdapterInfo:
         backend=info["backend_type"],
         driver=info["description"],
         software=info["adapter_type"] == "CPU",
-        features=tuple(sorted(f for f in _WANTED_FEATURES if f in adapter.features)),
+        features=tuple(sorted(features | _subgroup_matrices(adapter))),
         runtime=version(),
     )
 
@@ -182,7 +199,8 @@ class NativeDevice:
         limits = {name: chosen.limits[name] for name in _WANTED_LIMITS}
         try:
             self._device = chosen.request_device_sync(
-                required_features=list(self.adapter.features), required_limits=limits
+                required_features=[f for f in _WANTED_FEATURES if f in chosen.features],
+                required_limits=limits,
             )
         except Exception as error:
             raise DeviceError(f"{self.adapter.name} gave no device: {error}") from error

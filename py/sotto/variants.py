@@ -29,7 +29,7 @@ class Variant:
     Attributes:
         role: the job.
         name: unique within the role, as people pin it.
-        features: WebGPU features the adapter must have.
+        features: what the adapter must have (AdapterInfo.features).
         workgroup: threads in a workgroup; the adapter's limit must allow them.
         workgroup_bytes: workgroup memory it needs.
         options: what the kernel's text is read with (wgsl.load).

@@ -8,11 +8,12 @@ differently.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from kernels import drawing
+from kernels import drawing, matrices
 from kernels.harness import compare, execute
 from sotto import layout, ops, quant, reference, selection, wgsl
 from sotto.errors import UnsupportedModel
@@ -28,6 +29,7 @@ F32 = 3e-6
 F16 = 1.1e-3
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 RNG_SEED = 7
+MATRICES = tuple(v for v in selection.VARIANTS[Role.MATMUL] if "matrix" in v.options)
 
 
 @pytest.fixture
@@ -108,7 +110,7 @@ def test_matmul(
     gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, tokens, count, shards
 ) -> None:
     if not variant.runs_on(gpu.adapter, gpu.limits):
-        pytest.skip(f"this adapter has no {', '.join(variant.features)}")
+        pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
     if columns % quant.TYPES[type_name].elements:
         columns = 256
     m, arrays = matrix(rng, type_name, rows, columns, shards)
@@ -122,6 +124,42 @@ def test_matmul(
         gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=tolerance
     )
     assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
+
+
+@pytest.mark.parametrize("tokens", [8, 32, 33, 128, 512])
+@pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
+def test_subgroup_matrices(gpu: NativeDevice, numpy_device, rng, variant, tokens) -> None:
+    """The plans' sizes and between them, with tails everywhere; 27 of 83 rows' last tile, columns in uneven parts."""
+    if not variant.runs_on(gpu.adapter, gpu.limits):
+        pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
+    m, arrays = matrix(rng, "Q4_0", 155, 640)
+    p = Plan("test", tokens, choice=SIMPLE.but(variant))
+    y = ops.matmul(p, "y", given("x", (tokens, 640)), m)
+    arrays["x"] = rng.standard_normal((tokens, 640)).astype(np.float32)
+    count = max(tokens - 3, 1)
+    tolerance = {"f32": F32, "f16": F16}[variant.precision]
+    seen = compare(
+        gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=tolerance
+    )
+    assert not seen["y"].reshape(y.shape)[count:].any(), "tokens past the count were written"
+
+
+@pytest.mark.parametrize("subgroups", [2, 4, 8, 16, 32])
+@pytest.mark.parametrize(("tokens", "rows", "columns"), [(32, 83, 64), (70, 72, 256)])
+@pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
+def test_every_shape_of_subgroup_matrix(
+    gpu: NativeDevice, numpy_device, rng, variant, subgroups, tokens, rows, columns
+) -> None:
+    """Matrices that no adapter here has, and subgroups of all sizes, spelt out in plain WGSL and f32."""
+    m, arrays = matrix(rng, "Q4_0", rows, columns)
+    plain = replace(variant, options=variant.options | {"stage": "f32"})
+    p = Plan("test", tokens, choice=SIMPLE.but(plain))
+    ops.matmul(p, "y", given("x", (tokens, columns)), m)
+    assert p.dispatches[0].kernel.name.startswith("matmul_subgroup_matrix")
+    p.dispatches[0] = replace(p.dispatches[0], kernel=matrices.spelt_out(p.dispatches[0].kernel, subgroups))
+    arrays["x"] = rng.standard_normal((tokens, columns)).astype(np.float32)
+    inputs = p.inputs(0, [0] * (tokens - 3))
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"y": "f4"}, tolerance=F32)
 
 
 @pytest.mark.parametrize(("columns", "tokens", "count"), [(64, 1, 1), (640, 9, 7), (2080, 2, 2)])

@@ -2,7 +2,8 @@
 // normed values, attention outputs and products of GELU, which stay far below, but a file may hold other weights.
 enable f16;
 
-alias Staged = vec4<f16>;
+alias Component = f16;
+alias Staged = vec4<Component>;
 
 fn staged(values: vec4<f32>) -> Staged {
     return Staged(clamp(values, vec4<f32>(-65504.0), vec4<f32>(65504.0)));

@@ -25,7 +25,22 @@ def _tiled(name: str, stage: str, width: int, words: int) -> Variant:
         workgroup=128,
         workgroup_bytes=(64 + 16 * width) * 8 * words * (2 if stage == "f16" else 4),
         options={"stage": stage},
-        constants={"WIDTH": width, "ROWS": 16 * width, "WORDS": words},
+        constants={"WIDTH": width, "WORDS": words},
+        precision=stage,
+    )
+
+
+def _subgroup_matrix(stage: str, shape: str) -> Variant:
+    """64 tokens x 64 rows or 32 x 128, by matrices of `shape`, tokens x rows x columns, with sums in f32."""
+    needed = {"subgroups", "chromium-experimental-subgroup-matrix", f"subgroup-matrix {stage} f32 {shape}"}
+    return Variant(
+        Role.MATMUL,
+        f"subgroup-matrix-{shape}" + ("-f16" if stage == "f16" else ""),
+        frozenset(needed | ({"shader-f16"} if stage == "f16" else set())),
+        workgroup=128,
+        workgroup_bytes=(32 + 128) * 80 + 4096,
+        options={"stage": stage, "matrix": shape},
+        constants={"WORDS": 4 if stage == "f16" else 2},
         precision=stage,
     )
 
@@ -42,9 +57,14 @@ MATMULS: tuple[Variant, ...] = (
         workgroup=128,
         workgroup_bytes=6_656,
         options={"stage": "f32"},
-        constants={"WIDTH": 4, "ROWS": 64, "WORDS": 2},
+        constants={"WIDTH": 4, "WORDS": 2},
         precision="int8",
     ),
+    _subgroup_matrix("f16", "16x16x16"),
+    _subgroup_matrix("f16", "8x16x16"),
+    _subgroup_matrix("f16", "8x8x16"),
+    _subgroup_matrix("f16", "8x8x8"),
+    _subgroup_matrix("f32", "8x8x8"),
     Variant(Role.MATMUL, "quad", frozenset({"subgroups"}), workgroup_bytes=0, suits="software"),
 )
 
@@ -107,11 +127,18 @@ def _quad(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     return y
 
 
+def _tile(variant: Variant, tokens: int) -> tuple[str, int, int]:
+    """The kernel of a variant, and the tokens and rows of a workgroup's tile."""
+    if "matrix" in variant.options:
+        tall = 32 if tokens <= 32 else 64
+        return "matmul_subgroup_matrix", tall, 4096 // tall
+    return "matmul_tiled", min(64, -(-tokens // 8) * 8), 16 * int(variant.constants["WIDTH"])
+
+
 def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     variant = p.choice[Role.MATMUL]
-    tall = min(64, -(-tokens // 8) * 8)
-    wide = int(variant.constants["ROWS"])
+    kernel, tall, wide = _tile(variant, tokens)
     tiles = -(-tokens // tall) * -(-matrix.rows // wide)
     splits = max(1, min(BUSY // tiles, columns // 32 // LEAST_BLOCKS))
     y = p.scratch(label, (tokens, matrix.rows))
@@ -130,9 +157,10 @@ def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
             continue
         p.add(
             label,
-            wgsl.load("matmul_tiled", piece.format, **variant.options),
+            wgsl.load(kernel, piece.format, **variant.options),
             grid,
             planes(piece) | {"x": x, "y": target},
+            ROWS=wide,
             **constants,
             **variant.constants,
         )
