@@ -68,7 +68,8 @@ fn main(
         let has_block = first + subgroup < BLOCKS;
         let token_at = x_at(first_token_of(first + subgroup), 0u);
         let row_at = w_at(first_row_of(first + subgroup), 0u);
-        var sums: array<Sums, DOWN * ACROSS>;
+        // Written out, because Tint of 2026-10 zeroes a variable of a loop only once where it has no value given.
+        var sums = array<Sums, DOWN * ACROSS>();
         for (var block = begin; block < end; block++) {
             for (var word = 0u; word < 4u; word += WORDS) {
                 stage(first_token, first_row, block, word, thread);

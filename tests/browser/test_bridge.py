@@ -139,6 +139,42 @@ def test_the_device_tells_who_it_is_and_what_it_can(gpu: Gpu) -> None:
     assert info["limits"]["maxStorageBufferBindingSize"] > 128 << 20
 
 
+OFFERED = """{
+    const real = await navigator.gpu.requestAdapter();
+    const asked = [];
+    const configs = [
+        { componentType: "f16", resultComponentType: "f32", M: 16, N: 16, K: 16 },
+        { componentType: "i8", resultComponentType: "i32", M: 16, N: 8, K: 32 },
+    ];
+    const features = new Set(v.features);
+    const info = { vendor: "a vendor", subgroupMatrixConfigs: v.configs ? configs : undefined };
+    const adapter = {
+        features, info, limits: real.limits,
+        requestDevice: async ({ requiredFeatures }) => {
+            asked.push(...requiredFeatures);
+            const device = await real.requestDevice();
+            Object.defineProperty(device, "features", { value: new Set(requiredFeatures) });
+            return device;
+        },
+    };
+    navigator.gpu.requestAdapter = async () => adapter;
+    const opened = await bridge.open();
+    return { asked, told: opened.info.features };
+}"""
+
+
+def test_subgroup_matrices_are_asked_for_where_the_adapter_has_them(gpu: Gpu) -> None:
+    matrices = "chromium-experimental-subgroup-matrix"
+    plain = gpu.call(OFFERED, features=["subgroups", "clip-distances"], configs=True)
+    assert plain == {"asked": ["subgroups"], "told": ["subgroups"]}
+    there = gpu.call(OFFERED, features=["subgroups", matrices], configs=True)
+    assert there["asked"] == ["subgroups", matrices]
+    shapes = ["subgroup-matrix f16 f32 16x16x16", "subgroup-matrix i8 i32 16x8x32"]
+    assert there["told"] == ["subgroups", matrices, *shapes]
+    unsaid = gpu.call(OFFERED, features=["subgroups", matrices], configs=False)
+    assert unsaid["told"] == ["subgroups", matrices], "a browser that does not tell the shapes"
+
+
 def test_a_program_replays_with_new_inputs(gpu: Gpu) -> None:
     example = Example(gpu)
     program = gpu.load(example.program([2.0]))

@@ -1,7 +1,7 @@
 """Subgroup matrices spelt out in plain WGSL, for adapters that have none, or not those of a certain GPU.
 
-Every thread of a subgroup keeps the whole matrix, and a workgroup has as many subgroups as the test says: how a kernel
-cuts its work into matrices is the same for all shapes of them and all sizes of subgroups, and can be wrong for each.
+The first thread of a subgroup does all its work, and a workgroup has as many subgroups as the test says: how a kernel
+cuts its work into matrices depends on their shape and on the size of subgroups, and can be wrong for each.
 """
 
 from __future__ import annotations
@@ -63,6 +63,7 @@ def spelt_out(kernel: Kernel, subgroups: int) -> Kernel:
         ("    @builtin(subgroup_id) subgroup: u32,\n", ""),
         ("    @builtin(num_subgroups) subgroups: u32,\n) {\n",
          f") {{\n    let subgroups = {subgroups}u;\n    let subgroup = thread / (THREADS / subgroups);\n"),
+        ("let has_block = ", "let has_block = thread % (THREADS / subgroups) == 0u && "),
         ("subgroupMatrixLoad<Left, row_major>(&xs, ", "load_left("),
         ("subgroupMatrixLoad<Right, col_major>(&ws, ", "load_right("),
         ("subgroupMatrixMultiplyAccumulate(", "multiply("),

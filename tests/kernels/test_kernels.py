@@ -129,7 +129,7 @@ def test_matmul(
 @pytest.mark.parametrize("tokens", [8, 32, 33, 128, 512])
 @pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
 def test_subgroup_matrices(gpu: NativeDevice, numpy_device, rng, variant, tokens) -> None:
-    """The plans' sizes and between them, with tails everywhere; 27 of 83 rows' last tile, columns in uneven parts."""
+    """The plans' sizes and between them: tails of tokens and of rows, columns in several parts."""
     if not variant.runs_on(gpu.adapter, gpu.limits):
         pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
     m, arrays = matrix(rng, "Q4_0", 155, 640)
@@ -144,8 +144,8 @@ def test_subgroup_matrices(gpu: NativeDevice, numpy_device, rng, variant, tokens
     assert not seen["y"].reshape(y.shape)[count:].any(), "tokens past the count were written"
 
 
-@pytest.mark.parametrize("subgroups", [2, 4, 8, 16, 32])
-@pytest.mark.parametrize(("tokens", "rows", "columns"), [(32, 83, 64), (70, 72, 256)])
+@pytest.mark.parametrize("subgroups", [2, 8, 32])
+@pytest.mark.parametrize(("tokens", "rows", "columns"), [(32, 83, 64), (70, 72, 128)])
 @pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
 def test_every_shape_of_subgroup_matrix(
     gpu: NativeDevice, numpy_device, rng, variant, subgroups, tokens, rows, columns

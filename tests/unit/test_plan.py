@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -19,13 +20,14 @@ from sotto.bench.work import (
     prefill_operations,
     weight_bytes,
 )
+from sotto.device import AdapterInfo, Limits
 from sotto.errors import LimitError
 from sotto.models.base import Head, Recording
 from sotto.plan import STEP_BYTES, Plan, Role, tensor
 from sotto.source import MemorySource, Source
 from sotto.variants import SIMPLE, Choice, Variant
 from sotto.variants import Role as VariantRole
-from sotto.weights import Image
+from sotto.weights import Image, Matrix, Piece
 
 
 def record(source: Source, tokens: int, choice: Choice) -> Plan:
@@ -274,3 +276,31 @@ def test_a_shape_the_kernels_cannot_run_is_refused() -> None:
     norm = tensor("n", (512,), "f32", Role.WEIGHT)
     with pytest.raises(Exception, match="heads of 512 dimensions"):
         ops.rope_kv(plan, plan.scratch("qkv", (1, 1536)), cache, norm, norm, norm, eps=1e-6, scale=1.0)
+
+
+@pytest.mark.parametrize("variant", [v for v in ops.MATMULS if "matrix" in v.options], ids=str)
+def test_subgroup_matrices_want_their_shape_and_their_memory(variant: Variant) -> None:
+    adapter = AdapterInfo("A GPU", "", "", "", "", False, tuple(variant.features))
+    limits = Limits(1 << 30, 1 << 30, 8, 256, variant.workgroup_bytes, 65_535)
+    assert variant.runs_on(adapter, limits)
+    shape = next(f for f in variant.features if f.startswith("subgroup-matrix "))
+    assert not variant.runs_on(replace(adapter, features=tuple(variant.features - {shape})), limits)
+    assert not variant.runs_on(adapter, replace(limits, max_workgroup_memory=16_384))
+    for tokens in (32, 33):
+        plan = Plan("test", tokens, choice=SIMPLE.but(variant))
+        piece = tensor("w", (64, 64), "u32", Role.WEIGHT)
+        matrix = Matrix("m", 64, 64, (Piece(0, 64, 64, "f32", piece, None),))
+        ops.matmul(plan, "y", tensor("x", (tokens, 64), "f32", Role.CACHE), matrix)
+        (dispatch,) = plan.dispatches
+        given = dict(dispatch.constants)
+        said = dict(re.findall(r"^const (\w+): u32 = (\d+);", dispatch.kernel.source, re.MULTILINE))
+        m, n, k, down, across, threads = (
+            int(said[name])
+            for name in ("MATRIX_M", "MATRIX_N", "MATRIX_K", "BLOCK_TOKENS", "BLOCK_ROWS", "THREADS")
+        )
+        assert shape.endswith(f" {m}x{n}x{k}") and threads == variant.workgroup
+        assert down % m == across % n == given["TOKENS"] % down == given["ROWS"] % across == 0
+        assert 8 * given["WORDS"] % k == 0
+        blocks = given["TOKENS"] * given["ROWS"] / (down * across)
+        staged = (given["TOKENS"] + given["ROWS"]) * 80
+        assert staged + blocks * m * n * 4 <= variant.workgroup_bytes

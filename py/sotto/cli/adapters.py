@@ -15,7 +15,10 @@ from .options import json_option, output, print_json
 @click.command()
 @json_option
 def command(as_json: bool) -> None:
-    """List the GPUs that --adapter and SOTTO_ADAPTER choose from, real ones first, and the CPU of --device cpu."""
+    """List the GPUs that --adapter and SOTTO_ADAPTER choose from, real ones first, and the CPU of --device cpu.
+
+    With SOTTO_UNSAFE_APIS=1 experimental features of WebGPU are among theirs, and are used: subgroup matrices.
+    """
     try:
         found, missing = native.adapters(), ""
         if not found:
