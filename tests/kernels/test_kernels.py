@@ -144,8 +144,9 @@ def test_subgroup_matrices(gpu: NativeDevice, numpy_device, rng, variant, tokens
     assert not seen["y"].reshape(y.shape)[count:].any(), "tokens past the count were written"
 
 
-@pytest.mark.parametrize("subgroups", [2, 8, 32])
-@pytest.mark.parametrize(("tokens", "rows", "columns"), [(32, 83, 64), (70, 72, 128)])
+@pytest.mark.parametrize(
+    ("subgroups", "tokens", "rows", "columns"), [(2, 70, 72, 128), (8, 32, 83, 64), (32, 70, 72, 32)]
+)
 @pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
 def test_every_shape_of_subgroup_matrix(
     gpu: NativeDevice, numpy_device, rng, variant, subgroups, tokens, rows, columns
