@@ -21,7 +21,7 @@ from sotto.sampler import Sampling
 from sotto.source import MemorySource
 from sotto.wasm import open_cpu
 
-SETTINGS = Settings(context=160, chunks=(8, 32))
+SETTINGS = Settings(context=160, chunks=(8, 32), variant="decode:simple")  # as the CPU, so numpy
 
 
 @pytest.fixture

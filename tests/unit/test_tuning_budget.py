@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import tiny
-from sotto import tuning
+from sotto import selection, tuning
 from sotto.api import drive
 from sotto.device import AdapterInfo, Limits, Manifest, Pipeline, Program, Shader, Store, Writer
 from sotto.disk import DiskStore
@@ -27,6 +27,7 @@ from sotto.reference import NumpyDevice
 from sotto.reports import LoadStats, Progress, Settings
 from sotto.source import MemorySource
 from sotto.trials import LOST
+from sotto.variants import Role
 
 MODEL = tiny.build(
     tiny.Tiny(
@@ -135,6 +136,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
         made(self, device, *args, lambda: device.now)
 
     monkeypatch.setattr(tuning.Tuner, "__init__", with_clock)
+
+
+@pytest.fixture(autouse=True)
+def few_variants(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two of decoding besides the simple kernels, whatever others there are."""
+    decodes = [v for v in selection.VARIANTS[Role.DECODE] if v.name in ("simple", "lanes", "rows")]
+    monkeypatch.setattr(selection, "VARIANTS", selection.VARIANTS | {Role.DECODE: tuple(decodes)})
 
 
 def used(stats: LoadStats) -> set[str]:
