@@ -4,7 +4,8 @@
 
 First load: MB of the model file a second, and the seconds of its parts alone (each part is measured with those before
 it: reading; reading and converting; and storing; and filling the device's buffers, which is all). From the cache: the
-seconds of the load and of a bare read of the same records in IndexedDB, measured before and after it. Medians.
+seconds of the load, of a bare read of the same records in IndexedDB, measured before and after it, and of nothing but
+the writes to the device. Medians.
 """
 
 from __future__ import annotations

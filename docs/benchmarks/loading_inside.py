@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 import bridge
+import numpy as np
 import store
 from pyodide.code import run_js
 
@@ -20,7 +21,8 @@ from sotto.web import WebDevice, WebSource, WebStore
 from sotto.webcpu import open_cpu
 from sotto.weights import Image
 
-PIECE = 8 << 20
+PIECE = 8 << 20  # of the model file
+CHUNK = 4 << 20  # of the image, as web/store.js writes it
 
 # Reads every byte of the records of one model and does nothing with them.
 BARE = """async (key, count) => {
@@ -100,7 +102,8 @@ async def first(_: None) -> dict[str, float]:
 
 
 async def warm(_: None) -> dict[str, float]:
-    """Seconds of a load from the cache, and of a bare read of the same records before and after it."""
+    """Seconds of a load from the cache, of a bare read of the same records before and after it, and of writing as many
+    bytes to the device."""
     source, cached = kept["source"], kept["store"]
     manifest = await cached.find(source.key)
     bare = run_js(BARE)
@@ -108,6 +111,15 @@ async def warm(_: None) -> dict[str, float]:
     async def read() -> None:
         assert await bare(source.key, len(manifest.records)) == manifest.nbytes
 
+    async def write() -> None:
+        loader, piece = kept["loader"], np.zeros(CHUNK, np.uint8)
+        for place in loader.placements:
+            for at in range(0, place.nbytes, CHUNK):
+                part = piece[: min(CHUNK, place.nbytes - at)]
+                loader.device.write(place.buffer, place.buffer_offset + at, part)
+        await loader.device.finish()
+
     before = await timed(read())
     load = await timed(kept["loader"].fill(source, cached, manifest))
-    return {"load": load, "bare read": (before + await timed(read())) / 2}
+    after = await timed(read())
+    return {"load": load, "bare read": (before + after) / 2, "bare writes": await timed(write())}
