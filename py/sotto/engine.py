@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import gguf, models, ops, selection, tuning
+from . import gguf, models, ops, selection
 from .device import Device, Store
 from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Logits, Request, pieces
@@ -29,7 +29,8 @@ from .sampler import Sampling
 from .session import Loaded, Session
 from .source import Source
 from .tokenizer import Tokenizer
-from .tuning import Tuned, Tuner
+from .tuned import Tuned, untuned
+from .tuning import Tuner
 from .weights import Image
 
 SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V floats
@@ -162,7 +163,7 @@ class Engine:
         """
         header, _ = await gguf.read_header(source)
         engine = cls(device, header, settings, source.name)
-        engine._tuned = tuning.usual(device, engine._recorder, engine._pinned, engine._sizes)
+        engine._tuned = untuned(device, engine._recorder, engine._pinned, engine._sizes)
         engine._record()
         engine._allocate()
         await engine._compile(_ignore, False)
@@ -189,7 +190,7 @@ class Engine:
         """Choose kernels: what was found here before, or the usual ones, and somebody who finds better ones."""
         device, recorder = self.device, self._recorder
         if not device.adapter.runtime or not self.settings.tune:
-            self._tuned = tuning.usual(device, recorder, self._pinned, self._sizes)
+            self._tuned = untuned(device, recorder, self._pinned, self._sizes)
             return None
         tuner = Tuner(device, recorder, self._memory, self._pinned, self._sizes, store)
         self._tuned = await tuner.recall()

@@ -13,31 +13,28 @@ wherever that adapter runs, this project's tests run on it, and to compile other
 
 from __future__ import annotations
 
-import hashlib
-import json
 import statistics
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from . import selection, wgsl
+from . import selection
 from .device import Device, Store
-from .errors import Cancelled, DeviceError, LimitError, SottoError, UnsupportedModel, WrongResults
+from .errors import Cancelled, DeviceError, SottoError, WrongResults
 from .known_answer import KnownAnswer, answer, cover, distance, past, question
-from .layout import LAYOUT_VERSION
 from .memory import Memory, kernels
 from .models.base import Head
 from .plan import Plan
 from .recording import Recorder
 from .trials import Trials
+from .tuned import Tuned, key, untuned
 from .variants import SIMPLE, Choice, Role, Variant
 
 BUDGET = 2.0  # seconds of a load, the check of the device and waiting for compilers included
-FRUITLESS = 3  # loads one after the other that had no time for anything: then what is left stays untried
 ROUNDS = 5
 SLOWER = 1.25  # times the fastest: out after a round
 CLEARLY = 0.97  # of the time of a likelier variant: only then is the less likely one taken
@@ -47,110 +44,6 @@ POSITION = 512  # tokens before the sample
 DECODE_ROWS, PREFILL_ROWS = 4096, 512  # of the head that are in a sample
 TAIL = 3  # tokens that a prefill sample lacks of a full chunk
 TOLERANCE = {"f32": 0.005, "f16": 0.05, "int8": 0.3}  # of the spread of a sample's outputs, by precision
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What was found.
-
-    Attributes:
-        choices: by tokens of a plan.
-        rejected: why a variant was not taken, by "role:name".
-        seconds: medians of a sample, by plan size and variant; empty for what was not timed.
-        untried: variants for which there was no time yet, by plan size.
-        fruitless: loads that had no time for any of these, one after the other.
-        how: "measured" now, "partly" where some are untried, "remembered", or "usual".
-    """
-
-    choices: Mapping[int, Choice]
-    rejected: Mapping[str, str] = field(default_factory=dict)
-    seconds: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
-    untried: Mapping[int, Collection[str]] = field(default_factory=dict)
-    fruitless: int = 0
-    how: str = "usual"
-
-    @property
-    def finished(self) -> bool:
-        """Whether another load has nothing to add."""
-        return self.how == "remembered" and (not self.untried or self.fruitless >= FRUITLESS)
-
-    def to_text(self) -> str:
-        """For the store."""
-        kept = {
-            "choices": {n: [str(v) for v in choice.variants.values()] for n, choice in self.choices.items()},
-            "rejected": self.rejected,
-            "seconds": self.seconds,
-            "untried": {n: list(names) for n, names in self.untried.items()},
-            "fruitless": self.fruitless,
-        }
-        return json.dumps(kept)
-
-    @classmethod
-    def of_text(cls, text: str, device: Device, tokens: Sequence[int]) -> Tuned | None:
-        """What `to_text` gave; None where it is not about these plan sizes, or a variant does not run any more."""
-        try:
-            found = json.loads(text)
-            choices = {}
-            for count in tokens:
-                names = ",".join(found["choices"][str(count)])
-                choices[count] = SIMPLE.but(*selection.pinned(names, device.adapter, device.limits).values())
-            seconds = {int(count): dict(times) for count, times in found["seconds"].items()}
-            untried = {int(count): list(names) for count, names in found["untried"].items()}
-            return cls(
-                choices, dict(found["rejected"]), seconds, untried, int(found["fruitless"]), "remembered"
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, SottoError):
-            return None
-
-
-def usual(
-    device: Device,
-    recorder: Recorder,
-    pinned: Mapping[Role, Variant],
-    tokens: Sequence[int],
-    barred: Collection[str] = (),
-) -> Tuned:
-    """What is taken where nothing was measured: the likely winners among those that have the model's shapes.
-
-    Args:
-        barred: variants that are not taken.
-    """
-
-    choice = SIMPLE.but(*pinned.values())
-    for role in set(Role) - set(pinned):
-        for variant in selection.candidates(role, device.adapter, device.limits):
-            if variant == SIMPLE[role]:
-                break
-            if str(variant) in barred:
-                continue
-            with suppress(UnsupportedModel, LimitError):
-                count = tokens[0] if role is Role.DECODE else tokens[-1]
-                recorder.plan("trial", count, SIMPLE.but(variant), layers=(0,))
-                choice = choice.but(variant)
-                break
-    return Tuned(dict.fromkeys(tokens, choice))
-
-
-def key(device: Device, recorder: Recorder, tokens: Sequence[int]) -> str:
-    """What the result of tuning holds for: adapter, driver, browser, model shape, layout and kernels."""
-    weights = [(t.name, t.shape, t.nbytes) for t in recorder.weights.planes()]
-    shape = hashlib.sha256(repr(sorted(weights)).encode()).hexdigest()
-    parts = [asdict(device.adapter), shape, list(tokens), LAYOUT_VERSION, _kernels_digest()]
-    return "tuning " + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
-
-
-def _kernels_digest() -> str:
-    """Of the kernels' texts, and of the variants made from them; the same in every process."""
-    variants = [
-        {**asdict(variant), "role": role.value, "features": sorted(variant.features)}
-        for role, variants in selection.VARIANTS.items()
-        for variant in variants
-    ]
-    digest = hashlib.sha256(json.dumps(variants).encode())
-    folder = wgsl.kernels_folder()
-    for path in sorted(folder.rglob("*.wgsl")):
-        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -260,7 +153,7 @@ class Tuner:
             self._fruitless = found.fruitless
         for name, why in self._trials.rejected.items():
             self._reject(name, why)
-        self._start = usual(
+        self._start = untuned(
             self._device,
             self._recorder,
             self._pinned,

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.assets import model_path
 from sotto.assets.site import Model
-from sotto.tuning import FRUITLESS
+from sotto.tuned import FRUITLESS
 from tiny import DEFAULT_TYPES, Tiny, build
 
 WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))

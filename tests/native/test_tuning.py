@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 import tiny
-from sotto import api, native, ops, selection, trials, tuning
+from sotto import api, native, ops, selection, trials, tuned, tuning
 from sotto.api import drive, iterate
 from sotto.device import Device, Program
 from sotto.disk import DiskStore
@@ -120,7 +120,7 @@ def test_what_is_remembered_ends_with_the_browser_the_kernels_and_the_model(
     recorder = engine._recorder
 
     def key(device: NativeDevice = gpu, sizes: tuple[int, ...] = (1, 8)) -> str:
-        return tuning.key(device, recorder, sizes)
+        return tuned.key(device, recorder, sizes)
 
     keys = [key(), key(sizes=(1, 32))]
     monkeypatch.setattr(gpu, "adapter", replace(gpu.adapter, runtime="Dawn 99"))

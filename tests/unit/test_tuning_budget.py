@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 import tiny
-from sotto import selection, tuning
+from sotto import selection, tuned, tuning
 from sotto.api import drive
 from sotto.device import AdapterInfo, Limits, Manifest, Pipeline, Program, Shader, Store, Writer
 from sotto.disk import DiskStore
@@ -227,7 +227,7 @@ def test_what_was_measured_in_two_loads_is_compared_in_one_measure() -> None:
 def test_what_never_has_the_time_is_given_up() -> None:
     store = Notes()
     slow = {"sweep=lanes_memory": LATER}
-    for _ in range(1 + tuning.FRUITLESS):
+    for _ in range(1 + tuned.FRUITLESS):
         assert load(FakeGpu(slow), store).chosen == "partly"
     stats = load(FakeGpu(slow), store)
     assert stats.chosen == "remembered" and stats.untried == {"decode": ("decode:lanes",)}
@@ -353,7 +353,7 @@ def test_an_exact_variant_beside_a_rough_one_is_not_wrong() -> None:
 
 def test_the_key_is_the_same_in_every_process() -> None:
     """Sets of strings come in another order in each: the order must not count."""
-    script = "from sotto import tuning; print(tuning._kernels_digest())"
+    script = "from sotto import tuned; print(tuned.kernels_digest())"
     digests = {
         subprocess.run(
             [sys.executable, "-c", script],

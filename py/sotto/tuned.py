@@ -1,0 +1,122 @@
+"""What choosing kernels has found, what that holds for, and what is taken where nothing was found."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+
+from . import selection, wgsl
+from .device import Device
+from .errors import LimitError, SottoError, UnsupportedModel
+from .layout import LAYOUT_VERSION
+from .recording import Recorder
+from .variants import SIMPLE, Choice, Role, Variant
+
+FRUITLESS = 3  # loads one after the other that had no time for anything: then what is left stays untried
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What was found.
+
+    Attributes:
+        choices: by tokens of a plan.
+        rejected: why a variant was not taken, by "role:name".
+        seconds: medians of a sample, by plan size and variant; empty for what was not timed.
+        untried: variants for which there was no time yet, by plan size.
+        fruitless: loads that had no time for any of these, one after the other.
+        how: "measured" now, "partly" where some are untried, "remembered", or "usual".
+    """
+
+    choices: Mapping[int, Choice]
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    seconds: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+    untried: Mapping[int, Collection[str]] = field(default_factory=dict)
+    fruitless: int = 0
+    how: str = "usual"
+
+    @property
+    def finished(self) -> bool:
+        """Whether another load has nothing to add."""
+        return self.how == "remembered" and (not self.untried or self.fruitless >= FRUITLESS)
+
+    def to_text(self) -> str:
+        """For the store."""
+        kept = {
+            "choices": {n: [str(v) for v in choice.variants.values()] for n, choice in self.choices.items()},
+            "rejected": self.rejected,
+            "seconds": self.seconds,
+            "untried": {n: list(names) for n, names in self.untried.items()},
+            "fruitless": self.fruitless,
+        }
+        return json.dumps(kept)
+
+    @classmethod
+    def of_text(cls, text: str, device: Device, tokens: Sequence[int]) -> Tuned | None:
+        """What `to_text` gave; None where it is not about these plan sizes, or a variant does not run any more."""
+        try:
+            found = json.loads(text)
+            choices = {}
+            for count in tokens:
+                names = ",".join(found["choices"][str(count)])
+                choices[count] = SIMPLE.but(*selection.pinned(names, device.adapter, device.limits).values())
+            seconds = {int(count): dict(times) for count, times in found["seconds"].items()}
+            untried = {int(count): list(names) for count, names in found["untried"].items()}
+            return cls(
+                choices, dict(found["rejected"]), seconds, untried, int(found["fruitless"]), "remembered"
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, SottoError):
+            return None
+
+
+def untuned(
+    device: Device,
+    recorder: Recorder,
+    pinned: Mapping[Role, Variant],
+    tokens: Sequence[int],
+    barred: Collection[str] = (),
+) -> Tuned:
+    """What is taken where nothing was measured: the likely winners among those that have the model's shapes.
+
+    Args:
+        barred: variants that are not taken.
+    """
+
+    choice = SIMPLE.but(*pinned.values())
+    for role in set(Role) - set(pinned):
+        for variant in selection.candidates(role, device.adapter, device.limits):
+            if variant == SIMPLE[role]:
+                break
+            if str(variant) in barred:
+                continue
+            with suppress(UnsupportedModel, LimitError):
+                count = tokens[0] if role is Role.DECODE else tokens[-1]
+                recorder.plan("trial", count, SIMPLE.but(variant), layers=(0,))
+                choice = choice.but(variant)
+                break
+    return Tuned(dict.fromkeys(tokens, choice))
+
+
+def key(device: Device, recorder: Recorder, tokens: Sequence[int]) -> str:
+    """What the result of tuning holds for: adapter, driver, browser, model shape, layout and kernels."""
+    weights = [(t.name, t.shape, t.nbytes) for t in recorder.weights.planes()]
+    shape = hashlib.sha256(repr(sorted(weights)).encode()).hexdigest()
+    parts = [asdict(device.adapter), shape, list(tokens), LAYOUT_VERSION, kernels_digest()]
+    return "tuning " + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def kernels_digest() -> str:
+    """Of the kernels' texts, and of the variants made from them; the same in every process."""
+    variants = [
+        {**asdict(variant), "role": role.value, "features": sorted(variant.features)}
+        for role, variants in selection.VARIANTS.items()
+        for variant in variants
+    ]
+    digest = hashlib.sha256(json.dumps(variants).encode())
+    folder = wgsl.kernels_folder()
+    for path in sorted(folder.rglob("*.wgsl")):
+        digest.update(path.relative_to(folder).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
