@@ -122,8 +122,9 @@ def test_fused_decoding_finds_the_simple_kernels_candidates(
         pytest.skip(f"{gpu.adapter.name} cannot run {variant}")
     count, expected = simple_candidates
     _, found = candidates_of(gpu, str(variant))
-    # Activations rounded to 8 bits move this random model's logits, whose spread is 1.5, by up to 0.3.
-    bound, others = (0.5, 6) if variant.precision == "int8" else (5e-3, 3)
+    # A key or value that f16 rounds the other way moves this random model's logits, whose spread is 1.5, by up to
+    # 0.005, activations in f16 by 0.02, and activations rounded to 8 bits by 0.3.
+    bound, others = {"f32": (1e-2, 3), "f16": (4e-2, 3), "int8": (0.5, 6)}[variant.precision]
     worst = fewest = 0.0
     for a, b in zip(expected, found, strict=True):
         common = a.keys() & b.keys()
