@@ -59,8 +59,8 @@ async def prepare(file: dict[str, Any]) -> dict[str, Any]:
     architecture = models.find(header.metadata)
     image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
     memory, weights = Memory(device), image.weights(device.limits.max_binding)
-    memory.allocate("weights", weights.planes())
-    loader = Loader(device, image, memory.placements(weights), head, lambda _: None)
+    memory.allocate_weights(weights)
+    loader = Loader(device, image, memory.placements, head, lambda _: None)
     kept.update(source=source, image=image, head=head, loader=loader, store=await WebStore.open(store))
     return {"adapter": device.adapter.name, "source_bytes": image.source_nbytes, "image_bytes": image.nbytes}
 

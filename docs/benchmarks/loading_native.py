@@ -57,8 +57,8 @@ def main() -> None:
     architecture = models.find(header.metadata)
     image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
     memory, weights = Memory(device), image.weights(device.limits.max_binding)
-    memory.allocate("weights", weights.planes())
-    loader = Loader(device, image, memory.placements(weights), head, lambda _: None)
+    memory.allocate_weights(weights)
+    loader = Loader(device, image, memory.placements, head, lambda _: None)
     rounds: dict[str, list[float]] = {"first": [], "cached": []}
     small, whole = np.empty(1 << 20, np.uint8), np.ones(image.nbytes, np.uint8)
     with tempfile.TemporaryDirectory() as folder:

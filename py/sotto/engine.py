@@ -126,8 +126,7 @@ class Engine:
             watch.lap("header")
             engine._allocate()
             await engine._prepare(tuner)
-            placements = engine._memory.placements(engine._recorder.weights)
-            loader = Loader(device, engine._image, placements, header_bytes, progress)
+            loader = Loader(device, engine._image, engine._memory.placements, header_bytes, progress)
             note = await loader.fill(source, store, manifest)
             cached = note == "cached"
             watch.lap("weights")
@@ -227,8 +226,8 @@ class Engine:
         )
 
     def _allocate(self) -> None:
-        self._recorder.allocate(self._memory, self.device)
-        self.session.text = self._memory.handle(self._recorder.text)
+        self._recorder.allocate(self._memory)
+        self.session.text, _ = self._memory.place(self._recorder.text)
         self._memory.reserve(self._plans.values())
 
     async def _prepare(self, tuner: Tuner | None) -> None:

@@ -21,7 +21,7 @@ from .device import Device
 from .errors import WrongResults
 from .memory import Memory
 from .models.base import Head
-from .plan import PICKS, Dispatch, Plan, Role, Tensor
+from .plan import ALIGNMENT, PICKS, Dispatch, Plan, Role, Tensor
 from .recording import Recorder
 from .reference import NumpyDevice
 from .variants import SIMPLE
@@ -94,12 +94,12 @@ class KnownAnswer:
         memory = Memory(device)
         results = []
         try:
-            self._recorder.allocate(memory, device)
+            self._recorder.allocate(memory)
             for tensor in self._weights.planes():
-                device.write(memory.handle(tensor), 0, self._weights.data[tensor.memory])
+                memory.write(tensor, self._weights.data[tensor.memory])
             for cache in self._recorder.caches:
                 for tensor in (cache.keys, cache.values):
-                    device.write(memory.handle(tensor), 0, past(tensor, tensor.shape[0]))
+                    memory.write(tensor, past(tensor, tensor.shape[0]))
             memory.reserve(self.plans)
             for plan in self.plans:
                 program = await device.load(memory.program(plan))
@@ -170,6 +170,7 @@ class _Invented(Weights):
 
     def __init__(self, wanted: list[Wanted], real: Weights) -> None:
         super().__init__({}, {}, {})
+        self._end = 0
         self._wanted = {w.name: w for w in wanted}
         self._real = real
         self.data: dict[str, NDArray[np.generic]] = {}
@@ -183,7 +184,7 @@ class _Invented(Weights):
         if name not in self._vectors:
             length = self._wanted[name].shapes[0][0]
             self._vectors[name] = Tensor(name, (length,), "f32", Role.WEIGHT, name, 0, 4 * length)
-            self.data[name] = 1 + _random(name).standard_normal(length, np.float32) / 4
+            self._put(name, 1 + _random(name).standard_normal(length, np.float32) / 4)
         return self._vectors[name]
 
     def _invented(self, name: str) -> Matrix:
@@ -208,9 +209,9 @@ class _Invented(Weights):
         if form.scale_bytes == 0:
             values = random.standard_normal(rows * columns, np.float32) / np.float32(columns**0.5)
             kinds = {"f16": values.astype("<f2"), "f32": values}
-            self.data[name] = kinds.get(form.name, (values.view("<u4") >> np.uint32(16)).astype("<u2"))
+            self._put(name, kinds.get(form.name, (values.view("<u4") >> np.uint32(16)).astype("<u2")))
             return Piece(first, rows, columns, form.name, weights, None)
-        self.data[name] = random.integers(0, 256, count, np.uint8)
+        self._put(name, random.integers(0, 256, count, np.uint8))
         scales = Tensor(
             f"{name} scales", shape, "u32", Role.WEIGHT, f"{name} scales", 0, form.scale_plane_bytes(*shape)
         )
@@ -220,8 +221,13 @@ class _Invented(Weights):
         scale = random.uniform(0.5, 1.5, items).astype(np.float32) / np.float32(codes * columns**0.5)
         if form.name == "q4m":
             scale[1::2] = 7.5 * scale[0::2]  # a pair is a scale and a minimum
-        self.data[scales.memory] = scale.astype("<f2") if small else scale
+        self._put(scales.memory, scale.astype("<f2") if small else scale)
         return Piece(first, rows, columns, form.name, weights, scales)
+
+    def _put(self, memory: str, data: NDArray[np.generic]) -> None:
+        self.data[memory] = data
+        self.offsets[memory] = self._end
+        self._end += -(-data.nbytes // ALIGNMENT) * ALIGNMENT
 
 
 def _random(name: str) -> np.random.Generator:

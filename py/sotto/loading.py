@@ -93,7 +93,9 @@ class Loader:
                         last = min(place.image_offset + place.nbytes, end)
                         if last > first:
                             self.device.write(
-                                place.buffer, first - place.image_offset, data[first - at : last - at]
+                                place.buffer,
+                                place.buffer_offset + first - place.image_offset,
+                                data[first - at : last - at],
                             )
                         if last < place.image_offset + place.nbytes:
                             break

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
 
-from .device import Device, Inputs, Outputs, Pipeline, Placement, Program, Shader, Step
+from .device import Bytes, Device, Inputs, Outputs, Pipeline, Placement, Program, Shader, Step
 from .errors import LimitError
 from .pace import operations
 from .plan import Plan, Role, Tensor
 from .weights import Weights
+
+RUN = 64 << 20  # bytes of weights in a buffer, unless a single plane is larger
 
 
 def kernels(plan: Plan) -> tuple[tuple[Shader, ...], tuple[Pipeline, ...], list[int]]:
@@ -31,12 +34,14 @@ class Memory:
     """Owns the device buffers of one loaded model.
 
     Weights, caches and constants are shared by all plans; scratch slots are pooled, the n-th largest slot of
-    every plan sharing a buffer; each plan has its own inputs and outputs.
+    every plan sharing a buffer; each plan has its own inputs and outputs. A buffer of weights holds a run of the
+    image as it is, so that a chunk of the image is one write: browsers take large writes twice as fast as small ones.
     """
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._shared: dict[str, int] = {}
+        self._shared: dict[str, tuple[int, int]] = {}  # buffer and offset by memory name
+        self._placements: list[Placement] = []
         self._pool: list[int] = []
         self._pool_sizes: list[int] = []
         self._own: list[int] = []  # what programs have for themselves
@@ -47,16 +52,37 @@ class Memory:
         """Buffers for shared tensors, by memory name. Raises DeviceError, LimitError."""
         for t in tensors:
             if t.memory not in self._shared:
-                self._shared[t.memory] = self._buffer(kind, t.nbytes, t.memory)
+                self._shared[t.memory] = self._buffer(kind, t.nbytes, t.memory), 0
 
-    def handle(self, t: Tensor) -> int:
-        """The buffer of a shared tensor."""
-        return self._shared[t.memory]
+    def allocate_weights(self, weights: Weights) -> None:
+        """Buffers for the weights, which `placements` tells how to fill. Raises DeviceError, LimitError."""
+        offsets = weights.offsets
+        planes = deque(sorted(weights.planes(), key=lambda t: offsets[t.memory]))
+        while planes:
+            run = [planes.popleft()]
+            begin = offsets[run[0].memory]
+            end = begin + run[0].nbytes
+            room = begin + min(RUN, self._device.limits.max_buffer)
+            while planes and offsets[planes[0].memory] + planes[0].nbytes <= room:
+                run.append(planes.popleft())
+                end = offsets[run[-1].memory] + run[-1].nbytes
+            buffer = self._buffer("weights", end - begin, f"{run[0].memory} to {run[-1].memory}")
+            self._placements.append(Placement(begin, end - begin, buffer, 0))
+            self._shared |= {t.memory: (buffer, offsets[t.memory] - begin) for t in run}
 
-    def placements(self, weights: Weights) -> list[Placement]:
-        """Where each byte range of the image belongs, in image order."""
-        places = [Placement(weights.offsets[t.memory], t.nbytes, self.handle(t), 0) for t in weights.planes()]
-        return sorted(places, key=lambda p: p.image_offset)
+    @property
+    def placements(self) -> Sequence[Placement]:
+        """Where the image's bytes belong, in the image's order."""
+        return self._placements
+
+    def place(self, t: Tensor) -> tuple[int, int]:
+        """The buffer of a shared tensor, and where in it the tensor begins."""
+        buffer, offset = self._shared[t.memory]
+        return buffer, offset + t.offset
+
+    def write(self, t: Tensor, data: Bytes) -> None:
+        """Fill a shared tensor, or its beginning."""
+        self._device.write(*self.place(t), data)
 
     def reserve(self, plans: Iterable[Plan]) -> None:
         """Size the scratch pool for these plans; call before `program`, and when no program is used any more."""
@@ -85,19 +111,17 @@ class Memory:
         assert plan.output is not None
         output = self._of_program(plan.output.nbytes, f"{plan.name} outputs")
 
-        def address(t: Tensor) -> int:
+        def place(t: Tensor) -> tuple[int, int]:
             if t.role is Role.INPUTS:
-                return inputs
+                return inputs, t.offset
             if t.role is Role.OUTPUTS:
-                return output
-            return pool[slots[t.memory]] if t.role is Role.SCRATCH else self.handle(t)
+                return output, t.offset
+            return (pool[slots[t.memory]], t.offset) if t.role is Role.SCRATCH else self.place(t)
 
         shaders, pipelines, used = kernels(plan)
         steps: list[Step] = []
         for d, pipeline in zip(plan.dispatches, used, strict=True):
-            bindings = tuple(
-                (b.number, address(b.tensor), b.tensor.offset, b.tensor.nbytes, b.access) for b in d.bindings
-            )
+            bindings = tuple((b.number, *place(b.tensor), b.tensor.nbytes, b.access) for b in d.bindings)
             steps.append(Step(d.label, pipeline, bindings, d.grid))
         cuts = [0, *(c for c in plan.submits if plan.tokens > 1 and 0 < c < len(steps)), len(steps)]
         return Program(
@@ -124,6 +148,7 @@ class Memory:
         """Free every buffer."""
         self._free(list(self._buffers))
         self._shared.clear()
+        self._placements.clear()
         self._pool.clear()
         self._own.clear()
 

@@ -77,23 +77,22 @@ class Recorder:
 
     def needed(self, plans: Iterable[Plan]) -> dict[str, int]:
         """Bytes that the model takes on a device, by kind; nothing is taken. Raises LimitError."""
-        device = cast(Device, _Nothing(self.limits))
-        memory = Memory(device)
-        self.allocate(memory, device)
+        memory = Memory(cast(Device, _Nothing(self.limits)))
+        self.allocate(memory)
         plans = tuple(plans)
         memory.reserve(plans)
         for plan in plans:
             memory.program(plan)
         return dict(memory.nbytes)
 
-    def allocate(self, memory: Memory, device: Device) -> None:
+    def allocate(self, memory: Memory) -> None:
         """Buffers for what all plans share; the constants are written, weights and caches are not."""
-        memory.allocate("weights", self.weights.planes())
+        memory.allocate_weights(self.weights)
         memory.allocate("cache", [*(t for c in self.caches for t in (c.keys, c.values)), self.text])
         for name, array in self.constants.items():
             constant = _constant(name, array)
             memory.allocate("constants", [constant])
-            device.write(memory.handle(constant), 0, array)
+            memory.write(constant, array)
 
 
 class _Nothing:

@@ -331,7 +331,7 @@ class Tuner:
         for layer in self._layers:
             for tensor in (recorder.caches[layer].keys, recorder.caches[layer].values):
                 read = min(position, tensor.shape[0])
-                self._device.write(self._memory.handle(tensor), 0, past(tensor, read))
+                self._memory.write(tensor, past(tensor, read))
         lane = await self._loaded(sample, SIMPLE[Role.DECODE], plan)
         try:
             out = await self._device.run(lane.program, lane.inputs)

@@ -22,6 +22,9 @@ from .plan import ALIGNMENT, Role, Tensor
 from .source import Source
 
 SHARD_ROWS = 1024  # shards begin at a multiple of this, so that the head finds the maxima of whole slices
+ALIGNED_ROWS = (
+    32  # planes can be cut at multiples of this: 32 rows of the smallest scales are ALIGNMENT bytes
+)
 PIECE_OF_SOURCE = 8 << 20  # bytes read and converted at a time
 READS_AHEAD = 2  # reads begun before their bytes are needed
 
@@ -228,8 +231,9 @@ class Image:
                 offsets[name] = part.offset
                 continue
             row_bytes = part.weight_bytes // (-(-part.rows // layout.ROWS))  # of a tile's 8 rows
-            step = max(1, max_binding // row_bytes) * layout.ROWS
-            step -= step % SHARD_ROWS if step > SHARD_ROWS else 0
+            step = max_binding // row_bytes * layout.ROWS
+            unit = SHARD_ROWS if step > SHARD_ROWS else ALIGNED_ROWS
+            step = max(step - step % unit, unit)
             for first in range(0, part.rows, step):
                 pieces.setdefault(part.name, []).append(
                     _shard(part, first, min(step, part.rows - first), offsets)

@@ -81,7 +81,7 @@ def test_second_load_comes_from_the_cache(model: bytes, store: DiskStore) -> Non
     planes = {t.memory: t.nbytes for t in without._recorder.weights.planes()}
     for plane in without._recorder.weights.planes():
         images = [
-            drive(e.device.read(e._memory.handle(plane), 0, planes[plane.memory])) for e in (second, without)
+            drive(e.device.read(*e._memory.place(plane), planes[plane.memory])) for e in (second, without)
         ]
         assert images[0] == images[1], plane.name
 

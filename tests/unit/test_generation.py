@@ -199,8 +199,8 @@ def test_a_device_that_computes_nonsense_is_told(engine: Engine, monkeypatch: py
     with pytest.raises(DeviceError, match="not a number"):
         tokens(engine, prompt(engine, 9), 3, logits=nonsense)
     broken = load(NumpyDevice(), layers=1)
-    handle = broken._memory.handle(broken._recorder.weights.vector("final norm"))
-    broken.device.write(handle, 0, np.full(256, np.nan, np.float32))
+    norm = broken._recorder.weights.vector("final norm")
+    broken._memory.write(norm, np.full(256, np.nan, np.float32))
     with pytest.raises(DeviceError, match="not a number"):
         tokens(broken, prompt(engine, 9), 3)
     broken.close()

@@ -1,0 +1,77 @@
+"""Which buffers a model's weights get, and where in them they lie."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+import tiny
+from sotto import gguf, memory, models
+from sotto.api import drive
+from sotto.device import Device
+from sotto.memory import Memory
+from sotto.plan import ALIGNMENT
+from sotto.reference import NumpyDevice
+from sotto.source import MemorySource
+from sotto.weights import Image, Weights
+
+
+def weights(max_binding: int) -> Weights:
+    header, _ = drive(gguf.read_header(MemorySource(tiny.build(tiny.Tiny()), "tiny.gguf", "tiny")))
+    architecture = models.find(header.metadata)
+    return Image.of(header, architecture.wanted(architecture.read(header.metadata))).weights(max_binding)
+
+
+def allocated(device: Device, loaded: Weights) -> Memory:
+    found = Memory(device)
+    found.allocate_weights(loaded)
+    return found
+
+
+@pytest.mark.parametrize("run", [100_000, 300_000, memory.RUN])
+def test_a_buffer_holds_a_run_of_the_image(run: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "RUN", run)
+    loaded = weights(70_000)
+    found = allocated(NumpyDevice(), loaded)
+    places = {p.buffer: p for p in found.placements}
+    assert (len(places) == 1) == (run > 1 << 20)
+    assert len(places) == len(found.placements)
+    assert sum(p.nbytes for p in found.placements) == found.nbytes["weights"]
+    for a, b in pairwise(found.placements):
+        assert a.image_offset + a.nbytes <= b.image_offset < a.image_offset + a.nbytes + ALIGNMENT
+        assert b.image_offset + b.nbytes - a.image_offset > run, "the run before had room"
+    for plane in loaded.planes():
+        buffer, offset = found.place(plane)
+        place = places[buffer]
+        assert place.image_offset + offset == loaded.offsets[plane.memory]
+        assert offset % ALIGNMENT == 0
+        assert offset + plane.nbytes <= place.nbytes <= run
+
+
+def test_a_plane_that_passes_a_run_has_a_buffer_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "RUN", 1000)
+    loaded = weights(1 << 30)
+    found = allocated(NumpyDevice(), loaded)
+    largest = max(loaded.planes(), key=lambda t: t.nbytes)
+    assert largest.nbytes > 1000
+    buffer, offset = found.place(largest)
+    assert offset == 0
+    assert [p.nbytes for p in found.placements if p.buffer == buffer] == [largest.nbytes]
+
+
+def test_no_buffer_passes_what_the_adapter_allows() -> None:
+    device = NumpyDevice()
+    device.limits = type(device.limits)(**vars(device.limits) | {"max_buffer": 80_000})
+    found = allocated(device, weights(70_000))
+    assert max(p.nbytes for p in found.placements) <= 80_000
+    assert len(found.placements) > 3
+
+
+def test_a_part_of_a_plane_lies_inside_it() -> None:
+    loaded = weights(1 << 30)
+    found = allocated(NumpyDevice(), loaded)
+    matrix = loaded.matrix("embed")
+    whole, part = matrix.pieces[0].weights, matrix.part(64, 32).pieces[0].weights
+    assert found.place(part) == (found.place(whole)[0], found.place(whole)[1] + part.offset)
+    assert part.offset > 0
