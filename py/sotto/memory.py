@@ -30,6 +30,12 @@ def kernels(plan: Plan) -> tuple[tuple[Shader, ...], tuple[Pipeline, ...], list[
     return tuple(made), tuple(Pipeline(shaders[name], dict(c)) for name, c in pipelines), used
 
 
+def first_steps(plan: Plan) -> list[int]:
+    """The numbers of the dispatches with which each pipeline of a plan runs first."""
+    used = kernels(plan)[2]
+    return [used.index(pipeline) for pipeline in range(len(set(used)))]
+
+
 class Memory:
     """Owns the device buffers of one loaded model.
 

@@ -27,7 +27,8 @@ class Tuned:
         rejected: why a variant was not taken, by "role:name".
         seconds: medians of a sample, by plan size and variant; empty for what was not timed.
         untried: variants for which there was no time yet, by plan size.
-        fruitless: loads that had no time for any of these, one after the other.
+        checked: the share of the known answer's kernels that have run; 1.0: it was right.
+        fruitless: loads that had no time for any of this, one after the other.
         how: "measured" now, "partly" where some are untried, "remembered", or "usual".
     """
 
@@ -35,13 +36,15 @@ class Tuned:
     rejected: Mapping[str, str] = field(default_factory=dict)
     seconds: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     untried: Mapping[int, Collection[str]] = field(default_factory=dict)
+    checked: float = 0.0
     fruitless: int = 0
     how: str = "usual"
 
     @property
     def finished(self) -> bool:
         """Whether another load has nothing to add."""
-        return self.how == "remembered" and (not self.untried or self.fruitless >= FRUITLESS)
+        done = self.checked == 1.0 and not self.untried
+        return self.how == "remembered" and (done or self.fruitless >= FRUITLESS)
 
     def to_text(self) -> str:
         """For the store."""
@@ -50,6 +53,7 @@ class Tuned:
             "rejected": self.rejected,
             "seconds": self.seconds,
             "untried": {n: list(names) for n, names in self.untried.items()},
+            "checked": self.checked,
             "fruitless": self.fruitless,
         }
         return json.dumps(kept)
@@ -65,9 +69,8 @@ class Tuned:
                 choices[count] = SIMPLE.but(*selection.pinned(names, device.adapter, device.limits).values())
             seconds = {int(count): dict(times) for count, times in found["seconds"].items()}
             untried = {int(count): list(names) for count, names in found["untried"].items()}
-            return cls(
-                choices, dict(found["rejected"]), seconds, untried, int(found["fruitless"]), "remembered"
-            )
+            checked, fruitless = float(found["checked"]), int(found["fruitless"])
+            return cls(choices, dict(found["rejected"]), seconds, untried, checked, fruitless, "remembered")
         except (ValueError, TypeError, KeyError, AttributeError, SottoError):
             return None
 

@@ -1,9 +1,8 @@
 """Finds the kernels that are right and fastest on the device at hand, on the model's own weights and shapes.
 
-A sample of the forward pass, a few layers that have every kind of matrix and of cache, is recorded with each variant.
-What it gives is held against what the simple kernels give (which known_answer.py holds against numpy): a variant
-that differs by more than its precision explains, or that does not compile, is rejected. The others are timed in
-turns, the likely winners first.
+A sample of the forward pass (samples.py) is run with each variant. One whose answer differs from the simple kernels'
+by more than its precision explains, or that does not compile, is rejected. The others are timed in turns, the likely
+winners first.
 
 There is a budget for all of it. When it is used up, what was found so far holds, and what was not tried is remembered
 as such: the next load goes on with it. On a real GPU nothing is used that was not held against the simple kernels on
@@ -17,19 +16,18 @@ import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-
-import numpy as np
-from numpy.typing import NDArray
+from dataclasses import replace
+from functools import partial
 
 from . import selection
+from .answers import Answer
 from .device import Device, Store
-from .errors import Cancelled, DeviceError, SottoError, WrongResults
-from .known_answer import KnownAnswer, answer, cover, distance, past, question
+from .errors import DeviceError, SottoError, WrongResults
+from .known_answer import KnownAnswer, cover
 from .memory import Memory, kernels
-from .models.base import Head
 from .plan import Plan
 from .recording import Recorder
+from .samples import Lane, Sample, Samples
 from .trials import Trials
 from .tuned import Tuned, key, untuned
 from .variants import SIMPLE, Choice, Role, Variant
@@ -40,51 +38,7 @@ SLOWER = 1.25  # times the fastest: out after a round
 CLEARLY = 0.97  # of the time of a likelier variant: only then is the less likely one taken
 WHOLE = 0.03  # seconds: where a token takes less, whole tokens are timed
 AHEAD = 3  # candidates of a role that compile while the weights arrive
-POSITION = 512  # tokens before the sample
 DECODE_ROWS, PREFILL_ROWS = 4096, 512  # of the head that are in a sample
-TAIL = 3  # tokens that a prefill sample lacks of a full chunk
-TOLERANCE = {"f32": 0.005, "f16": 0.05, "int8": 0.3}  # of the spread of a sample's outputs, by precision
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """A part of the forward pass that is timed.
-
-    Attributes:
-        expected: what the simple kernels give, or those of `choice` that were held against them.
-        seconds: that the simple ones take.
-        choice: of the roles that are not timed.
-    """
-
-    recorder: Recorder
-    tokens: int
-    layers: tuple[int, ...]
-    position: int
-    count: int
-    expected: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    seconds: float = 0.0
-    choice: Choice = SIMPLE
-    _plans: dict[Variant, Plan] = field(default_factory=dict, init=False)
-
-    def plan(self, variant: Variant) -> Plan:
-        """The sample with a variant; recorded once."""
-        if variant not in self._plans:
-            head = Head.CANDIDATES if self.tokens == 1 else Head.SCORES
-            name, choice = f"{variant} for {self.tokens}", self.choice.but(variant)
-            self._plans[variant] = self.recorder.plan(name, self.tokens, choice, head, self.layers)
-        return self._plans[variant]
-
-
-@dataclass
-class _Lane:
-    """A variant in a race."""
-
-    variant: Variant
-    plan: Plan
-    program: int
-    inputs: bytes
-    answer: NDArray[np.float32] = field(default_factory=lambda: np.empty(0, np.float32))
-    times: list[float] = field(default_factory=list)
 
 
 class Tuner:
@@ -123,12 +77,14 @@ class Tuner:
         }
         self._key = key(device, recorder, self._tokens)
         self._trials = Trials(store, self._key)
+        self._samples = Samples(device, memory, self._trials, self._reject, clock)
         layers = cover(recorder.plan("kinds", 1, SIMPLE), lambda d: (d.kernel.name, d.constants))
         self._layers = tuple(sorted(layers[:1] if self._software else layers))
         self._known_answer: KnownAnswer | None = None  # None where the device has passed
         self._rejected: dict[str, str] = {}
         self._seconds: dict[int, dict[str, float]] = {}
         self._untried = {n: [str(v) for r in self._races(n) for v in self._candidates[r]] for n in tokens}
+        self._checked = 0.0
         self._fruitless = 0
         self._spent = 0.0
         self._done = 0
@@ -144,9 +100,10 @@ class Tuner:
         await self._trials.recall()
         note = await self._store.find_note(self._key) if self._store else None
         found = Tuned.of_text(note, self._device, self._tokens) if note else None
-        if not found:
+        if not found or found.checked < 1.0:
             self._known_answer = KnownAnswer(self._recorder)
-        else:
+        if found:
+            self._checked = found.checked
             self._rejected.update(found.rejected)
             self._seconds = {n: dict(times) for n, times in found.seconds.items()}
             self._untried = {n: list(found.untried.get(n, ())) for n in self._tokens}
@@ -171,7 +128,7 @@ class Tuner:
         then: list[Plan] = []
         names = set[str]()
         for tokens in self._tokens[:2]:
-            short = sample = _Sample(self._short(tokens), tokens, self._layers, 0, 1)
+            short = sample = Sample(self._short(tokens), tokens, self._layers, 0, 1)
             if tokens == 1 and not self._software:
                 sample = replace(short, recorder=self._recorder)  # whole tokens are timed, most likely
             for role in self._races(tokens):
@@ -209,6 +166,8 @@ class Tuner:
     async def run(self, progress: Callable[[int, int], None]) -> Tuned:
         """Check the device, then tune, and remember what was found.
 
+        Where there is no time for the check, which happens on a software adapter only, the next load does it.
+
         Args:
             progress: told how many of how many candidates are done.
 
@@ -221,14 +180,18 @@ class Tuner:
         self._progress = progress
         self._tell(0)
         end = self._clock() + BUDGET - self._spent
-        if self._known_answer:
-            await self._known_answer.check(self._device)
         known = self._known()
-        await self._races_until(end)
+        if self._known_answer:
+            warm = partial(self._samples.warm, until=end)
+            self._checked = max(self._checked, await self._known_answer.check(self._device, warm))
+        if self._checked == 1.0:
+            await self._races_until(end)
         untried = {n: names for n, names in self._untried.items() if names}
-        self._fruitless = self._fruitless + 1 if untried and self._known() == known else 0
-        how = "partly" if untried else "measured"
-        tuned = Tuned(self._choices(), self._rejected, self._seconds, untried, self._fruitless, how)
+        how = "measured" if self._checked == 1.0 and not untried else "partly"
+        self._fruitless = self._fruitless + 1 if how == "partly" and self._known() == known else 0
+        tuned = Tuned(
+            self._choices(), self._rejected, self._seconds, untried, self._checked, self._fruitless, how
+        )
         if self._store and not self._pinned:
             await self._store.keep_note(self._key, tuned.to_text())
             self._trials.rejected.clear()
@@ -236,9 +199,9 @@ class Tuner:
         await self._trials.end()
         return tuned
 
-    def _known(self) -> int:
+    def _known(self) -> float:
         """How much is known."""
-        return len(self._rejected) + sum(map(len, self._seconds.values()))
+        return len(self._rejected) + sum(map(len, self._seconds.values())) + self._checked
 
     async def _races_until(self, end: float) -> None:
         expected = 0.0  # seconds of the sample with the simple kernels, where it can be told
@@ -298,85 +261,25 @@ class Tuner:
             choices[tokens] = usual.but(*filter(None, found), *self._pinned.values())
         return choices
 
-    async def _sample(self, tokens: int, until: float) -> _Sample | None:
+    async def _sample(self, tokens: int, until: float) -> Sample | None:
         """What is timed for a plan size, and what the simple kernels give for it; None without the time."""
-        sample = await self._asked(tokens, self._layers, self._short(tokens), until)
+        sample = await self._samples.begin(self._short(tokens), tokens, self._layers, until)
         everything = tuple(range(self._recorder.config.layers))
         if (
             sample
             and tokens == 1
             and sample.seconds * len(everything) / len(self._layers) < WHOLE
-            and (whole := await self._asked(tokens, everything, self._recorder, until))
+            and (whole := await self._samples.begin(self._recorder, tokens, everything, until))
         ):
             sample = whole
         for role in self._races(tokens)[1:]:  # the first race needs right kernels for the other roles
             best = self._fastest(tokens, role)
             for variant in (best,) if best else self._open(tokens, role):
-                if sample and (lane := await self._enter(sample, variant, until)):
-                    self._device.unload(lane.program)
+                if sample and (lane := await self._samples.enter(sample, variant, until)):
+                    self._samples.end(lane)
                     sample = replace(sample, choice=sample.choice.but(variant), expected=lane.answer)
                     break
         return sample
-
-    async def _asked(
-        self, tokens: int, layers: tuple[int, ...], recorder: Recorder, until: float
-    ) -> _Sample | None:
-        slots = max(cache.keys.shape[0] for cache in recorder.caches)
-        position = max(min(POSITION, slots - tokens), 0)
-        count = max(tokens // 2, 1) if self._software else max(tokens - TAIL, 1)
-        sample = _Sample(recorder, tokens, layers, position, count)
-        plan = sample.plan(SIMPLE[Role.DECODE])
-        if not await self._in_time(plan, until):
-            return None
-        for layer in self._layers:
-            for tensor in (recorder.caches[layer].keys, recorder.caches[layer].values):
-                read = min(position, tensor.shape[0])
-                self._memory.write(tensor, past(tensor, read))
-        lane = await self._loaded(sample, SIMPLE[Role.DECODE], plan)
-        try:
-            out = await self._device.run(lane.program, lane.inputs)
-            seconds = await self._time(lane)
-        finally:
-            self._device.unload(lane.program)
-        return replace(sample, expected=answer(lane.plan, out, count), seconds=seconds)
-
-    async def _in_time(self, plan: Plan, until: float) -> bool:
-        """Whether a plan is compiled before the time is up."""
-        ready = await self._device.ready(*kernels(plan)[:2], until - self._clock())
-        return ready and self._clock() < until
-
-    async def _loaded(self, sample: _Sample, variant: Variant, plan: Plan) -> _Lane:
-        program = await self._device.load(self._memory.program(plan))
-        rows = sample.recorder.weights.matrix("embed").rows
-        return _Lane(variant, plan, program, question(plan, rows, sample.position, sample.count))
-
-    async def _enter(self, sample: _Sample, variant: Variant, until: float) -> _Lane | None:
-        """A variant that gives the right answer, ready to be timed; None for a rejected one, and without the time."""
-        lane, right = None, False
-        try:
-            plan = sample.plan(variant)
-            await self._trials.begin([str(variant)])
-            if not await self._in_time(plan, until):
-                return None
-            lane = await self._loaded(sample, variant, plan)
-            out = await self._device.run(lane.program, lane.inputs)
-            lane.answer = answer(lane.plan, out, sample.count)
-            off = distance(lane.answer, sample.expected)
-            right = off <= TOLERANCE[variant.precision]
-            reason = f"wrong results, off by {off:.1%}"
-        except Cancelled:
-            raise
-        except SottoError as error:
-            if isinstance(error, DeviceError):
-                await self._device.finish()  # raises where the device is lost: then the note stays
-            reason = error.message
-        finally:
-            if lane and not right:
-                self._device.unload(lane.program)
-        if right:
-            return lane
-        self._reject(str(variant), reason)
-        return None
 
     def _reject(self, name: str, why: str) -> None:
         self._rejected[name] = why
@@ -384,13 +287,13 @@ class Tuner:
             if name in names:
                 names.remove(name)
 
-    async def _race(self, sample: _Sample, role: Role, until: float) -> Mapping[str, NDArray[np.float32]]:
+    async def _race(self, sample: Sample, role: Role, until: float) -> Mapping[str, Answer]:
         """Time the candidates of a role that were not tried yet, and beside them the fastest so far.
 
         Returns what each gave, by name.
         """
-        lanes: list[_Lane] = []
-        entered = lanes
+        lanes: list[Lane] = []
+        repeats = 1
         before = self._fastest(sample.tokens, role)
         untried = self._untried[sample.tokens]
         waiting = [*((before,) if before else ()), *self._open(sample.tokens, role)]
@@ -401,39 +304,45 @@ class Tuner:
             while waiting:
                 variant = await self._next(sample, waiting)
                 waiting.remove(variant)
-                if role is Role.DECODE and variant == SIMPLE[role] and entered:
+                if role is Role.DECODE and variant == SIMPLE[role] and lanes:
                     untried.remove(str(variant))
                     break  # five dispatches a layer, and several tokens at once, wherever a fused one is right
-                if lane := await self._enter(sample, variant, until):
-                    lane.times.append(await self._time(lane))
-                    entered.append(lane)
+                if lane := await self._samples.enter(sample, variant, until):
+                    lanes.append(lane)
+                    if len(lanes) == 1:
+                        repeats, seconds = await self._samples.repeats(sample, lane)
+                    else:
+                        seconds = await self._samples.time(lane, repeats)
+                    lane.times.append(seconds)
                     if str(variant) in untried:
                         untried.remove(str(variant))
                 self._tell(1)
             if len(lanes) > 1:
-                names = {str(lane.variant) for lane in lanes}
-                await self._trials.begin(
-                    names - {str(SIMPLE[role])}
-                )  # which is the last resort, whatever it does
-            for _ in range(ROUNDS - 1):
-                if len(lanes) < 2 or self._clock() > until:
-                    break
-                for lane in lanes:
-                    lane.times.append(await self._time(lane))
-                fastest = min(min(lane.times) for lane in lanes)
-                lanes = [lane for lane in lanes if min(lane.times) <= SLOWER * fastest]
+                last_resort = {str(SIMPLE[role])}  # whatever it does
+                await self._trials.begin({str(lane.variant) for lane in lanes} - last_resort)
+            await self._time(lanes, repeats, until)
         finally:
-            for lane in entered:
-                self._device.unload(lane.program)
-        found = {str(lane.variant): statistics.median(lane.times) for lane in entered}
+            for lane in lanes:
+                self._samples.end(lane)
+        found = {str(lane.variant): statistics.median(lane.times) for lane in lanes}
         times = self._seconds.setdefault(sample.tokens, {})
         if str(before) in found:  # what earlier loads measured counts in the measure of this one
             now = found[str(before)] / times[str(before)]
             times |= {str(v): now * times[str(v)] for v in self._candidates[role] if str(v) in times}
         times |= found
-        return {str(lane.variant): lane.answer for lane in entered}
+        return {str(lane.variant): lane.answer for lane in lanes}
 
-    async def _next(self, sample: _Sample, waiting: Sequence[Variant]) -> Variant:
+    async def _time(self, lanes: list[Lane], repeats: int, until: float) -> None:
+        """Time variants in turns, each as often in one go, until they are told apart or the time is up."""
+        for _ in range(ROUNDS - 1):
+            if len(lanes) < 2 or self._clock() > until:
+                break
+            for lane in lanes:
+                lane.times.append(await self._samples.time(lane, repeats))
+            fastest = min(min(lane.times) for lane in lanes)
+            lanes = [lane for lane in lanes if min(lane.times) <= SLOWER * fastest]
+
+    async def _next(self, sample: Sample, waiting: Sequence[Variant]) -> Variant:
         """The likeliest winner that is compiled, or compiles by itself; the likeliest one where none is."""
         for variant in waiting:
             if str(variant) in self._trials.suspects:
@@ -446,11 +355,6 @@ class Tuner:
     def _together(self, candidates: Sequence[Variant]) -> list[Variant]:
         """Those that may compile beside others."""
         return [variant for variant in candidates if str(variant) not in self._trials.suspects]
-
-    async def _time(self, lane: _Lane) -> float:
-        began = self._clock()
-        await self._device.run(lane.program, lane.inputs)
-        return self._clock() - began
 
     def _tell(self, more: int) -> None:
         self._done += more

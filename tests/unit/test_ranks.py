@@ -15,6 +15,7 @@ RANKS = {
     "layout": 1, "compiled": 1, "weights": 1, "ops": 1, "memory": 1, "trials": 1,
     "models": 2, "selection": 2,
     "reference": 3, "reference_call": 3, "reference_decode": 3, "recording": 3, "known_answer": 3,
+    "answers": 3, "samples": 3,
     "tuned": 3, "tuning": 3, "loading": 3, "session": 3, "generation": 3, "engine": 3, "cpu": 3,
     "native": 4, "api": 4, "disk": 4, "web": 4, "webcpu": 4, "wasm": 4, "synthetic": 4,
     "bench": 5, "page": 5, "cli": 6, "__main__": 7, "__init__": 7,
