@@ -192,7 +192,7 @@ class Engine:
             self._tuned = untuned(device, recorder, self._pinned, self._sizes)
             return None
         tuner = Tuner(device, recorder, self._memory, self._pinned, self._sizes, store)
-        self._tuned = await tuner.recall()
+        self._tuned = await tuner.recall(forget=selection.measured_again(self.settings.variant))
         return None if self._tuned.finished else tuner
 
     async def _use(self, tuned: Tuned, progress: Callable[[Progress], None], cached: bool) -> None:

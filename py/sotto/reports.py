@@ -14,7 +14,8 @@ class Settings:
         context: the most tokens of prompt and answer together; at most what the model was trained for.
         candidates: logits the GPU selects for the sampler; the upper bound of top-k.
         chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used.
-        variant: kernel variants to use without measuring, "role:name" with commas between them.
+        variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
+            what earlier loads measured.
         tune: check the device and measure which kernels are fastest, where that is not known yet.
     """
 

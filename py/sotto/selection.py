@@ -17,6 +17,7 @@ VARIANTS: Mapping[Role, tuple[Variant, ...]] = MappingProxyType(
         Role.ATTENTION: (SIMPLE[Role.ATTENTION], *ops.ATTENTIONS),
     }
 )
+MEASURE = "measure"  # in the place of a variant's name
 
 
 def candidates(role: Role, adapter: AdapterInfo, limits: Limits) -> tuple[Variant, ...]:
@@ -39,18 +40,26 @@ def default(adapter: AdapterInfo, limits: Limits) -> Choice:
     return Choice(MappingProxyType({role: candidates(role, adapter, limits)[0] for role in Role}))
 
 
+def measured_again(text: str) -> bool:
+    """Whether a person asks, beside variants or alone, to forget what was measured on the device before."""
+    return MEASURE in _names(text)
+
+
 def pinned(text: str, adapter: AdapterInfo, limits: Limits) -> dict[Role, Variant]:
-    """The variants that a person asks for, "role:name" with commas between them.
+    """The variants that a person asks for, "role:name" with commas between them, MEASURE left out.
 
     Raises:
         SottoError: there is no such variant, or it does not run on this adapter; the possible ones are told.
     """
     known = {str(variant): variant for variants in VARIANTS.values() for variant in variants}
     found: dict[Role, Variant] = {}
-    for name in filter(None, map(str.strip, text.split(","))):
+    for name in _names(text):
+        if name == MEASURE:
+            continue
         variant = known.get(name)
         if variant is None:
-            raise SottoError(f"There is no kernel variant {name!r}.", f"Choose from: {', '.join(known)}.")
+            choices = ", ".join((*known, MEASURE))
+            raise SottoError(f"There is no kernel variant {name!r}.", f"Choose from: {choices}.")
         if not variant.runs_on(adapter, limits):
             there = [str(v) for v in candidates(variant.role, adapter, limits)]
             raise SottoError(
@@ -58,3 +67,8 @@ def pinned(text: str, adapter: AdapterInfo, limits: Limits) -> dict[Role, Varian
             )
         found[variant.role] = variant
     return found
+
+
+def _names(text: str) -> dict[str, None]:
+    """Each once, in their order."""
+    return dict.fromkeys(filter(None, map(str.strip, text.split(","))))

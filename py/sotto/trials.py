@@ -34,6 +34,11 @@ class Trials:
         self.rejected: dict[str, str] = {}
         self.suspects: set[str] = set()
 
+    async def forget(self) -> None:
+        """Forgive everything."""
+        if self._store:
+            await self._store.keep_note(self._key, "")
+
     async def recall(self) -> None:
         """Learn what an earlier load left behind that did not come to an orderly end."""
         note = await self._store.find_note(self._key) if self._store else None

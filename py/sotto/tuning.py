@@ -93,10 +93,16 @@ class Tuner:
         """On a software adapter not what was made for GPUs: compiling alone would use up the budget."""
         return tuple(v for v in candidates if v.suits != "gpu") if self._software else candidates
 
-    async def recall(self) -> Tuned:
+    async def recall(self, forget: bool = False) -> Tuned:
         """What is known from earlier loads, but for what is pinned; else what is usual. There is something to `run`
         for unless it is finished.
+
+        Args:
+            forget: what earlier loads found counts no more.
         """
+        if self._store and forget:
+            await self._trials.forget()
+            await self._store.keep_note(self._key, "")
         await self._trials.recall()
         note = await self._store.find_note(self._key) if self._store else None
         found = Tuned.of_text(note, self._device, self._tokens) if note else None

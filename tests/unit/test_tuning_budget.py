@@ -457,6 +457,21 @@ def test_a_refused_kernel_is_no_lost_device() -> None:
     assert stats.chosen == "measured"
 
 
+def test_a_person_can_let_it_measure_again() -> None:
+    """Whatever was rejected, and whatever a lost device was blamed on."""
+    store = Notes()
+    device = FakeGpu(takes={"decode:lanes": 0.0001})
+    device.dies_of = "matmul:tiled-wide for"
+    with pytest.raises(DeviceError, match="lost"):
+        load(device, store)
+    assert load(FakeGpu(takes={"decode:lanes": 0.0001}), store).rejected == {"matmul:tiled-wide": LOST}
+    assert load(FakeGpu(), store).chosen == "remembered"
+    stats = load(FakeGpu(takes={"decode:rows": 0.0001}), store, "measure")
+    assert stats.chosen == "measured" and not stats.rejected and "decode:rows" in used(stats)
+    stats = load(FakeGpu(), store)
+    assert stats.chosen == "remembered" and "decode:rows" in used(stats)
+
+
 def test_a_pinned_role_is_not_tried_and_nothing_is_remembered() -> None:
     store = Notes()
     device = FakeGpu()

@@ -36,7 +36,8 @@ def variant_option(command: F) -> F:
     """--variant."""
     return click.option(
         "--variant", default="", metavar="ROLE:NAME,...",
-        help="Kernel variants to use without measuring, such as matmul:simple; a wrong name lists them.",
+        help="Kernel variants to use without measuring, such as matmul:simple; a wrong name lists them. "
+        "`measure` forgets what earlier loads measured.",
     )(command)  # fmt: skip
 
 

@@ -26,7 +26,8 @@ class Options:
         seed: None for another post each time.
         device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
         threads: of the CPU; 0 for as many as are fastest here.
-        variant: kernel variants to use without measuring, "role:name" with commas between them.
+        variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
+            what earlier loads measured.
     """
 
     model: str = ""
