@@ -18,7 +18,7 @@ from sotto.variants import SIMPLE, Variant
 from sotto.weights import Matrix
 
 EPS = 1e-6
-CONTEXT = 2048
+LONGEST = 32_768
 
 
 @pytest.fixture
@@ -201,6 +201,7 @@ MERGES = [
     (4, 3, 64, 83, 1, 4, 3),
     (8, 16, 256, 72, 2, 2, 2),
     (3, 1, 128, 40, 1, 3, 3),
+    (4, 32, 64, 40, 1, 4, 4),  # of the longest context
 ]
 
 
@@ -243,12 +244,15 @@ ATTENTIONS = [
     (4, 2, 128, 70, 65, 64, 3, 3),
     (3, 3, 104, 40, 7, 100, 2, 2),
     (4, 1, 64, 64, 64, 1, 3, 3),
+    (4, 1, 64, 32_768, 32_768, 32_764, 4, 4),  # the end of the longest context
+    (4, 1, 64, 32_768, 32_768, 700, 1, 1),  # most splits have no keys
+    (4, 1, 64, 544, 512, 32_767, 1, 1),
 ]
 
 
 def context_of(slots: int, window: int) -> int:
     """Positions there are: a global layer has a slot for each, a local one a ring."""
-    return slots if slots == window else CONTEXT
+    return slots if slots == window else LONGEST
 
 
 def attention_case(rng, heads, kv_heads, dim, slots, window, tokens) -> dict[str, np.ndarray]:
@@ -273,9 +277,7 @@ def record_attention(variant, heads, kv_heads, dim, slots, window, tokens) -> tu
         Cache(given("keys", (slots, kv_heads, dim), "f16"), given("values", (slots, kv_heads, dim), "f16")),
         given("q_norm", (dim,)),
         given("k_norm", (dim,)),
-        given(
-            "angles", (slots if slots == window else CONTEXT, dim // 2, 2)
-        ),  # all of the context, or a ring
+        given("angles", (context_of(slots, window), dim // 2, 2)),  # all of the context, or a ring
         window=window,
         eps=EPS,
         scale=dim**-0.5,

@@ -335,6 +335,7 @@ def test_rope_kv(
         (4, 1, 256, 600, 512, 1000, 40, 37),
         (6, 2, 32, 200, 200, 0, 100, 90),
         (4, 1, 64, 64, 32, 7, 32, 32),
+        (4, 1, 64, 32_768, 32_768, 32_736, 32, 32),  # the end of the longest context
     ],
 )
 @pytest.mark.parametrize("variant", selection.VARIANTS[Role.ATTENTION], ids=lambda v: v.name)
@@ -363,7 +364,8 @@ def test_attention(
         "values": rng.standard_normal((slots, kv_heads, dim)).astype(np.float16),
     }
     inputs = p.inputs(position, [0] * count)
-    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=1e-5)
+    tolerance = 1e-5 if position < 10_000 else 1e-4  # the more addends, the more rounding
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=tolerance)
 
 
 @pytest.mark.parametrize(("dim", "tokens", "count"), [(2048, 1, 1), (36, 5, 4)])

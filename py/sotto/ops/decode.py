@@ -27,6 +27,8 @@ from .simple import Cache, geglu, planes, require
 
 MOST_TOKENS = 4
 LANES = 32  # threads that sweep a tile of 8 rows together, in the variants named so
+DEEP = 512  # keys that a split has at least, where a long context is given more than SPLITS of them
+MOST_SPLITS = 32  # each workgroup of the output projection merges them all for itself
 OTHER_BYTES = 2560  # of workgroup memory, for what is neither activations nor a number for each thread
 
 # Besides the kernels' overrides: WORKGROUPS, fewer than which a matrix's sweep is never given for the sake of TURNS,
@@ -283,9 +285,9 @@ def _constants(p: Plan) -> Mapping[str, float]:
 
 
 def _splits(p: Plan, window: int) -> int:
-    """Splits of the cache: no more than tiles that a window can touch."""
-    tile = int(_constants(p)["TILE"])
-    return min(int(_constants(p)["SPLITS"]), -(-(window - 1) // tile) + 1)
+    """Splits of the cache: more for a long context, no more than tiles that a window can touch."""
+    tile, splits = int(_constants(p)["TILE"]), int(_constants(p)["SPLITS"])
+    return min(max(splits, min(window // DEEP, MOST_SPLITS)), -(-(window - 1) // tile) + 1)
 
 
 def _in_int8(p: Plan, piece: Piece) -> bool:
