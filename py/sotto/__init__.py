@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         DeviceError,
         FormatError,
         LimitError,
+        OutOfMemory,
         SottoError,
         UnsupportedModel,
     )
@@ -40,6 +41,7 @@ __all__ = [
     "LimitError",
     "Message",
     "Model",
+    "OutOfMemory",
     "Sampling",
     "SottoError",
     "UnsupportedModel",

@@ -19,7 +19,7 @@ import numpy as np
 
 from . import wgsl
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
-from .errors import Cancelled, DeviceError
+from .errors import Cancelled, OutOfMemory
 from .plan import STEP_BYTES as STEP_BLOCK_BYTES
 
 RECORD_BYTES = 64
@@ -95,7 +95,7 @@ class Machine(Protocol):
     heap: int  # the first address that the module does not use itself
 
     def grow(self, pages: int) -> None:
-        """Make the memory that many pages. Raises DeviceError when the host refuses."""
+        """Make the memory that many pages. Raises OutOfMemory when the host refuses."""
         ...
 
     def write(self, address: int, data: Bytes) -> None:
@@ -234,7 +234,7 @@ class CpuDevice:
         pages = -(-self._heap.end // PAGE)
         if pages > MAX_PAGES:
             self._heap.give(address)
-            raise DeviceError(
+            raise OutOfMemory(
                 f"No memory for {label} ({nbytes / 2**20:,.1f} MiB): WebAssembly's limit is 4 GiB.",
                 "Use a smaller model or context, or the GPU.",
             )

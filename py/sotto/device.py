@@ -138,7 +138,7 @@ class Device(Protocol):
     limits: Limits
 
     def buffer(self, nbytes: int, label: str) -> int:
-        """Allocate a zeroed buffer. Raises DeviceError when there is no memory."""
+        """Allocate a zeroed buffer. Raises OutOfMemory."""
         ...
 
     def free(self, buffer: int) -> None:

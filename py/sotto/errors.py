@@ -37,6 +37,10 @@ class DeviceError(SottoError):
     """There is no usable processor, or it was lost."""
 
 
+class OutOfMemory(DeviceError):
+    """A processor has no memory left. What that says holds for the moment only, and not for what was tried."""
+
+
 class WrongResults(DeviceError):
     """A processor computes something else than it should."""
 

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
-from .errors import Cancelled, DeviceError
+from .errors import Cancelled, DeviceError, OutOfMemory
 from .pace import Pace
 
 _LIMITS = {
@@ -224,8 +224,10 @@ class NativeDevice:
                 size=max(nbytes, 4),
                 usage=usage.STORAGE | usage.UNIFORM | usage.COPY_SRC | usage.COPY_DST,
             )
+        except self._wgpu.GPUOutOfMemoryError as error:
+            raise OutOfMemory(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB): {error}") from error
         except Exception as error:
-            raise DeviceError(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB): {error}") from error
+            raise DeviceError(f"No buffer for {label}: {error}") from error
         return self._keep(self._buffers, made)
 
     def _keep(self, table: dict[int, Any], value: Any) -> int:

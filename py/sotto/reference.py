@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from . import layout, wgsl
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
-from .errors import Cancelled, DeviceError
+from .errors import Cancelled, DeviceError, OutOfMemory
 from .reference_call import Call, Floats, Int8, gated, normed, rotated
 from .reference_decode import DECODE_KERNELS
 from .sampler import NO_TOKEN, Rule, choose
@@ -221,7 +221,7 @@ class NumpyDevice:
         try:
             made = np.zeros(-(-nbytes // 16) * 16, np.uint8)
         except MemoryError as error:
-            raise DeviceError(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB).") from error
+            raise OutOfMemory(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB).") from error
         return self._keep(self._buffers, made)
 
     def _keep(self, table: dict[int, Any], value: Any) -> int:

@@ -14,7 +14,7 @@ from typing import Any
 from . import wgsl
 from .cpu import MAX_PAGES, MIN_PAGES, PAGE, STACK_BYTES, CpuDevice, as_bytes
 from .device import Bytes
-from .errors import DeviceError
+from .errors import DeviceError, OutOfMemory
 
 # (module (memory (export "memory") MIN_PAGES MAX_PAGES shared)). wasmtime-py 50 cannot pass a SharedMemory that
 # Python made into an instance, but it links one that another instance exports.
@@ -80,7 +80,7 @@ class WasmtimeMachine:
             try:
                 self._memory.grow(pages - self._pages)
             except self._wasmtime.WasmtimeError as error:
-                raise DeviceError(
+                raise OutOfMemory(
                     f"No memory: {pages * PAGE / 2**20:,.0f} MiB are needed ({error})."
                 ) from error
             self._pages = pages

@@ -31,7 +31,16 @@ from .device import (
     Record,
     Shader,
 )
-from .errors import Cancelled, DeviceError, FormatError, LimitError, SottoError, StoreDamaged, StoreFull
+from .errors import (
+    Cancelled,
+    DeviceError,
+    FormatError,
+    LimitError,
+    OutOfMemory,
+    SottoError,
+    StoreDamaged,
+    StoreFull,
+)
 from .layout import LAYOUT_VERSION
 from .webcpu import WebMachine
 
@@ -51,7 +60,7 @@ _ERRORS: dict[str, Told] = {
     "Limit": lambda what, why: LimitError(
         f"The model is too large for this GPU: {why}.", "Choose a smaller model or a shorter context."
     ),
-    "OutOfMemory": lambda what, why: DeviceError(
+    "OutOfMemory": lambda what, why: OutOfMemory(
         f"The GPU ran out of memory ({why}).",
         "Close other tabs, or choose a smaller model or a shorter context.",
     ),

@@ -11,15 +11,20 @@ from pyodide.ffi import JsException
 from . import wgsl
 from .cpu import MAX_PAGES, MIN_PAGES, STACK_BYTES, CpuDevice
 from .device import Bytes
-from .errors import DeviceError
+from .errors import DeviceError, OutOfMemory
 
 _ERRORS = {
-    "NoCpu": ("This browser cannot run the CPU kernels ({}).", "Update the browser, or use the GPU."),
+    "NoCpu": (
+        DeviceError,
+        "This browser cannot run the CPU kernels ({}).",
+        "Update the browser, or use the GPU.",
+    ),
     "OutOfCpuMemory": (
+        OutOfMemory,
         "The browser has no memory for the model ({}).",
         "Close other tabs, or choose a smaller model or a shorter context.",
     ),
-    "CpuFailed": ("A CPU kernel failed ({}).", "Load the model again; your text is kept."),
+    "CpuFailed": (DeviceError, "A CPU kernel failed ({}).", "Load the model again; your text is kept."),
 }
 
 
@@ -29,10 +34,10 @@ def _for_people() -> Iterator[None]:
     try:
         yield
     except JsException as error:
-        told = _ERRORS.get(error.name)
-        if told is None:
+        if error.name not in _ERRORS:
             raise
-        raise DeviceError(told[0].format(str(error.message).rstrip(".\n ")), told[1]) from error
+        kind, message, hint = _ERRORS[error.name]
+        raise kind(message.format(str(error.message).rstrip(".\n ")), hint) from error
 
 
 class WebMachine:

@@ -113,6 +113,8 @@ async def device_errors(_: None) -> dict[str, list[str]]:
         "Compile": await failure(gpu.load(adding(step, x, (1,), ADD.replace("+=", "+= wrong *")))),
         "Invalid": await failure(strided()),
     }
+    gpu.gpu.stray = bridge.BridgeError.new("OutOfMemory", "no room for x")  # as `uncapturederror` leaves it
+    told["OutOfMemory"] = await failure(gpu.finish())
     program = await gpu.load(adding(step, x, (1,)))
     gpu.close()
     told["DeviceLost"] = await failure(gpu.run(program, bytes(4)))

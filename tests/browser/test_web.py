@@ -62,6 +62,10 @@ def test_errors_of_the_device_are_sentences(python: Python) -> None:
     assert "x[id.x] += wrong * inputs.amount" in message
     assert told["Invalid"][0] == "DeviceError"
     assert "strided" in told["Invalid"][1]
+    kind, message, hint = told["OutOfMemory"]
+    assert kind == "OutOfMemory"
+    assert message == "The GPU ran out of memory (no room for x)."
+    assert "Close other tabs" in hint
     kind, message, hint = told["DeviceLost"]
     assert kind == "DeviceError"
     assert message.startswith("The GPU was lost (destroyed")

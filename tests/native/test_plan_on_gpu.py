@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from sotto import generation, ops
 from sotto.api import drive, iterate
 from sotto.device import Device
 from sotto.engine import Engine
+from sotto.errors import DeviceError, OutOfMemory
 from sotto.native import NativeDevice
 from sotto.plan import Role
 from sotto.reference import NumpyDevice
@@ -234,7 +237,6 @@ def test_the_same_seed_gives_numpys_tokens(gpu: NativeDevice, sampling: Sampling
 
 def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) -> None:
     from sotto.device import Inputs, Outputs, Pipeline, Program, Shader
-    from sotto.errors import DeviceError
 
     buffer = gpu.buffer(256, "inputs")
     program = Program(
@@ -248,6 +250,18 @@ def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) ->
         drive(gpu.load(program))
     assert str(ahead.value) == str(caught.value), "compiled ahead, the same is told"
     gpu.free(buffer)
+
+
+def test_no_memory_left_is_told_apart(gpu: NativeDevice) -> None:
+    """The process is given no more address space, and the software adapter's memory is the process's own."""
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    allowed = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (used + (256 << 20), allowed[1]))
+    try:
+        with pytest.raises(OutOfMemory, match="weights"):
+            gpu.buffer(1 << 30, "weights")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, allowed)
 
 
 def test_kernels_compile_while_the_weights_arrive(gpu: NativeDevice) -> None:
