@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from .answers import Answer, distance, past, question
 from .device import Device
-from .errors import Cancelled, DeviceError, SottoError
+from .errors import Cancelled, DeviceError, OutOfMemory, SottoError
 from .memory import Memory, first_steps, kernels
 from .models.base import Head
 from .plan import Plan
@@ -120,7 +120,9 @@ class Samples:
         return replace(sample, expected=lane.answer, seconds=seconds)
 
     async def enter(self, sample: Sample, variant: Variant, until: float) -> Lane | None:
-        """A variant that gives the right answer, ready to be timed; None for a rejected one, and without the time."""
+        """A variant that gives the right answer, ready to be timed; None for a rejected one, and where there is no
+        time or memory for it now.
+        """
         assert sample.expected
         lane = None
         try:
@@ -137,6 +139,8 @@ class Samples:
             reason = f"wrong results, off by {off:.1%}"
         except Cancelled:
             raise
+        except OutOfMemory:
+            return None
         except SottoError as error:
             if isinstance(error, DeviceError):
                 await self._device.finish()  # raises where the device is lost: then the note stays

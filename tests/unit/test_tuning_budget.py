@@ -23,7 +23,7 @@ from sotto.api import drive
 from sotto.device import AdapterInfo, Batch, Limits, Manifest, Pipeline, Program, Shader, Store, Writer
 from sotto.disk import DiskStore
 from sotto.engine import Engine
-from sotto.errors import Cancelled, DeviceError, StoreFull, WrongResults
+from sotto.errors import Cancelled, DeviceError, OutOfMemory, StoreFull, WrongResults
 from sotto.plan import PICKS
 from sotto.reference import NumpyDevice
 from sotto.reports import LoadStats, Progress, Settings
@@ -443,6 +443,22 @@ def test_a_load_that_was_stopped_blames_nothing(stage: str) -> None:
         assert set(store.notes.values()) == {""}
     stats = load(FakeGpu(), store)
     assert stats.rejected == {} and stats.chosen == "measured"
+
+
+def test_a_lack_of_memory_bans_nothing() -> None:
+    store = Notes()
+
+    class Full(FakeGpu):
+        async def load(self, program: Program) -> int:
+            if program.name.startswith("matmul:tiled-wide"):
+                raise OutOfMemory("The GPU ran out of memory.")
+            return await super().load(program)
+
+    stats = load(Full(), store)
+    assert stats.chosen == "partly" and not stats.rejected
+    assert stats.untried.keys() == {"prefill 8", "prefill 32"}
+    stats = load(FakeGpu(takes={"matmul:tiled-wide": 0.0001}), store)
+    assert stats.chosen == "measured" and "matmul:tiled-wide" in used(stats)
 
 
 def test_a_refused_kernel_is_no_lost_device() -> None:
