@@ -1,6 +1,7 @@
 """Write a GGUF of Gemma 3 as the folder of files that other systems' converters read.
 
-    pip install torch==2.13.0 transformers==4.57.1 onnxruntime-genai==0.11.4 safetensors   (an environment of its own)
+    pip install torch==2.13.0 transformers==4.57.1 onnxruntime-genai==0.11.4 onnx==1.23.2 onnx_ir==1.1.0 \\
+        onnxruntime==1.32.0 safetensors   (an environment of its own; torch's CPU wheel will do)
     python docs/benchmarks/peers/checkpoint.py MODEL.gguf CHECKPOINT
     python -m onnxruntime_genai.models.builder -i CHECKPOINT -o ONNX -p int4 -e webgpu -c CACHE \\
         --extra_options use_webgpu_fp32=true shared_embeddings=true int4_algo_config=rtn
