@@ -149,7 +149,10 @@ def test_a_long_prompt_holds_the_gpu_briefly(
     pace = Pace()
     for prompt in range(2):
         count, whole, single = 0, 0.0, 0
-        for position in range(0, context, CHUNK):
+        positions = range(
+            0, (context, 2048)[prompt], CHUNK
+        )  # the second begins with what the end of the first taught
+        for position in positions:
             seen_by = {w: sum(min(w, position + t + 1) for t in range(CHUNK)) for w in (0, 512, context)}
             seconds = [
                 (step.key * seen_by[step.window] / efficiency + step.flat + CHUNK * step.token) / rate
@@ -160,5 +163,4 @@ def test_a_long_prompt_holds_the_gpu_briefly(
             count += len(seen)
             whole += sum(seconds)
             single += sum(held > SUBMIT_SECONDS / 2 for held in seconds)
-        runs = context // CHUNK
-        assert prompt == 0 or count <= 3 * single + runs + 2 * whole / SUBMIT_SECONDS
+        assert count <= 3 * single + 10 + len(positions) + 2 * whole / SUBMIT_SECONDS
