@@ -8,6 +8,8 @@
  *   NoWebGPU, NoAdapter, Limit, OutOfMemory, Compile, Invalid, DeviceLost, Cancelled.
  */
 
+import { amounts, Pace } from "./pace.js";
+
 const MATRICES = "chromium-experimental-subgroup-matrix"; // there with --enable-unsafe-webgpu only
 const FEATURES = ["timestamp-query", "shader-f16", "subgroups", MATRICES];
 const LIMITS = [
@@ -16,11 +18,6 @@ const LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ];
 const SUBMITS_IN_FLIGHT = 2;
-// A long run is cut into submits of about so long; see pace.py, which does the same.
-const SUBMIT_SECONDS = 0.1;
-const SURE_SECONDS = 0.02;
-const FIRST_RATE = 1e9;
-const GROWTH = 4;
 const POOLED_BYTES = 4 << 20; // larger staging buffers are not kept
 const QUERIES = 4096; // the most timestamps one query set may hold
 
@@ -115,7 +112,7 @@ export class Gpu {
     this.handles = 0;
     this.running = 0;
     this.cancelled = false;
-    this.rate = FIRST_RATE; // operations that the device is thought to do in a second
+    this.pace = new Pace();
     this.freeSince = 0; // ms: when the latest part of a run was done
     /** @type {BridgeError | null} the device is gone: every call fails with this */
     this.lost = null;
@@ -194,7 +191,7 @@ export class Gpu {
    * Compile a program's pipelines, all at once, and bind its buffers.
    * @param {string} json {name, shaders: [{label, code}], pipelines: [{shader, constants}],
    *   steps: [{label, pipeline, bindings: [[number, buffer, offset, nbytes, access]], grid: [x, y, z]}],
-   *   submits: [steps of each], work: [operations of each step for a token] or [],
+   *   submits: [steps of each], work: [{flat, token, key, window} of each step] or [],
    *   inputs: {buffer, nbytes}, outputs: {buffer, offset, nbytes}}
    * @returns {Promise<number>} the program's handle
    */
@@ -239,11 +236,10 @@ export class Gpu {
     this.check();
     const program = find(this.programs, id, "program");
     const { submits, outputs, groups } = program;
-    let tokens = 1;
-    withBytes(inputs, (bytes) => {
-      if (bytes.byteLength >= 8) tokens = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4, true);
-    });
-    const work = program.work?.map((each) => tokens * each) ?? [];
+    const work = program.work?.length ? withBytes(inputs, (bytes) => {
+      const words = new DataView(bytes.buffer, bytes.byteOffset);
+      return amounts(program.work, words.getUint32(0, true), words.getUint32(4, true));
+    }) : [];
     this.write(program.inputs.buffer, 0, inputs);
     const last = steps < 0 ? groups.length : Math.min(steps, groups.length);
     const flying = [];
@@ -251,7 +247,7 @@ export class Gpu {
     this.running += 1;
     try {
       for (let first = 0, submit = 0; ; submit += 1) {
-        const end = work.length ? this.partEnd(work, first, last) : Math.min(first + submits[submit], last);
+        const end = work.length ? this.pace.end(work, first, last) : Math.min(first + submits[submit], last);
         const encoder = this.device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         dispatch(pass, program, first, end);
@@ -261,10 +257,10 @@ export class Gpu {
           return await this.submitAndTake(encoder, source, outputs.offset, outputs.nbytes);
         }
         this.queue.submit([encoder.finish()]);
-        const amount = work.slice(first, end).reduce((sum, each) => sum + each, 0);
+        const part = work.slice(first, end);
         const began = performance.now();
         first = end;
-        flying.push(this.queue.onSubmittedWorkDone().then(() => this.learn(amount, began)));
+        flying.push(this.queue.onSubmittedWorkDone().then(() => this.learn(part, began)));
         flying.at(-1).catch(() => {}); // it may fail before its turn comes, or after the run is over
         if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(flying.shift());
         if (this.cancelled) throw new BridgeError("Cancelled", "the run was stopped");
@@ -274,24 +270,19 @@ export class Gpu {
     }
   }
 
-  /** The step before which a submit that begins with step `first` ends: as much work as is done in SUBMIT_SECONDS. */
-  partEnd(work, first, last) {
-    let end = first + 1;
-    let left = this.rate * SUBMIT_SECONDS - work[first];
-    while (end < last && work[end] <= left) {
-      left -= work[end];
-      end += 1;
-    }
-    return end;
+  /** A submit of these steps is done; it could begin at `began` (ms), or when the one before it was done. */
+  learn(part, began) {
+    const now = performance.now();
+    if (part.length) this.pace.learn(part, (now - Math.max(began, this.freeSince)) / 1e3);
+    this.freeSince = now;
   }
 
-  /** A submit of so much work is done; it could begin at `began` (ms), or when the one before it was done. */
-  learn(amount, began) {
-    const now = performance.now();
-    const seconds = (now - Math.max(began, this.freeSince)) / 1e3;
-    this.freeSince = now;
-    const rate = Math.min(amount / Math.max(seconds, 1e-6), GROWTH * this.rate);
-    if (amount && (rate > this.rate || seconds > SURE_SECONDS)) this.rate = rate;
+  /**
+   * Seconds that a run's longest step of attention is thought to take, and its longest other one.
+   * @param {number} id  @param {number} position of the first token  @param {number} tokens
+   */
+  longestSteps(id, position, tokens) {
+    return this.pace.longest(amounts(find(this.programs, id, "program").work ?? [], position, tokens));
   }
 
   /**
@@ -450,7 +441,7 @@ export class Gpu {
 }
 
 /** @typedef {{pipelines: GPUComputePipeline[], groups: GPUBindGroup[], grids: Uint32Array, submits: number[],
- *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}, work?: number[]}} Program
+ *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}, work?: import("./pace.js").Work[]}} Program
  *   by step */
 
 /** Encode steps `first` to `end`. @param {GPUComputePassEncoder} pass  @param {Program} program */

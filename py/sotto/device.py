@@ -94,12 +94,27 @@ class Outputs:
 
 
 @dataclass(frozen=True)
+class Work:
+    """An estimate of what a step computes in a run, in floating-point operations.
+
+    That is `flat`, `token` for each of the run's tokens, and `key` for each token and each position that it attends
+    to: those before it, at most `window`.
+    """
+
+    flat: float
+    token: float = 0.0
+    key: float = 0.0
+    window: int = 0
+
+
+@dataclass(frozen=True)
 class Program:
     """A plan with real buffers, ready to be loaded by a device.
 
     `submits` are step counts that add up to len(steps). A device waits so that at most two submits are in
-    flight, and answers `cancel` between them. Where there is `work`, estimates of the steps' operations for each
-    token of a run (whose count is the second word of its inputs), a GPU makes its own submits instead (pace.py).
+    flight, and answers `cancel` between them. Where there is `work`, an estimate for each step, a GPU makes its own
+    submits instead (pace.py); the first two words of the inputs are then the position of a run's first token and the
+    number of its tokens.
     """
 
     name: str
@@ -109,7 +124,7 @@ class Program:
     submits: tuple[int, ...]
     inputs: Inputs
     outputs: Outputs
-    work: tuple[float, ...] = ()
+    work: tuple[Work, ...] = ()
 
     def to_json(self) -> str:
         """The program as the JavaScript bridge reads it."""
@@ -181,6 +196,16 @@ class Device(Protocol):
         Raises:
             Cancelled: `cancel` was called.
             DeviceError: the device was lost or a step failed.
+        """
+        ...
+
+    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
+        """Seconds that a run's longest step of attention is thought to take, and its longest other one; 0 where that
+        does not matter.
+
+        Args:
+            position: of the first token.
+            tokens: how many.
         """
         ...
 

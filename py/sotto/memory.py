@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from .device import Bytes, Device, Inputs, Outputs, Pipeline, Placement, Program, Shader, Step
 from .errors import LimitError
-from .pace import operations
+from .pace import work
 from .plan import Plan, Role, Tensor
 from .weights import Weights
 
@@ -138,7 +138,7 @@ class Memory:
             submits=tuple(b - a for a, b in pairwise(cuts)),
             inputs=Inputs(inputs, plan.inputs_nbytes),
             outputs=Outputs(output, 0, plan.output.nbytes),
-            work=tuple(operations(d) / plan.tokens for d in plan.dispatches) if len(cuts) > 2 else (),
+            work=tuple(work(d, plan.tokens) for d in plan.dispatches) if len(cuts) > 2 else (),
         )
 
     @contextmanager

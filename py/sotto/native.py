@@ -23,7 +23,7 @@ import numpy as np
 
 from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
 from .errors import Cancelled, DeviceError, OutOfMemory
-from .pace import Pace
+from .pace import Amount, Pace, amounts
 
 _LIMITS = {
     "max_buffer": "max-buffer-size",
@@ -326,8 +326,11 @@ class NativeDevice:
         self._cancelled = False
         self._queue.write_buffer(loaded.inputs, 0, inputs)
         todo = len(loaded.steps) if steps is None else steps
-        self._submit_parts(loaded, todo, struct.unpack_from("<2I", inputs)[1])
+        self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)))
         return self._taken(loaded.staging[0], plan.outputs.nbytes)
+
+    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
+        return self._pace.longest(amounts(self._programs[program].program.work, position, tokens))
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
         loaded = self._programs[program]
@@ -348,27 +351,25 @@ class NativeDevice:
         staging.unmap()
         return data
 
-    def _submit_parts(self, loaded: _Loaded, todo: int, tokens: int) -> None:
+    def _submit_parts(self, loaded: _Loaded, todo: int, work: list[Amount]) -> None:
         """Submit the first `todo` steps part by part, at most two in flight. Raises Cancelled."""
-        program = loaded.program
-        work = [tokens * each for each in program.work]
-        ends = iter(accumulate(program.submits))
+        ends = iter(accumulate(loaded.program.submits))
         first = 0
-        in_flight: deque[tuple[Any, float, float]] = (
+        in_flight: deque[tuple[Any, list[Amount], float]] = (
             deque()
         )  # done, the part's work, when it could begin at the earliest
         while first < todo:
             last = self._pace.end(work, first, todo) if work else min(next(ends), todo)
             self._queue.submit([self._commands(loaded, first, last, ends=last == todo)])
             done = self._queue.on_submitted_work_done_async()
-            in_flight.append((done, sum(work[first:last]), time.perf_counter()))
+            in_flight.append((done, work[first:last], time.perf_counter()))
             first = last
             if len(in_flight) > 1:
-                done, amount, began = in_flight.popleft()
+                done, part, began = in_flight.popleft()
                 done.sync_wait()
                 now = time.perf_counter()
                 if work:
-                    self._pace.learn(amount, now - max(began, self._free_since))
+                    self._pace.learn(part, now - max(began, self._free_since))
                 self._free_since = now
             if self._cancelled:
                 raise Cancelled

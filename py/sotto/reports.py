@@ -13,7 +13,8 @@ class Settings:
     Attributes:
         context: the most tokens of prompt and answer together; at most what the model was trained for.
         candidates: logits the GPU selects for the sampler; the upper bound of top-k.
-        chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used.
+        chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used, or a smaller one
+            where a single step on so many tokens would hold a slow device for too long.
         variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
             what earlier loads measured.
         tune: check the device and measure which kernels are fastest, where that is not known yet.

@@ -18,6 +18,8 @@ from .sampler import NO_TOKEN, Rule, not_a_number
 from .speculation import Costs
 from .variants import SIMPLE, Role
 
+STEP_SECONDS = 0.2  # nothing else can use a GPU while it does a step: a screen and a stop wait that long
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -121,10 +123,27 @@ class Session:
         fused = self.programs[1].plan.choice[Role.DECODE] != SIMPLE[Role.DECODE]
         return fused and self.checker is not None
 
-    def chunk(self, tokens: int) -> Loaded:
-        """The smallest program that takes so many tokens, else the largest."""
+    def chunk(self, position: int, tokens: int) -> Loaded:
+        """The smallest program that takes so many tokens, else the largest; a smaller one for a device that would take
+        longer than STEP_SECONDS for a step of it.
+
+        Attention counts on the CPU's few cores only. It is spread over a chunk's tokens and little else: a smaller
+        chunk would leave cores of a GPU without work, and its attention take as long. So a GPU for which 512 tokens'
+        attention is too much at some position is held for longer there.
+
+        Args:
+            position: of the first token.
+        """
         sizes = tuple(self.programs)
-        return self.programs[next((size for size in sizes if size >= tokens), sizes[-1])]
+        at = next((i for i, size in enumerate(sizes) if size >= tokens), len(sizes) - 1)
+        while at > 1 and self._longest_step(sizes[at], position, tokens) > STEP_SECONDS:
+            at -= 1
+        return self.programs[sizes[at]]
+
+    def _longest_step(self, size: int, position: int, tokens: int) -> float:
+        program = self.programs[size].program
+        attention, others = self._device.longest_steps(program, position, min(size, tokens))
+        return max(attention, others) if self._device.adapter.software else others
 
     async def prefill(self, ids: Sequence[int], rule: Rule | None = None) -> Outputs:
         """Read a text, but for what it shares with the one in the cache.
@@ -139,13 +158,13 @@ class Session:
         if rule and rule.repeat_last:
             self._device.write(self.text, 0, struct.pack(f"<{len(ids)}I", *ids))
         self.kept.rewind(self.kept.shared(ids))
-        most = max(self.programs)
-        await self.read(ids, len(ids) - most)
-        position = len(self.kept.ids)
         packed = rule.pack(0) if rule else b""
-        return Outputs.of(
-            await self.run(self.chunk(len(ids) - position), position, ids[position:], rule=packed)
-        )
+        while True:
+            position = len(self.kept.ids)
+            loaded = self.chunk(position, len(ids) - position)
+            if position + loaded.plan.tokens >= len(ids):
+                return Outputs.of(await self.run(loaded, position, ids[position:], rule=packed))
+            await self._read_chunk(loaded, position, ids)
 
     async def read(self, ids: Sequence[int], least: int) -> None:
         """Read on in a text whose beginning is in the cache, in whole chunks until at least so many tokens are read.
@@ -153,8 +172,10 @@ class Session:
         What comes next is not asked.
         """
         while (position := len(self.kept.ids)) < least:
-            loaded = self.chunk(len(ids) - position)
-            await self.run(loaded, position, ids[position : position + loaded.plan.tokens], loaded.plan.body)
+            await self._read_chunk(self.chunk(position, len(ids) - position), position, ids)
+
+    async def _read_chunk(self, loaded: Loaded, position: int, ids: Sequence[int]) -> None:
+        await self.run(loaded, position, ids[position : position + loaded.plan.tokens], loaded.plan.body)
 
     async def run(
         self,

@@ -213,6 +213,10 @@ class WebDevice:
             outputs = await self._run(program, inputs, -1 if steps is None else steps)
             return bytes(outputs.to_bytes())
 
+    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
+        attention, others = self.gpu.longestSteps(program, position, tokens)
+        return float(attention), float(others)
+
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
         return _Flight(self._submit(program, inputs, repeats))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from pages import PageError, in_page, open_blank
 from playwright.sync_api import Page, Playwright, Route
 
-from sotto.device import Inputs, Outputs, Pipeline, Program, Shader, Step
+from sotto.device import Inputs, Outputs, Pipeline, Program, Shader, Step, Work
+from sotto.pace import Pace, amounts
 
 N = 1000  # elements: not a multiple of the workgroup size
 WORKGROUPS = (16, 1, 1)
@@ -221,6 +222,72 @@ def test_outputs_may_be_empty(gpu: Gpu) -> None:
     program = replace(example.program([2.0]), outputs=Outputs(example.sum, 0, 0))
     assert gpu.run(gpu.load(program), inputs(0)).size == 0
     close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 2 * example.x)
+
+
+COUNTED = """{
+    const submit = gpu.queue.submit.bind(gpu.queue);
+    let count = 0;
+    gpu.queue.submit = (commands) => { count += 1; submit(commands); };
+    await gpu.run(v.program, Uint8Array.from(v.inputs));
+    gpu.queue.submit = submit;
+    return count;
+}"""
+
+
+def test_a_run_is_cut_by_its_position(gpu: Gpu) -> None:
+    """Six steps of attention for 4 tokens at position 1000, on a device of which nothing is known."""
+    example = Example(gpu)
+    data = np.array([N, 4], np.uint32).tobytes()
+    for window, least, most in ((10, 1, 1), (2000, 3, 6)):
+        work = (Work(0.0, key=2e4, window=window),) * 6  # 0.0008 and 0.08 s
+        program = gpu.load(replace(example.program([1.0, 2.0, 3.0], [2] * 3), work=work))
+        gpu.call("gpu.pace.rates = [1e9, 1e9]")
+        longest = gpu.call("gpu.longestSteps(v.program, 1000, 4)", program=program)
+        assert longest == pytest.approx([4 * min(window, 1002) * 2e4 / 1e9, 0])
+        assert least <= gpu.call(COUNTED, program=program, inputs=list(data)) <= most
+
+
+PACED = """{
+    const { amounts, Pace } = await import("/pace.js");
+    const pace = new Pace();
+    const found = [];
+    for (const [position, tokens, takes] of v.runs) {
+        const steps = amounts(v.steps, position, tokens);
+        found.push(...pace.longest(steps));
+        for (let first = 0, submit = 0; first < steps.length; submit += 1) {
+            const end = pace.end(steps, first, steps.length);
+            pace.learn(steps.slice(first, end), takes[submit]);
+            found.push(end, ...pace.rates);
+            first = end;
+        }
+    }
+    return found;
+}"""
+
+
+def test_javascript_makes_the_submits_that_python_makes(page: Page, site: str) -> None:
+    """Layers of products and attention, every sixth of which is global, on a device of uneven speed."""
+    steps = []
+    for layer in range(26):
+        steps += [Work(1e6, token=3e6), Work(1e6, key=4096, window=32_768 if layer % 6 == 5 else 512)]
+        steps += [Work(1e6, token=3e7), Work(6e8)]
+    random = np.random.default_rng(7)
+    runs = [(int(position), int(tokens), (10 ** random.uniform(-5, 0, len(steps))).tolist())
+            for position, tokens in zip(random.integers(0, 32_000, 20), random.integers(1, 512, 20), strict=True)
+            ]  # fmt: skip
+    pace, expected = Pace(), []
+    for position, tokens, takes in runs:
+        todo = amounts(steps, position, tokens)
+        expected += pace.longest(todo)
+        first = submit = 0
+        while first < len(todo):
+            end = pace.end(todo, first, len(todo))
+            pace.learn(todo[first:end], takes[submit])
+            expected += [end, *pace.rates]
+            first, submit = end, submit + 1
+    open_blank(page, site)
+    found = in_page(page, PACED, steps=[asdict(step) for step in steps], runs=runs)
+    assert found == pytest.approx(expected, rel=1e-9)
 
 
 def test_cancel_stops_between_submits(gpu: Gpu) -> None:

@@ -328,3 +328,11 @@ def test_a_device_closes_while_kernels_compile() -> None:
         (Shader(kernel.name, kernel.source),), tuple(Pipeline(0, {"D": float(d)}) for d in range(8))
     )
     device.close()
+
+
+def test_the_longest_steps_of_a_run_are_foreseen(gpu: NativeDevice) -> None:
+    engine = load(gpu, tiny.build(tiny.Tiny()))
+    program = engine.session.programs[32].program
+    near, far = (gpu.longest_steps(program, position, 32) for position in (0, 96))
+    assert 0 < near[0] < far[0], "a global layer attends to more"
+    assert near[1] == far[1] > gpu.longest_steps(program, 0, 16)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -94,6 +95,47 @@ def test_statistics_count_what_happened(engine: Engine) -> None:
     assert 0 < stats.time_to_first_token <= stats.total_seconds
     assert stats.prefill_rate == pytest.approx((20 - stats.reused_tokens) / stats.prefill_seconds)
     assert stats.decode_rate == pytest.approx(5 / stats.decode_seconds)
+
+
+class Slow(NumpyDevice):
+    """Its longest step of attention, and the longest other one, take so long for a token."""
+
+    def __init__(self, attention: float, others: float, software: bool) -> None:
+        super().__init__()
+        self.adapter = replace(self.adapter, software=software)
+        self.seconds = attention, others
+
+    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
+        attention, others = self.seconds
+        return attention * tokens, others * tokens
+
+
+@pytest.mark.parametrize(
+    ("device", "chunks"),
+    [
+        (Slow(0.0, 0.006, False), [32, 32, 32]),  # 0.192 s
+        (Slow(0.0, 0.007, False), [8] * 6 + [32]),  # the last 27 fit
+        (Slow(0.0, 1.0, False), [8] * 10),  # there is nothing smaller
+        (Slow(0.007, 0.0, True), [8] * 6 + [32]),
+        (Slow(0.007, 0.0, False), [32, 32, 32]),  # on a GPU attention does not get shorter
+    ],
+)
+def test_a_slow_device_reads_in_smaller_chunks(
+    engine: Engine, model: bytes, device: Slow, chunks: list[int]
+) -> None:
+    slow = load(model, device=device)
+    used, run = [], device.run
+
+    async def watched(program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        used.append(next(n for n, loaded in slow.session.programs.items() if loaded.program == program))
+        return await run(program, inputs, steps=steps)
+
+    device.run = watched  # type: ignore[method-assign]
+    ids = prompt(engine, 75)
+    out = drive(slow.session.prefill(ids))
+    assert used == chunks
+    engine.forget()
+    assert out.ids[0] == drive(engine.session.prefill(ids)).ids[0]
 
 
 def test_stop_ends_within_one_token(engine: Engine) -> None:

@@ -30,7 +30,7 @@ from sotto.variants import Role as VariantRole
 from sotto.weights import Image, Matrix, Piece
 
 
-def record(source: Source, tokens: int, choice: Choice) -> Plan:
+def record(source: Source, tokens: int, choice: Choice, max_binding: int = 1 << 30) -> Plan:
     """A whole forward pass of a model."""
     header, _ = drive(gguf.read_header(source))
     architecture = models.find(header.metadata)
@@ -38,7 +38,7 @@ def record(source: Source, tokens: int, choice: Choice) -> Plan:
     plan = Plan(f"{tokens} tokens", tokens, choice=choice)
     constants = architecture.constants(config, 128)
     recording = Recording(
-        Image.of(header, architecture.wanted(config)).weights(1 << 30),
+        Image.of(header, architecture.wanted(config)).weights(max_binding),
         architecture.caches(config, 128, 32),
         {name: tensor(name, array.shape, "f32", Role.WEIGHT) for name, array in constants.items()},
         tensor("text", (128,), "u32", Role.CACHE),
@@ -73,6 +73,33 @@ def test_decoding_takes_five_dispatches_a_layer_and_three_more(
     plan.check(
         max_binding=1 << 30, max_grid=65_535, max_storage_buffers=8
     )  # WebGPU's defaults, but the first
+
+
+@pytest.mark.parametrize(
+    ("shape", "max_binding", "dispatches"),
+    [("1b", 128 << 20, 133 + 2), ("4b", 256 << 20, 173 + 2), ("4b", 128 << 20, 173 + 4)],
+)
+def test_a_table_that_no_binding_holds_takes_more_dispatches(
+    shape: str, max_binding: int, dispatches: int
+) -> None:
+    """One for each further piece, in the embedding and in the head."""
+    plan = record(synthetic.source(shape), 1, SIMPLE.but(ops.DECODES[0]), max_binding)
+    assert len(plan.dispatches) == dispatches
+    plan.check(max_binding=max_binding, max_grid=65_535, max_storage_buffers=8)
+
+
+@pytest.mark.parametrize(
+    ("others", "more"),
+    [
+        ({}, 0),
+        ({f"blk.{layer}.attn_v": "Q8_0" for layer in range(7)}, 7),  # two pieces of qkv
+        ({"ffn_up": "Q8_0"}, 2 * 7),  # two pieces, and GELU and product by themselves
+    ],
+)
+def test_matrices_of_mixed_formats_take_more_dispatches(others: dict[str, str], more: int) -> None:
+    types = dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0") | others
+    source = MemorySource(tiny.build(tiny.Tiny(types=types)), "tiny", "tiny")
+    assert len(record(source, 1, SIMPLE.but(ops.DECODES[0])).dispatches) == 5 * 7 + 3 + more
 
 
 @pytest.mark.parametrize("variant", [ops.DECODES[0], ops.DECODES[-1]], ids=lambda v: v.name)

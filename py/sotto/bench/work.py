@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from ..pace import alone, attention, products
 from ..plan import Dispatch, Plan, Tensor
-
-ATTENTIONS = ("attention", "decode_attention")
 
 
 def weight_bytes(plan: Plan) -> int:
@@ -30,9 +29,9 @@ def cache_bytes(dispatch: Dispatch, tokens: int, position: int) -> int:
         tokens: of the run.
         position: of the first of them.
     """
-    if dispatch.kernel.operation not in ATTENTIONS:
+    if not attention(dispatch):
         return 0
-    first = position + (tokens - 1 if _alone(dispatch) else 0)
+    first = position + (tokens - 1 if alone(dispatch) else 0)
     oldest = max(0, first + 1 - int(dict(dispatch.constants)["WINDOW"]))
     keys = _bound(dispatch, "keys")
     return 2 * keys.nbytes // keys.shape[0] * (position + tokens - oldest)
@@ -55,26 +54,12 @@ def dispatch_operations(dispatch: Dispatch, tokens: int, position: int = 0) -> f
         tokens: of the run.
         position: of the first of them.
     """
-    size = dict(dispatch.constants)
-    times = 1 if _alone(dispatch) else tokens
-    match dispatch.kernel.operation:
-        case (
-            "matmul"
-            | "matmul_int8"
-            | "matvec"
-            | "decode_qkv"
-            | "decode_output"
-            | "decode_down"
-            | "decode_head"
-        ):
-            return 2 * size["N"] * size["K"] * times
-        case "decode_gate_up":  # N pairs of rows
-            return 4 * size["N"] * size["K"] * times
-        case operation if operation in ATTENTIONS:
-            queries = range(position + tokens - times, position + tokens)
-            seen = sum(min(int(size["WINDOW"]), query + 1) for query in queries)
-            return 4 * size["H"] * size["E"] * seen
-    return 0.0
+    times = 1 if alone(dispatch) else tokens
+    if each := attention(dispatch):
+        window = int(dict(dispatch.constants)["WINDOW"])
+        queries = range(position + tokens - times, position + tokens)
+        return each * sum(min(window, query + 1) for query in queries)
+    return products(dispatch) * times
 
 
 def kinds(plan: Plan) -> dict[str, list[int]]:
@@ -85,12 +70,6 @@ def kinds(plan: Plan) -> dict[str, list[int]]:
         how = ", ".join(filter(None, (kernel.name.partition(":")[0], kernel.format)))
         found.setdefault(f"{dispatch.label.rpartition(' / ')[2]} ({how})", []).append(number)
     return found
-
-
-def _alone(dispatch: Dispatch) -> bool:
-    """Whether a dispatch computes for one token, a run's last: the last tensor that it writes has a row, or a part of a
-    sum, for each token."""
-    return dispatch.writes[-1].shape[0] == 1
 
 
 def _bound(dispatch: Dispatch, name: str) -> Tensor:

@@ -10,6 +10,10 @@ A sublayer's output waits as `Pending` for the kernel that reads it next: that k
 workgroup computing it again is cheaper than a dispatch of its own. The residual stream so moves from tensor to tensor
 instead of being changed in place.
 
+With embedding, head and sampling that is 5 L + 3 dispatches for L layers, where every matrix is one piece. Each further
+piece takes a dispatch more: of a matrix that a binding cannot hold (the 1B's table with 128 MiB: one in the embedding,
+one in the head), or whose parts differ in format. Gate and up in pieces take another one for GELU and product.
+
 A token's arithmetic is the same whatever the number of tokens: what is decoded one by one and what is verified four at
 a time are the same bits.
 """
