@@ -12,16 +12,17 @@ import functools
 import os
 import struct
 import time
+import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import accumulate
 from typing import Any
 
 import numpy as np
 
-from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
+from .device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Step
 from .errors import Cancelled, DeviceError, OutOfMemory
 from .pace import Amount, Pace, amounts
 
@@ -39,6 +40,9 @@ NO_ADAPTER_HINT = (
     "On Linux, install the GPU's Vulkan driver and the Vulkan loader (libvulkan1), or a driver that runs on the "
     "CPU: Mesa's lavapipe, version 25 or newer. On macOS and Windows, update the system."
 )
+_AGAIN = "Load the model again. If that does not help, update the GPU's driver, or use the CPU."
+_SMALLER = "Close other programs, or choose a smaller model or a shorter context."
+_REPORT = "Update the GPU's driver. If that does not help, please report this message."
 _Key = tuple[str, tuple[tuple[str, float], ...]]  # what tells a pipeline from others: its text and constants
 _LOOK_SECONDS = 0.002  # between two looks whether pipelines are compiled
 _WRITE_AHEAD = 64 << 20  # bytes: Dawn copies what is written and keeps the copies until the next submit
@@ -188,7 +192,8 @@ class NativeDevice:
         encode_seconds: what recording the latest commands took, for each replay of a program in them.
 
     Raises:
-        DeviceError: no adapter, or Dawn refuses the device.
+        DeviceError: no adapter, or Dawn refuses the device. Every method that asks the GPU for something raises it
+            too, also when awaited: the GPU was lost, or it refuses what was asked for.
     """
 
     def __init__(self, adapter: str | None = None) -> None:
@@ -216,18 +221,48 @@ class NativeDevice:
         self._free_since = 0.0  # when the latest part of a run was done
         self._written = 0  # bytes since the last submit
 
+    @contextmanager
+    def _for_people(self, what: str = "a command") -> Iterator[None]:
+        """Turn an error of wgpu into the DeviceError of its kind; `what` is asked for. A device that was found to be
+        lost takes everything without a word from then on: hence the looks before and after.
+        """
+        wgpu = self._wgpu
+        try:
+            self._check()
+            yield
+            self._check()
+        except (
+            wgpu.GPUError,
+            wgpu.GPUPipelineError,
+            RuntimeError,
+        ) as error:  # RuntimeError: what a promise tells
+            # Its frames refer to it and to bytes lent to Dawn; collecting such a ring can crash Python.
+            traceback.clear_frames(error.__traceback__)
+            with suppress(wgpu.GPUError):
+                self._device._poll()  # where the device is lost, it is found here
+            self._check()
+            why = str(error).strip()
+            if isinstance(error, wgpu.GPUOutOfMemoryError):
+                raise OutOfMemory(f"The GPU has no memory for {what}: {why}", _SMALLER) from error
+            raise DeviceError(f"The GPU refused {what}: {why}", _REPORT) from error
+
+    def _check(self) -> None:
+        """Raise DeviceError when the device was found to be lost."""
+        # wgpu-py can only wait for that without end, if at all: hence its insides.
+        lost = self._device._lost_promise
+        if lost._state != "pending":
+            info = lost.sync_wait()
+            why = f"{info.reason}: {info.message}".rstrip(".\n ")
+            raise DeviceError(f"The GPU was lost ({why}).", _AGAIN)
+
     def buffer(self, nbytes: int, label: str) -> int:
         usage = self._wgpu.BufferUsage
-        try:
+        with self._for_people(f"{label} ({nbytes / 2**20:,.1f} MiB)"):
             made = self._device.create_buffer(
                 label=label,
                 size=max(nbytes, 4),
                 usage=usage.STORAGE | usage.UNIFORM | usage.COPY_SRC | usage.COPY_DST,
             )
-        except self._wgpu.GPUOutOfMemoryError as error:
-            raise OutOfMemory(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB): {error}") from error
-        except Exception as error:
-            raise DeviceError(f"No buffer for {label}: {error}") from error
         return self._keep(self._buffers, made)
 
     def _keep(self, table: dict[int, Any], value: Any) -> int:
@@ -241,15 +276,17 @@ class NativeDevice:
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         flat = np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)
-        self._queue.write_buffer(self._buffers[buffer], offset, flat)
-        self._written += flat.nbytes
-        if self._written >= _WRITE_AHEAD:
-            self._queue.submit([])
-            self._queue.on_submitted_work_done_sync()
-            self._written = 0
+        with self._for_people():
+            self._queue.write_buffer(self._buffers[buffer], offset, flat)
+            self._written += flat.nbytes
+            if self._written >= _WRITE_AHEAD:
+                self._queue.submit([])
+                self._queue.on_submitted_work_done_sync()
+                self._written = 0
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
+        with self._for_people():
+            return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
 
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         modules: dict[int, Any] = {}
@@ -270,7 +307,8 @@ class NativeDevice:
         until = time.perf_counter() + seconds
         while True:
             # wgpu-py can wait for one promise without end, but neither ask nor wait for a while: hence its insides.
-            self._device._poll()
+            with self._for_people():
+                self._device._poll()
             if not any(key in self._compiling and self._compiling[key]._state == "pending" for key in keys):
                 return True
             left = until - time.perf_counter()
@@ -285,11 +323,9 @@ class NativeDevice:
             with suppress(RuntimeError):  # compiled again below, where the message is better
                 self._pipelines[key] = self._compiling.pop(key).sync_wait()
         if key not in self._pipelines:
-            try:
+            with self._for_people(f"the kernel {shader.label}"):
                 described = _described(shader, pipeline, self._module(shader))
                 self._pipelines[key] = self._device.create_compute_pipeline(**described)
-            except Exception as error:
-                raise DeviceError(f"Kernel {shader.label} does not compile: {error}") from error
         return self._pipelines[key]
 
     def _module(self, shader: Shader) -> Any:
@@ -298,23 +334,26 @@ class NativeDevice:
     async def load(self, program: Program) -> int:
         self.prepare(program.shaders, program.pipelines)
         pipelines = [self._pipeline(program.shaders[p.shader], p) for p in program.pipelines]
-        groups = []
-        for step in program.steps:
-            entries = [
-                {"binding": n, "resource": {"buffer": self._buffers[b], "offset": offset, "size": nbytes}}
-                for n, b, offset, nbytes, _ in step.bindings
+        with self._for_people(program.name):
+            groups = [self._bound(step, pipelines[step.pipeline]) for step in program.steps]
+            usage = self._wgpu.BufferUsage
+            staging = [
+                self._device.create_buffer(
+                    size=max(program.outputs.nbytes, 4), usage=usage.COPY_DST | usage.MAP_READ
+                )
+                for _ in range(2)
             ]
-            layout = pipelines[step.pipeline].get_bind_group_layout(0)
-            groups.append(self._device.create_bind_group(label=step.label, layout=layout, entries=entries))
-        usage = self._wgpu.BufferUsage
-        staging = [
-            self._device.create_buffer(
-                size=max(program.outputs.nbytes, 4), usage=usage.COPY_DST | usage.MAP_READ
-            )
-            for _ in range(2)
-        ]
         loaded = _Loaded(program, pipelines, groups, self._buffers[program.inputs.buffer], staging)
         return self._keep(self._programs, loaded)
+
+    def _bound(self, step: Step, pipeline: Any) -> Any:
+        """A step's bind group."""
+        entries = [
+            {"binding": n, "resource": {"buffer": self._buffers[b], "offset": offset, "size": nbytes}}
+            for n, b, offset, nbytes, _ in step.bindings
+        ]
+        layout = pipeline.get_bind_group_layout(0)
+        return self._device.create_bind_group(label=step.label, layout=layout, entries=entries)
 
     def unload(self, program: int) -> None:
         for staging in self._programs.pop(program).staging:
@@ -324,9 +363,10 @@ class NativeDevice:
         loaded = self._programs[program]
         plan = loaded.program
         self._cancelled = False
-        self._queue.write_buffer(loaded.inputs, 0, inputs)
         todo = len(loaded.steps) if steps is None else steps
-        self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)))
+        with self._for_people():
+            self._queue.write_buffer(loaded.inputs, 0, inputs)
+            self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)))
         return self._taken(loaded.staging[0], plan.outputs.nbytes)
 
     def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
@@ -334,11 +374,12 @@ class NativeDevice:
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
         loaded = self._programs[program]
-        if inputs is not None:
-            self._queue.write_buffer(loaded.inputs, 0, inputs)
         loaded.staging.reverse()
-        began = time.perf_counter()
-        self._queue.submit([self._commands(loaded, 0, len(loaded.steps), repeats=repeats)])
+        with self._for_people():
+            if inputs is not None:
+                self._queue.write_buffer(loaded.inputs, 0, inputs)
+            began = time.perf_counter()
+            self._queue.submit([self._commands(loaded, 0, len(loaded.steps), repeats=repeats)])
         staging, nbytes = loaded.staging[0], loaded.program.outputs.nbytes
         return _Flight(lambda: self._taken(staging, nbytes), time.perf_counter() - began)
 
@@ -346,9 +387,10 @@ class NativeDevice:
         """Wait for a copy of outputs."""
         if not nbytes:
             return b""
-        staging.map_sync(self._wgpu.MapMode.READ)
-        data = bytes(staging.read_mapped(0, nbytes))
-        staging.unmap()
+        with self._for_people():
+            staging.map_sync(self._wgpu.MapMode.READ)
+            data = bytes(staging.read_mapped(0, nbytes))
+            staging.unmap()
         return data
 
     def _submit_parts(self, loaded: _Loaded, todo: int, work: list[Amount]) -> None:
@@ -397,41 +439,41 @@ class NativeDevice:
         if "timestamp-query" not in self.adapter.features:
             return None
         loaded = self._programs[program]
-        self._queue.write_buffer(loaded.inputs, 0, inputs)
-        usage = self._wgpu.BufferUsage
-        seconds: list[float] = []
         batch = 2048  # a query set holds at most 4096 timestamps, two for each pass
-        for first in range(0, len(passes), batch):
-            timed = passes[first : first + batch]
-            queries = self._device.create_query_set(type="timestamp", count=2 * len(timed))
-            ticks = self._device.create_buffer(
-                size=16 * len(timed), usage=usage.QUERY_RESOLVE | usage.COPY_SRC
-            )
-            for i, steps in enumerate(timed):  # a submit each: a system may take a long one for a hang
-                stamps = {
-                    "query_set": queries,
-                    "beginning_of_pass_write_index": 2 * i,
-                    "end_of_pass_write_index": 2 * i + 1,
-                }
-                encoder = self._device.create_command_encoder()
-                compute = encoder.begin_compute_pass(timestamp_writes=stamps)
-                _record(compute, [loaded.steps[step] for step in steps])
-                compute.end()
-                self._queue.submit([encoder.finish()])
+        with self._for_people():
+            self._queue.write_buffer(loaded.inputs, 0, inputs)
+            parts = [self._timed(loaded, passes[n : n + batch]) for n in range(0, len(passes), batch)]
+        return [seconds for part in parts for seconds in part]
+
+    def _timed(self, loaded: _Loaded, passes: Sequence[Sequence[int]]) -> list[float]:
+        """Seconds of so few passes that one query set holds their timestamps."""
+        usage = self._wgpu.BufferUsage
+        queries = self._device.create_query_set(type="timestamp", count=2 * len(passes))
+        ticks = self._device.create_buffer(size=16 * len(passes), usage=usage.QUERY_RESOLVE | usage.COPY_SRC)
+        for i, steps in enumerate(passes):  # a submit each: a system may take a long one for a hang
+            stamps = {
+                "query_set": queries,
+                "beginning_of_pass_write_index": 2 * i,
+                "end_of_pass_write_index": 2 * i + 1,
+            }
             encoder = self._device.create_command_encoder()
-            encoder.resolve_query_set(queries, 0, 2 * len(timed), ticks, 0)
+            compute = encoder.begin_compute_pass(timestamp_writes=stamps)
+            _record(compute, [loaded.steps[step] for step in steps])
+            compute.end()
             self._queue.submit([encoder.finish()])
-            nanoseconds = (
-                np.frombuffer(self._queue.read_buffer(ticks), np.uint64).reshape(-1, 2).astype(np.int64)
-            )
-            seconds.extend(((nanoseconds[:, 1] - nanoseconds[:, 0]) * 1e-9).tolist())
+        encoder = self._device.create_command_encoder()
+        encoder.resolve_query_set(queries, 0, 2 * len(passes), ticks, 0)
+        self._queue.submit([encoder.finish()])
+        nanoseconds = np.frombuffer(self._queue.read_buffer(ticks), np.uint64).reshape(-1, 2).astype(np.int64)
+        seconds: list[float] = ((nanoseconds[:, 1] - nanoseconds[:, 0]) * 1e-9).tolist()
         return seconds
 
     def cancel(self) -> None:
         self._cancelled = True
 
     async def finish(self) -> None:
-        self._queue.on_submitted_work_done_sync()
+        with self._for_people():
+            self._queue.on_submitted_work_done_sync()
 
     def close(self) -> None:
         for loaded in self._programs.values():
