@@ -2,15 +2,21 @@
  * The cache of converted models in IndexedDB, and the reading of model files by HTTP ranges.
  *
  * Database `sotto`: `manifests` holds one manifest for each model key, `records` its image cut into pieces of
- * RECORD bytes under [key, index], each as {blob, hashes}. `hashes` are the checksums (kernels/loading/checksum.c) of
- * the blob's chunks of CHUNK bytes, end to end; the manifest holds the SHA-256 of `hashes`. So a record is checked
+ * RECORD bytes under [writer, index], each as {blob, hashes}. `hashes` are the checksums (kernels/loading/checksum.c)
+ * of the blob's chunks of CHUNK bytes, end to end; the manifest holds the SHA-256 of `hashes`. So a record is checked
  * while it streams, and a part of it can be checked alone. `notes` holds short texts.
+ *
+ * Pages may write at once, even the same model: every writer has records of its own, and the one that commits last
+ * replaces the entry. It holds a lock of its name while it lives, so that others can tell its records, for which no
+ * manifest speaks yet, from those that a dead one left.
  *
  * Every failure is a BridgeError with one of the names StoreUnavailable, StoreFull, StoreDamaged, NoRange,
  * HttpStatus, Network.
  *
  * @typedef {{key: string, layout_version: number, nbytes: number, records: Saved[]}} Manifest with whatever else
  *   the caller put in; crosses as JSON
+ * @typedef {Manifest & {writer?: string}} Entry what `manifests` holds, with its writer's name; before writers had
+ *   names, records were kept under the key
  * @typedef {{nbytes: number, sha256: string}} Saved
  */
 
@@ -58,28 +64,37 @@ export class Store {
    * @returns {Promise<string | undefined>} */
   async find(key, layoutVersion) {
     const transaction = this.transaction("readonly");
-    const [manifest, count] = await Promise.all([
-      settled(transaction.objectStore("manifests").get(key)),
-      settled(transaction.objectStore("records").count(recordsOf(key))),
-    ]);
-    if (!manifest) return undefined;
-    const whole = manifest.layout_version === layoutVersion && manifest.records.length === count;
+    const entry = await settled(transaction.objectStore("manifests").get(key));
+    if (!entry) return undefined;
+    const count = await settled(transaction.objectStore("records").count(recordsOf(writerOf(entry))));
+    const whole = entry.layout_version === layoutVersion && entry.records.length === count;
     if (!whole) await this.drop(key);
-    return whole ? JSON.stringify(manifest) : undefined;
+    return whole ? JSON.stringify({ ...entry, writer: undefined }) : undefined;
   }
 
-  /** Start an entry. Drops the key's old one, and records that no manifest speaks for (a writer that died).
+  /** Start an entry. One that the key has stays until this one is committed.
    * @param {string} json the manifest, its records still empty
    * @returns {Promise<Writer>} */
   async begin(json) {
     const manifest = JSON.parse(json);
-    await this.drop(manifest.key);
+    await this.sweep();
+    const chunk = await Chunk.with(this.library);
+    const name = `${crypto.randomUUID()} ${manifest.key}`;
+    return new Writer(this, manifest, chunk, name, await hold(name));
+  }
+
+  /** Drop the records that dead writers left. Of those seen first, a living writer still holds its lock, and one that
+   * let go of it has written its manifest. */
+  async sweep() {
+    const ids = await settled(this.transaction("readonly").objectStore("records").getAllKeys());
+    const writers = new Set(ids.map(([writer]) => writer));
+    const locks = await navigator.locks?.query();
+    for (const { name } of locks?.held ?? []) writers.delete(name);
     const transaction = this.transaction("readwrite");
-    const records = transaction.objectStore("records");
-    const known = new Set(await settled(transaction.objectStore("manifests").getAllKeys()));
-    for (const id of await settled(records.getAllKeys())) if (!known.has(id[0])) records.delete(id);
+    const entries = await settled(transaction.objectStore("manifests").getAll());
+    for (const entry of entries) writers.delete(writerOf(entry));
+    for (const writer of writers) transaction.objectStore("records").delete(recordsOf(writer));
     await completed(transaction);
-    return new Writer(this, manifest, await Chunk.with(this.library));
   }
 
   /** The first bytes of the image, checked. @returns {Promise<Uint8Array>} */
@@ -120,12 +135,13 @@ export class Store {
     await gpu.finish();
   }
 
-  /** Forget an entry. */
-  async drop(key) {
+  /** Forget an entry, and what dead writers left: maybe a part of the same.
+   * @param {(entry: Entry) => boolean} [meant] whether it is that one, if not any will do */
+  async drop(key, meant) {
     const transaction = this.transaction("readwrite");
-    transaction.objectStore("manifests").delete(key);
-    transaction.objectStore("records").delete(recordsOf(key));
+    await remove(transaction, key, meant);
     await completed(transaction);
+    await this.sweep();
   }
 
   /** @returns {Promise<string | undefined>} the text kept under a key */
@@ -174,16 +190,20 @@ export class Store {
       }
     } catch (error) {
       if (!UNREADABLE.includes(error.name)) throw error;
-      await this.drop(manifest.key).catch(() => {});
+      const version = manifest.layout_version; // another's may have come in its place
+      await this.drop(manifest.key, (entry) => entry.layout_version === version).catch(() => {});
       throw damaged(error.message);
     } finally {
       next?.then(({ stream }) => stream.cancel()).catch(() => {});
     }
   }
 
-  /** A record's bytes, and their hashes: those that the manifest was written with. */
+  /** A record's bytes, and their hashes: those that the manifest was written with. Whoever wrote them: the entry may
+   * have been replaced by an equal one since it was found. */
   async record(manifest, index) {
-    const record = await settled(this.transaction("readonly").objectStore("records").get([manifest.key, index]));
+    const transaction = this.transaction("readonly");
+    const entry = await settled(transaction.objectStore("manifests").get(manifest.key));
+    const record = entry && (await settled(transaction.objectStore("records").get([writerOf(entry), index])));
     const { nbytes, sha256: expected } = manifest.records[index];
     if (record?.blob?.size !== nbytes) throw damaged(`record ${index} is missing`);
     if (hex(await sha256(record.hashes)) !== expected) throw damaged(`record ${index} is altered`);
@@ -226,11 +246,14 @@ class Chunk {
 /** Writes one image in order. At most one finished record waits for the disk while the next one is built. A writer
  * that failed has dropped what it wrote. */
 export class Writer {
-  /** @param {Store} store  @param {Manifest} manifest  @param {Chunk} chunk */
-  constructor(store, manifest, chunk) {
+  /** @param {Store} store  @param {Manifest} manifest  @param {Chunk} chunk  @param {string} name of the writer
+   * @param {() => void} release lets go of the lock of that name */
+  constructor(store, manifest, chunk, name, release) {
     this.store = store;
     this.manifest = { ...manifest, records: [] };
     this.chunk = chunk;
+    this.name = name;
+    this.release = release;
     this.used = 0;
     this.reset();
     /** @type {Promise<void>} */
@@ -263,18 +286,20 @@ export class Writer {
       await this.saving;
       await this.finish();
     });
+    this.release();
   }
 
   async finish() {
     const { key, records, nbytes } = this.manifest;
     const transaction = this.store.transaction("readwrite", "strict");
-    const count = await settled(transaction.objectStore("records").count(recordsOf(key)));
+    const count = await settled(transaction.objectStore("records").count(recordsOf(this.name)));
     const written = records.reduce((sum, record) => sum + record.nbytes, 0);
     if (count !== records.length || written !== nbytes) {
       transaction.abort();
       throw unavailable({ message: `${written} of ${nbytes} bytes in ${count} of ${records.length} records arrived` });
     }
-    transaction.objectStore("manifests").put(this.manifest, key);
+    await remove(transaction, key);
+    transaction.objectStore("manifests").put({ ...this.manifest, writer: this.name }, key);
     await completed(transaction);
   }
 
@@ -283,7 +308,14 @@ export class Writer {
     this.reset();
     this.used = 0;
     await this.saving.catch(() => {});
-    await this.store.drop(this.manifest.key);
+    try {
+      const transaction = this.store.transaction("readwrite");
+      await remove(transaction, this.manifest.key, (entry) => entry.writer === this.name); // was it committed?
+      transaction.objectStore("records").delete(recordsOf(this.name));
+      await completed(transaction);
+    } finally {
+      this.release();
+    }
   }
 
   async orAbort(work) {
@@ -318,10 +350,9 @@ export class Writer {
     await this.saving;
     this.saving = (async () => {
       const joined = new Uint8Array(await new Blob(hashes).arrayBuffer());
-      const { key, records } = this.manifest;
-      const index = records.push({ nbytes: blob.size, sha256: hex(await sha256(joined)) }) - 1;
+      const index = this.manifest.records.push({ nbytes: blob.size, sha256: hex(await sha256(joined)) }) - 1;
       const transaction = this.store.transaction("readwrite");
-      transaction.objectStore("records").put({ blob, hashes: joined }, [key, index]);
+      transaction.objectStore("records").put({ blob, hashes: joined }, [this.name, index]);
       await completed(transaction);
     })();
     this.saving.catch(() => {}); // told by the next save or commit
@@ -391,11 +422,30 @@ async function fetchOnce(url, headers, offset, nbytes) {
   return { bytes, size: Number(size), tag };
 }
 
-const recordsOf = (key) => IDBKeyRange.bound([key], [key, []]); // an array sorts after every number
+const writerOf = ({ key, writer = key }) => writer;
+const recordsOf = (writer) => IDBKeyRange.bound([writer], [writer, []]); // an array sorts after every number
 const sha256 = (bytes) => crypto.subtle.digest("SHA-256", bytes);
 const hex = (bytes) => Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
 const damaged = (message) => new BridgeError("StoreDamaged", message);
 const unavailable = (error) => new BridgeError("StoreUnavailable", error?.message ?? "the browser gave no reason");
+
+/** Delete a key's entry in a transaction, if it is the one that is meant.
+ * @param {IDBTransaction} transaction  @param {(entry: Entry) => boolean} [meant] */
+async function remove(transaction, key, meant = () => true) {
+  const manifests = transaction.objectStore("manifests");
+  const entry = await settled(manifests.get(key));
+  if (!entry || !meant(entry)) return;
+  manifests.delete(key);
+  transaction.objectStore("records").delete(recordsOf(writerOf(entry)));
+}
+
+/** Hold a lock, which ends with the page or the worker at the latest. @returns {Promise<() => void>} lets go of it */
+function hold(name) {
+  return new Promise((resolve, reject) => {
+    if (!navigator.locks) resolve(() => {});
+    else navigator.locks.request(name, () => new Promise((release) => resolve(release))).catch(reject);
+  });
+}
 
 /** The browser keeps the bytes of a dropped blob until the collector finds it, which knows nothing of their number
  * and sees no reason to look: a model would pile up. It does count arrays; these are never touched, so cost nothing. */

@@ -31,10 +31,11 @@ BARE = """async (key, count) => {
         request.onerror = () => reject(request.error);
     });
     const database = await told(indexedDB.open("sotto"));
+    const { writer } = await told(database.transaction("manifests").objectStore("manifests").get(key));
     let nbytes = 0;
     for (let index = 0; index < count; index += 1) {
         const records = database.transaction("records").objectStore("records");
-        const reader = (await told(records.get([key, index]))).blob.stream().getReader();
+        const reader = (await told(records.get([writer, index]))).blob.stream().getReader();
         for (let part = await reader.read(); !part.done; part = await reader.read()) nbytes += part.value.length;
     }
     database.close();

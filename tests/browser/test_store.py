@@ -29,8 +29,8 @@ SMALL = 9 * MIB + 4
 
 # An image whose bytes follow from the offset: word i is i * 2654435761, so that any part can be made again.
 PRELUDE = """(async () => {
-    globalThis.bridge = await import('/bridge.js');
-    globalThis.files = await import('/store.js');
+    globalThis.bridge = await import(`${origin}/bridge.js`);
+    globalThis.files = await import(`${origin}/store.js`);
     globalThis.store = await files.open(Uint8Array.from(v.library));
     globalThis.image = (offset, nbytes) => Uint32Array.from({ length: nbytes / 4 },
         (_, i) => Math.imul(offset / 4 + i, 2654435761));
@@ -41,15 +41,19 @@ PRELUDE = """(async () => {
         }
         return writer;
     };
-    globalThis.inRecords = async (mode, use) => {
+    globalThis.inside = async (kind, use) => {
         const database = await new Promise((resolve) => {
             indexedDB.open('sotto').onsuccess = (event) => resolve(event.target.result);
         });
-        const transaction = database.transaction('records', mode);
-        const request = use(transaction.objectStore('records'));
+        const transaction = database.transaction(kind, 'readwrite');
+        const request = use(transaction.objectStore(kind));
         return new Promise((resolve) => {
             transaction.oncomplete = () => { database.close(); resolve(request.result); };
         });
+    };
+    globalThis.idOf = async (key, index) => {
+        const { writer } = await inside('manifests', (manifests) => manifests.get(key));
+        return [writer, index];
     };
 })()"""
 
@@ -75,6 +79,12 @@ class Store:
         write = "writeImage(v.json, v.piece, v.nbytes).then((writer) => writer.commit())"
         self.call(write, json=manifest(key, nbytes, version), piece=piece, nbytes=nbytes)
 
+    def start(self, key: str, nbytes: int, version: int = 1, name: str = "writer") -> None:
+        """Write an image, all whole records of it onto the disk, and leave its writer as it is."""
+        write = "writeImage(v.json, 1 << 20, v.nbytes)"
+        keep = "(writer) => { globalThis[v.name] = writer; return writer.saving; }"
+        self.call(f"{write}.then({keep})", json=manifest(key, nbytes, version), nbytes=nbytes, name=name)
+
     def find(self, key: str, version: int = 1) -> dict[str, Any] | None:
         found = self.call("store.find(v.key, v.version)", key=key, version=version)
         return None if found is None else dict(json.loads(found))
@@ -97,8 +107,9 @@ class Store:
         return list(self.call(fill, json=json.dumps(self.find(key)), placements=placements))
 
     def records(self) -> list[list[Any]]:
-        """The keys of all records."""
-        return list(self.call("inRecords('readonly', (records) => records.getAllKeys())"))
+        """The model's key and the index of every record."""
+        ids = self.call("inside('records', (records) => records.getAllKeys())")
+        return sorted([writer.partition(" ")[2], index] for writer, index in ids)
 
 
 def sha256(data: bytes) -> str:
@@ -193,14 +204,34 @@ def test_another_layout_version_is_dropped(store: Store) -> None:
     assert store.records() == [["other", 0]]
 
 
-def test_begin_drops_the_old_entry_and_what_a_dead_writer_left(store: Store) -> None:
-    store.write("kept", 1000)
+def test_the_old_entry_stays_until_the_commit(store: Store) -> None:
     store.write("k", SMALL)
-    store.call("writeImage(v.json, 1 << 20, v.n)", json=manifest("dead", 64 * MIB), n=64 * MIB)
-    store.call("writeImage(v.json, 4, 8)", json=manifest("k", 8))
-    assert store.records() == [["kept", 0]]
-    assert store.find("kept")
-    assert store.find("k") is None
+    store.start("k", 8)
+    assert store.find("k")
+    store.call("writer.commit()")
+    found = store.find("k")
+    assert found and found["nbytes"] == 8
+    assert store.records() == [["k", 0]]
+
+
+def test_an_entry_kept_under_its_key(store: Store) -> None:
+    """As entries were before writers had names."""
+    store.write("k", 65 * MIB)
+    store.call("""(async () => {
+        for (const index of [0, 1]) {
+            const id = await idOf('k', index);
+            const record = await inside('records', (records) => records.get(id));
+            await inside('records', (records) => records.put(record, ['k', index]));
+            await inside('records', (records) => records.delete(id));
+        }
+        const entry = await inside('manifests', (manifests) => manifests.get('k'));
+        delete entry.writer;
+        await inside('manifests', (manifests) => manifests.put(entry, 'k'));
+    })()""")
+    store.write("other", 8)  # looks for what can be swept
+    assert store.head("k", 65 * MIB) == sha256(image(0, 65 * MIB))
+    assert store.find("k", version=2) is None
+    assert store.records() == [["other", 0]]
 
 
 def test_drop_forgets_one_entry(store: Store) -> None:
@@ -213,7 +244,7 @@ def test_drop_forgets_one_entry(store: Store) -> None:
 
 def test_a_missing_record_is_noticed_when_looked_for(store: Store) -> None:
     store.write("k", 65 * MIB)
-    store.call("inRecords('readwrite', (records) => records.delete(['k', 1]))")
+    store.call("idOf('k', 1).then((id) => inside('records', (records) => records.delete(id)))")
     assert store.find("k") is None
     assert store.records() == []
 
@@ -228,21 +259,24 @@ def test_a_record_that_goes_missing_later(store: Store) -> None:
 
 
 ALTER = """(async () => {
-    const record = await inRecords('readonly', (records) => records.get(['k', 1]));
+    const id = await idOf('k', 1);
+    const record = await inside('records', (records) => records.get(id));
     const bytes = new Uint8Array(await record.blob.arrayBuffer());
     bytes[5000000] ^= 1;
     record.blob = new Blob([bytes]);
-    await inRecords('readwrite', (records) => records.put(record, ['k', 1]));
+    await inside('records', (records) => records.put(record, id));
 })()"""
 SHORTEN = """(async () => {
-    const record = await inRecords('readonly', (records) => records.get(['k', 1]));
+    const id = await idOf('k', 1);
+    const record = await inside('records', (records) => records.get(id));
     record.blob = new Blob([new Uint8Array(1000)]);
-    await inRecords('readwrite', (records) => records.put(record, ['k', 1]));
+    await inside('records', (records) => records.put(record, id));
 })()"""
 REHASH = """(async () => {
-    const record = await inRecords('readonly', (records) => records.get(['k', 1]));
+    const id = await idOf('k', 1);
+    const record = await inside('records', (records) => records.get(id));
     record.hashes = new Uint8Array(record.hashes.length);
-    await inRecords('readwrite', (records) => records.put(record, ['k', 1]));
+    await inside('records', (records) => records.put(record, id));
 })()"""
 
 
@@ -299,6 +333,201 @@ def test_room(store: Store) -> None:
     store.write("k", SMALL)
     room = store.call("store.room()")
     assert SMALL / 2 < room["usage"] < room["quota"]
+
+
+# --- several writers
+
+
+@pytest.fixture
+def other(store: Store, site: str) -> Store:
+    """The cache of the same browser in a second page."""
+    return Store(store.page.context.new_page(), site)
+
+
+@pytest.fixture(params=["one page", "two pages"])
+def pair(store: Store, request: pytest.FixtureRequest) -> tuple[Store, Store]:
+    """The cache where a first and a second writer are."""
+    second = store if request.param == "one page" else request.getfixturevalue("other")
+    return store, second
+
+
+LONG = 65 * MIB  # a whole record, which is stored while the image is written, and one that the commit stores
+WHOLE = sha256(image(0, LONG))
+
+
+def test_two_writers_of_one_model(pair: tuple[Store, Store]) -> None:
+    first, second = pair
+    first.start("k", LONG, name="first")
+    second.start("k", LONG, name="second")
+    assert first.records() == [["k", 0], ["k", 0]]
+    first.call("first.commit()")
+    assert second.head("k", LONG) == WHOLE
+    second.call("second.commit()")
+    assert first.head("k", LONG) == WHOLE
+    assert first.records() == [["k", 0], ["k", 1]]
+
+
+def test_two_writers_of_two_models(pair: tuple[Store, Store]) -> None:
+    first, second = pair
+    first.start("k", LONG, name="first")
+    second.start("k2", LONG, name="second")
+    second.call("second.commit()")
+    first.call("first.commit()")
+    assert first.head("k", LONG) == first.head("k2", LONG) == WHOLE
+    assert first.records() == [["k", 0], ["k", 1], ["k2", 0], ["k2", 1]]
+
+
+def test_abort_leaves_what_others_wrote(pair: tuple[Store, Store]) -> None:
+    first, second = pair
+    first.start("k", LONG, name="first")
+    second.start("k", LONG, name="second")
+    first.call("first.abort()")
+    second.call("second.commit()")
+    assert second.head("k", LONG) == WHOLE
+    first.start("k", LONG, name="first")
+    first.call("first.commit()")
+    second.call("second.abort()")  # too late, but what it wrote is replaced already
+    assert second.head("k", LONG) == WHOLE
+    first.call("first.abort()")  # takes back what it wrote
+    assert second.find("k") is None
+    assert second.records() == []
+
+
+@pytest.mark.parametrize("what", ["begins", "commits"])
+def test_a_writer_moves_on_while_another_sweeps(store: Store, other: Store, what: str) -> None:
+    """The worst moment: after the answer about who holds a lock for one that begins, before it for one that ends."""
+    if what == "commits":
+        other.start("k", LONG)
+    store.call(
+        """(() => {
+            const query = navigator.locks.query.bind(navigator.locks);
+            const going = new Promise((resolve) => { globalThis.go = resolve; });
+            globalThis.asked = new Promise((resolve) => {
+                navigator.locks.query = async () => {
+                    const early = await query();
+                    resolve();
+                    await going;
+                    return v.what === 'begins' ? early : query();
+                };
+            });
+            globalThis.sweeping = store.sweep();
+        })()""",
+        what=what,
+    )
+    store.call("asked")
+    if what == "begins":
+        other.start("k", LONG)
+        store.call("(go(), sweeping)")
+    other.call("writer.commit()")
+    store.call("(go(), sweeping)")
+    assert other.head("k", LONG) == WHOLE
+
+
+WORKER = f"""onmessage = async ({{ data: v }}) => {{
+    await {PRELUDE};
+    globalThis.writer = await writeImage(v.json, 1 << 20, v.nbytes);
+    await writer.saving;
+    postMessage("written");
+}}"""
+
+
+@pytest.mark.parametrize("how", ["its page is closed", "its worker is ended"])
+def test_what_a_dead_writer_left_is_swept(store: Store, other: Store, how: str) -> None:
+    store.write("kept", 1000)
+    store.start("living", LONG)
+    if how == "its page is closed":
+        other.start("dead", LONG)
+        end = other.page.close
+    else:
+        start = """(async () => {
+            const text = new Blob([v.text], { type: 'text/javascript' });
+            globalThis.worker = new Worker(URL.createObjectURL(text));
+            await new Promise((resolve, reject) => {
+                worker.onmessage = resolve;
+                worker.onerror = ({ message }) => reject(new Error(message));
+                worker.postMessage({ library: v.library, json: v.json, nbytes: v.nbytes });
+            });
+        })()"""
+        store.call(start, text=WORKER, library=LIBRARY, json=manifest("dead", LONG), nbytes=LONG)
+
+        def end() -> None:
+            store.call("worker.terminate()")
+
+    store.write("k", 8)
+    assert store.records() == [["dead", 0], ["k", 0], ["kept", 0], ["living", 0]]
+    end()
+    held = "navigator.locks.query().then(({ held }) => held.length)"
+    store.page.wait_for_function(f"{held}.then((writers) => writers === 1)")
+    store.write("k", 8)
+    assert store.records() == [["k", 0], ["kept", 0], ["living", 0]]
+    store.call("writer.commit()")
+    assert store.head("living", LONG) == WHOLE
+    assert store.call(held) == 0
+
+
+def test_a_writer_that_failed_holds_nothing(store: Store) -> None:
+    with pytest.raises(PageError, match="StoreUnavailable"):
+        store.call("writeImage(v.json, 1000, 1000).then((w) => w.commit())", json=manifest("k", SMALL))
+    assert store.call("navigator.locks.query().then(({ held }) => held)") == []
+
+
+def test_without_locks(store: Store) -> None:
+    """As if no other page were there."""
+    store.call("Object.defineProperty(navigator, 'locks', { value: undefined })")
+    store.write("kept", 1000)
+    store.start("dead", LONG)
+    store.write("k", LONG)
+    assert store.records() == [["k", 0], ["k", 1], ["kept", 0]]
+    assert store.head("k", LONG) == WHOLE
+    store.start("dead", LONG)
+    store.call("store.drop('dead')")
+    assert store.records() == [["k", 0], ["k", 1], ["kept", 0]]
+
+
+# A reader of the entry `k`: goes on with the second chunk when `go` is called.
+READ = """(async () => {
+    const { promise, resolve } = Promise.withResolvers();
+    globalThis.go = resolve;
+    const read = async () => {
+        const seen = new Uint8Array(v.nbytes);
+        for await (const { at, data } of store.chunks(JSON.parse(v.json), v.nbytes)) {
+            seen.set(data, at);
+            await promise;
+        }
+        return crypto.subtle.digest('SHA-256', seen);
+    };
+    globalThis.reading = read();
+    reading.catch(() => {}); // told when it is waited for
+})()"""
+
+
+def test_an_equal_entry_comes_under_a_reader(store: Store, other: Store) -> None:
+    nbytes = 193 * MIB  # the fourth record is opened when the second is read
+    other.start("k", nbytes)
+    store.write("k", nbytes)
+    store.call(READ, json=json.dumps(store.find("k")), nbytes=nbytes)
+    other.call("writer.commit()")
+    store.call("go()")
+    assert store.sha256("reading") == sha256(image(0, nbytes))
+    assert store.find("k")
+
+
+@pytest.mark.parametrize("when", ["begun", "committed"])
+def test_another_version_comes_under_a_reader(store: Store, other: Store, when: str) -> None:
+    nbytes = 193 * MIB
+    store.write("k", nbytes)
+    store.call(READ, json=json.dumps(store.find("k")), nbytes=nbytes)
+    assert other.find("k", version=2) is None
+    other.start("k", LONG, version=2)
+    if when == "committed":
+        other.call("writer.commit()")
+    store.call("go()")
+    with pytest.raises(PageError, match="StoreDamaged"):
+        store.call("reading")
+    if when == "begun":
+        other.call("writer.commit()")
+    assert other.find("k", version=2)
+    assert other.records() == [["k", 0], ["k", 1]]
 
 
 # --- ranges
