@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -281,6 +282,45 @@ def test_two_writers_at_once(store: DiskStore) -> None:
     for writer in writers:
         drive(writer.commit())
     assert drive(store.find(KEY)) is not None
+    assert len(entries(store)) == 1
+
+
+def test_two_processes_write_one_model(tmp_path: Path) -> None:
+    """Whoever is quicker: both succeed, and the entry is whole."""
+    store = DiskStore(tmp_path / "weights")
+    script = f"""
+        from pathlib import Path
+        from sotto.api import drive
+        from sotto.device import Manifest
+        from sotto.disk import DiskStore
+        for _ in range(20):
+            writer = drive(DiskStore(Path({str(store.folder)!r})).begin(
+                Manifest({KEY!r}, {LAYOUT_VERSION}, 1 << 20, 1, "m", "")))
+            drive(writer.append(bytes(range(256)) * 4096))
+            print("written", flush=True)
+            input()
+            drive(writer.commit())
+            print("committed", flush=True)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, sys.path))}
+    pipe = subprocess.PIPE
+    with ExitStack() as stack:
+        writers = [
+            stack.enter_context(subprocess.Popen(command, env=env, stdin=pipe, stdout=pipe, text=True))
+            for _ in range(2)
+        ]
+        inputs = [writer.stdin for writer in writers if writer.stdin]
+        outputs = [writer.stdout for writer in writers if writer.stdout]
+        for _ in range(20):
+            assert [output.readline() for output in outputs] == ["written\n"] * 2
+            for each in inputs:
+                print(file=each, flush=True)
+            assert [output.readline() for output in outputs] == ["committed\n"] * 2
+            found = drive(store.find(KEY))
+            assert found is not None
+            assert drive(store.head(found, 1 << 20)) == bytes(range(256)) * 4096
+    assert [writer.returncode for writer in writers] == [0, 0]
     assert len(entries(store)) == 1
 
 
