@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from . import gguf, models, ops, selection
+from . import gguf, models, ops, selection, variants
 from .device import Device, Store
 from .errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
 from .generation import Logits, Request, pieces
@@ -89,10 +89,10 @@ class Engine:
         self._plans: dict[int, Plan] = {}
         ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
         self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
+        self._roomy = ring >= min(self.context, self.config.window + ops.MOST_TOKENS)
         self._score: Loaded | None = None
+        self._check: Plan | None = None
         self._checker: Loaded | None = None
-        if ring >= min(self.context, self.config.window + ops.MOST_TOKENS):
-            self.session.checker = self._check
 
     @classmethod
     async def load(
@@ -143,6 +143,7 @@ class Engine:
                 watch.lap("tuning")
                 await engine._use(tuned, progress, cached)
                 watch.lap("pipelines")
+            engine._prepare_check()
         except BaseException as error:
             if tuner:
                 await tuner.abandon(error)
@@ -241,6 +242,17 @@ class Engine:
             progress(Progress("pipelines", index, len(self._plans), cached))
             self.session.programs[tokens] = Loaded(plan, await self.device.load(self._memory.program(plan)))
 
+    def _prepare_check(self) -> None:
+        """Let what checks drafts compile beside the first answer, where it can have decode's very arithmetic: the fused
+        kernels take several tokens, and the rings need room for those that are not wanted.
+        """
+        choice = self._plans[1].choice
+        if self._roomy and choice[variants.Role.DECODE] != variants.SIMPLE[variants.Role.DECODE]:
+            self._check = self._recorder.plan("check", ops.MOST_TOKENS, choice, Head.BEST)
+            if not self.device.adapter.software:  # there it would take turns with every answer, wanted or not
+                self.device.prepare(*kernels(self._check)[:2])
+            self.session.checker = self._checks
+
     # --- Running ----------------------------------------------------------------------------------------
 
     @property
@@ -298,13 +310,10 @@ class Engine:
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
         return pieces(self.session, self.tokenizer, request, self.stats)
 
-    async def _check(self) -> Loaded:
-        """The program that checks drafts, in decode's own variant; compiled when it is first needed."""
-        choice = self.session.programs[1].plan.choice
-        if self._checker is None or self._checker.plan.choice != choice:
-            if self._checker is not None:
-                self.device.unload(self._checker.program)
-            plan = self._recorder.plan("check", ops.MOST_TOKENS, choice, Head.BEST)
+    async def _checks(self) -> Loaded | None:
+        """The program that checks drafts; None as long as it is being compiled, which begins now at the latest."""
+        plan = self._check
+        if plan and self._checker is None and await self.device.ready(*kernels(plan)[:2], 0):
             self._checker = Loaded(plan, await self.device.load(self._memory.program(plan)))
         return self._checker
 

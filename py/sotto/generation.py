@@ -210,14 +210,16 @@ class Speculation:
         draft = self._lookup.draft(room - 1)
         self._found += RECENT * (bool(draft) - self._found)
         self._learn(ids)
-        if draft and costs.worthwhile and not self._batches.flying:
+        # Nobody waits for the compiler in the middle of an answer: until it is done, decoding is plain.
+        wanted = costs.worthwhile and (bool(draft) or self._found > LEAST_FOUND)
+        able = wanted and await self._session.can_check()
+        if draft and able and not self._batches.flying:
             self._guess = None
             return await self._checked(ids, draft)
         if draft and self._guess is None:
             self._guess = (len(ids), draft)
         # Drafts can be checked only where nothing is under way.
-        hopeful = costs.worthwhile and self._found > LEAST_FOUND
-        self._batches.most = FEW_TOKENS if hopeful else MOST_TOKENS
+        self._batches.most = FEW_TOKENS if able and self._found > LEAST_FOUND else MOST_TOKENS
         tokens = await self._batches.more(ids, room)
         costs.decoded(self._batches.seconds)
         return tokens
@@ -311,7 +313,7 @@ def _picker(
         stats.mode = "single"
         return Singles(session, rule, request.logits, stats, clock)
     batches = Batches(session, rule, ends, stats, clock)
-    if session.checks and not rule.inverse_temperature and not rule.repeat_last:
+    if session.checker and not rule.inverse_temperature and not rule.repeat_last:
         return Speculation(session, batches, stats, clock)
     return batches
 

@@ -1,4 +1,4 @@
-"""Which kernel variants there are, which can run on an adapter, and which are taken where nothing was measured."""
+"""Which kernel variants there are, which can run on an adapter, and which a person asks for."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import MappingProxyType
 from . import ops
 from .device import AdapterInfo, Limits
 from .errors import SottoError
-from .variants import SIMPLE, Choice, Role, Variant
+from .variants import SIMPLE, Role, Variant
 
 VARIANTS: Mapping[Role, tuple[Variant, ...]] = MappingProxyType(
     {
@@ -33,11 +33,6 @@ def candidates(role: Role, adapter: AdapterInfo, limits: Limits) -> tuple[Varian
         return 0 if variant.suits == kind else 1 if simple == adapter.software else 2
 
     return tuple(sorted((v for v in VARIANTS[role] if v.runs_on(adapter, limits)), key=rank))
-
-
-def default(adapter: AdapterInfo, limits: Limits) -> Choice:
-    """What an adapter is given where nothing was measured on it."""
-    return Choice(MappingProxyType({role: candidates(role, adapter, limits)[0] for role in Role}))
 
 
 def measured_again(text: str) -> bool:

@@ -16,7 +16,6 @@ from .kept import Kept
 from .plan import PICKS, Plan
 from .sampler import NO_TOKEN, Rule, not_a_number
 from .speculation import Costs
-from .variants import SIMPLE, Role
 
 STEP_SECONDS = 0.2  # nothing else can use a GPU while it does a step: a screen and a stop wait that long
 
@@ -83,8 +82,8 @@ class Session:
         turn: number of the latest user of the cache; whoever began earlier has lost it.
         kept: what is in the cache.
         costs: what decoding and checking drafts was measured to take.
-        checker: gives the program that tells the most probable successor of each of a few tokens; None where the
-            rings are too small for tokens that are not wanted.
+        checker: gives the program that tells the most probable successor of each of a few tokens, or None as long as
+            it is being compiled; None itself where drafts cannot be checked.
     """
 
     def __init__(self, device: Device, context: int, ring: int, window: int, candidates: int) -> None:
@@ -97,7 +96,7 @@ class Session:
         self.stopped = False
         self.kept = Kept(ring, window)
         self.costs = Costs()
-        self.checker: Callable[[], Awaitable[Loaded]] | None = None
+        self.checker: Callable[[], Awaitable[Loaded | None]] | None = None
         self._end = 0  # one past the last position that flights write
         self._picked = 0  # tokens that flights pick, since the inputs were written
         self._token = 0  # that the next landing flight began with
@@ -117,11 +116,9 @@ class Session:
         self.stopped = True
         self._device.cancel()
 
-    @property
-    def checks(self) -> bool:
-        """Whether drafts can be checked with the very arithmetic of decode: its fused kernels take several tokens."""
-        fused = self.programs[1].plan.choice[Role.DECODE] != SIMPLE[Role.DECODE]
-        return fused and self.checker is not None
+    async def can_check(self) -> bool:
+        """Whether drafts can be checked by now."""
+        return self.checker is not None and await self.checker() is not None
 
     def chunk(self, position: int, tokens: int) -> Loaded:
         """The smallest program that takes so many tokens, else the largest; a smaller one for a device that would take
@@ -238,7 +235,8 @@ class Session:
         return tokens, outputs, batch
 
     async def check(self, last: int, draft: Sequence[int]) -> tuple[list[int], Batch]:
-        """What the model writes after `last`, the token that follows the cache's text, if it writes a draft.
+        """What the model writes after `last`, the token that follows the cache's text, if it writes a draft. Only where
+        `can_check`.
 
         Returns:
             The draft as far as the model agrees, and the token that it writes then.
@@ -248,8 +246,8 @@ class Session:
         """
         if self.stopped:
             raise Cancelled
-        assert self.checker is not None
-        loaded = await self.checker()
+        loaded = await self.checker() if self.checker else None
+        assert loaded is not None
         position = len(self.kept.ids)
         inputs = loaded.plan.inputs(position, [last, *draft])
         self.kept.writes(position + 1 + len(draft))

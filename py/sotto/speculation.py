@@ -60,7 +60,7 @@ class Costs:
         self.token = _moved(self.token, seconds)
 
     def checked(self, seconds: float) -> None:
-        """A check took so long. The first one also compiles and warms up."""
+        """A check took so long. The first one also warms up."""
         if self._checks:
             self.check = _moved(self.check, seconds)
         self._checks += 1

@@ -226,6 +226,8 @@ async def batches(model: dict[str, Any]) -> dict[str, Any]:
     processor = await WebDevice.open(bridge) if model["device"] == "gpu" else await open_cpu(cpu_js, 2)
     engine = await Engine.load(file, processor, None, Settings(context=160, chunks=(8, 32), tune=False))
     generation.BATCH_SECONDS = 1e6
+    while engine.session.checker and not await engine.session.can_check():
+        await asyncio.sleep(0.05)
     runs: list[Any] = []
     for sampling in (Sampling(temperature=0), Sampling(temperature=1, repeat_penalty=1.1, seed=3)):
         for logits in (None, lambda ids, logits, text: logits):

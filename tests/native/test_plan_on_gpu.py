@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,12 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import generation, ops
+from sotto import generation, native, ops
 from sotto.api import drive, iterate
-from sotto.device import Device
+from sotto.device import Device, Pipeline, Shader
 from sotto.engine import Engine
 from sotto.errors import DeviceError, OutOfMemory
+from sotto.memory import kernels
 from sotto.native import NativeDevice
 from sotto.plan import Role
 from sotto.reference import NumpyDevice
@@ -175,6 +177,55 @@ def test_batches_on_the_gpu_give_what_python_picks(
     engine.close()
 
 
+def compiled(engine: Engine, seconds: float) -> bool:
+    """Whether the device has compiled what checks drafts, after so many seconds at most."""
+    assert engine._check is not None
+    return drive(engine.device.ready(*kernels(engine._check)[:2], seconds))
+
+
+@pytest.mark.parametrize("software", [True, False])
+def test_an_answer_does_not_wait_for_what_checks_drafts(
+    gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch, software: bool
+) -> None:
+    """It compiles from the end of the load on, or on a CPU that does everything from the first draft on; drafts are
+    checked when it is done."""
+    monkeypatch.setattr(generation, "LEAST_FOUND", -1.0)  # look for drafts all the time
+    monkeypatch.setattr(generation, "BATCH_SECONDS", 1e6)
+    monkeypatch.setattr(Costs, "worthwhile", True)
+    settings = Settings(context=160, chunks=(8,), variant="decode:rows,matmul:simple,attention:simple")
+    sizes = tiny.Tiny(layers=2, types=dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0"))
+    source = MemorySource(tiny.build(sizes), "tiny.gguf", "tiny")
+    device = NativeDevice()  # on which nothing was compiled yet
+    device.adapter = replace(device.adapter, software=software)
+    ready = device.ready
+    done = False
+
+    async def compiler(shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        return done and await ready(shaders, pipelines, seconds)
+
+    monkeypatch.setattr(device, "ready", compiler)
+    engine = drive(Engine.load(source, device, None, settings))
+    programs = set(device._programs)
+    shaders, pipelines, *_ = kernels(engine._check)
+    wanted = {native._key(shaders[pipeline.shader], pipeline) for pipeline in pipelines}
+    assert (wanted <= {*device._compiling, *device._pipelines}) is not software
+    ids = [2, *range(300, 310), *range(300, 310)]
+
+    def answer() -> list[int]:
+        return [p.token for p in iterate(engine.generate(ids, 40, Sampling(temperature=0), ignore_eos=True))]
+
+    plain = answer()
+    assert (engine.stats.mode, engine.stats.drafted_tokens) == ("batches", 0)
+    assert engine.stats.largest_batch > generation.FEW_TOKENS, "nothing is held back for drafts yet"
+    assert set(device._programs) == programs
+    done = True
+    assert compiled(engine, 60)
+    assert answer() == plain
+    assert engine.stats.mode == "speculation" and engine.stats.drafted_tokens
+    engine.close()
+    device.close()
+
+
 def test_speculation_gives_what_plain_decoding_gives(gpu: NativeDevice, monkeypatch) -> None:
     """Greedy tokens one at a time, in batches, and with drafts checked four tokens at a time: the same, past the window
     and round the ring; and the text in the cache is the one that was written."""
@@ -183,6 +234,7 @@ def test_speculation_gives_what_plain_decoding_gives(gpu: NativeDevice, monkeypa
     settings = Settings(context=160, chunks=(8, 32), variant="decode:rows")
     data = tiny.build(tiny.Tiny(seed=3))
     engine = drive(Engine.load(MemorySource(data, "tiny.gguf", "tiny"), gpu, None, settings))
+    assert compiled(engine, 60)
     drafted = accepted = 0
     for seed in range(6):
         phrase = np.random.default_rng(seed).integers(200, engine.config.vocabulary, 12).tolist()

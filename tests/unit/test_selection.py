@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import cast
 
 import pytest
 
 from sotto import selection
 from sotto.device import AdapterInfo, Limits
-from sotto.errors import SottoError
-from sotto.variants import SIMPLE, Role, Variant
+from sotto.errors import SottoError, UnsupportedModel
+from sotto.recording import Recorder
+from sotto.reference import NumpyDevice
+from sotto.tuned import untuned
+from sotto.variants import SIMPLE, Choice, Role, Variant
 
 GPU = AdapterInfo("A GPU", "", "", "", "", False, ("shader-f16",))
 SOFTWARE = replace(GPU, name="Software", software=True)
@@ -24,6 +28,32 @@ WAVES = Variant(Role.MATMUL, "waves", features=frozenset({"subgroups"}))
 WIDE = Variant(Role.MATMUL, "wide", workgroup=512)
 ROWS = Variant(Role.MATMUL, "rows", suits="software")
 ALL = (HALF, TILED, WAVES, WIDE, ROWS, SIMPLE[Role.MATMUL])
+
+
+class Shapes:
+    """Records plans of a model whose shapes some matmuls do not have."""
+
+    def __init__(self, lacking: Collection[str]) -> None:
+        self._lacking = lacking
+
+    def plan(self, name: str, tokens: int, choice: Choice, *, layers: Sequence[int]) -> None:
+        if choice[Role.MATMUL].name in self._lacking:
+            raise UnsupportedModel("The kernels cannot run this shape.")
+
+
+def usual(
+    adapter: AdapterInfo,
+    lacking: Collection[str] = (),
+    barred: Collection[str] = (),
+    pinned: Mapping[Role, Variant] = MappingProxyType({}),
+) -> str:
+    """The matmul that an adapter is given where nothing was measured on it."""
+    device = NumpyDevice()
+    device.adapter, device.limits = adapter, LIMITS
+    found = untuned(device, cast("Recorder", Shapes(lacking)), pinned, (1, 8), barred)
+    assert found.choices.keys() == {1, 8} and found.how == "usual"
+    (name,) = {choice[Role.MATMUL].name for choice in found.choices.values()}
+    return name
 
 
 @pytest.fixture(autouse=True)
@@ -46,7 +76,13 @@ def variants(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_what_can_run_comes_with_the_likely_winner_first(adapter: AdapterInfo, names: list[str]) -> None:
     found = selection.candidates(Role.MATMUL, adapter, LIMITS)
     assert [variant.name for variant in found] == names
-    assert selection.default(adapter, LIMITS)[Role.MATMUL].name == names[0]
+    assert usual(adapter) == names[0]
+
+
+def test_what_lacks_the_models_shapes_or_is_barred_is_passed_over() -> None:
+    assert usual(GPU, lacking={"half"}) == usual(GPU, barred={"matmul:half"}) == "tiled"
+    assert usual(GPU, lacking={"half", "rows"}, barred={"matmul:tiled"}) == "simple"
+    assert usual(GPU, pinned={Role.MATMUL: TILED}) == "tiled"
 
 
 def test_limits_count() -> None:
