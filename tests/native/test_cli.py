@@ -308,6 +308,35 @@ def test_control_c(folder: Path, environment: dict[str, str]) -> None:
     assert b"Traceback" not in stderr
 
 
+def test_control_c_in_a_finaliser(environment: dict[str, str]) -> None:
+    """Python ignores what is raised there: it must come again."""
+    script = """
+import sys, time
+from sotto import cli
+
+class Last:
+    def __del__(self):
+        raise KeyboardInterrupt
+
+def command(**_):
+    last = Last()
+    del last
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        pass
+
+cli.sotto.main = command
+try:
+    cli.main()
+except KeyboardInterrupt:
+    sys.exit(cli.INTERRUPTED)
+"""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 130
+    assert b"Traceback" not in done.stderr
+
+
 def test_broken_pipe(folder: Path, environment: dict[str, str]) -> None:
     process = start(folder, environment)
     assert process.stdout is not None and process.stderr is not None

@@ -7,6 +7,8 @@ a sentence, 2 wrong usage, 130 interrupted.
 from __future__ import annotations
 
 import sys
+import threading
+from _thread import interrupt_main
 from importlib import import_module
 
 import click
@@ -55,7 +57,19 @@ def sotto() -> None:
 
 def main() -> None:
     """Run the command line and exit."""
+    sys.unraisablehook = _not_lost
     sys.exit(_run())
+
+
+def _not_lost(raised: sys.UnraisableHookArgs) -> None:
+    """Ctrl-C in a finaliser, of which a call into WebAssembly has many, would be printed and forgotten: it comes again.
+
+    In a moment, and from another thread: here it would be lost once more.
+    """
+    if isinstance(raised.exc_value, KeyboardInterrupt):
+        threading.Timer(0.01, interrupt_main).start()
+    else:
+        sys.__unraisablehook__(raised)
 
 
 def _run() -> int:
