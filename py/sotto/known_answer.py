@@ -22,7 +22,7 @@ from .device import Device
 from .errors import WrongResults
 from .memory import Memory, first_steps
 from .models.base import Head
-from .plan import ALIGNMENT, Dispatch, Plan, Role, Tensor
+from .plan import Dispatch, Plan, Role, Tensor, aligned
 from .recording import Recorder
 from .reference import NumpyDevice
 from .variants import SIMPLE
@@ -226,7 +226,7 @@ class _Invented(Weights):
     def _put(self, memory: str, data: NDArray[np.generic]) -> None:
         self.data[memory] = data
         self.offsets[memory] = self._end
-        self._end += -(-data.nbytes // ALIGNMENT) * ALIGNMENT
+        self._end += aligned(data.nbytes)
 
 
 def _random(name: str) -> np.random.Generator:

@@ -50,6 +50,11 @@ class Tensor:
     nbytes: int
 
 
+def aligned(offset: int) -> int:
+    """The first offset from this one on at which a binding may begin."""
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
 def tensor(name: str, shape: tuple[int, ...], dtype: str, role: Role) -> Tensor:
     """A whole tensor; its size in bytes is rounded up to 4 (WebGPU's copy granularity)."""
     count = 1
@@ -113,7 +118,7 @@ class Plan:
     _names: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        ids_nbytes = -(-4 * self.tokens // ALIGNMENT) * ALIGNMENT
+        ids_nbytes = aligned(4 * self.tokens)
 
         def inputs(name: str, count: int, offset: int) -> Tensor:
             return Tensor(name, (count,), "u32", Role.INPUTS, "inputs", offset, 4 * count)

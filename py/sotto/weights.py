@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from . import compiled, layout, quant
 from .errors import FormatError, UnsupportedModel
 from .gguf import Header, TensorInfo
-from .plan import ALIGNMENT, Role, Tensor
+from .plan import ALIGNMENT, Role, Tensor, aligned
 from .source import Source
 
 SHARD_ROWS = 1024  # shards begin at a multiple of this, so that the head finds the maxima of whole slices
@@ -180,7 +180,7 @@ class Image:
             UnsupportedModel: a tensor type or a width without kernels, named.
         """
         parts: list[_Part] = []
-        end = _aligned(header.nbytes)
+        end = aligned(header.nbytes)
         for want in wanted:
             infos = [
                 _checked(header, name, shape) for name, shape in zip(want.sources, want.shapes, strict=True)
@@ -208,7 +208,7 @@ class Image:
                             f"{group[0].name} has {columns} columns; the kernels need a multiple of {layout.BLOCK}."
                         )
                     weight_bytes = form.weight_bytes(rows, columns)
-                    scale_offset = _aligned(end + weight_bytes)
+                    scale_offset = aligned(end + weight_bytes)
                     scale_bytes = form.scale_plane_bytes(rows, columns)
                     part = _Part(
                         want.name, tuple(group), row, rows, columns, form,
@@ -216,7 +216,7 @@ class Image:
                     )  # fmt: skip
                     row += rows
                 parts.append(part)
-                end = _aligned(max(part.offset + part.weight_bytes, part.scale_offset + part.scale_bytes))
+                end = aligned(max(part.offset + part.weight_bytes, part.scale_offset + part.scale_bytes))
         return cls(parts, header.nbytes, end)
 
     def weights(self, max_binding: int) -> Weights:
@@ -348,10 +348,6 @@ def _reads(parts: list[_Part]) -> Iterator[_Read]:
         offset, nbytes, count = best
         yield _Read(offset, nbytes, tuple(waiting[:count]))
         del waiting[:count]
-
-
-def _aligned(offset: int) -> int:
-    return -(-offset // ALIGNMENT) * ALIGNMENT
 
 
 def _checked(header: Header, name: str, shape: tuple[int, ...]) -> TensorInfo:
