@@ -2,9 +2,9 @@
  * The cache of converted models in IndexedDB, and the reading of model files by HTTP ranges.
  *
  * Database `sotto`: `manifests` holds one manifest for each model key, `records` its image cut into pieces of
- * RECORD bytes under [writer, index], each as {blob, hashes}. `hashes` are the checksums (kernels/loading/checksum.c)
- * of the blob's chunks of CHUNK bytes, end to end; the manifest holds the SHA-256 of `hashes`. So a record is checked
- * while it streams, and a part of it can be checked alone. `notes` holds short texts.
+ * RECORD bytes (64 MiB in older entries) under [writer, index], each as {blob, hashes}. `hashes` are the checksums
+ * (kernels/loading/checksum.c) of the blob's chunks of CHUNK bytes, end to end; the manifest holds the SHA-256 of
+ * `hashes`. So a part of a record can be checked alone. `notes` holds short texts.
  *
  * Pages may write at once, even the same model: every writer has records of its own, and the one that commits last
  * replaces the entry. It holds a lock of its name while it lives, so that others can tell its records, for which no
@@ -22,7 +22,8 @@
 
 import { BridgeError, withBytes } from "./bridge.js";
 
-const RECORD = 64 << 20;
+const RECORD = 32 << 20; // of new entries
+const AHEAD = 2; // records that are read at once
 const CHUNK = 4 << 20;
 const HASH = 16; // bytes
 const PAGE = 65536; // WebAssembly's; below, addresses in the library's memory:
@@ -163,26 +164,30 @@ export class Store {
   }
 
   /** The chunks of the image up to `nbytes`, in order, checked; drops a damaged entry.
-   * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} valid until the next one is asked for */
+   * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} */
   async *chunks(manifest, nbytes) {
     const chunk = await Chunk.with(this.library);
-    /** @type {ReturnType<Store["record"]> | undefined} */
-    let next;
-    // The browser fills a stream's first megabytes when it is made: the next record's, while this one is worked on.
-    const begin = (index) => {
-      next = index * RECORD < nbytes ? this.record(manifest, index) : undefined;
-      next?.catch(() => {}); // told when its turn comes
+    /** @type {ReturnType<Store["record"]>[]} */
+    const reading = [];
+    let begun = 0;
+    let end = 0; // of those begun, in the image
+    const begin = () => {
+      if (begun === manifest.records.length || end >= nbytes) return;
+      const record = this.record(manifest, begun);
+      record.catch(() => {}); // told when its turn comes
+      reading.push(record);
+      end += manifest.records[begun].nbytes;
+      begun += 1;
     };
     try {
-      begin(0);
-      for (let index = 0; next; index += 1) {
-        const { stream, hashes } = await next;
-        begin(index + 1);
-        let at = index * RECORD;
-        let hash = 0;
-        for await (const data of pieces(stream, chunk.bytes)) {
-          if (at >= nbytes) break;
-          const expected = hashes.subarray(hash, (hash += HASH));
+      for (let i = 0; i < AHEAD; i += 1) begin();
+      for (let at = 0, index = 0; reading.length; index += 1) {
+        const { bytes, hashes } = await reading.shift();
+        begin();
+        for (let from = 0, hash = 0; from < bytes.length && at < nbytes; from += CHUNK, hash += HASH) {
+          const data = bytes.subarray(from, from + CHUNK);
+          chunk.bytes.set(data);
+          const expected = hashes.subarray(hash, hash + HASH);
           if (hex(chunk.checksum(data.length)) !== hex(expected)) throw damaged(`record ${index} is altered`);
           yield { at, data };
           at += data.length;
@@ -193,8 +198,6 @@ export class Store {
       const version = manifest.layout_version; // another's may have come in its place
       await this.drop(manifest.key, (entry) => entry.layout_version === version).catch(() => {});
       throw damaged(error.message);
-    } finally {
-      next?.then(({ stream }) => stream.cancel()).catch(() => {});
     }
   }
 
@@ -207,7 +210,8 @@ export class Store {
     const { nbytes, sha256: expected } = manifest.records[index];
     if (record?.blob?.size !== nbytes) throw damaged(`record ${index} is missing`);
     if (hex(await sha256(record.hashes)) !== expected) throw damaged(`record ${index} is altered`);
-    return { stream: record.blob.stream(), hashes: record.hashes };
+    // Whole: slices of a stored blob cannot be read in Chromium's private windows.
+    return { bytes: new Uint8Array(await record.blob.arrayBuffer()), hashes: record.hashes };
   }
 
   /** @param {IDBTransactionMode} mode  @param {IDBTransactionDurability} [durability] */
@@ -356,29 +360,6 @@ export class Writer {
       await completed(transaction);
     })();
     this.saving.catch(() => {}); // told by the next save or commit
-  }
-}
-
-/** A record in chunks, each put into `chunk`. By its blob's stream: slices of a stored blob cannot be read in
- * Chromium's private windows. @param {ReadableStream} stream  @param {Uint8Array} chunk  @yields {Uint8Array} */
-async function* pieces(stream, chunk) {
-  const reader = stream.getReader();
-  let used = 0;
-  try {
-    for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      for (let at = 0; at < part.value.length; ) {
-        const taken = part.value.subarray(at, at + chunk.length - used);
-        chunk.set(taken, used);
-        used += taken.length;
-        at += taken.length;
-        if (used < chunk.length) continue;
-        yield chunk;
-        used = 0;
-      }
-    }
-    if (used) yield chunk.subarray(0, used);
-  } finally {
-    await reader.cancel().catch(() => {});
   }
 }
 

@@ -15,7 +15,7 @@ from .layout import LAYOUT_VERSION
 from .recording import Recorder
 from .variants import SIMPLE, Choice, Role, Variant
 
-FRUITLESS = 3  # loads one after the other that had no time for anything: then what is left stays untried
+FRUITLESS = 3  # loads one after the other that found nothing: then what is left stays untried
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ There is a budget for all of it. When it is used up, what was found so far holds
 as such: the next load goes on with it. On a real GPU nothing is used that was not held against the simple kernels on
 it. On a software adapter the usual kernels are, unless they were found to be wrong: they are the same programs
 wherever that adapter runs, this project's tests run on it, and to compile others would take longer than the budget.
+One that compiles a kernel only when it runs, for seconds that cannot be cut short, is checked and no more.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from .plan import Plan
 from .recording import Recorder
 from .samples import Lane, Sample, Samples
 from .trials import Trials
-from .tuned import Tuned, key, untuned
+from .tuned import FRUITLESS, Tuned, key, untuned
 from .variants import SIMPLE, Choice, Role, Variant
 
 BUDGET = 2.0  # seconds of a load, the check of the device and waiting for compilers included
@@ -195,6 +196,8 @@ class Tuner:
         untried = {n: names for n, names in self._untried.items() if names}
         how = "measured" if self._checked == 1.0 and not untried else "partly"
         self._fruitless = self._fruitless + 1 if how == "partly" and self._known() == known else 0
+        if self._samples.lazy and self._checked == 1.0:
+            self._fruitless = FRUITLESS
         tuned = Tuned(
             self._choices(), self._rejected, self._seconds, untried, self._checked, self._fruitless, how
         )

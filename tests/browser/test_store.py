@@ -23,8 +23,10 @@ from sotto.assets.site import Model
 
 MIB = 1 << 20
 LIBRARY = list(compiled.path().read_bytes())
-BIG = 150 * MIB - 12  # two whole records and a part of a third, a part of a chunk at its end
+RECORD = 32 * MIB
+BIG = 150 * MIB - 12  # four whole records and a part of a fifth, a part of a chunk at its end
 SMALL = 9 * MIB + 4
+LONG = RECORD + MIB  # a whole record, stored while the image is written, and one that the commit stores
 
 
 # An image whose bytes follow from the offset: word i is i * 2654435761, so that any part can be made again.
@@ -141,7 +143,7 @@ def test_a_large_image_comes_back_whole(profile: Callable[[], BrowserContext], s
     found = store.find("big")
     assert found
     assert found["name"] == "test"
-    assert [record["nbytes"] for record in found["records"]] == [64 * MIB, 64 * MIB, BIG - 128 * MIB]
+    assert [record["nbytes"] for record in found["records"]] == [*4 * [RECORD], BIG - 4 * RECORD]
     assert store.head("big", 1000) == sha256(image(0, 1000))
     # A buffer across a border of records, one across two of chunks, one of the last bytes, and a part of the
     # second one again; the first 64 bytes of each buffer belong to somebody else.
@@ -176,7 +178,7 @@ def test_pieces_of_any_size(store: Store, piece: int) -> None:
 
 
 def test_nothing_is_found_before_the_commit(store: Store) -> None:
-    store.call("writeImage(v.json, 1 << 20, v.n)", json=manifest("k", 64 * MIB + 4), n=64 * MIB + 4)
+    store.call("writeImage(v.json, 1 << 20, v.n)", json=manifest("k", RECORD + 4), n=RECORD + 4)
     assert store.find("k") is None
     assert store.find("other") is None
 
@@ -188,10 +190,7 @@ def test_an_image_cut_short_is_not_committed(store: Store) -> None:
 
 
 def test_abort_leaves_nothing(store: Store) -> None:
-    nbytes = 65 * MIB
-    store.call(
-        "writeImage(v.json, 1 << 20, v.n).then((w) => w.abort())", json=manifest("k", nbytes), n=nbytes
-    )
+    store.call("writeImage(v.json, 1 << 20, v.n).then((w) => w.abort())", json=manifest("k", LONG), n=LONG)
     assert store.find("k") is None
     assert store.records() == []
 
@@ -215,17 +214,24 @@ def test_the_old_entry_stays_until_the_commit(store: Store) -> None:
 
 
 def test_an_entry_kept_under_its_key(store: Store) -> None:
-    """As entries were before writers had names."""
+    """As entries were before writers had names, when records were twice as long."""
     store.write("k", 65 * MIB)
     store.call("""(async () => {
-        for (const index of [0, 1]) {
+        const taken = [];
+        for (const index of [0, 1, 2]) {
             const id = await idOf('k', index);
-            const record = await inside('records', (records) => records.get(id));
-            await inside('records', (records) => records.put(record, ['k', index]));
+            taken.push(await inside('records', (records) => records.get(id)));
             await inside('records', (records) => records.delete(id));
         }
         const entry = await inside('manifests', (manifests) => manifests.get('k'));
         delete entry.writer;
+        const joined = async (blobs) => new Uint8Array(await new Blob(blobs).arrayBuffer());
+        const blob = new Blob([await joined([taken[0].blob, taken[1].blob])]);
+        const hashes = await joined([taken[0].hashes, taken[1].hashes]);
+        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', hashes));
+        entry.records.splice(0, 2, { nbytes: blob.size, sha256: digest.toHex() });
+        await inside('records', (records) => records.put({ blob, hashes }, ['k', 0]));
+        await inside('records', (records) => records.put(taken[2], ['k', 1]));
         await inside('manifests', (manifests) => manifests.put(entry, 'k'));
     })()""")
     store.write("other", 8)  # looks for what can be swept
@@ -243,7 +249,7 @@ def test_drop_forgets_one_entry(store: Store) -> None:
 
 
 def test_a_missing_record_is_noticed_when_looked_for(store: Store) -> None:
-    store.write("k", 65 * MIB)
+    store.write("k", LONG)
     store.call("idOf('k', 1).then((id) => inside('records', (records) => records.delete(id)))")
     assert store.find("k") is None
     assert store.records() == []
@@ -286,7 +292,7 @@ REHASH = """(async () => {
     ids=["bit", "size", "hash"],
 )
 def test_a_damaged_record_drops_the_entry(store: Store, damage: str, told: str) -> None:
-    store.write("k", 72 * MIB)
+    store.write("k", RECORD + 8 * MIB)
     open_gpu(store)
     store.call(damage)
     assert store.find("k")
@@ -294,7 +300,7 @@ def test_a_damaged_record_drops_the_entry(store: Store, damage: str, told: str) 
     # The placement is in the damaged record, behind its altered byte: nothing of that chunk reaches the GPU.
     buffer = store.call("gpu.createBuffer(16, 'part')")
     with pytest.raises(PageError, match=f"StoreDamaged: record 1 is {told}"):
-        store.fill("k", [[64 * MIB + 6_000_000, 16, buffer, 0]])
+        store.fill("k", [[RECORD + 6_000_000, 16, buffer, 0]])
     assert bytes(store.call("Array.from(await gpu.read(v.buffer, 0, 16))", buffer=buffer)) == bytes(16)
     assert store.find("k") is None
     assert store.records() == []
@@ -351,7 +357,6 @@ def pair(store: Store, request: pytest.FixtureRequest) -> tuple[Store, Store]:
     return store, second
 
 
-LONG = 65 * MIB  # a whole record, which is stored while the image is written, and one that the commit stores
 WHOLE = sha256(image(0, LONG))
 
 
@@ -502,7 +507,7 @@ READ = """(async () => {
 
 
 def test_an_equal_entry_comes_under_a_reader(store: Store, other: Store) -> None:
-    nbytes = 193 * MIB  # the fourth record is opened when the second is read
+    nbytes = 4 * RECORD + MIB  # the fifth record is read from when the second is worked on
     other.start("k", nbytes)
     store.write("k", nbytes)
     store.call(READ, json=json.dumps(store.find("k")), nbytes=nbytes)
@@ -514,7 +519,7 @@ def test_an_equal_entry_comes_under_a_reader(store: Store, other: Store) -> None
 
 @pytest.mark.parametrize("when", ["begun", "committed"])
 def test_another_version_comes_under_a_reader(store: Store, other: Store, when: str) -> None:
-    nbytes = 193 * MIB
+    nbytes = 4 * RECORD + MIB
     store.write("k", nbytes)
     store.call(READ, json=json.dumps(store.find("k")), nbytes=nbytes)
     assert other.find("k", version=2) is None

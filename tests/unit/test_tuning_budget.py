@@ -218,16 +218,17 @@ def test_a_software_adapter_keeps_the_usual_kernels_when_the_time_is_up() -> Non
 class Lazy(FakeGpu):
     """A software adapter that compiles a kernel when it runs first, unless a disk remembers it."""
 
-    def __init__(self, disk: set[object], **kwargs: Any) -> None:
+    def __init__(self, disk: set[object], seconds: float = 0.4, **kwargs: Any) -> None:
         super().__init__(software=True, **kwargs)
         self.disk = disk
+        self.seconds = seconds
 
     def compile(self, program: int, steps: Sequence[int]) -> None:
         loaded = self._programs[program]
         for step in steps:
             pipeline = loaded.pipelines[loaded.steps[step].pipeline]
             which = loaded.shaders[pipeline.shader].label, tuple(pipeline.constants.items())
-            self.now += 0.0 if which in self.disk else 0.4
+            self.now += 0.0 if which in self.disk else self.seconds
             self.disk.add(which)
 
     def pass_time(self, program: int, repeats: int) -> None:
@@ -242,21 +243,36 @@ class Lazy(FakeGpu):
         return [0.0] * len(passes)
 
 
-def test_compiling_in_the_first_run_keeps_to_the_budget_too() -> None:
-    """The check alone would take four seconds: the loads share them."""
+def loads(seconds: float) -> tuple[LoadStats, float, int]:
+    """Load until nothing is tuned any more, with an adapter that compiles a kernel so long when it runs first.
+    What the last load says, the seconds and the number of those before."""
     disk: set[object] = set()
     store = Notes()
-    spent = []
+    spent: list[float] = []
     for _ in range(12):
-        device = Lazy(disk)
+        device = Lazy(disk, seconds)
         stats = load(device, store)
-        spent.append(device.now)
-        if stats.chosen == "measured":
+        if stats.chosen == "remembered":
             break
-        assert stats.chosen == "partly" and device.now <= tuning.BUDGET
-    assert stats.chosen == "measured" and not stats.untried
-    assert len(spent) > 2 and sum(spent) > 4
-    assert load(Lazy(disk), store).chosen == "remembered"
+        assert device.now <= tuning.BUDGET
+        spent.append(device.now)
+    assert stats.chosen == "remembered" and device.now == 0
+    return stats, sum(spent), len(spent)
+
+
+def test_compiling_in_the_first_run_keeps_to_the_budget_too() -> None:
+    """All of it would take longer than a load may: the loads share it."""
+    stats, seconds, count = loads(0.15)
+    assert not stats.untried and all(stats.tuned.values())
+    assert count > 1 and seconds > tuning.BUDGET
+
+
+def test_an_adapter_that_compiles_for_long_is_checked_only() -> None:
+    """The check alone would take four seconds."""
+    stats, seconds, count = loads(0.4)
+    assert "decode" in stats.untried and not any(stats.tuned.values())
+    assert used(stats) == {"decode:rows", "matmul:simple", "attention:simple"}
+    assert count > 2 and seconds > 4
 
 
 def test_what_was_not_checked_is_checked_later() -> None:
