@@ -157,6 +157,12 @@ export class Store {
     await completed(transaction);
   }
 
+  /** Hold a name as long as this page lives. @returns {Promise<(() => void) | undefined>} lets go of it; undefined
+   * where somebody holds it */
+  async hold(name) {
+    return hold(name, { ifAvailable: true });
+  }
+
   /** @returns {Promise<{usage: number, quota: number, persisted: boolean}>} bytes of this site */
   async room() {
     const { usage = 0, quota = 0 } = await navigator.storage.estimate();
@@ -420,11 +426,13 @@ async function remove(transaction, key, meant = () => true) {
   transaction.objectStore("records").delete(recordsOf(writerOf(entry)));
 }
 
-/** Hold a lock, which ends with the page or the worker at the latest. @returns {Promise<() => void>} lets go of it */
-function hold(name) {
+/** Hold a lock, which ends with the page or the worker at the latest.
+ * @param {LockOptions} [options]  @returns {Promise<(() => void) | undefined>} lets go of it; undefined without it */
+function hold(name, options = {}) {
   return new Promise((resolve, reject) => {
+    const held = (lock) => (lock ? new Promise((release) => resolve(release)) : resolve(undefined));
     if (!navigator.locks) resolve(() => {});
-    else navigator.locks.request(name, () => new Promise((release) => resolve(release))).catch(reject);
+    else navigator.locks.request(name, options, held).catch(reject);
   });
 }
 

@@ -346,3 +346,7 @@ class Store(Protocol):
     async def keep_note(self, key: str, text: str) -> None:
         """Keep a short text, replacing any other of the same key. Where there is no room, nothing is kept."""
         ...
+
+    async def hold(self, name: str) -> Callable[[], None] | None:
+        """Hold a name as long as this program lives, or until what is returned is called; None where it is held."""
+        ...

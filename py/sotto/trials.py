@@ -1,13 +1,14 @@
 """What is being tried on a device, kept in the store meanwhile: so that what took the device with it is known later.
 
 A kernel can hang a GPU, or take the browser's tab with it; nobody is left then to say so. A note that is written
-before something is tried, and found by the next load, says it.
+before something is tried, and found by the next load, says it. Of loads at the same time one has the note: what it
+says of a load that still lives would be read as of one that died.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 
 from .device import Store
@@ -17,7 +18,7 @@ ENDS = 2  # loads that end while kernels compile ahead, before anybody is suspec
 
 
 class Trials:
-    """The note of one device and model.
+    """The note of one device and model. `recall` first, `close` last.
 
     Attributes:
         rejected: why not to try something again, by its name.
@@ -28,21 +29,25 @@ class Trials:
     def __init__(self, store: Store | None, key: str) -> None:
         self._store = store
         self._key = f"{key} trials"
+        self._release: Callable[[], None] | None = None
         self._kept = ""
         self._ends = 0
         self._tried: set[str] = set()
         self.rejected: dict[str, str] = {}
         self.suspects: set[str] = set()
 
-    async def forget(self) -> None:
-        """Forgive everything."""
-        if self._store:
-            await self._store.keep_note(self._key, "")
+    async def recall(self, forget: bool = False) -> None:
+        """Learn what an earlier load left behind that did not come to an orderly end.
 
-    async def recall(self) -> None:
-        """Learn what an earlier load left behind that did not come to an orderly end."""
-        note = await self._store.find_note(self._key) if self._store else None
-        self._kept = note or ""
+        Args:
+            forget: forgive everything instead.
+        """
+        self._release = await self._store.hold(self._key) if self._store else None
+        if not self._release:
+            self._store = None
+        self._kept = (await self._store.find_note(self._key) if self._store else None) or ""
+        if forget:
+            await self._keep((), ())
         with suppress(ValueError, TypeError, KeyError):
             found = json.loads(self._kept)
             tried, ahead, self._ends = set(found["tried"]), set(found["ahead"]), int(found["ends"])
@@ -77,6 +82,12 @@ class Trials:
     async def end(self) -> None:
         """Nothing is tried any more. What was learnt from earlier loads stays."""
         await self.begin(())
+
+    def close(self) -> None:
+        """Let others have the note."""
+        if self._release:
+            self._release()
+        self._release = None
 
     async def _keep(self, tried: Collection[str], ahead: Collection[str]) -> None:
         lists = {"tried": tried, "ahead": ahead, "suspects": self.suspects, "rejected": self.rejected}

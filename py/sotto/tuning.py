@@ -23,7 +23,7 @@ from functools import partial
 from . import selection
 from .answers import Answer
 from .device import Device, Store
-from .errors import DeviceError, SottoError, WrongResults
+from .errors import DeviceError, OutOfMemory, SottoError, WrongResults
 from .known_answer import KnownAnswer, cover
 from .memory import Memory, kernels
 from .plan import Plan
@@ -102,9 +102,8 @@ class Tuner:
             forget: what earlier loads found counts no more.
         """
         if self._store and forget:
-            await self._trials.forget()
             await self._store.keep_note(self._key, "")
-        await self._trials.recall()
+        await self._trials.recall(forget)
         note = await self._store.find_note(self._key) if self._store else None
         found = Tuned.of_text(note, self._device, self._tokens) if note else None
         if not found or found.checked < 1.0:
@@ -127,6 +126,8 @@ class Tuner:
         if found:
             choices = {n: choice.but(*self._pinned.values()) for n, choice in found.choices.items()}
             self._start = replace(found, choices=choices)
+        if self._start.finished:
+            self._trials.close()
         return self._start
 
     async def ahead(self) -> tuple[list[Plan], list[Plan]]:
@@ -169,6 +170,7 @@ class Tuner:
             await self._trials.blame()
         elif isinstance(error, SottoError) or not isinstance(error, Exception | GeneratorExit):
             await self._trials.end()
+        self._trials.close()
 
     async def run(self, progress: Callable[[int, int], None]) -> Tuned:
         """Check the device, then tune, and remember what was found.
@@ -206,6 +208,7 @@ class Tuner:
             self._trials.rejected.clear()
             self._trials.suspects &= {name for names in untried.values() for name in names}
         await self._trials.end()
+        self._trials.close()
         return tuned
 
     def _known(self) -> float:
@@ -222,7 +225,7 @@ class Tuner:
             roles = [role for role in self._races(tokens) if self._open(tokens, role)]
             if not roles or not max(2 * expected, 0) < until - now:
                 continue
-            with self._memory.temporary():
+            with self._memory.temporary(), suppress(OutOfMemory):  # then what is untried stays so
                 sample = await self._sample(tokens, until)
                 if sample is None:
                     continue

@@ -342,6 +342,10 @@ class WebStore:
         with suppress(StoreFull), _for_people():
             await self._store.keepNote(key, text)
 
+    async def hold(self, name: str) -> Callable[[], None] | None:
+        release: Callable[[], None] | None = await self._store.hold(name)
+        return release
+
     async def room(self) -> tuple[int, int]:
         """Bytes this site uses and bytes it may use."""
         with _for_people():

@@ -153,6 +153,13 @@ async def cache(_: None) -> None:
     await cached.keep_note("n", "注")
     await cached.keep_note("n", "注 2")
     assert await cached.find_note("n") == "注 2"
+    release = await cached.hold("name")
+    assert release and await cached.hold("name") is None
+    release()
+    async with asyncio.timeout(10):  # the browser hears of it a little later
+        while not (release := await cached.hold("name")):
+            await asyncio.sleep(0.01)
+    release()
 
     await cached.drop("k")
     assert await cached.find("k") is None

@@ -374,6 +374,34 @@ def test_notes(store: DiskStore, model: bytes) -> None:
     assert drive(store.find_note("a")) is None, "a damaged note is none"
 
 
+def test_one_holds_a_name(store: DiskStore) -> None:
+    again = DiskStore(store.folder)
+    release = drive(store.hold("a"))
+    assert release and drive(again.hold("a")) is None and drive(store.hold("a")) is None
+    other = drive(again.hold("b"))
+    assert other
+    release()
+    release = drive(again.hold("a"))
+    assert release
+    release()
+    other()
+
+
+def test_a_name_is_free_when_its_holder_dies(store: DiskStore) -> None:
+    code = (
+        "import pathlib, sys, time; from sotto.api import drive; from sotto.disk import DiskStore; "
+        "held = drive(DiskStore(pathlib.Path(sys.argv[1])).hold('a')); print(held is not None, flush=True); "
+        "time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code, str(store.folder)], stdout=subprocess.PIPE) as process:
+        assert process.stdout and process.stdout.readline() == b"True\n"
+        assert drive(store.hold("a")) is None
+        process.kill()
+    release = drive(store.hold("a"))
+    assert release
+    release()
+
+
 def test_a_note_that_cannot_be_kept_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = DiskStore(tmp_path / "file")

@@ -5,11 +5,13 @@ The device is numpy, which replays every variant, in the place of a GPU that tak
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -21,7 +23,7 @@ import tiny
 from sotto import samples, selection, tuned, tuning
 from sotto.api import drive
 from sotto.device import AdapterInfo, Batch, Limits, Manifest, Pipeline, Program, Shader, Store, Writer
-from sotto.disk import DiskStore
+from sotto.disk import NOTES, DiskStore
 from sotto.engine import Engine
 from sotto.errors import Cancelled, DeviceError, OutOfMemory, StoreFull, WrongResults
 from sotto.plan import PICKS
@@ -113,6 +115,7 @@ class Notes:
     """A store that keeps notes only."""
 
     notes: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
 
     async def find(self, key: str) -> Manifest | None:
         return None
@@ -125,6 +128,12 @@ class Notes:
 
     async def keep_note(self, key: str, text: str) -> None:
         self.notes[key] = text
+
+    async def hold(self, name: str) -> Callable[[], None] | None:
+        if name in self.held:
+            return None
+        self.held.add(name)
+        return partial(self.held.remove, name)
 
 
 def load(
@@ -139,6 +148,12 @@ def load(
     engine.close()
     assert not device._buffers and not device._programs
     return engine.load_stats
+
+
+def trial_notes(folder: Path) -> list[str]:
+    """What the store has about kernels that are being tried."""
+    notes = [json.loads(path.read_text("utf-8")) for path in (folder / NOTES).glob("*.json")]
+    return [note["text"] for note in notes if note["key"].endswith(" trials")]
 
 
 @pytest.fixture(autouse=True)
@@ -464,6 +479,40 @@ def test_a_load_that_was_stopped_blames_nothing(stage: str) -> None:
         assert set(store.notes.values()) == {""}
     stats = load(FakeGpu(), store)
     assert stats.rejected == {} and stats.chosen == "measured"
+
+
+def test_loads_at_the_same_time_do_not_suspect_each_other(tmp_path: Path) -> None:
+    """Four tabs: each is opened while the one before tries kernels."""
+    store = DiskStore(tmp_path)
+    found: list[LoadStats] = []
+
+    def open_another(progress: Progress) -> None:
+        if progress.stage == "tuning" and progress.done and len(started) < 4:
+            started.append(True)
+            found.append(load(FakeGpu(), DiskStore(tmp_path), report=open_another))
+
+    started = [True]
+    found.append(load(FakeGpu(), store, report=open_another))
+    assert len(found) == 4
+    for stats in found:
+        assert stats.chosen == "measured" and not stats.rejected
+    assert load(FakeGpu(), store).chosen == "remembered"
+    assert all(note == "" for note in trial_notes(tmp_path))
+
+
+def test_without_memory_for_a_sample_nothing_is_tuned() -> None:
+    store = Notes()
+
+    class Full(FakeGpu):
+        async def load(self, program: Program) -> int:
+            if program.name.startswith("decode:simple for"):
+                raise OutOfMemory("The GPU ran out of memory.")
+            return await super().load(program)
+
+    stats = load(Full(), store)
+    assert stats.chosen == "partly" and not stats.rejected
+    assert "decode" in stats.untried and "decode:simple" in used(stats)
+    assert load(FakeGpu(), store).chosen == "measured"
 
 
 def test_a_lack_of_memory_bans_nothing() -> None:
