@@ -270,6 +270,41 @@ def test_a_gpu_that_fails_gives_way_to_the_cpu(page: Page, tiny: str) -> None:
     assert write(page)
 
 
+# Changes what choosing kernels has left in the store: as on a device where one is wrong and there was no time for one.
+REMEMBER = """(async () => {
+    const told = (request) => new Promise((resolve, reject) => {
+        request.onsuccess = () => resolve(request.result);
+        request.onerror = () => reject(request.error);
+    });
+    const database = await told(indexedDB.open('sotto'));
+    const notes = database.transaction('notes', 'readwrite').objectStore('notes');
+    let changed = 0;
+    for (const key of await told(notes.getAllKeys())) {
+        const note = JSON.parse((await told(notes.get(key))) || '{}');
+        if (!note.choices) continue;
+        const untried = { 1: ['decode:simple'] };
+        const rejected = { 'matmul:quad': 'wrong results, off by 12.0%' };
+        await told(notes.put(JSON.stringify({ ...note, rejected, untried, fruitless: 3 }), key));
+        changed += 1;
+    }
+    database.close();
+    return changed;
+})()"""
+
+
+def test_the_details_tell_what_is_not_used_and_what_was_not_tried(page: Page, tiny: str) -> None:
+    kernels = page.locator("#fact-kernels")
+    page.goto(tiny + SHORT + "&device=gpu")
+    state(page, "ready")
+    expect(kernels).to_contain_text("measured here now")
+    assert page.evaluate(REMEMBER) == 1
+    page.reload()
+    state(page, "ready")
+    expect(kernels).to_contain_text("measured here before")
+    expect(kernels).to_contain_text("matmul:quad is not used: wrong results, off by 12.0%")
+    expect(kernels).to_contain_text("not tried yet, for want of time: decode:simple")
+
+
 def test_kernels_are_measured_once_and_can_be_pinned(page: Page, offer: Offer) -> None:
     address = offer("few", build(Tiny(layers=6, types=dict.fromkeys(DEFAULT_TYPES, "Q4_0"), chat=True)))
     kernels = page.locator("#fact-kernels")
@@ -284,7 +319,7 @@ def test_kernels_are_measured_once_and_can_be_pinned(page: Page, offer: Offer) -
         state(page, "ready")
         if how == "measured here now":
             break
-    expect(kernels).to_have_text(f"{found}: measured here before")
+    expect(kernels).to_contain_text(f"{found}: measured here before")
     expect(page.locator("#stage-tuning")).to_be_hidden()
     page.goto(address + SHORT + "&device=gpu&variant=matmul:simple,attention:simple,decode:simple")
     state(page, "ready")

@@ -239,13 +239,17 @@ class Screen:
         self.processor(adapter, choice)
 
     def _kernels(self, stats: LoadStats) -> None:
-        """Which variants of the kernels are used, and what was not taken."""
+        """Which variants of the kernels are used, and which were not taken or not tried."""
         place = self.at("fact-kernels")
         names = {f"{role} {name}" for plan in stats.variants.values() for role, name in plan.items()}
         place.textContent = self.words(f"fact.kernels.{stats.chosen}", names=", ".join(sorted(names)))
         for variant, why in stats.rejected.items():
             rejected = self.words("fact.kernels.rejected", name=variant, why=why)
             place.append(document.createElement("br"), rejected)
+        untried = {name for names in stats.untried.values() for name in names}
+        if untried:
+            left = self.words("fact.kernels.untried", names=", ".join(sorted(untried)))
+            place.append(document.createElement("br"), left)
 
     def processor(self, adapter: AdapterInfo, choice: Choice) -> None:
         """Which processor is used and why, in one line."""
