@@ -244,9 +244,9 @@ class Screen:
         names = {f"{role} {name}" for plan in stats.variants.values() for role, name in plan.items()}
         place.textContent = self.words(f"fact.kernels.{stats.chosen}", names=", ".join(sorted(names)))
         for variant, why in stats.rejected.items():
-            rejected = self.words("fact.kernels.rejected", name=variant, why=why)
+            rejected = self.words("fact.kernels.rejected", name=variant.replace(":", " "), why=why)
             place.append(document.createElement("br"), rejected)
-        untried = {name for names in stats.untried.values() for name in names}
+        untried = {name.replace(":", " ") for names in stats.untried.values() for name in names}
         if untried:
             left = self.words("fact.kernels.untried", names=", ".join(sorted(untried)))
             place.append(document.createElement("br"), left)
