@@ -15,7 +15,6 @@ import json
 import mmap
 import os
 import shutil
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,14 +26,10 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
+from .assets.lock import try_lock
 from .device import Bytes, Device, Manifest, Placement, Record
 from .errors import StoreDamaged, StoreFull
 from .layout import LAYOUT_VERSION
-
-if sys.platform == "win32":
-    import msvcrt
-else:
-    import fcntl
 
 RECORD_BYTES = 64 << 20
 CHUNK_BYTES = 4 << 20  # are checked and written to the device at a time
@@ -133,14 +128,10 @@ class DiskStore:
             file = path.open("ab")
         except OSError:  # nothing can be kept here anyway
             return lambda: None
-        try:
-            _lock(file.fileno())
-        except BlockingIOError:
-            file.close()
-            return None
-        except OSError:  # this file system has no locks
-            pass
-        return file.close
+        if try_lock(file):
+            return file.close
+        file.close()
+        return None
 
     def _entry(self, key: str) -> Path:
         return self.folder / _digest(key)
@@ -303,17 +294,6 @@ class DiskWriter:
             self._records.append(Record(self._in_record, self._hashing.hexdigest()))
             self._hashing = hashlib.sha256()
             self._in_record = 0
-
-
-def _lock(file: int) -> None:
-    """Lock a file until it is closed. Raises BlockingIOError where another has it."""
-    if sys.platform == "win32":
-        try:
-            msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
-        except OSError as error:
-            raise BlockingIOError(*error.args) from error
-    else:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _digest(key: str) -> str:

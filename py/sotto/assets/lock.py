@@ -1,4 +1,4 @@
-"""One process at a time in the downloads folder: the lock goes when its process goes, however that ends."""
+"""Files as locks: a lock goes when its process goes, however that ends."""
 
 from __future__ import annotations
 
@@ -11,18 +11,23 @@ from typing import IO
 
 if sys.platform == "win32":
     import msvcrt
-
-    def _try_lock(handle: IO[bytes]) -> None:
-        handle.seek(0)
-        msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
 else:
     import fcntl
 
-    def _try_lock(handle: IO[bytes]) -> None:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-
 POLL_SECONDS = 0.2
+
+
+def try_lock(handle: IO[bytes]) -> bool:
+    """Lock an open file until it is closed; False where another has it. On a file system without locks all have it."""
+    try:
+        if sys.platform == "win32":
+            handle.seek(0)
+            msvcrt.locking(handle.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return not isinstance(error, BlockingIOError | PermissionError)  # the latter on Windows
+    return True
 
 
 @contextmanager
@@ -31,13 +36,9 @@ def exclusive(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as handle:
         told = False
-        while True:
-            try:
-                _try_lock(handle)
-                break
-            except OSError:
-                if not told:
-                    waiting()
-                    told = True
-                time.sleep(POLL_SECONDS)
+        while not try_lock(handle):
+            if not told:
+                waiting()
+                told = True
+            time.sleep(POLL_SECONDS)
         yield
