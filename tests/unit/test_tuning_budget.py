@@ -282,6 +282,21 @@ def test_compiling_in_the_first_run_keeps_to_the_budget_too() -> None:
     assert count > 1 and seconds > tuning.BUDGET
 
 
+def test_a_slow_adapter_is_not_taken_for_one_that_compiles() -> None:
+    """Every run of a kernel takes long, not only the first."""
+
+    class Slow(Lazy):
+        async def profile(
+            self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+        ) -> list[float] | None:
+            if self._programs[program].name == "decode:simple for 1" and list(passes) == [[0]]:
+                self.now += 0.3
+            return await super().profile(program, inputs, passes)
+
+    stats = load(Slow(set(), 0.0), Notes())
+    assert stats.chosen == "measured" and stats.tuned["decode"]
+
+
 def test_an_adapter_that_compiles_for_long_is_checked_only() -> None:
     """The check alone would take four seconds."""
     stats, seconds, count = loads(0.4)
