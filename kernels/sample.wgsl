@@ -9,6 +9,7 @@
 // values few are as high as the least of these maxima. A bisection finds that maximum, and where values are equal or
 // slices few, the value that leaves few enough. What is left is put in order by counting. Grid: one workgroup.
 // #include "draw.wgsl"
+// #include "order.wgsl"
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> maxima: array<f32>;
 @group(0) @binding(2) var<storage, read_write> chosen: array<u32>;
@@ -44,8 +45,8 @@ struct Inputs {
 
 const THREADS: u32 = 256;
 const NO_NUMBER: u32 = 0xffffffffu;
-const EVERY: u32 = 0xffffffffu;
-const ABSENT: Item = Item(0u, EVERY);
+const BATCH: u32 = 4;  // items that a thread asks for before it looks at any: memory is far away
+override BATCHES: u32 = (max(SLICES, COUNT * SLICE) + BATCH * THREADS - 1u) / (BATCH * THREADS);
 
 var<workgroup> keys: array<u32, KEPT>;     // of what was kept; then the bits of weights, the best score's first
 var<workgroup> places: array<u32, KEPT>;   // their places; then candidates, the best score first
@@ -57,42 +58,35 @@ var<workgroup> broken: atomic<u32>;        // whether a candidate is no number
 var<workgroup> shared_number: u32;
 var<private> counted: u32;                 // `total` before
 
-// A slice's maximum or a value, as a number that is higher where it is, and its index.
-struct Item {
-    key: u32,
-    place: u32,
-}
-
 // Keeps what has a higher key, or the same key and a place up to this one.
 struct Cut {
     key: u32,
     place: u32,
 }
 
-// 0 is equal to -0, and what is no number comes first: it must not be overlooked.
-fn key_of(value: f32) -> u32 {
-    let bits = bitcast<u32>(value);
-    let magnitude = bits & 0x7fffffffu;
-    if (magnitude == 0u) {
-        return 0x80000000u;
+// A thread's items of a batch: slices and their maxima, or the values of the slices in `words`.
+fn batch_of(of_values: bool, items: u32, batch: u32, thread: u32) -> array<Item, BATCH> {
+    var found: array<Item, BATCH>;
+    for (var j = 0u; j < BATCH; j++) {
+        let i = (batch * BATCH + j) * THREADS + thread;
+        let there = min(i, items - 1u);
+        var place = there;
+        var value: f32;
+        if (of_values) {
+            place = words[there / SLICE] * SLICE + there % SLICE;
+            value = x[min(place, V - 1u)];
+        } else {
+            value = maxima[there];
+        }
+        let item = Item(key_of(value), place);
+        found[j].key = select(ABSENT.key, item.key, i < items && place < V);
+        found[j].place = select(ABSENT.place, item.place, i < items && place < V);
     }
-    return select(select(bits | 0x80000000u, ~bits, bits > magnitude), EVERY, magnitude > 0x7f800000u);
-}
-
-// Item i of the slices, or of the values of the slices in `words`.
-fn item(of_values: bool, i: u32) -> Item {
-    if (!of_values) {
-        return Item(key_of(maxima[i]), i);
-    }
-    let place = words[i / SLICE] * SLICE + i % SLICE;
-    if (place >= V) {
-        return ABSENT;
-    }
-    return Item(key_of(x[place]), place);
+    return found;
 }
 
 fn keeps(cut: Cut, it: Item) -> bool {
-    return it.key > cut.key || (it.key == cut.key && it.place <= cut.place);
+    return it.place != EVERY && (it.key > cut.key || (it.key == cut.key && it.place <= cut.place));
 }
 
 // What thread 0 found, for all.
@@ -106,10 +100,18 @@ fn told(value: u32, thread: u32) -> u32 {
 // How many items a cut keeps.
 fn tally(of_values: bool, items: u32, cut: Cut, thread: u32) -> u32 {
     var mine = 0u;
-    for (var i = thread; i < items; i += THREADS) {
-        mine += select(0u, 1u, keeps(cut, item(of_values, i)));
+    for (var b = 0u; b < BATCHES; b++) {
+        if (b * BATCH * THREADS >= items) {
+            break;
+        }
+        let batch = batch_of(of_values, items, b, thread);
+        for (var j = 0u; j < BATCH; j++) {
+            mine += select(0u, 1u, keeps(cut, batch[j]));
+        }
     }
-    atomicAdd(&total, mine);
+    if (mine > 0u) {
+        atomicAdd(&total, mine);
+    }
     workgroupBarrier();
     let count = told(atomicLoad(&total) - counted, thread);
     counted += count;
@@ -165,13 +167,18 @@ fn keep(of_values: bool, items: u32, cut: Cut, thread: u32) -> u32 {
         atomicStore(&filled, 0u);
     }
     workgroupBarrier();
-    for (var i = thread; i < items; i += THREADS) {
-        let it = item(of_values, i);
-        if (keeps(cut, it)) {
-            let at = atomicAdd(&filled, 1u);
-            if (at < KEPT) {
-                keys[at] = it.key;
-                places[at] = it.place;
+    for (var b = 0u; b < BATCHES; b++) {
+        if (b * BATCH * THREADS >= items) {
+            break;
+        }
+        let batch = batch_of(of_values, items, b, thread);
+        for (var j = 0u; j < BATCH; j++) {
+            if (keeps(cut, batch[j])) {
+                let at = atomicAdd(&filled, 1u);
+                if (at < KEPT) {
+                    keys[at] = batch[j].key;
+                    places[at] = batch[j].place;
+                }
             }
         }
     }

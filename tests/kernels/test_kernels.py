@@ -405,17 +405,33 @@ def test_sample_tells_of_no_numbers(gpu: NativeDevice, numpy_device) -> None:
     drawing.check_no_numbers(gpu, numpy_device)
 
 
-@pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (5000, 4, 4), (262_144, 2, 2)])
+@pytest.mark.parametrize(
+    ("vocabulary", "tokens", "count", "length"),
+    [
+        (50, 3, 2, None),
+        (5000, 4, 4, None),
+        (5000, 4, 3, 64),  # the last slice is a short one
+        (5000, 2, 2, 300),
+        (262_144, 2, 2, None),
+        (262_144, 2, 2, 256),
+        (262_144, 2, 2, 64),
+    ],
+)
 @pytest.mark.parametrize("ties", [False, True])
-def test_best(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count, ties) -> None:
+def test_best(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count, length, ties) -> None:
     p = Plan("test", tokens)
-    ops.best(p, given("x", (tokens, vocabulary)))
     x = (rng.standard_normal((tokens, vocabulary)) * 8).astype(np.float32)
     if ties:
         x = np.minimum(x, 9)
+    arrays = {"x": x}
+    maxima = None
+    if length:
+        arrays["maxima"] = np.maximum.reduceat(x, np.arange(0, vocabulary, length), axis=1)
+        maxima = given("maxima", arrays["maxima"].shape), length
+    ops.best(p, given("x", (tokens, vocabulary)), maxima)
     inputs = p.inputs(0, [0] * count)
     seen = compare(
-        gpu, numpy_device, p, {"x": x}, inputs, dtypes={"best": "u4"}, tolerance=0, exact=lambda name: True
+        gpu, numpy_device, p, arrays, inputs, dtypes={"best": "u4"}, tolerance=0, exact=lambda name: True
     )
     np.testing.assert_array_equal(seen["best"][:count], x.argmax(axis=-1)[:count])
 

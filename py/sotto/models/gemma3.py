@@ -223,7 +223,8 @@ def _decode_head(p: Plan, c: Config, r: Recording, x: Tensor, pending: Pending) 
     """The residual stream (T, D) -> the next token; for Head.BEST that of every token."""
     norm, table = r.weights.vector("final norm"), r.weights.matrix("embed")
     if r.head is Head.BEST:
-        ops.best(p, ops.decode_head(p, "head", x, pending, norm, table, eps=c.eps).logits)  # (T,)
+        every = ops.decode_head(p, "head", x, pending, norm, table, eps=c.eps)  # (T, V)
+        ops.best(p, every.logits, every.slices)  # (T,)
         return
     last = ops.Pending(ops.last_row(p, pending.y), pending.norm)  # (1, D)
     head = ops.decode_head(p, "head", ops.last_row(p, x), last, norm, table, eps=c.eps)  # (1, V)

@@ -282,11 +282,17 @@ def sample(p: Plan, x: Tensor, text: Tensor, count: int, maxima: tuple[Tensor, i
     return chosen
 
 
-def best(p: Plan, x: Tensor) -> Tensor:
-    """Logits (T, V) -> the plan's output (T,) u32: each token's most probable successor."""
+def best(p: Plan, x: Tensor, maxima: tuple[Tensor, int] | None = None) -> Tensor:
+    """Logits (T, V) -> the plan's output (T,) u32: each token's most probable successor.
+
+    Args:
+        maxima: (T, slices) of x's slices, and their length, where they are known.
+    """
     tokens, vocabulary = x.shape
+    slices, length = maxima or (x, vocabulary)  # a single slice: its maximum is not asked for its value
     y = p.outputs("best", (tokens,), "u32")
-    p.add("best", wgsl.load("best"), (tokens, 1, 1), {"x": x, "y": y}, V=vocabulary)
+    tensors = {"x": x, "maxima": slices, "y": y}
+    p.add("best", wgsl.load("best"), (tokens, 1, 1), tensors, V=vocabulary, SLICE=length)
     return y
 
 
