@@ -1,19 +1,20 @@
 // #variant-of "attention"
 // y[t, h] = softmax(q[t, h] . keys) values by tiles, for GPUs (Dao et al. 2022, arXiv:2205.14135).
-//   q (T, H, E) f32, already scaled; keys, values (SLOTS, G, E) f16, two to a word; y (T, H, E) f32.
+//   q (T, H, E) f32, already scaled; keys, values (SLOTS, G, E) f16, two to a word; what comes out: lib/attention/.
 // Causal; a window of WINDOW positions counting the token's own. Position p is in slot p mod SLOTS.
-// Grid: x over tiles of 32 rows, y over KV heads. A row is a query head of a token: the H/G heads that share a KV head
+// Grid: x over tiles of 32 rows, y over KV heads, z over splits of the keys. A row is a query head of a token: the H/G heads that share a KV head
 // lie side by side, then comes the next token, so that 32 rows share each key and value that is loaded.
-// Tiles of 32 positions; those that no row of the tile may see are never visited. Scores: 32 dimensions of queries and
+// Tiles of 32 positions, every SPLITS-th one for a split; those that no row may see are never visited. Few rows would
+// leave most of a GPU idle without splits (Dao et al. 2023, Flash-Decoding). Scores: 32 dimensions of queries and
 // keys are staged at a time, a thread owns 4 rows x 2 keys. Sums: 8 positions of values are staged at a time, a thread
 // owns 4 rows x 16 dimensions, and the same rows as before, so that their maxima and totals stay in registers.
 // The order of a row's vectors is swizzled, so that threads that read one column of neighbouring rows find them in
 // different banks.
 // #include "step.wgsl"
+// #include "attention/{sums}.wgsl"
 @group(0) @binding(0) var<storage, read> q: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> keys: array<vec2<u32>>;
 @group(0) @binding(2) var<storage, read> values: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
 override H: u32;
 override G: u32;
 override E: u32;  // a multiple of 32, at most 256
@@ -53,6 +54,7 @@ fn position_of(row: u32) -> u32 {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
     let first_row = ROWS * group.x;
     let g = group.y;
+    let split = group.z;
     if (first_row >= step.count * (H / G)) {
         return;
     }
@@ -86,17 +88,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum31 = vec4<f32>();
     var sum32 = vec4<f32>();
     var sum33 = vec4<f32>();
-    for (var base = begin; base < end; base += KEYS) {
+    for (var base = begin + split * KEYS; base < end; base += SPLITS * KEYS) {
         var score0 = vec4<f32>();
         var score1 = vec4<f32>();
-        for (var chunk = 0u; chunk < E / 4u; chunk += 8u) {
-            for (var i = thread; i < 256u; i += THREADS) {
-                let row = i / 8u;
-                let v = i % 8u;
-                tile[row * 8u + (v ^ (row / 4u))] = q[row_begin(first_row + row, g) + chunk + v];
+        for (var chunk = 0u; chunk < E / 32u; chunk++) {
+            for (var round = 0u; round < 256u / THREADS; round++) {
+                let row = (round * THREADS + thread) / 8u;
+                let v = thread % 8u;
+                tile[row * 8u + (v ^ (row / 4u))] = q[row_begin(first_row + row, g) + 8u * chunk + v];
                 // Positions past the end repeat the last one, and are masked.
                 let key = min(base + row, end - 1u);
-                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(keys[cached(key, g) + chunk + v]);
+                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(keys[cached(key, g) + 8u * chunk + v]);
             }
             workgroupBarrier();
             for (var v = 0u; v < 8u; v++) {
@@ -130,8 +132,13 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         sum10 *= decay[1]; sum11 *= decay[1]; sum12 *= decay[1]; sum13 *= decay[1];
         sum20 *= decay[2]; sum21 *= decay[2]; sum22 *= decay[2]; sum23 *= decay[2];
         sum30 *= decay[3]; sum31 *= decay[3]; sum32 *= decay[3]; sum33 *= decay[3];
-        for (var first = 0u; first < KEYS && base + first < end; first += 8u) {
-            for (var i = thread; i < 512u; i += THREADS) {
+        for (var eight = 0u; eight < KEYS / 8u; eight++) {
+            let first = 8u * eight;
+            if (base + first >= end) {
+                break;
+            }
+            for (var round = 0u; round < 512u / THREADS; round++) {
+                let i = round * THREADS + thread;
                 let v = i % 64u;
                 if (v < E / 4u) {
                     tile[i] = unpack4(values[cached(min(base + first + i / 64u, end - 1u), g) + v]);
@@ -171,10 +178,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var i = 0u; i < 16u; i++) {
         total += shared_by_rows[16u * ty + i];
     }
-    store(my_row + 0u, g, tx, total[0], sum00, sum01, sum02, sum03);
-    store(my_row + 1u, g, tx, total[1], sum10, sum11, sum12, sum13);
-    store(my_row + 2u, g, tx, total[2], sum20, sum21, sum22, sum23);
-    store(my_row + 3u, g, tx, total[3], sum30, sum31, sum32, sum33);
+    store(split, my_row + 0u, g, tx, highest[0], total[0], sum00, sum01, sum02, sum03);
+    store(split, my_row + 1u, g, tx, highest[1], total[1], sum10, sum11, sum12, sum13);
+    store(split, my_row + 2u, g, tx, highest[2], total[2], sum20, sum21, sum22, sum23);
+    store(split, my_row + 3u, g, tx, highest[3], total[3], sum30, sum31, sum32, sum33);
 }
 
 fn seen(key: u32, positions: vec4<u32>) -> vec4<bool> {
@@ -182,22 +189,25 @@ fn seen(key: u32, positions: vec4<u32>) -> vec4<bool> {
 }
 
 fn store(
-    row: u32, g: u32, tx: u32, total: f32, sum0: vec4<f32>, sum1: vec4<f32>, sum2: vec4<f32>, sum3: vec4<f32>
+    split: u32, row: u32, g: u32, tx: u32, highest: f32, total: f32,
+    sum0: vec4<f32>, sum1: vec4<f32>, sum2: vec4<f32>, sum3: vec4<f32>,
 ) {
     if (row >= step.count * (H / G)) {
         return;
     }
-    let at = row_begin(row, g) + tx;
+    if (tx == 0u) {
+        keep_stats(split, row, g, highest, total);
+    }
     if (tx < E / 4u) {
-        y[at] = sum0 / total;
+        keep_sums(split, row, g, tx, total, sum0);
     }
     if (tx + 16u < E / 4u) {
-        y[at + 16u] = sum1 / total;
+        keep_sums(split, row, g, tx + 16u, total, sum1);
     }
     if (tx + 32u < E / 4u) {
-        y[at + 32u] = sum2 / total;
+        keep_sums(split, row, g, tx + 32u, total, sum2);
     }
     if (tx + 48u < E / 4u) {
-        y[at + 48u] = sum3 / total;
+        keep_sums(split, row, g, tx + 48u, total, sum3);
     }
 }

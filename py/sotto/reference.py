@@ -103,7 +103,13 @@ def rope_kv(c: Call) -> None:
 def attention(c: Call) -> None:
     heads, kv_heads, dim, slots = c.size("H"), c.size("G"), c.size("E"), c.size("SLOTS")
     q = c.f32("q").reshape(-1, kv_heads, heads // kv_heads, dim)
-    y = c.f32("y").reshape(-1, kv_heads, heads // kv_heads, dim)
+    if "y" in c.raw:
+        y = c.f32("y").reshape(-1, kv_heads, heads // kv_heads, dim)
+    else:  # in splits, of which the first has all
+        y = c.f32("partials").reshape(c.size("SPLITS"), -1, kv_heads, heads // kv_heads, dim)[0]
+        stats = c.f32("stats").reshape(c.size("SPLITS"), -1, 2)
+        stats[:] = -3e38, 0
+        stats[0] = 0, 1
     keys = c.f16("keys").reshape(slots, kv_heads, dim)
     values = c.f16("values").reshape(slots, kv_heads, dim)
     for t in range(c.count):
@@ -113,6 +119,15 @@ def attention(c: Call) -> None:
         weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
         weights /= weights.sum(axis=-1, keepdims=True)
         y[t] = np.einsum("ghs,sge->ghe", weights, values[seen].astype(np.float32))
+
+
+def attention_merge(c: Call) -> None:
+    splits, heads, dim = c.size("SPLITS"), c.size("H"), c.size("E")
+    highest, total = np.moveaxis(c.f32("stats").reshape(splits, -1, heads, 2)[:, : c.count], -1, 0)
+    shares = np.exp(highest - highest.max(axis=0))
+    partials = c.f32("partials").reshape(splits, -1, heads, dim)[:, : c.count]
+    y = (shares[..., None] * partials).sum(axis=0) / (shares * total).sum(axis=0)[..., None]
+    c.f32("y").reshape(-1, heads, dim)[: c.count] = y
 
 
 def geglu(c: Call) -> None:
@@ -181,6 +196,7 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         rope_kv,
         attention,
         geglu,
+        attention_merge,
         last_row,
         slice_maxima,
         sample,

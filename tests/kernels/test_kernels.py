@@ -336,6 +336,7 @@ def test_rope_kv(
         (6, 2, 32, 200, 200, 0, 100, 90),
         (4, 1, 64, 64, 32, 7, 32, 32),
         (4, 1, 64, 32_768, 32_768, 32_736, 32, 32),  # the end of the longest context
+        (8, 1, 32, 900, 300, 10, 600, 590),  # so many rows that their keys are not divided
     ],
 )
 @pytest.mark.parametrize("variant", selection.VARIANTS[Role.ATTENTION], ids=lambda v: v.name)

@@ -70,6 +70,9 @@ MATMULS: tuple[Variant, ...] = (
 
 ATTENTIONS: tuple[Variant, ...] = (Variant(Role.ATTENTION, "tiled", workgroup=128, workgroup_bytes=14_336),)
 TILE_ROWS = 32  # rows, heads of tokens, in a tile of attention
+TILE_KEYS = 32
+SPLIT_TO = 128  # workgroups below which attention's keys are divided
+MOST_SPLITS = 16
 
 
 def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
@@ -84,17 +87,30 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
         return simple.attention(p, q, cache, window=window)
     require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
     y = p.scratch("attention", (tokens, width))
+    tiles = -(-tokens * (heads // kv_heads) // TILE_ROWS)
+    most = -(-min(window - 1 + tokens, slots) // TILE_KEYS)  # tiles of keys that a tile of rows can see
+    splits = max(1, min(SPLIT_TO // (tiles * kv_heads), most, MOST_SPLITS))
+    shape = {"H": heads, "E": head_dim}
+    sums = {"y": y}
+    if splits > 1:
+        shape |= {"SPLITS": splits, "TOKENS": tokens}
+        sums = {
+            "partials": p.scratch("attention partials", (splits, tokens, heads, head_dim)),
+            "stats": p.scratch("attention stats", (splits, tokens, heads, 2)),
+        }
     p.add(
         "attention",
-        wgsl.load("attention_tiled"),
-        (-(-tokens * (heads // kv_heads) // TILE_ROWS), kv_heads, 1),
-        {"q": q, "keys": cache.keys, "values": cache.values, "y": y},
-        H=heads,
+        wgsl.load("attention_tiled", sums="whole" if splits == 1 else "split"),
+        (tiles, kv_heads, splits),
+        {"q": q, "keys": cache.keys, "values": cache.values, **sums},
         G=kv_heads,
-        E=head_dim,
         SLOTS=slots,
         WINDOW=window,
+        **shape,
     )
+    if splits > 1:
+        grid = (groups(width // 4), tokens, 1)
+        p.add("attention merge", wgsl.load("attention_merge"), grid, {**sums, "y": y}, **shape)
     return y
 
 
