@@ -57,7 +57,7 @@ def decode_attention(c: Call) -> None:
         for split in range(splits):
             own = seen[seen // tile % splits == split] % slots
             if own.size == 0:
-                stats[t, split] = 0
+                partials[t, split] = stats[t, split] = 0
                 continue
             scores = np.einsum("ghe,sge->ghs", q[t], keys[own].astype(np.float32))
             highest = scores.max(axis=-1)
@@ -74,7 +74,7 @@ def decode_output(c: Call) -> None:
     peak = np.where(has_keys, highest, -np.inf).max(axis=1, keepdims=True)
     weights = np.exp(np.where(has_keys, highest - peak, -np.inf))
     shares = weights / (weights * total).sum(axis=1, keepdims=True)
-    x = np.where(has_keys[..., None], shares[..., None] * partials, 0).sum(axis=1)
+    x = (shares[..., None] * partials).sum(axis=1)
     _sweep(c, x.reshape(-1, columns).astype(np.float32))
 
 

@@ -31,13 +31,17 @@ from .simple import Cache, geglu, planes, require
 
 MOST_TOKENS = 4
 LANES = 32  # threads that sweep a tile of 8 rows together, in the variants named so
-DEEP = 512  # keys that a split has at least, where a long context is given more than SPLITS of them
 MOST_SPLITS = 32  # each workgroup of the output projection merges them all for itself
 OTHER_BYTES = 2560  # of workgroup memory, for what is neither activations nor a number for each thread
 
 # Besides the kernels' overrides: WORKGROUPS, fewer than which a matrix's sweep is never given for the sake of TURNS,
-# and GROUPS of 32 lanes, fewer than which a small matrix's columns are split for.
-_LANES = {"THREADS": 128, "TURNS": 4, "SPLITS": 8, "TILE": 32, "WORKGROUPS": 512, "GROUPS": 512}
+# and GROUPS of 32 lanes, fewer than which a small matrix's columns are split for. SPLITS of the cache there are in any
+# case, and more where each has DEEP keys or more.
+# A GPU is given a split for each tile that a window of 512 can touch: a tile's loads take it much longer to wait for
+# than to compute with. In software every split costs a norm of the queries, and a share of the merge.
+_LANES = {
+    "THREADS": 128, "TURNS": 4, "SPLITS": 17, "DEEP": 64, "TILE": 32, "WORKGROUPS": 512, "GROUPS": 512,
+}  # fmt: skip
 
 
 def _lanes(
@@ -77,7 +81,7 @@ DECODES: tuple[Variant, ...] = (
         "rows",
         suits="software",
         options={"sweep": "rows", "element": "f32"},
-        constants={"THREADS": 64, "TURNS": 4, "SPLITS": 8, "TILE": 64, "WORKGROUPS": 4},
+        constants={"THREADS": 64, "TURNS": 4, "SPLITS": 8, "DEEP": 512, "TILE": 64, "WORKGROUPS": 4},
     ),
 )
 
@@ -290,8 +294,8 @@ def _constants(p: Plan) -> Mapping[str, float]:
 
 def _splits(p: Plan, window: int) -> int:
     """Splits of the cache: more for a long context, no more than tiles that a window can touch."""
-    tile, splits = int(_constants(p)["TILE"]), int(_constants(p)["SPLITS"])
-    return min(max(splits, min(window // DEEP, MOST_SPLITS)), -(-(window - 1) // tile) + 1)
+    tile, splits, deep = (int(_constants(p)[name]) for name in ("TILE", "SPLITS", "DEEP"))
+    return min(max(splits, min(window // deep, MOST_SPLITS)), -(-(window - 1) // tile) + 1)
 
 
 def _in_int8(p: Plan, piece: Piece) -> bool:
