@@ -4,7 +4,7 @@
 // SPLIT such groups share the columns of a matrix that is too small to keep the device busy otherwise: every SPLIT-th
 // tile, counted from the matrix's edge, so that the order of a sum does not depend on the parts x is staged in.
 // Between its barriers a workgroup's threads all do the same, also past the last row: there they repeat the last tile.
-// The next tile's pieces are asked for before the arithmetic of one begins, the first ones before the input is computed.
+// The next tile's pieces are asked for before the arithmetic of one begins, the first before the input is computed.
 // The loop along K has constant bounds: only then do compilers unroll it, since WGSL's guard against endless loops goes
 // into every other one.
 // #include "decode/pieces/{element}/{format}.wgsl"
@@ -16,6 +16,7 @@ override SPLIT: u32;
 override LAST_TILE: u32;
 
 const LANES: u32 = 32;
+const MOST_HELD: u32 = max(4u / TOKENS, 1u);  // groups of columns held before the sweep, in 40 to 64 registers
 const TILE_QUADS: u32 = 4u * PIECE_QUADS;  // columns of a tile, in fours
 override UNITS: u32 = THREADS / (LANES * SPLIT);
 override K_TILES: u32 = (K / 4u + TILE_QUADS - 1u) / TILE_QUADS;
