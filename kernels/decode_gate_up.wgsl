@@ -14,8 +14,10 @@ fn finish(row: u32, gate: PerToken, second: u32, up: PerToken) {
     let inner = 0.7978845608028654 * (gate + 0.044715 * gate * gate * gate);
     let product = 0.5 * gate * (1.0 + tanh(clamp(inner, PerToken(-15.0), PerToken(15.0)))) * up;
     if (row < N) {
-        for (var t = 0u; t < min(TOKENS, step.count); t++) {
-            y[t * N + row] = component(product, t);
+        for (var t = 0u; t < TOKENS; t++) {
+            if (t < step.count) {
+                y[t * N + row] = component(product, t);
+            }
         }
     }
 }

@@ -24,8 +24,10 @@ fn keep(i: u32, value: vec4<f32>) {
 fn store(row: u32, sums: PerToken) {
     if (row < N) {
         highest = max(highest, sums);
-        for (var t = 0u; t < min(TOKENS, step.count); t++) {
-            y[t * STRIDE + OFFSET + row] = component(sums, t);
+        for (var t = 0u; t < TOKENS; t++) {
+            if (t < step.count) {
+                y[t * STRIDE + OFFSET + row] = component(sums, t);
+            }
         }
     }
 }

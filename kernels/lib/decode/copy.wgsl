@@ -10,9 +10,14 @@ fn stage(part: u32, thread: u32) {
     if (part > 0u) {
         workgroupBarrier();  // the part before has been read
     }
-    for (var i = thread; i < quads_of(part); i += THREADS) {
+    for (var j = 0u; j < STAGE_ROUNDS; j++) {
+        let i = thread + j * THREADS;
+        let from_here = min(part * (PART / 4u) + i, K / 4u - 1u);  // no branch, so that loads of several rounds overlap
         for (var t = 0u; t < TOKENS; t++) {
-            put(t, i, arranged(x[t * (K / 4u) + part * (PART / 4u) + i]));
+            let value = x[t * (K / 4u) + from_here];
+            if (i < quads_of(part)) {
+                put(t, i, arranged(value));
+            }
         }
     }
     workgroupBarrier();

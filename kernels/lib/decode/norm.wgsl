@@ -9,12 +9,13 @@ var<private> factor: PerToken;
 
 fn prepare(group: u32, thread: u32) {
     var sum = PerToken();
-    for (var i = thread; i < K / 4u; i += THREADS) {
+    for (var j = 0u; j < (K / 4u + THREADS - 1u) / THREADS; j++) {
+        let i = thread + j * THREADS;
         var values: Values;
         for (var t = 0u; t < TOKENS; t++) {
-            values[t] = residual[t * (K / 4u) + i];
+            values[t] = residual[t * (K / 4u) + min(i, K / 4u - 1u)];
         }
-        sum += squares(values);
+        sum += select(PerToken(), squares(values), i < K / 4u);
     }
     factor = inverseSqrt(sum_all(sum, thread) / f32(K) + EPS);
 }
@@ -23,10 +24,13 @@ fn stage(part: u32, thread: u32) {
     if (part > 0u) {
         workgroupBarrier();  // the part before has been read
     }
-    for (var i = thread; i < quads_of(part); i += THREADS) {
-        let from_here = part * (PART / 4u) + i;
-        for (var t = 0u; t < TOKENS; t++) {
-            put(t, i, arranged(residual[t * (K / 4u) + from_here] * component(factor, t) * norm[from_here]));
+    for (var j = 0u; j < STAGE_ROUNDS; j++) {
+        let i = thread + j * THREADS;
+        if (i < quads_of(part)) {
+            let from_here = part * (PART / 4u) + i;
+            for (var t = 0u; t < TOKENS; t++) {
+                put(t, i, arranged(residual[t * (K / 4u) + from_here] * component(factor, t) * norm[from_here]));
+            }
         }
     }
     workgroupBarrier();

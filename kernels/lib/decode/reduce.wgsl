@@ -1,7 +1,7 @@
 // Sums and maxima over a workgroup in two levels of about sqrt(THREADS): two barriers each. Every thread gets the
 // result. Call from uniform control flow.
 override THREADS: u32 = 64;
-const LEVEL: u32 = 16;  // at most THREADS
+const LEVEL: u32 = 16;  // THREADS is a multiple
 var<workgroup> level1: array<PerToken, THREADS>;
 var<workgroup> level2: array<PerToken, LEVEL>;
 
@@ -10,8 +10,8 @@ fn sum_all(value: PerToken, thread: u32) -> PerToken {
     workgroupBarrier();
     if (thread < LEVEL) {
         var sum = level1[thread];
-        for (var i = thread + LEVEL; i < THREADS; i += LEVEL) {
-            sum += level1[i];
+        for (var i = 1u; i < THREADS / LEVEL; i++) {
+            sum += level1[thread + i * LEVEL];
         }
         level2[thread] = sum;
     }
@@ -28,8 +28,8 @@ fn max_all(value: PerToken, thread: u32) -> PerToken {
     workgroupBarrier();
     if (thread < LEVEL) {
         var highest = level1[thread];
-        for (var i = thread + LEVEL; i < THREADS; i += LEVEL) {
-            highest = max(highest, level1[i]);
+        for (var i = 1u; i < THREADS / LEVEL; i++) {
+            highest = max(highest, level1[thread + i * LEVEL]);
         }
         level2[thread] = highest;
     }

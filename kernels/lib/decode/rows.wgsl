@@ -6,6 +6,8 @@ override SECOND: u32 = 2;
 override STEP: u32 = 4;     // r grows by this from thread to thread
 override TURNS: u32 = 1;    // times a workgroup sweeps with the same x; 1 where it has several parts
 
+const MOST_HELD: u32 = 1;  // groups of columns in registers before the sweep: a CPU has few, and memory near by
+
 fn sweep(group: u32, thread: u32) {
     prepare(group, thread);
     for (var turn = 0u; turn < TURNS; turn++) {

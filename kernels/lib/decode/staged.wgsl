@@ -3,6 +3,7 @@
 // at the same time then meet in different banks.
 override PART: u32 = K;  // a multiple of 32, and of 128 where there are several
 override PARTS: u32 = (K + PART - 1u) / PART;
+override STAGE_ROUNDS: u32 = (PART / 4u + THREADS - 1u) / THREADS;  // of groups of four columns, one for each thread
 override STAGED: u32 = (PART + 127u) / 128u * 36u * TOKENS;
 var<workgroup> staged: array<vec4<Element>, STAGED>;
 

@@ -5,8 +5,10 @@ override STRIDE: u32;
 
 fn store(row: u32, sums: PerToken) {
     if (row < N) {
-        for (var t = 0u; t < min(TOKENS, step.count); t++) {
-            y[t * STRIDE + OFFSET + row] = component(sums, t);
+        for (var t = 0u; t < TOKENS; t++) {
+            if (t < step.count) {
+                y[t * STRIDE + OFFSET + row] = component(sums, t);
+            }
         }
     }
 }

@@ -244,7 +244,9 @@ def decode_down(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
     for piece in matrix.pieces:
-        kernel = _kernel(p, "decode_down", piece, tokens, input="copy" if _in_int8(p, piece) else "plain")
+        # In f32, x is what the sweep reads; in another form it is made once and not by every row.
+        source = "plain" if _element(p, piece) == "f32" else "copy"
+        kernel = _kernel(p, "decode_down", piece, tokens, input=source)
         tensors = {"x": x, "y": y}
         _add(p, label, kernel, matrix, piece, tensors, OFFSET=piece.row, STRIDE=matrix.rows)
     return y
@@ -298,18 +300,17 @@ def _splits(p: Plan, window: int) -> int:
     return min(max(splits, min(window // deep, MOST_SPLITS)), -(-(window - 1) // tile) + 1)
 
 
-def _in_int8(p: Plan, piece: Piece) -> bool:
-    """Whether a piece's products are packed dot products; weights that are floats have no codes for them."""
-    return p.choice[Role.DECODE].precision == "int8" and layout.FORMATS[piece.format].scale_bytes > 0
+def _element(p: Plan, piece: Piece) -> str:
+    """What activations are multiplied as: not int8 where weights are floats, which have no codes for that."""
+    element = p.choice[Role.DECODE].options["element"]
+    return "f32" if element == "int8" and layout.FORMATS[piece.format].scale_bytes == 0 else element
 
 
 def _kernel(
     p: Plan, name: str, piece: Piece, tokens: int, pairs: bool = False, **options: str
 ) -> wgsl.Kernel:
     require(tokens <= MOST_TOKENS, f"{tokens} tokens in one run")
-    given = {**p.choice[Role.DECODE].options, **options}
-    if given["element"] == "int8" and not _in_int8(p, piece):
-        given["element"] = "f32"
+    given = {**p.choice[Role.DECODE].options, **options, "element": _element(p, piece)}
     if pairs and given.get("rows") == "1":
         given["rows"] = "2"  # a pair is two
     return wgsl.load(name, piece.format, tokens=str(tokens), **given)

@@ -4,6 +4,7 @@
 // the scale and the sum of the block's values: no more memory than the f32 values took. (pieces/int8/ has the rest.)
 alias Element = u32;
 const HOLDS_SUM: bool = true;  // staging memory can hold the residual stream
+override SETTLE_ROUNDS: u32 = (PART / 32u * TOKENS + THREADS - 1u) / THREADS;
 
 fn arranged(x: vec4<f32>) -> vec4<Element> {
     return bitcast<vec4<u32>>(x);
@@ -25,7 +26,11 @@ fn rounded(t: u32, i: u32, factor: f32) -> Rounded {
 }
 
 fn settle(part: u32, thread: u32) {
-    for (var item = thread; item < quads_of(part) / 8u * TOKENS; item += THREADS) {
+    for (var j = 0u; j < SETTLE_ROUNDS; j++) {
+        let item = thread + j * THREADS;
+        if (item >= quads_of(part) / 8u * TOKENS) {
+            break;
+        }
         let t = item % TOKENS;
         let i = item / TOKENS * 8u;
         var peaks = vec4<f32>();

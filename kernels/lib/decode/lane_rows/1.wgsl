@@ -17,12 +17,21 @@ fn tiles_from(row: u32) -> Tiles {
     return min(row / 8u, LAST_TILE);
 }
 
-fn swept(tiles: Tiles, k: u32, lane: u32, x: u32) -> Sums {
+// A lane's pieces in tile k of its rows.
+struct Fetched {
+    a: Piece,
+    scale: PieceScale,
+}
+
+fn fetched(tiles: Tiles, k: u32, lane: u32) -> Fetched {
     let a = weights[tiles * TILE_ROW + k * LANES + lane];
-    let scale = piece_scale(8u * tiles + lane / 4u, 4u * k + lane % 4u);
+    return Fetched(a, piece_scale(8u * tiles + lane / 4u, 4u * k + lane % 4u));
+}
+
+fn swept(pieces: Fetched, x: u32) -> Sums {
     var sums = Sums();
     for (var w = 0u; w < STEPS; w++) {
-        sums.a += step_of(a, scale, w, inputs_of(x, w));
+        sums.a += step_of(pieces.a, pieces.scale, w, inputs_of(x, w));
     }
     return sums;
 }

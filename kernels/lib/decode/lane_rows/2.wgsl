@@ -19,19 +19,32 @@ fn tiles_from(row: u32) -> Tiles {
     return min(vec2<u32>(row, row + SECOND) / 8u, vec2<u32>(LAST_TILE));
 }
 
-fn swept(tiles: Tiles, k: u32, lane: u32, x: u32) -> Sums {
+// A lane's pieces in tile k of its rows.
+struct Fetched {
+    a: Piece,
+    b: Piece,
+    scale_a: PieceScale,
+    scale_b: PieceScale,
+}
+
+fn fetched(tiles: Tiles, k: u32, lane: u32) -> Fetched {
     let at = tiles * TILE_ROW + k * LANES + lane;
-    let a = weights[at.x];
-    let b = weights[at.y];
     let rows = 8u * tiles + lane / 4u;
     let piece = 4u * k + lane % 4u;
-    let scale_a = piece_scale(rows.x, piece);
-    let scale_b = piece_scale(rows.y, piece);
+    var pieces: Fetched;
+    pieces.a = weights[at.x];
+    pieces.b = weights[at.y];
+    pieces.scale_a = piece_scale(rows.x, piece);
+    pieces.scale_b = piece_scale(rows.y, piece);
+    return pieces;
+}
+
+fn swept(pieces: Fetched, x: u32) -> Sums {
     var sums = Sums();
     for (var w = 0u; w < STEPS; w++) {
         let inputs = inputs_of(x, w);
-        sums.a += step_of(a, scale_a, w, inputs);
-        sums.b += step_of(b, scale_b, w, inputs);
+        sums.a += step_of(pieces.a, pieces.scale_a, w, inputs);
+        sums.b += step_of(pieces.b, pieces.scale_b, w, inputs);
     }
     return sums;
 }

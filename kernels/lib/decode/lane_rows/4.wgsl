@@ -22,25 +22,42 @@ fn tiles_from(row: u32) -> Tiles {
     return min(vec4<u32>(row, row + 8u, row + SECOND, row + SECOND + 8u) / 8u, vec4<u32>(LAST_TILE));
 }
 
-fn swept(tiles: Tiles, k: u32, lane: u32, x: u32) -> Sums {
+// A lane's pieces in tile k of its rows.
+struct Fetched {
+    a: Piece,
+    b: Piece,
+    c: Piece,
+    d: Piece,
+    scale_a: PieceScale,
+    scale_b: PieceScale,
+    scale_c: PieceScale,
+    scale_d: PieceScale,
+}
+
+fn fetched(tiles: Tiles, k: u32, lane: u32) -> Fetched {
     let at = tiles * TILE_ROW + k * LANES + lane;
-    let a = weights[at.x];
-    let b = weights[at.y];
-    let c = weights[at.z];
-    let d = weights[at.w];
     let rows = 8u * tiles + lane / 4u;
     let piece = 4u * k + lane % 4u;
-    let scale_a = piece_scale(rows.x, piece);
-    let scale_b = piece_scale(rows.y, piece);
-    let scale_c = piece_scale(rows.z, piece);
-    let scale_d = piece_scale(rows.w, piece);
+    var pieces: Fetched;
+    pieces.a = weights[at.x];
+    pieces.b = weights[at.y];
+    pieces.c = weights[at.z];
+    pieces.d = weights[at.w];
+    pieces.scale_a = piece_scale(rows.x, piece);
+    pieces.scale_b = piece_scale(rows.y, piece);
+    pieces.scale_c = piece_scale(rows.z, piece);
+    pieces.scale_d = piece_scale(rows.w, piece);
+    return pieces;
+}
+
+fn swept(pieces: Fetched, x: u32) -> Sums {
     var sums = Sums();
     for (var w = 0u; w < STEPS; w++) {
         let inputs = inputs_of(x, w);
-        sums.a += step_of(a, scale_a, w, inputs);
-        sums.b += step_of(b, scale_b, w, inputs);
-        sums.c += step_of(c, scale_c, w, inputs);
-        sums.d += step_of(d, scale_d, w, inputs);
+        sums.a += step_of(pieces.a, pieces.scale_a, w, inputs);
+        sums.b += step_of(pieces.b, pieces.scale_b, w, inputs);
+        sums.c += step_of(pieces.c, pieces.scale_c, w, inputs);
+        sums.d += step_of(pieces.d, pieces.scale_d, w, inputs);
     }
     return sums;
 }

@@ -3,11 +3,13 @@
 // #include "decode/pieces/nibbles.wgsl"
 // #include "decode/pieces/f16/codes.wgsl"
 
-fn piece_scale(row: u32, piece: u32) -> f32 {
+alias PieceScale = f32;
+
+fn piece_scale(row: u32, piece: u32) -> PieceScale {
     return scale_of(row, piece) / X_UNIT;
 }
 
-fn step_of(piece: Piece, scale: f32, w: u32, inputs: Inputs) -> PerToken {
+fn step_of(piece: Piece, scale: PieceScale, w: u32, inputs: Inputs) -> PerToken {
     let low = products(nibbles16(piece[w], 8.0h), inputs.low);
     return scale * (low + products(nibbles16(piece[w] >> 4u, 8.0h), inputs.high));
 }

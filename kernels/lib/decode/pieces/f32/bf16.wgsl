@@ -2,11 +2,13 @@
 // #include "weights/bf16.wgsl"
 // #include "decode/pieces/float.wgsl"
 
-fn piece_scale(row: u32, piece: u32) -> f32 {
+alias PieceScale = f32;
+
+fn piece_scale(row: u32, piece: u32) -> PieceScale {
     return 1.0;
 }
 
-fn step_of(piece: Piece, scale: f32, w: u32, inputs: Inputs) -> PerToken {
+fn step_of(piece: Piece, scale: PieceScale, w: u32, inputs: Inputs) -> PerToken {
     let low = vec4<f32>(two(piece.x), two(piece.y));
     let high = vec4<f32>(two(piece.z), two(piece.w));
     return products(low, inputs.low) + products(high, inputs.high);

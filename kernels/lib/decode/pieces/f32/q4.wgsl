@@ -3,11 +3,13 @@
 // #include "weights/q4.wgsl"
 // #include "decode/pieces/nibbles.wgsl"
 
-fn piece_scale(row: u32, piece: u32) -> f32 {
+alias PieceScale = f32;
+
+fn piece_scale(row: u32, piece: u32) -> PieceScale {
     return scale_of(row, piece);
 }
 
-fn step_of(piece: Piece, scale: f32, w: u32, inputs: Inputs) -> PerToken {
+fn step_of(piece: Piece, scale: PieceScale, w: u32, inputs: Inputs) -> PerToken {
     let low = masked(piece[w], LOW_MASK) * (NIBBLE_UNIT * scale) - 8.0 * scale;
     let high = masked(piece[w] ^ 0x80000000u, HIGH_MASK) * (HIGH_UNIT * scale) + (TOP - 8.0) * scale;
     return products(low, inputs.low) + products(high, inputs.high);

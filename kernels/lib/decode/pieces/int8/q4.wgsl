@@ -2,10 +2,12 @@
 // #include "weights/q4.wgsl"
 // #include "decode/pieces/int8/nibbles.wgsl"
 
-fn piece_scale(row: u32, piece: u32) -> f32 {
+alias PieceScale = f32;
+
+fn piece_scale(row: u32, piece: u32) -> PieceScale {
     return scale_of(row, piece);
 }
 
-fn step_of(piece: Piece, scale: f32, w: u32, inputs: Staged) -> PerToken {
+fn step_of(piece: Piece, scale: PieceScale, w: u32, inputs: Staged) -> PerToken {
     return products(nibbles_of(piece, scale, 8.0 * scale), inputs);
 }

@@ -2,10 +2,12 @@
 // #include "weights/q4m.wgsl"
 // #include "decode/pieces/int8/nibbles.wgsl"
 
-fn piece_scale(row: u32, piece: u32) -> vec2<f32> {
+alias PieceScale = vec2<f32>;
+
+fn piece_scale(row: u32, piece: u32) -> PieceScale {
     return scale_of(row, piece);
 }
 
-fn step_of(piece: Piece, scale: vec2<f32>, w: u32, inputs: Staged) -> PerToken {
+fn step_of(piece: Piece, scale: PieceScale, w: u32, inputs: Staged) -> PerToken {
     return products(nibbles_of(piece, scale.x, scale.y), inputs);
 }

@@ -2,6 +2,8 @@
 // #include "weights/q8.wgsl"
 // #include "decode/pieces/int8/bytes.wgsl"
 
-fn piece_scale(row: u32, piece: u32) -> f32 {
+alias PieceScale = f32;
+
+fn piece_scale(row: u32, piece: u32) -> PieceScale {
     return scale_of(row, piece >> 1u);
 }
