@@ -23,6 +23,8 @@ override WINDOW: u32;
 const ROWS: u32 = 32;
 const KEYS: u32 = 32;
 const THREADS: u32 = 128;
+const QUERIES_EACH: u32 = 2;  // vectors a thread stages: of the queries, as of the keys,
+const VALUES_EACH: u32 = 4;   // and of the values
 const LOWEST: f32 = -3.0e38;
 var<workgroup> tile: array<vec4<f32>, 512>;    // 8 vectors of 32 queries, then of 32 keys; or 8 values of 64 vectors
 var<workgroup> scores: array<vec4<f32>, 256>;  // [key * 8 + rows / 4]: a component for each row
@@ -89,14 +91,21 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var base = begin; base < end; base += KEYS) {
         var score0 = vec4<f32>();
         var score1 = vec4<f32>();
-        for (var chunk = 0u; chunk < E / 4u; chunk += 8u) {
-            for (var i = thread; i < 256u; i += THREADS) {
-                let row = i / 8u;
-                let v = i % 8u;
-                tile[row * 8u + (v ^ (row / 4u))] = q[row_begin(first_row + row, g) + chunk + v];
+        for (var chunk = 0u; chunk < E / 32u; chunk++) {
+            var some_queries: array<vec4<f32>, QUERIES_EACH>;
+            var some_keys: array<vec2<u32>, QUERIES_EACH>;
+            for (var i = 0u; i < QUERIES_EACH; i++) {
+                let row = (i * THREADS + thread) / 8u;
+                let v = 8u * chunk + thread % 8u;
+                some_queries[i] = q[row_begin(first_row + row, g) + v];
                 // Positions past the end repeat the last one, and are masked.
-                let key = min(base + row, end - 1u);
-                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(keys[cached(key, g) + chunk + v]);
+                some_keys[i] = keys[cached(min(base + row, end - 1u), g) + v];
+            }
+            for (var i = 0u; i < QUERIES_EACH; i++) {
+                let row = (i * THREADS + thread) / 8u;
+                let v = thread % 8u;
+                tile[row * 8u + (v ^ (row / 4u))] = some_queries[i];
+                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(some_keys[i]);
             }
             workgroupBarrier();
             for (var v = 0u; v < 8u; v++) {
@@ -130,11 +139,19 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         sum10 *= decay[1]; sum11 *= decay[1]; sum12 *= decay[1]; sum13 *= decay[1];
         sum20 *= decay[2]; sum21 *= decay[2]; sum22 *= decay[2]; sum23 *= decay[2];
         sum30 *= decay[3]; sum31 *= decay[3]; sum32 *= decay[3]; sum33 *= decay[3];
-        for (var first = 0u; first < KEYS && base + first < end; first += 8u) {
-            for (var i = thread; i < 512u; i += THREADS) {
-                let v = i % 64u;
-                if (v < E / 4u) {
-                    tile[i] = unpack4(values[cached(min(base + first + i / 64u, end - 1u), g) + v]);
+        for (var eight = 0u; eight < KEYS / 8u; eight++) {
+            let first = 8u * eight;
+            if (base + first >= end) {
+                break;
+            }
+            if (thread % 64u < E / 4u) {
+                var some_values: array<vec2<u32>, VALUES_EACH>;
+                for (var i = 0u; i < VALUES_EACH; i++) {
+                    let key = min(base + first + (i * THREADS + thread) / 64u, end - 1u);
+                    some_values[i] = values[cached(key, g) + thread % 64u];
+                }
+                for (var i = 0u; i < VALUES_EACH; i++) {
+                    tile[i * THREADS + thread] = unpack4(some_values[i]);
                 }
             }
             workgroupBarrier();
