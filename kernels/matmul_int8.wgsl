@@ -2,9 +2,9 @@
 //   weights (N, K) int4 or int8; codes (T, K) i8, four to a word; scales_of_x (T, K/32) vec2: scale, sum of the block;
 //   y f32: token t's row begins at t*STRIDE + OFFSET, in part z at z*PART more.
 // Grid: x over tiles of 64 rows, y over tiles of TOKENS tokens, z over SPLITS parts of the columns, as in matmul_tiled.
-// A workgroup stages a block of 32 columns of its tokens and rows, while the next one is loaded; a thread sums 8 tokens x
-// 4 rows: a block's products are exact in integers, and are scaled and added in f32. A minimum counts with the sum of
-// the token's block.
+// A workgroup stages a block of 32 columns of its tokens and rows, and loads the next one while it multiplies. A thread
+// sums 8 tokens x 4 rows: a block's products are exact in integers, and are scaled and added in f32. A minimum counts
+// with the sum of the token's block.
 // #include "step.wgsl"
 // #include "packed/{format}.wgsl"
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
@@ -31,8 +31,8 @@ var<workgroup> w_scales: array<vec3<f32>, ROWS>;
 // What a thread loads of a block, as in memory: half of a token's codes, a token's scales, a row.
 struct Fetched {
     block: u32,
-    half: vec4<u32>,
-    scales: vec2<f32>,
+    x: vec4<u32>,
+    x_scales: vec2<f32>,
     bytes: Bytes,
     scale: StoredScale,
 }
@@ -54,12 +54,12 @@ fn fetch(first_token: u32, first_row: u32, number: u32, thread: u32) -> Fetched 
 
 fn stage(fetched: Fetched, thread: u32) {
     if (thread % 2u == 0u) {
-        x_low[thread / 2u] = fetched.half;
+        x_low[thread / 2u] = fetched.x;
     } else {
-        x_high[thread / 2u] = fetched.half;
+        x_high[thread / 2u] = fetched.x;
     }
     if (thread < TOKENS) {
-        x_scales[thread] = fetched.scales;
+        x_scales[thread] = fetched.x_scales;
     }
     if (thread >= THREADS - ROWS) {
         let row = packed(fetched.bytes, scale_in(fetched.scale, fetched.block));

@@ -3,10 +3,9 @@
 //   weights (N, K) any format; x (T, K) f32; y f32: token t's row begins at t*STRIDE + OFFSET, in part z at z*PART more.
 // Grid: x over tiles of ROWS rows, y over tiles of TOKENS tokens, z over SPLITS parts of the columns: few tiles would
 // leave most of a GPU idle, so that their columns are divided among several workgroups (sum_parts adds them up).
-// A workgroup stages WORDS*8 columns at a time of its tokens and, dequantised once, of its rows (the next ones are
-// loaded meanwhile). A thread sums
-// 8 tokens x WIDTH rows in f32; four rows' values are a matrix whose columns are rows, so that
-// (a token's four values) * matrix gives four products.
+// A workgroup stages WORDS*8 columns at a time of its tokens and, dequantised once, of its rows, and loads the next ones
+// while it multiplies. A thread sums 8 tokens x WIDTH rows in f32; four rows' values are a matrix whose columns are
+// rows, so that (a token's four values) * matrix gives four products.
 // The order of a row's vectors is swizzled, not padded: threads that read one column of neighbouring rows, or of the
 // two token groups of a subgroup, find them in different banks. A thread's rows lie ROWS/WIDTH apart, so that
 // neighbouring threads store neighbouring sums.

@@ -1,5 +1,5 @@
-// A stage of a matmul by tiles: WORDS*8 columns of a workgroup's tokens and, dequantised once, of its rows, as vectors of
-// four in workgroup memory. A stage takes the columns pair_of gives: 4w.. and 16+4w.., of x as of the weights.
+// A stage of a matmul by tiles: WORDS*8 columns of a workgroup's tokens and, dequantised once, of its rows, as vectors
+// of four in workgroup memory. A stage takes the columns pair_of gives: 4w.. and 16+4w.., of x as of the weights.
 // The kernel says where its vectors are: x_at(token, vector) in xs and w_at(row, vector) in ws, with VECTORS to a row.
 // A stage is loaded (`fetch`) before the products of the one before it and stored (`stage`) after them, so that memory
 // works while the workgroup multiplies. What is on its way is written out, not in arrays, so that it stays in registers
