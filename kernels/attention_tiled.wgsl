@@ -24,6 +24,8 @@ override WINDOW: u32;
 const ROWS: u32 = 32;
 const KEYS: u32 = 32;
 const THREADS: u32 = 128;
+const QUERIES_EACH: u32 = 2;  // vectors a thread stages: of the queries, as of the keys,
+const VALUES_EACH: u32 = 4;   // and of the values
 const LOWEST: f32 = -3.0e38;
 var<workgroup> tile: array<vec4<f32>, 512>;    // 8 vectors of 32 queries, then of 32 keys; or 8 values of 64 vectors
 var<workgroup> scores: array<vec4<f32>, 256>;  // [key * 8 + rows / 4]: a component for each row
@@ -92,13 +94,20 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         var score0 = vec4<f32>();
         var score1 = vec4<f32>();
         for (var chunk = 0u; chunk < E / 32u; chunk++) {
-            for (var round = 0u; round < 256u / THREADS; round++) {
-                let row = (round * THREADS + thread) / 8u;
-                let v = thread % 8u;
-                tile[row * 8u + (v ^ (row / 4u))] = q[row_begin(first_row + row, g) + 8u * chunk + v];
+            var some_queries: array<vec4<f32>, QUERIES_EACH>;
+            var some_keys: array<vec2<u32>, QUERIES_EACH>;
+            for (var i = 0u; i < QUERIES_EACH; i++) {
+                let row = (i * THREADS + thread) / 8u;
+                let v = 8u * chunk + thread % 8u;
+                some_queries[i] = q[row_begin(first_row + row, g) + v];
                 // Positions past the end repeat the last one, and are masked.
-                let key = min(base + row, end - 1u);
-                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(keys[cached(key, g) + 8u * chunk + v]);
+                some_keys[i] = keys[cached(min(base + row, end - 1u), g) + v];
+            }
+            for (var i = 0u; i < QUERIES_EACH; i++) {
+                let row = (i * THREADS + thread) / 8u;
+                let v = thread % 8u;
+                tile[row * 8u + (v ^ (row / 4u))] = some_queries[i];
+                tile[256u + row * 8u + (v ^ (row % 8u))] = unpack4(some_keys[i]);
             }
             workgroupBarrier();
             for (var v = 0u; v < 8u; v++) {
@@ -137,11 +146,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             if (base + first >= end) {
                 break;
             }
-            for (var round = 0u; round < 512u / THREADS; round++) {
-                let i = round * THREADS + thread;
-                let v = i % 64u;
-                if (v < E / 4u) {
-                    tile[i] = unpack4(values[cached(min(base + first + i / 64u, end - 1u), g) + v]);
+            if (thread % 64u < E / 4u) {
+                var some_values: array<vec2<u32>, VALUES_EACH>;
+                for (var i = 0u; i < VALUES_EACH; i++) {
+                    let key = min(base + first + (i * THREADS + thread) / 64u, end - 1u);
+                    some_values[i] = values[cached(key, g) + thread % 64u];
+                }
+                for (var i = 0u; i < VALUES_EACH; i++) {
+                    tile[i * THREADS + thread] = unpack4(some_values[i]);
                 }
             }
             workgroupBarrier();

@@ -17,6 +17,8 @@ override OFFSET: u32;
 override STRIDE: u32;
 override SPLITS: u32 = 1;
 override PART: u32 = 0;
+override ROUNDS: u32 = (K / 32u + SPLITS - 1u) / SPLITS * STAGES;  // of the longest part
+override STEPS: u32 = VECTORS * 4u / MATRIX_K;  // matrices along a stage
 override SPAN: u32 = VECTORS / 4u * 5u;  // from one row of a stage to the next
 override BLOCKS_ACROSS: u32 = ROWS / BLOCK_ROWS;
 override BLOCKS: u32 = TOKENS / BLOCK_TOKENS * BLOCKS_ACROSS;
@@ -62,20 +64,23 @@ fn main(
         return;
     }
     let blocks = K / 32u;
-    let begin = group.z * blocks / SPLITS;
-    let end = (group.z + 1u) * blocks / SPLITS;
+    let begin = group.z * blocks / SPLITS * STAGES;
+    let end = (group.z + 1u) * blocks / SPLITS * STAGES;
     for (var first = 0u; first < BLOCKS; first += subgroups) {
         let has_block = first + subgroup < BLOCKS;
         let token_at = x_at(first_token_of(first + subgroup), 0u);
         let row_at = w_at(first_row_of(first + subgroup), 0u);
         // Written out, because Tint of 2026-10 zeroes a variable of a loop only once where it has no value given.
         var sums = array<Sums, DOWN * ACROSS>();
-        for (var block = begin; block < end; block++) {
-            for (var word = 0u; word < 4u; word += WORDS) {
-                stage(first_token, first_row, block, word, thread);
+        var next = fetch(first_token, first_row, begin, thread);
+        for (var round = 0u; round < ROUNDS; round++) {
+            if (begin + round < end) {
+                stage(next, thread);
                 workgroupBarrier();
+                next = fetch(first_token, first_row, begin + round + 1u, thread);
                 if (has_block) {
-                    for (var v = 0u; v < VECTORS; v += MATRIX_K / 4u) {
+                    for (var s = 0u; s < STEPS; s++) {
+                        let v = s * MATRIX_K / 4u;
                         var right: array<Right, ACROSS>;
                         for (var n = 0u; n < ACROSS; n++) {
                             right[n] = subgroupMatrixLoad<Right, col_major>(&ws, row_at + n * MATRIX_N * SPAN + v, SPAN);

@@ -3,9 +3,9 @@
 //   weights (N, K) any format; x (T, K) f32; y f32: token t's row begins at t*STRIDE + OFFSET, in part z at z*PART more.
 // Grid: x over tiles of ROWS rows, y over tiles of TOKENS tokens, z over SPLITS parts of the columns: few tiles would
 // leave most of a GPU idle, so that their columns are divided among several workgroups (sum_parts adds them up).
-// A workgroup stages WORDS*8 columns at a time of its tokens and, dequantised once, of its rows. A thread sums
-// 8 tokens x WIDTH rows in f32; four rows' values are a matrix whose columns are rows, so that
-// (a token's four values) * matrix gives four products.
+// A workgroup stages WORDS*8 columns at a time of its tokens and, dequantised once, of its rows, and loads the next ones
+// while it multiplies. A thread sums 8 tokens x WIDTH rows in f32; four rows' values are a matrix whose columns are
+// rows, so that (a token's four values) * matrix gives four products.
 // The order of a row's vectors is swizzled, not padded: threads that read one column of neighbouring rows, or of the
 // two token groups of a subgroup, find them in different banks. A thread's rows lie ROWS/WIDTH apart, so that
 // neighbouring threads store neighbouring sums.
@@ -13,9 +13,10 @@
 @group(0) @binding(3) var<storage, read_write> y: array<f32>;
 override OFFSET: u32;
 override STRIDE: u32;
-override WIDTH: u32;  // 4 or 8; TOKENS is a multiple of 8, ROWS is 16 * WIDTH
+override WIDTH: u32;  // 4 or 8; ROWS is 16 * WIDTH
 override SPLITS: u32 = 1;
 override PART: u32 = 0;
+override ROUNDS: u32 = (K / 32u + SPLITS - 1u) / SPLITS * STAGES;  // of the longest part
 override THREADS: u32 = TOKENS / 8u * 16u;
 
 var<workgroup> xs: array<Staged, TOKENS * VECTORS>;
@@ -84,11 +85,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var second6 = vec4<f32>();
     var second7 = vec4<f32>();
     let blocks = K / 32u;
-    let end = (group.z + 1u) * blocks / SPLITS;
-    for (var block = group.z * blocks / SPLITS; block < end; block++) {
-        for (var word = 0u; word < 4u; word += WORDS) {
-            stage(first_token, first_row, block, word, thread);
+    let begin = group.z * blocks / SPLITS * STAGES;
+    let end = (group.z + 1u) * blocks / SPLITS * STAGES;
+    var next = fetch(first_token, first_row, begin, thread);
+    for (var round = 0u; round < ROUNDS; round++) {
+        if (begin + round < end) {
+            stage(next, thread);
             workgroupBarrier();
+            next = fetch(first_token, first_row, begin + round + 1u, thread);
             for (var v = 0u; v < VECTORS; v++) {
                 let row_at = w_at(tx, v);
                 let token_at = x_at(8u * ty, v);

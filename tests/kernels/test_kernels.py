@@ -248,7 +248,7 @@ def test_embed(gpu: NativeDevice, numpy_device, rng, type_name, shards) -> None:
     assert not seen["embedding"].reshape(tokens, columns)[5:].any()
 
 
-@pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (37, 2, 2)])
+@pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (36, 2, 2)])
 def test_rms_norm(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
     p = Plan("test", tokens)
     ops.rms_norm(p, "y", given("x", (tokens, dim)), given("weight", (dim,)), eps=1e-6)
@@ -259,7 +259,7 @@ def test_rms_norm(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> N
     compare(gpu, numpy_device, p, arrays, p.inputs(3, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
 
 
-@pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (37, 2, 2)])
+@pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (36, 2, 2)])
 def test_norm_add(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
     p = Plan("test", tokens)
     ops.norm_add(

@@ -1,6 +1,12 @@
 // #include "packed/packed.wgsl"
 // #include "weights/q8h.wgsl"
-fn packed_of(row: u32, block: u32) -> Packed {
+alias Bytes = array<vec4<u32>, 2>;
+
+fn bytes_of(row: u32, block: u32) -> Bytes {
     let index = piece_index(row, 2u * block, 8u);
-    return Packed(weights[index], weights[index + 1u], scale_of(row, block), 0.0);
+    return Bytes(weights[index], weights[index + 1u]);
+}
+
+fn packed(pieces: Bytes, scale: Scale) -> Packed {
+    return Packed(pieces[0], pieces[1], vec3<f32>(scale, 0.0));
 }

@@ -5,7 +5,12 @@
 // #include "nibbles.wgsl"
 @group(0) @binding(0) var<storage, read> weights: array<vec4<u32>>;
 
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
-    let word = weights[piece_index(row, block, 4u)][w];
+alias Codes = u32;
+
+fn codes_of(row: u32, block: u32, w: u32) -> Codes {
+    return weights[piece_index(row, block, 4u)][w];
+}
+
+fn values_of(word: Codes, scale: Scale) -> Pair {
     return Pair((low_nibbles(word) - 8.0) * scale, (high_nibbles(word) - 8.0) * scale);
 }

@@ -5,13 +5,22 @@
 @group(0) @binding(0) var<storage, read> weights: array<vec4<u32>>;
 @group(0) @binding(1) var<storage, read> scales: array<vec2<f32>>;
 
+alias Codes = u32;
+alias StoredScale = vec2<f32>;
 alias Scale = vec2<f32>;
 
-fn scale_of(row: u32, block: u32) -> Scale {
+fn stored_scale(row: u32, block: u32) -> StoredScale {
     return scales[piece_index(row, block, 4u)];
 }
 
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
-    let word = weights[piece_index(row, block, 4u)][w];
+fn scale_in(stored: StoredScale, block: u32) -> Scale {
+    return stored;
+}
+
+fn codes_of(row: u32, block: u32, w: u32) -> Codes {
+    return weights[piece_index(row, block, 4u)][w];
+}
+
+fn values_of(word: Codes, scale: Scale) -> Pair {
     return Pair(low_nibbles(word) * scale.x - scale.y, high_nibbles(word) * scale.x - scale.y);
 }

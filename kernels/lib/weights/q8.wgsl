@@ -4,7 +4,13 @@
 // #include "bytes.wgsl"
 @group(0) @binding(0) var<storage, read> weights: array<vec4<u32>>;
 
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+alias Codes = vec2<u32>;
+
+fn codes_of(row: u32, block: u32, w: u32) -> Codes {
     let index = piece_index(row, 2u * block, 8u);
-    return Pair(signed_bytes(weights[index][w], scale), signed_bytes(weights[index + 1u][w], scale));
+    return Codes(weights[index][w], weights[index + 1u][w]);
+}
+
+fn values_of(words: Codes, scale: Scale) -> Pair {
+    return Pair(signed_bytes(words.x, scale), signed_bytes(words.y, scale));
 }

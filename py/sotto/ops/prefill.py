@@ -145,10 +145,10 @@ def _quad(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
 
 def _tile(variant: Variant, tokens: int) -> tuple[str, int, int]:
     """The kernel of a variant, and the tokens and rows of a workgroup's tile."""
+    tall = 32 if tokens <= 32 else 64
     if "matrix" in variant.options:
-        tall = 32 if tokens <= 32 else 64
         return "matmul_subgroup_matrix", tall, 4096 // tall
-    return "matmul_tiled", min(64, -(-tokens // 8) * 8), 16 * int(variant.constants["WIDTH"])
+    return "matmul_tiled", tall, 16 * int(variant.constants["WIDTH"])
 
 
 def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:

@@ -101,6 +101,7 @@ def matvec(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
 def rms_norm(p: Plan, label: str, x: Tensor, weight: Tensor, *, eps: float) -> Tensor:
     """(T, D) -> (T, D)."""
     tokens, dim = x.shape
+    require(dim % 4 == 0, f"a norm of {dim} dimensions")
     y = p.scratch(label, (tokens, dim))
     p.add(label, wgsl.load("rms_norm"), (tokens, 1, 1), {"x": x, "weight": weight, "y": y}, D=dim, EPS=eps)
     return y
@@ -109,6 +110,7 @@ def rms_norm(p: Plan, label: str, x: Tensor, weight: Tensor, *, eps: float) -> T
 def norm_add(p: Plan, label: str, x: Tensor, y: Tensor, weight: Tensor, *, eps: float) -> None:
     """x += rms_norm(y), both (T, D), in place."""
     tokens, dim = x.shape
+    require(dim % 4 == 0, f"a norm of {dim} dimensions")
     p.add(label, wgsl.load("norm_add"), (tokens, 1, 1), {"x": x, "y": y, "weight": weight}, D=dim, EPS=eps)
 
 
