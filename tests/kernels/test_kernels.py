@@ -369,6 +369,22 @@ def test_attention(
     compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=tolerance)
 
 
+@pytest.mark.parametrize(
+    ("splits", "tokens", "count", "heads", "dim"), [(2, 3, 2, 4, 256), (16, 32, 32, 3, 64)]
+)
+def test_attention_merge(gpu: NativeDevice, numpy_device, rng, splits, tokens, count, heads, dim) -> None:
+    p = Plan("test", tokens)
+    shape = (splits, tokens, heads)
+    ops.attention_merge(p, given("partials", (*shape, dim)), given("stats", (*shape, 2)))
+    stats = np.stack([rng.standard_normal(shape) * 20, rng.uniform(1, 32, shape)], axis=-1)
+    partials = rng.standard_normal((*shape, dim)).astype(np.float32)
+    stats[1::2, 1] = -3e38, 0  # a split without keys
+    partials[1::2, 1] = 0
+    arrays = {"partials": partials, "stats": stats.astype(np.float32)}
+    inputs = p.inputs(0, [0] * count)
+    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=F32)
+
+
 @pytest.mark.parametrize(("dim", "tokens", "count"), [(2048, 1, 1), (36, 5, 4)])
 def test_geglu(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
     p = Plan("test", tokens)

@@ -13,7 +13,7 @@ from .decode import (
     decode_output,
     decode_qkv,
 )
-from .prefill import ATTENTIONS, MATMULS, attention, matmul, matmul_int8, quantize, sum_parts
+from .prefill import ATTENTIONS, MATMULS, attention, attention_merge, matmul, matmul_int8, quantize, sum_parts
 from .simple import (
     Cache,
     best,
@@ -40,6 +40,7 @@ __all__ = [
     "Partials",
     "Pending",
     "attention",
+    "attention_merge",
     "best",
     "decode_attention",
     "decode_down",

@@ -86,18 +86,17 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
     if p.choice[Role.ATTENTION].name == "simple" or tokens == 1 or head_dim % 32 or head_dim > 256:
         return simple.attention(p, q, cache, window=window)
     require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
-    y = p.scratch("attention", (tokens, width))
     tiles = -(-tokens * (heads // kv_heads) // TILE_ROWS)
     most = -(-min(window - 1 + tokens, slots) // TILE_KEYS)  # tiles of keys that a tile of rows can see
     splits = max(1, min(SPLIT_TO // (tiles * kv_heads), most, MOST_SPLITS))
     shape = {"H": heads, "E": head_dim}
-    sums = {"y": y}
     if splits > 1:
         shape |= {"SPLITS": splits, "TOKENS": tokens}
-        sums = {
-            "partials": p.scratch("attention partials", (splits, tokens, heads, head_dim)),
-            "stats": p.scratch("attention stats", (splits, tokens, heads, 2)),
-        }
+        partials = p.scratch("attention partials", (splits, tokens, heads, head_dim))
+        stats = p.scratch("attention stats", (splits, tokens, heads, 2))
+        sums = {"partials": partials, "stats": stats}
+    else:
+        sums = {"y": p.scratch("attention", (tokens, width))}
     p.add(
         "attention",
         wgsl.load("attention_tiled", sums="whole" if splits == 1 else "split"),
@@ -108,9 +107,23 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
         WINDOW=window,
         **shape,
     )
-    if splits > 1:
-        grid = (groups(width // 4), tokens, 1)
-        p.add("attention merge", wgsl.load("attention_merge"), grid, {**sums, "y": y}, **shape)
+    return attention_merge(p, partials, stats) if splits > 1 else sums["y"]
+
+
+def attention_merge(p: Plan, partials: Tensor, stats: Tensor) -> Tensor:
+    """Sums (SPLITS, T, H, E), not normalised, and (SPLITS, T, H, 2) their maxima and totals -> attention (T, H*E)."""
+    splits, tokens, heads, head_dim = partials.shape
+    y = p.scratch("attention", (tokens, heads * head_dim))
+    p.add(
+        "attention merge",
+        wgsl.load("attention_merge"),
+        (groups(heads * head_dim // 4), tokens, 1),
+        {"partials": partials, "stats": stats, "y": y},
+        H=heads,
+        E=head_dim,
+        SPLITS=splits,
+        TOKENS=tokens,
+    )
     return y
 
 
