@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -300,6 +300,15 @@ def start(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """What a shell starts in the background ignores Ctrl-C, and what that starts does too."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_control_c(folder: Path, environment: dict[str, str]) -> None:
     process = start(folder, environment)
     process.send_signal(signal.SIGINT)
@@ -308,6 +317,7 @@ def test_control_c(folder: Path, environment: dict[str, str]) -> None:
     assert b"Traceback" not in stderr
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_control_c_in_a_finaliser(environment: dict[str, str]) -> None:
     """Python ignores what is raised there: it must come again."""
     script = """
