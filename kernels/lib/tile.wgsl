@@ -15,8 +15,8 @@ struct Pair {
     high: vec4<f32>,
 }
 
-// A format (weights/) gives a row's scale_of(row, block) and pair_of(row, block, w, scale), and the same in two steps, so
-// that a kernel can load early what it takes apart late: the first use of what was loaded waits for it. The kernels that
-// need no such order take the former, which cost a software adapter less.
+// A format (weights/) gives a row's scale_of(row, block) and pair_of(row, block, w, scale), and the same in two steps,
+// so that a kernel can load early what it takes apart late: the first use of what was loaded waits for it. The kernels
+// that need no such order take the former, which cost a software adapter less.
 //   Codes and codes_of(row, block, w), StoredScale and stored_scale(row, block): as in memory;
 //   scale_in(stored, block) is their scale, values_of(codes, scale) are the weights.
