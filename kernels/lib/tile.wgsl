@@ -15,14 +15,8 @@ struct Pair {
     high: vec4<f32>,
 }
 
-// A format (weights/) says what of them is stored, and what that means. The two are apart so that a kernel can load
-// early what it takes apart late: the first use of what was loaded waits for it.
+// A format (weights/) gives a row's scale_of(row, block) and pair_of(row, block, w, scale), and the same in two steps,
+// so that a kernel can load early what it takes apart late: the first use of what was loaded waits for it. The kernels
+// that need no such order take the former, which cost a software adapter less.
 //   Codes and codes_of(row, block, w), StoredScale and stored_scale(row, block): as in memory;
 //   scale_in(stored, block) is their scale, values_of(codes, scale) are the weights.
-fn scale_of(row: u32, block: u32) -> Scale {
-    return scale_in(stored_scale(row, block), block);
-}
-
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
-    return values_of(codes_of(row, block, w), scale);
-}

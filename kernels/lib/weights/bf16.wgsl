@@ -35,3 +35,11 @@ fn values_of(words: Codes, scale: Scale) -> Pair {
     let high = vec4<f32>(two(words.z), two(words.w));
     return Pair(low, high);
 }
+
+fn scale_of(row: u32, block: u32) -> Scale {
+    return 1.0;
+}
+
+fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+    return values_of(codes_of(row, block, w), scale);
+}

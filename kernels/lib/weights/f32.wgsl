@@ -22,3 +22,12 @@ fn codes_of(row: u32, block: u32, w: u32) -> Codes {
 fn values_of(values: Codes, scale: Scale) -> Pair {
     return values;
 }
+
+fn scale_of(row: u32, block: u32) -> Scale {
+    return 1.0;
+}
+
+fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+    let piece = 8u * block + w;
+    return Pair(weights[piece_index(row, piece, 32u)], weights[piece_index(row, piece + 4u, 32u)]);
+}

@@ -24,3 +24,12 @@ fn codes_of(row: u32, block: u32, w: u32) -> Codes {
 fn values_of(word: Codes, scale: Scale) -> Pair {
     return Pair(low_nibbles(word) * scale.x - scale.y, high_nibbles(word) * scale.x - scale.y);
 }
+
+fn scale_of(row: u32, block: u32) -> Scale {
+    return scales[piece_index(row, block, 4u)];
+}
+
+fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+    let word = weights[piece_index(row, block, 4u)][w];
+    return Pair(low_nibbles(word) * scale.x - scale.y, high_nibbles(word) * scale.x - scale.y);
+}
