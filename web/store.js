@@ -23,7 +23,7 @@
 import { BridgeError, withBytes } from "./bridge.js";
 
 const RECORD = 32 << 20; // of new entries
-const AHEAD = 2; // records that are read at once
+const AHEAD = 2; // records that are read while one is worked on
 const CHUNK = 4 << 20;
 const HASH = 16; // bytes
 const PAGE = 65536; // WebAssembly's; below, addresses in the library's memory:
@@ -158,9 +158,9 @@ export class Store {
   }
 
   /** Hold a name as long as this page lives. @returns {Promise<(() => void) | undefined>} lets go of it; undefined
-   * where somebody holds it */
+   * where somebody holds it. Where the browser refuses locks everybody has it. */
   async hold(name) {
-    return hold(name, { ifAvailable: true });
+    return hold(name, { ifAvailable: true }).catch(() => () => {});
   }
 
   /** @returns {Promise<{usage: number, quota: number, persisted: boolean}>} bytes of this site */

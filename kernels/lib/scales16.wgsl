@@ -13,9 +13,3 @@ fn scale_in(stored: StoredScale, block: u32) -> Scale {
     let two = unpack2x16float(stored);
     return select(two.x, two.y, (block & 1u) == 1u);
 }
-
-fn scale_of(row: u32, block: u32) -> Scale {
-    let index = ((row >> 3u) * COLUMN_TILES + (block >> 2u)) * 16u + (row & 7u) * 2u + ((block & 3u) >> 1u);
-    let two = unpack2x16float(scales[index]);
-    return select(two.x, two.y, (block & 1u) == 1u);
-}

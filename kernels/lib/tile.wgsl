@@ -15,8 +15,13 @@ struct Pair {
     high: vec4<f32>,
 }
 
-// A format (weights/) gives a row's scale_of(row, block) and pair_of(row, block, w, scale), and the same in two steps,
-// so that a kernel can load early what it takes apart late: the first use of what was loaded waits for it. The kernels
-// that need no such order take the former, which cost a software adapter less.
-//   Codes and codes_of(row, block, w), StoredScale and stored_scale(row, block): as in memory;
-//   scale_in(stored, block) is their scale, values_of(codes, scale) are the weights.
+// A format (weights/) says what is in memory, Codes and codes_of(row, block, w), StoredScale and
+// stored_scale(row, block), and what that means: scale_in(stored, block) is a Scale, values_of(codes, scale) a Pair. In
+// two steps, so that a kernel can load early what it takes apart late: the first use of what was loaded waits for it.
+fn scale_of(row: u32, block: u32) -> Scale {
+    return scale_in(stored_scale(row, block), block);
+}
+
+fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
+    return values_of(codes_of(row, block, w), scale);
+}

@@ -470,6 +470,13 @@ def test_what_a_dead_writer_left_is_swept(store: Store, other: Store, how: str) 
     assert store.call(held) == 0
 
 
+def test_where_locks_are_refused_everybody_has_a_name(store: Store) -> None:
+    refuse = "() => Promise.reject(new DOMException('not here', 'SecurityError'))"
+    store.call(f"Object.defineProperty(navigator.locks, 'request', {{ value: {refuse} }})")
+    for _ in range(2):
+        assert store.call("store.hold('name').then((release) => (release(), typeof release))") == "function"
+
+
 def test_a_writer_that_failed_holds_nothing(store: Store) -> None:
     with pytest.raises(PageError, match="StoreUnavailable"):
         store.call("writeImage(v.json, 1000, 1000).then((w) => w.commit())", json=manifest("k", SMALL))

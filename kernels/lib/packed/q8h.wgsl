@@ -1,12 +1,5 @@
-// #include "packed/packed.wgsl"
 // #include "weights/q8h.wgsl"
-alias Bytes = array<vec4<u32>, 2>;
-
-fn bytes_of(row: u32, block: u32) -> Bytes {
-    let index = piece_index(row, 2u * block, 8u);
-    return Bytes(weights[index], weights[index + 1u]);
-}
-
+// #include "packed/eight_bits.wgsl"
 fn packed(pieces: Bytes, scale: Scale) -> Packed {
     return Packed(pieces[0], pieces[1], vec3<f32>(scale, 0.0));
 }

@@ -1,18 +1,9 @@
 // f32 as in the file. A piece is 4 columns.
 // #include "tile.wgsl"
+// #include "no_scales.wgsl"
 @group(0) @binding(0) var<storage, read> weights: array<vec4<f32>>;
 
 alias Codes = Pair;
-alias StoredScale = f32;
-alias Scale = f32;
-
-fn stored_scale(row: u32, block: u32) -> StoredScale {
-    return 1.0;
-}
-
-fn scale_in(stored: StoredScale, block: u32) -> Scale {
-    return stored;
-}
 
 fn codes_of(row: u32, block: u32, w: u32) -> Codes {
     let piece = 8u * block + w;
@@ -21,13 +12,4 @@ fn codes_of(row: u32, block: u32, w: u32) -> Codes {
 
 fn values_of(values: Codes, scale: Scale) -> Pair {
     return values;
-}
-
-fn scale_of(row: u32, block: u32) -> Scale {
-    return 1.0;
-}
-
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
-    let piece = 8u * block + w;
-    return Pair(weights[piece_index(row, piece, 32u)], weights[piece_index(row, piece + 4u, 32u)]);
 }

@@ -14,8 +14,3 @@ fn codes_of(row: u32, block: u32, w: u32) -> Codes {
 fn values_of(word: Codes, scale: Scale) -> Pair {
     return Pair((low_nibbles(word) - 8.0) * scale, (high_nibbles(word) - 8.0) * scale);
 }
-
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
-    let word = weights[piece_index(row, block, 4u)][w];
-    return Pair((low_nibbles(word) - 8.0) * scale, (high_nibbles(word) - 8.0) * scale);
-}

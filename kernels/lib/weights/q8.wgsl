@@ -14,8 +14,3 @@ fn codes_of(row: u32, block: u32, w: u32) -> Codes {
 fn values_of(words: Codes, scale: Scale) -> Pair {
     return Pair(signed_bytes(words.x, scale), signed_bytes(words.y, scale));
 }
-
-fn pair_of(row: u32, block: u32, w: u32, scale: Scale) -> Pair {
-    let index = piece_index(row, 2u * block, 8u);
-    return Pair(signed_bytes(weights[index][w], scale), signed_bytes(weights[index + 1u][w], scale));
-}
