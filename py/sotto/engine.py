@@ -125,6 +125,12 @@ class Engine:
             engine._record()
             watch.lap("header")
             engine._allocate()
+            if tuner:
+                progress(Progress("pipelines", 0, len(engine._plans), manifest is not None))
+                await tuner.expect()
+                watch.lap("pipelines")
+                await tuner.check()
+                watch.lap("tuning")
             await engine._prepare(tuner)
             loader = Loader(device, engine._image, engine._memory.placements, header_bytes, progress)
             note = await loader.fill(source, store, manifest)
@@ -133,9 +139,6 @@ class Engine:
             progress(Progress("tokenizer", 0, 1, cached))
             engine.tokenizer.encode("a b")  # builds the tables now rather than at the first prompt
             watch.lap("tokenizer")
-            if tuner:
-                await tuner.expect()
-                watch.lap("tuning")
             await engine._compile(progress, cached)
             watch.lap("pipelines")
             if tuner:

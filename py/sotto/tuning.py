@@ -38,13 +38,14 @@ ROUNDS = 5
 SLOWER = 1.25  # times the fastest: out after a round
 CLEARLY = 0.97  # of the time of a likelier variant: only then is the less likely one taken
 WHOLE = 0.03  # seconds: where a token takes less, whole tokens are timed
+LOOK = 1.0  # seconds between two looks at whether the device can be checked
 AHEAD = 3  # candidates of a role that compile while the weights arrive
 DECODE_ROWS, PREFILL_ROWS = 4096, 512  # of the head that are in a sample
 
 
 class Tuner:
-    """Tunes one model on one device. In a load: `recall`; `ahead` before the weights arrive; `expect` while the
-    kernels compile; `run` when all is there; `abandon` when the load ends before.
+    """Tunes one model on one device. In a load: `recall`; `expect` and `check` before anything is made for the model
+    itself; `ahead` before the weights arrive; `run` when all is there; `abandon` when the load ends before.
 
     Args:
         pinned: variants that a person chose: their roles are not tuned.
@@ -128,11 +129,44 @@ class Tuner:
             self._start = replace(found, choices=choices)
         if self._start.finished:
             self._trials.close()
+        self._before = self._known()
         return self._start
+
+    async def expect(self) -> None:
+        """Let the kernels that are held against numpy compile, work out meanwhile what numpy says, and wait for them.
+
+        Nothing else compiles yet: a browser that is told to give up a device waits for all that it compiles there,
+        and shows no picture so long.
+        """
+        if self._known_answer:
+            wanted = [kernels(plan)[:2] for plan in self._known_answer.plans]
+            for shaders, pipelines in wanted:
+                self._device.prepare(shaders, pipelines)
+            began = self._clock()
+            await self._known_answer.expect()
+            self._spent += self._clock() - began
+            for shaders, pipelines in wanted:
+                while not await self._device.ready(shaders, pipelines, LOOK):
+                    pass
+
+    async def check(self) -> None:
+        """Hold the device against numpy: a load need not go on with one that computes wrongly.
+
+        Where there is no time for it, which happens on a software adapter only, the next load does it.
+
+        Raises:
+            WrongResults: the device computes wrongly even with the simple kernels.
+            DeviceError: the device gave up.
+        """
+        if self._known_answer:
+            began = self._clock()
+            warm = partial(self._samples.warm, until=began + BUDGET - self._spent)
+            self._checked = max(self._checked, await self._known_answer.check(self._device, warm))
+            self._spent += self._clock() - began
 
     async def ahead(self) -> tuple[list[Plan], list[Plan]]:
         """What to compile while the weights arrive: before what the model itself needs, and after it."""
-        first = list(self._known_answer.plans) if self._known_answer else []
+        first: list[Plan] = []
         then: list[Plan] = []
         names = set[str]()
         for tokens in self._tokens[:2]:
@@ -155,13 +189,6 @@ class Tuner:
         rows = DECODE_ROWS if tokens == 1 else PREFILL_ROWS
         return replace(self._recorder, weights=self._recorder.weights.shortened("embed", rows))
 
-    async def expect(self) -> None:
-        """Work out what the device should give."""
-        began = self._clock()
-        if self._known_answer:
-            await self._known_answer.expect()
-        self._spent += self._clock() - began
-
     async def abandon(self, error: BaseException) -> None:
         """The load ends before `run` did. A lost device may be what the variant at hand did to it; so may what nobody
         has foreseen, and a coroutine that is closed cannot wait for a store any more: then the note stays as it is.
@@ -173,9 +200,7 @@ class Tuner:
         self._trials.close()
 
     async def run(self, progress: Callable[[int, int], None]) -> Tuned:
-        """Check the device, then tune, and remember what was found.
-
-        Where there is no time for the check, which happens on a software adapter only, the next load does it.
+        """Tune, if the device is known to be right, and remember what was found.
 
         Args:
             progress: told how many of how many candidates are done.
@@ -183,21 +208,16 @@ class Tuner:
         The usual programs may be loaded: they are not touched.
 
         Raises:
-            WrongResults: the device computes wrongly even with the simple kernels.
             DeviceError: the device gave up. What was being tried then is not tried again.
         """
         self._progress = progress
         self._tell(0)
         end = self._clock() + BUDGET - self._spent
-        known = self._known()
-        if self._known_answer:
-            warm = partial(self._samples.warm, until=end)
-            self._checked = max(self._checked, await self._known_answer.check(self._device, warm))
         if self._checked == 1.0:
             await self._races_until(end)
         untried = {n: names for n, names in self._untried.items() if names}
         how = "measured" if self._checked == 1.0 and not untried else "partly"
-        self._fruitless = self._fruitless + 1 if how == "partly" and self._known() == known else 0
+        self._fruitless = self._fruitless + 1 if how == "partly" and self._known() == self._before else 0
         if self._samples.lazy and self._checked == 1.0:
             self._fruitless = FRUITLESS
         tuned = Tuned(

@@ -198,13 +198,14 @@ def test_an_answer_does_not_wait_for_what_checks_drafts(
     device = NativeDevice()  # on which nothing was compiled yet
     device.adapter = replace(device.adapter, software=software)
     ready = device.ready
-    done = False
+    done = True  # the check of the device waits for its kernels
 
     async def compiler(shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
         return done and await ready(shaders, pipelines, seconds)
 
     monkeypatch.setattr(device, "ready", compiler)
     engine = drive(Engine.load(source, device, None, settings))
+    done = False
     programs = set(device._programs)
     shaders, pipelines, *_ = kernels(engine._check)
     wanted = {native._key(shaders[pipeline.shader], pipeline) for pipeline in pipelines}

@@ -200,10 +200,11 @@ class Screen:
     def progress(self, loading: Loading) -> None:
         """How far loading is; one call into the page, since each makes this worker wait for its turn there."""
         words = self.words
-        marks = [(stage, "done", words.time(seconds)) for stage, seconds in loading.seconds.items()]
+        marks = dict.fromkeys(SHARES, ("", ""))  # also of a load that another processor begins anew
+        marks |= {stage: ("done", words.time(seconds)) for stage, seconds in loading.seconds.items()}
         line, when = [], words("when.soon")
         if loading.stage in SHARES:
-            marks.append((loading.stage, "now", ""))
+            marks[loading.stage] = ("now", "")
             line = [words(f"stage.{loading.stage}")]
         if loading.stage == "weights" and loading.total:
             done, total = numbers.size(loading.done), numbers.size(loading.total)
@@ -213,8 +214,8 @@ class Screen:
             when = words("when.time", time=words.about(left + 1))
         text = words("separator").join(line)
         changes = [("#model-state", "text", text), ("#when", "text", when)]
-        for mark in marks:
-            changes += _marked(*mark)
+        for stage, mark in marks.items():
+            changes += _marked(stage, *mark)
         changes.append(("#progress", "--done", f"{loading.fraction:.4f}"))
         changes.append(("#progress", "aria-valuenow", f"{100 * loading.fraction:.0f}"))
         changes.append(("#progress", "aria-valuetext", text))
