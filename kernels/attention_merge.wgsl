@@ -1,5 +1,5 @@
 // y[t, h] = the sums of attention over all splits of the keys, normalised.
-//   partials (SPLITS, T, H, E) f32; stats (SPLITS, T, H): the maximum score of a split and the sum of
+//   partials (T, SPLITS, H, E) f32; stats (T, SPLITS, H): the maximum score of a split and the sum of
 //   exp(score - maximum), which is 0 without keys; y (T, H, E) f32. Grid: x over four dimensions of all heads, y over
 //   tokens.
 // #include "step.wgsl"
@@ -9,7 +9,6 @@
 override H: u32;
 override E: u32;
 override SPLITS: u32;
-override TOKENS: u32;
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
@@ -17,19 +16,19 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (id.x >= H * (E / 4u) || t >= step.count) {
         return;
     }
-    let head = t * H + id.x / (E / 4u);
+    let head = t * SPLITS * H + id.x / (E / 4u);
     var peak = stats[head].x;
     for (var split = 1u; split < SPLITS; split++) {
-        peak = max(peak, stats[split * TOKENS * H + head].x);
+        peak = max(peak, stats[split * H + head].x);
     }
-    let at = t * H * (E / 4u) + id.x;
+    let at = t * SPLITS * H * (E / 4u) + id.x;
     var total = 0.0;
     var sum = vec4<f32>();
     for (var split = 0u; split < SPLITS; split++) {
-        let part = stats[split * TOKENS * H + head];
+        let part = stats[split * H + head];
         let share = exp(part.x - peak);
         total += share * part.y;
-        sum += share * partials[split * TOKENS * H * (E / 4u) + at];
+        sum += share * partials[split * H * (E / 4u) + at];
     }
-    y[at] = sum / total;
+    y[t * H * (E / 4u) + id.x] = sum / total;
 }

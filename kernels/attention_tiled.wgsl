@@ -2,12 +2,14 @@
 // y[t, h] = softmax(q[t, h] . keys) values by tiles, for GPUs (Dao et al. 2022, arXiv:2205.14135).
 //   q (T, H, E) f32, already scaled; keys, values (SLOTS, G, E) f16, two to a word; what comes out: lib/attention/.
 // Causal; a window of WINDOW positions counting the token's own. Position p is in slot p mod SLOTS.
-// Grid: x over tiles of 32 rows, y over KV heads, z over splits of the keys. A row is a query head of a token: the H/G heads that share a KV head
-// lie side by side, then comes the next token, so that 32 rows share each key and value that is loaded.
-// Tiles of 32 positions, every SPLITS-th one for a split; those that no row may see are never visited. Few rows would
-// leave most of a GPU idle without splits (Dao et al. 2023, Flash-Decoding). Scores: 32 dimensions of queries and
-// keys are staged at a time, a thread owns 4 rows x 2 keys. Sums: 8 positions of values are staged at a time, a thread
-// owns 4 rows x 16 dimensions, and the same rows as before, so that their maxima and totals stay in registers.
+// Grid: x over tiles of 32 rows, y over KV heads, z over splits of the keys. A row is a query head of a token: the H/G
+// heads that share a KV head lie side by side, then comes the next token, so that 32 rows share each key and value that
+// is loaded.
+// Tiles of 32 positions, dealt out to the splits in turn; those that no row may see are never visited. Few rows would
+// leave most of a GPU idle without splits (Dao et al. 2023, Flash-Decoding). How many there are is no constant, so that
+// chunks of different lengths share what is compiled. Scores: 32 dimensions of queries and keys are staged at a time, a
+// thread owns 4 rows x 2 keys. Sums: 8 positions of values are staged at a time, a thread owns 4 rows x 16 dimensions,
+// and the same rows as before, so that their maxima and totals stay in registers.
 // The order of a row's vectors is swizzled, so that threads that read one column of neighbouring rows find them in
 // different banks.
 // #include "step.wgsl"
@@ -31,6 +33,11 @@ var<workgroup> tile: array<vec4<f32>, 512>;    // 8 vectors of 32 queries, then 
 var<workgroup> scores: array<vec4<f32>, 256>;  // [key * 8 + rows / 4]: a component for each row
 var<workgroup> shared_by_rows: array<vec4<f32>, 128>;  // [thread]
 
+struct Split {
+    number: u32,
+    count: u32,
+}
+
 fn unpack4(words: vec2<u32>) -> vec4<f32> {
     return vec4<f32>(unpack2x16float(words.x), unpack2x16float(words.y));
 }
@@ -53,10 +60,14 @@ fn position_of(row: u32) -> u32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let first_row = ROWS * group.x;
     let g = group.y;
-    let split = group.z;
+    let split = Split(group.z, groups.z);
     if (first_row >= step.count * (H / G)) {
         return;
     }
@@ -90,7 +101,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sum31 = vec4<f32>();
     var sum32 = vec4<f32>();
     var sum33 = vec4<f32>();
-    for (var base = begin + split * KEYS; base < end; base += SPLITS * KEYS) {
+    for (var base = begin + split.number * KEYS; base < end; base += split.count * KEYS) {
         var score0 = vec4<f32>();
         var score1 = vec4<f32>();
         for (var chunk = 0u; chunk < E / 32u; chunk++) {
@@ -201,7 +212,7 @@ fn seen(key: u32, positions: vec4<u32>) -> vec4<bool> {
 }
 
 fn store(
-    split: u32, row: u32, g: u32, tx: u32, highest: f32, total: f32,
+    split: Split, row: u32, g: u32, tx: u32, highest: f32, total: f32,
     sum0: vec4<f32>, sum1: vec4<f32>, sum2: vec4<f32>, sum3: vec4<f32>,
 ) {
     if (row >= step.count * (H / G)) {

@@ -1,11 +1,12 @@
 // Y = X W^T in int8, for GPUs with packed dot products: rows of W against a chunk of tokens that `quantize` made int8.
 //   weights (N, K) int4 or int8; codes (T, K) i8, four to a word; scales_of_x (T, K/32) vec2: scale, sum of the block;
-//   y f32: token t's row begins at t*STRIDE + OFFSET, in part z at z*PART more.
-// Grid: x over tiles of 64 rows, y over tiles of TOKENS tokens, z over SPLITS parts of the columns, as in matmul_tiled.
+//   y f32: token t's row begins at (t*PARTS + z)*STRIDE + OFFSET.
+// Grid: x over tiles of 64 rows, y over tiles of TOKENS tokens, z over parts of the columns.
 // A workgroup stages a block of 32 columns of its tokens and rows, and loads the next one while it multiplies. A thread
 // sums 8 tokens x 4 rows: a block's products are exact in integers, and are scaled and added in f32. A minimum counts
 // with the sum of the token's block.
 // #include "step.wgsl"
+// #include "part.wgsl"
 // #include "packed/{format}.wgsl"
 @group(0) @binding(2) var<storage, read> codes: array<vec4<u32>>;
 @group(0) @binding(3) var<storage, read> scales_of_x: array<vec2<f32>>;
@@ -14,10 +15,8 @@ override N: u32;
 override OFFSET: u32;
 override STRIDE: u32;
 override TOKENS: u32;  // 32 or 64
-override SPLITS: u32 = 1;
-override PART: u32 = 0;
 override THREADS: u32 = TOKENS / 8u * 16u;  // two for each token
-override ROUNDS: u32 = (K / 32u + SPLITS - 1u) / SPLITS;  // of the longest part
+override ROUNDS: u32 = K / 32u;  // at most
 
 const ROWS: u32 = 64;
 // Halves of a block apart, so that neighbouring rows are in different banks.
@@ -94,11 +93,11 @@ fn products(token: u32, a: Packed, b: Packed, c: Packed, d: Packed) -> vec4<f32>
     );
 }
 
-fn store(token: u32, row: u32, part: u32, sums: vec4<f32>) {
+fn store(token: u32, row: u32, part: Part, sums: vec4<f32>) {
     if (token >= step.count) {
         return;
     }
-    let at = part * PART + token * STRIDE + OFFSET;
+    let at = part_at(token, part);
     for (var i = 0u; i < 4u; i++) {
         if (row + 16u * i < N) {
             y[at + row + 16u * i] = sums[i];
@@ -107,15 +106,19 @@ fn store(token: u32, row: u32, part: u32, sums: vec4<f32>) {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(
+    @builtin(workgroup_id) group: vec3<u32>,
+    @builtin(num_workgroups) groups: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
     let first_token = TOKENS * group.y;
     let first_row = ROWS * group.x;
+    let part = part_of(group, groups);
     if (first_token >= step.count) {
         return;
     }
     let tx = thread % 16u;
     let ty = thread / 16u;
-    let blocks = K / 32u;
     var sums0 = vec4<f32>();
     var sums1 = vec4<f32>();
     var sums2 = vec4<f32>();
@@ -124,37 +127,36 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var sums5 = vec4<f32>();
     var sums6 = vec4<f32>();
     var sums7 = vec4<f32>();
-    let begin = group.z * blocks / SPLITS;
-    let end = (group.z + 1u) * blocks / SPLITS;
-    var next = fetch(first_token, first_row, begin, thread);
+    var next = fetch(first_token, first_row, part.begin, thread);
     for (var round = 0u; round < ROUNDS; round++) {
-        if (begin + round < end) {
-            stage(next, thread);
-            workgroupBarrier();
-            next = fetch(first_token, first_row, begin + round + 1u, thread);
-            let a = row_of(tx);
-            let b = row_of(tx + 16u);
-            let c = row_of(tx + 32u);
-            let d = row_of(tx + 48u);
-            sums0 += products(8u * ty + 0u, a, b, c, d);
-            sums1 += products(8u * ty + 1u, a, b, c, d);
-            sums2 += products(8u * ty + 2u, a, b, c, d);
-            sums3 += products(8u * ty + 3u, a, b, c, d);
-            sums4 += products(8u * ty + 4u, a, b, c, d);
-            sums5 += products(8u * ty + 5u, a, b, c, d);
-            sums6 += products(8u * ty + 6u, a, b, c, d);
-            sums7 += products(8u * ty + 7u, a, b, c, d);
-            workgroupBarrier();
+        if (part.begin + round >= part.end) {
+            break;
         }
+        stage(next, thread);
+        workgroupBarrier();
+        next = fetch(first_token, first_row, part.begin + round + 1u, thread);
+        let a = row_of(tx);
+        let b = row_of(tx + 16u);
+        let c = row_of(tx + 32u);
+        let d = row_of(tx + 48u);
+        sums0 += products(8u * ty + 0u, a, b, c, d);
+        sums1 += products(8u * ty + 1u, a, b, c, d);
+        sums2 += products(8u * ty + 2u, a, b, c, d);
+        sums3 += products(8u * ty + 3u, a, b, c, d);
+        sums4 += products(8u * ty + 4u, a, b, c, d);
+        sums5 += products(8u * ty + 5u, a, b, c, d);
+        sums6 += products(8u * ty + 6u, a, b, c, d);
+        sums7 += products(8u * ty + 7u, a, b, c, d);
+        workgroupBarrier();
     }
     let token = first_token + 8u * ty;
     let row = first_row + tx;
-    store(token + 0u, row, group.z, sums0);
-    store(token + 1u, row, group.z, sums1);
-    store(token + 2u, row, group.z, sums2);
-    store(token + 3u, row, group.z, sums3);
-    store(token + 4u, row, group.z, sums4);
-    store(token + 5u, row, group.z, sums5);
-    store(token + 6u, row, group.z, sums6);
-    store(token + 7u, row, group.z, sums7);
+    store(token + 0u, row, part, sums0);
+    store(token + 1u, row, part, sums1);
+    store(token + 2u, row, part, sums2);
+    store(token + 3u, row, part, sums3);
+    store(token + 4u, row, part, sums4);
+    store(token + 5u, row, part, sums5);
+    store(token + 6u, row, part, sums6);
+    store(token + 7u, row, part, sums7);
 }

@@ -44,11 +44,11 @@ def matmul(c: Call) -> None:
 def _products(c: Call, x: Floats) -> None:
     rows, columns, offset = c.size("N"), c.size("K"), c.size("OFFSET")
     w = c.dequantized(rows, columns).T
-    splits = int(c.constants.get("SPLITS", 1))  # parts of the columns, in blocks of 32
-    edges = [split * (columns // 32) // splits * 32 for split in range(splits + 1)]
-    y = c.f32("y").reshape(splits, -1, c.size("STRIDE"))
+    parts = c.grid[2]  # of the columns, in blocks of 32
+    edges = [part * (columns // 32) // parts * 32 for part in range(parts + 1)]
+    y = c.f32("y").reshape(-1, parts, c.size("STRIDE"))
     for part, (begin, end) in enumerate(pairwise(edges)):
-        y[part, : c.count, offset : offset + rows] = x[:, begin:end] @ w[begin:end]
+        y[: c.count, part, offset : offset + rows] = x[:, begin:end] @ w[begin:end]
 
 
 def quantize(c: Call) -> None:
@@ -67,8 +67,8 @@ def matmul_int8(c: Call) -> None:
 
 
 def sum_parts(c: Call) -> None:
-    rows, parts = c.size("N"), c.f32("parts").reshape(c.size("PARTS"), -1, c.size("N"))
-    c.f32("y").reshape(-1, rows)[: c.count] = parts[:, : c.count].sum(axis=0)
+    rows, parts = c.size("N"), c.f32("parts").reshape(-1, c.size("PARTS"), c.size("N"))
+    c.f32("y").reshape(-1, rows)[: c.count] = parts[: c.count].sum(axis=1)
 
 
 def rms_norm(c: Call) -> None:
@@ -106,10 +106,10 @@ def attention(c: Call) -> None:
     if "y" in c.raw:
         y = c.f32("y").reshape(-1, kv_heads, heads // kv_heads, dim)
     else:  # in splits, of which the first has all
-        y = c.f32("partials").reshape(c.size("SPLITS"), -1, kv_heads, heads // kv_heads, dim)[0]
-        stats = c.f32("stats").reshape(c.size("SPLITS"), -1, 2)
+        y = c.f32("partials").reshape(-1, c.grid[2], kv_heads, heads // kv_heads, dim)[:, 0]
+        stats = c.f32("stats").reshape(-1, c.grid[2], heads, 2)
         stats[:] = -3e38, 0
-        stats[0] = 0, 1
+        stats[:, 0] = 0, 1
     keys = c.f16("keys").reshape(slots, kv_heads, dim)
     values = c.f16("values").reshape(slots, kv_heads, dim)
     for t in range(c.count):
@@ -123,10 +123,10 @@ def attention(c: Call) -> None:
 
 def attention_merge(c: Call) -> None:
     splits, heads, dim = c.size("SPLITS"), c.size("H"), c.size("E")
-    highest, total = np.moveaxis(c.f32("stats").reshape(splits, -1, heads, 2)[:, : c.count], -1, 0)
-    shares = np.exp(highest - highest.max(axis=0))
-    partials = c.f32("partials").reshape(splits, -1, heads, dim)[:, : c.count]
-    y = (shares[..., None] * partials).sum(axis=0) / (shares * total).sum(axis=0)[..., None]
+    highest, total = np.moveaxis(c.f32("stats").reshape(-1, splits, heads, 2)[: c.count], -1, 0)
+    shares = np.exp(highest - highest.max(axis=1, keepdims=True))
+    partials = c.f32("partials").reshape(-1, splits, heads, dim)[: c.count]
+    y = (shares[..., None] * partials).sum(axis=1) / (shares * total).sum(axis=1)[..., None]
     c.f32("y").reshape(-1, heads, dim)[: c.count] = y
 
 
@@ -323,7 +323,9 @@ class NumpyDevice:
                 return self._matrices[key]
 
             element = kernel.options.get("element", "f32")
-            call = Call(raw, pipeline.constants, kernel.format, position, count, dequantized, element)
+            call = Call(
+                raw, pipeline.constants, kernel.format, step.grid, position, count, dequantized, element
+            )
             KERNELS[kernel.operation](call)
         out = loaded.outputs
         return self._buffers[out.buffer][out.offset : out.offset + out.nbytes].tobytes()

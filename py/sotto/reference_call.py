@@ -19,6 +19,7 @@ class Call:
         raw: the bytes of each binding by name, writable where the kernel may write.
         constants: the overrides that were set.
         format: the weight format, or ''.
+        grid: workgroups in x, y and z.
         position, count: the step block.
         dequantized: the weight matrix of `weights` and `scales` for N rows, K columns.
         element: what a variant multiplies activations as: "f32", "f16" or "int8".
@@ -27,6 +28,7 @@ class Call:
     raw: Mapping[str, NDArray[np.uint8]]
     constants: Mapping[str, float]
     format: str
+    grid: tuple[int, int, int]
     position: int
     count: int
     dequantized: Callable[[int, int], Floats]

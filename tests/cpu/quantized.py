@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -26,7 +27,7 @@ def with_int8(kernel: Callable[[reference.Call], None]) -> Callable[[reference.C
     def run(c: reference.Call) -> None:
         x = c.f32("x").reshape(-1, c.size("K"))
         raw = c.raw if c.format in FLOATS else {**c.raw, "x": rounded(x).view(np.uint8).reshape(-1)}
-        kernel(reference.Call(raw, c.constants, c.format, c.position, c.count, c.dequantized))
+        kernel(replace(c, raw=raw))
 
     return run
 

@@ -213,8 +213,8 @@ def test_matmul_int8(gpu: NativeDevice, numpy_device, rng, type_name, rows, colu
 @pytest.mark.parametrize(("parts", "rows", "tokens", "count"), [(2, 64, 5, 5), (7, 83, 9, 4)])
 def test_sum_parts(gpu: NativeDevice, numpy_device, rng, parts, rows, tokens, count) -> None:
     p = Plan("test", tokens)
-    ops.sum_parts(p, "sum", given("parts", (parts, tokens, rows)), given("y", (tokens, rows)))
-    arrays = {"parts": rng.standard_normal((parts, tokens, rows)).astype(np.float32)}
+    ops.sum_parts(p, "sum", given("parts", (tokens, parts, rows)), given("y", (tokens, rows)))
+    arrays = {"parts": rng.standard_normal((tokens, parts, rows)).astype(np.float32)}
     seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
     assert not seen["y"].reshape(tokens, rows)[count:].any()
 
@@ -374,12 +374,12 @@ def test_attention(
 )
 def test_attention_merge(gpu: NativeDevice, numpy_device, rng, splits, tokens, count, heads, dim) -> None:
     p = Plan("test", tokens)
-    shape = (splits, tokens, heads)
+    shape = (tokens, splits, heads)
     ops.attention_merge(p, given("partials", (*shape, dim)), given("stats", (*shape, 2)))
     stats = np.stack([rng.standard_normal(shape) * 20, rng.uniform(1, 32, shape)], axis=-1)
     partials = rng.standard_normal((*shape, dim)).astype(np.float32)
-    stats[1::2, 1] = -3e38, 0  # a split without keys
-    partials[1::2, 1] = 0
+    stats[1, 1::2] = -3e38, 0  # a split without keys
+    partials[1, 1::2] = 0
     arrays = {"partials": partials, "stats": stats.astype(np.float32)}
     inputs = p.inputs(0, [0] * count)
     compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=F32)

@@ -1,14 +1,17 @@
-// What becomes of a row's sums, where SPLITS workgroups share its keys: partials (SPLITS, T, H, E) f32, not normalised;
-// stats (SPLITS, T, H): the maximum score and the sum of exp(score - maximum). See attention_merge.wgsl.
+// What becomes of a row's sums, where workgroups share its keys: partials (T, SPLITS, H, E) f32, not normalised;
+// stats (T, SPLITS, H): the maximum score and the sum of exp(score - maximum). See attention_merge.wgsl.
 @group(0) @binding(3) var<storage, read_write> partials: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> stats: array<vec2<f32>>;
-override SPLITS: u32;
-override TOKENS: u32;
 
-fn keep_stats(split: u32, row: u32, g: u32, highest: f32, total: f32) {
-    stats[split * TOKENS * H + row_begin(row, g) / (E / 4u)] = vec2<f32>(highest, total);
+fn head_of_split(split: Split, row: u32, g: u32) -> u32 {
+    let head = row_begin(row, g) / (E / 4u);
+    return (head / H * split.count + split.number) * H + head % H;
 }
 
-fn keep_sums(split: u32, row: u32, g: u32, quad: u32, total: f32, sum: vec4<f32>) {
-    partials[split * TOKENS * H * (E / 4u) + row_begin(row, g) + quad] = sum;
+fn keep_stats(split: Split, row: u32, g: u32, highest: f32, total: f32) {
+    stats[head_of_split(split, row, g)] = vec2<f32>(highest, total);
+}
+
+fn keep_sums(split: Split, row: u32, g: u32, quad: u32, total: f32, sum: vec4<f32>) {
+    partials[head_of_split(split, row, g) * (E / 4u) + quad] = sum;
 }

@@ -89,11 +89,9 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
     tiles = -(-tokens * (heads // kv_heads) // TILE_ROWS)
     most = -(-min(window - 1 + tokens, slots) // TILE_KEYS)  # tiles of keys that a tile of rows can see
     splits = max(1, min(SPLIT_TO // (tiles * kv_heads), most, MOST_SPLITS))
-    shape = {"H": heads, "E": head_dim}
     if splits > 1:
-        shape |= {"SPLITS": splits, "TOKENS": tokens}
-        partials = p.scratch("attention partials", (splits, tokens, heads, head_dim))
-        stats = p.scratch("attention stats", (splits, tokens, heads, 2))
+        partials = p.scratch("attention partials", (tokens, splits, heads, head_dim))
+        stats = p.scratch("attention stats", (tokens, splits, heads, 2))
         sums = {"partials": partials, "stats": stats}
     else:
         sums = {"y": p.scratch("attention", (tokens, width))}
@@ -102,17 +100,18 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
         wgsl.load("attention_tiled", sums="whole" if splits == 1 else "split"),
         (tiles, kv_heads, splits),
         {"q": q, "keys": cache.keys, "values": cache.values, **sums},
+        H=heads,
         G=kv_heads,
+        E=head_dim,
         SLOTS=slots,
         WINDOW=window,
-        **shape,
     )
     return attention_merge(p, partials, stats) if splits > 1 else sums["y"]
 
 
 def attention_merge(p: Plan, partials: Tensor, stats: Tensor) -> Tensor:
-    """Sums (SPLITS, T, H, E), not normalised, and (SPLITS, T, H, 2) their maxima and totals -> attention (T, H*E)."""
-    splits, tokens, heads, head_dim = partials.shape
+    """Sums (T, SPLITS, H, E), not normalised, and (T, SPLITS, H, 2) their maxima and totals -> attention (T, H*E)."""
+    tokens, splits, heads, head_dim = partials.shape
     y = p.scratch("attention", (tokens, heads * head_dim))
     p.add(
         "attention merge",
@@ -122,7 +121,6 @@ def attention_merge(p: Plan, partials: Tensor, stats: Tensor) -> Tensor:
         H=heads,
         E=head_dim,
         SPLITS=splits,
-        TOKENS=tokens,
     )
     return y
 
@@ -171,15 +169,13 @@ def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tiles = -(-tokens // tall) * -(-matrix.rows // wide)
     splits = max(1, min(BUSY // tiles, columns // 32 // LEAST_BLOCKS))
     y = p.scratch(label, (tokens, matrix.rows))
-    part = tokens * matrix.rows
-    target = y if splits == 1 else p.scratch(f"{label} parts", (splits, tokens, matrix.rows))
+    target = y if splits == 1 else p.scratch(f"{label} parts", (tokens, splits, matrix.rows))
     packed = variant.precision == "int8" and any(piece.format in PACKED for piece in matrix.pieces)
     int8 = quantize(p, f"{label} input", x) if packed else None
     for piece in matrix.pieces:
         grid = (-(-piece.rows // wide), -(-tokens // tall), splits)
         constants = {
-            "K": columns, "N": piece.rows, "OFFSET": piece.row, "STRIDE": matrix.rows,
-            "TOKENS": tall, "SPLITS": splits, "PART": part,
+            "K": columns, "N": piece.rows, "OFFSET": piece.row, "STRIDE": matrix.rows, "TOKENS": tall,
         }  # fmt: skip
         if int8 and piece.format in PACKED:
             matmul_int8(p, label, int8, piece, target, grid, constants)
@@ -199,8 +195,8 @@ def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
 
 
 def sum_parts(p: Plan, label: str, parts: Tensor, y: Tensor) -> None:
-    """y (T, N) = the sum of parts (PARTS, T, N) over the first axis."""
-    count, tokens, rows = parts.shape
+    """y (T, N) = the sum of parts (T, PARTS, N) over the second axis."""
+    tokens, count, rows = parts.shape
     p.add(
         label,
         wgsl.load("sum_parts"),
@@ -208,7 +204,6 @@ def sum_parts(p: Plan, label: str, parts: Tensor, y: Tensor) -> None:
         {"parts": parts, "y": y},
         N=rows,
         PARTS=count,
-        PART=tokens * rows,
     )
 
 
