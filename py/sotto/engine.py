@@ -125,7 +125,7 @@ class Engine:
             engine._record()
             watch.lap("header")
             engine._allocate()
-            if tuner:
+            if tuner and tuner.unchecked:
                 progress(Progress("pipelines", 0, len(engine._plans), manifest is not None))
                 await tuner.expect()
                 watch.lap("pipelines")

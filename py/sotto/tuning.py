@@ -44,8 +44,9 @@ DECODE_ROWS, PREFILL_ROWS = 4096, 512  # of the head that are in a sample
 
 
 class Tuner:
-    """Tunes one model on one device. In a load: `recall`; `expect` and `check` before anything is made for the model
-    itself; `ahead` before the weights arrive; `run` when all is there; `abandon` when the load ends before.
+    """Tunes one model on one device. In a load: `recall`; while it is `unchecked`, `expect` and `check` before anything
+    is compiled for the model itself; `ahead` before the weights arrive; `run` when all is there; `abandon` when the
+    load ends before.
 
     Args:
         pinned: variants that a person chose: their roles are not tuned.
@@ -132,22 +133,27 @@ class Tuner:
         self._before = self._known()
         return self._start
 
+    @property
+    def unchecked(self) -> bool:
+        """Whether the device has still to be held against numpy."""
+        return self._known_answer is not None
+
     async def expect(self) -> None:
         """Let the kernels that are held against numpy compile, work out meanwhile what numpy says, and wait for them.
 
         Nothing else compiles yet: a browser that is told to give up a device waits for all that it compiles there,
         and shows no picture so long.
         """
-        if self._known_answer:
-            wanted = [kernels(plan)[:2] for plan in self._known_answer.plans]
-            for shaders, pipelines in wanted:
-                self._device.prepare(shaders, pipelines)
-            began = self._clock()
-            await self._known_answer.expect()
-            self._spent += self._clock() - began
-            for shaders, pipelines in wanted:
-                while not await self._device.ready(shaders, pipelines, LOOK):
-                    pass
+        assert self._known_answer
+        wanted = [kernels(plan)[:2] for plan in self._known_answer.plans]
+        for shaders, pipelines in wanted:
+            self._device.prepare(shaders, pipelines)
+        began = self._clock()
+        await self._known_answer.expect()
+        self._spent += self._clock() - began
+        for shaders, pipelines in wanted:
+            while not await self._device.ready(shaders, pipelines, LOOK):
+                pass
 
     async def check(self) -> None:
         """Hold the device against numpy: a load need not go on with one that computes wrongly.
@@ -158,11 +164,11 @@ class Tuner:
             WrongResults: the device computes wrongly even with the simple kernels.
             DeviceError: the device gave up.
         """
-        if self._known_answer:
-            began = self._clock()
-            warm = partial(self._samples.warm, until=began + BUDGET - self._spent)
-            self._checked = max(self._checked, await self._known_answer.check(self._device, warm))
-            self._spent += self._clock() - began
+        assert self._known_answer
+        began = self._clock()
+        warm = partial(self._samples.warm, until=began + BUDGET - self._spent)
+        self._checked = max(self._checked, await self._known_answer.check(self._device, warm))
+        self._spent += self._clock() - began
 
     async def ahead(self) -> tuple[list[Plan], list[Plan]]:
         """What to compile while the weights arrive: before what the model itself needs, and after it."""

@@ -321,6 +321,26 @@ def test_what_was_not_checked_is_checked_later() -> None:
             load(Wrong(disk), store)
 
 
+def test_nothing_is_compiled_for_the_model_on_a_device_that_computes_wrongly() -> None:
+    class Wrong(FakeGpu):
+        def __init__(self) -> None:
+            super().__init__()
+            self.compiled_for: list[tuple[Pipeline, ...]] = []
+
+        def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+            self.compiled_for.append(tuple(pipelines))
+
+        async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+            return bytes(len(await super().run(program, inputs, steps=steps)))
+
+    device = Wrong()
+    with pytest.raises(WrongResults):
+        load(device, Notes())
+    assert device.ran == ["known answer, one token", "known answer"]
+    assert len(device.compiled_for) == 2
+    assert not device._buffers and not device._programs
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_a_fast_gpu_is_timed_in_spite_of_the_way_to_it(seed: int) -> None:
     """A sample takes a tenth of the way there and back, which is never the same."""
