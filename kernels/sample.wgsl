@@ -46,7 +46,6 @@ struct Inputs {
 const THREADS: u32 = 256;
 const NO_NUMBER: u32 = 0xffffffffu;
 const BATCH: u32 = 4;  // items that a thread asks for before it looks at any: memory is far away
-override BATCHES: u32 = (max(SLICES, COUNT * SLICE) + BATCH * THREADS - 1u) / (BATCH * THREADS);
 
 var<workgroup> keys: array<u32, KEPT>;     // of what was kept; then the bits of weights, the best score's first
 var<workgroup> places: array<u32, KEPT>;   // their places; then candidates, the best score first
@@ -64,11 +63,11 @@ struct Cut {
     place: u32,
 }
 
-// A thread's items of a batch: slices and their maxima, or the values of the slices in `words`.
-fn batch_of(of_values: bool, items: u32, batch: u32, thread: u32) -> array<Item, BATCH> {
+// A thread's items of the batch from `first` on: slices and their maxima, or the values of the slices in `words`.
+fn batch_of(of_values: bool, items: u32, first: u32, thread: u32) -> array<Item, BATCH> {
     var found: array<Item, BATCH>;
     for (var j = 0u; j < BATCH; j++) {
-        let i = (batch * BATCH + j) * THREADS + thread;
+        let i = first + j * THREADS + thread;
         let there = min(i, items - 1u);
         var place = there;
         var value: f32;
@@ -100,11 +99,8 @@ fn told(value: u32, thread: u32) -> u32 {
 // How many items a cut keeps.
 fn tally(of_values: bool, items: u32, cut: Cut, thread: u32) -> u32 {
     var mine = 0u;
-    for (var b = 0u; b < BATCHES; b++) {
-        if (b * BATCH * THREADS >= items) {
-            break;
-        }
-        let batch = batch_of(of_values, items, b, thread);
+    for (var first = 0u; first < items; first += BATCH * THREADS) {
+        let batch = batch_of(of_values, items, first, thread);
         for (var j = 0u; j < BATCH; j++) {
             mine += select(0u, 1u, keeps(cut, batch[j]));
         }
@@ -167,11 +163,8 @@ fn keep(of_values: bool, items: u32, cut: Cut, thread: u32) -> u32 {
         atomicStore(&filled, 0u);
     }
     workgroupBarrier();
-    for (var b = 0u; b < BATCHES; b++) {
-        if (b * BATCH * THREADS >= items) {
-            break;
-        }
-        let batch = batch_of(of_values, items, b, thread);
+    for (var first = 0u; first < items; first += BATCH * THREADS) {
+        let batch = batch_of(of_values, items, first, thread);
         for (var j = 0u; j < BATCH; j++) {
             if (keeps(cut, batch[j])) {
                 let at = atomicAdd(&filled, 1u);
