@@ -229,7 +229,7 @@ def test_decode_output(
     sums = rng.standard_normal((tokens, splits, heads, dim)).astype(np.float32)
     sums[stats[..., 1] == 0] = 0
     arrays |= {"sums": sums, "stats": stats}
-    inputs = p.inputs(0, [0] * count)
+    inputs = p.inputs(64 * splits, [0] * count)  # all have been reached
     compare(gpu, numpy_device, p, arrays, inputs, dtypes={y.name: "f4"}, tolerance=variant_tolerance(variant))
 
 
@@ -364,7 +364,7 @@ def test_sweeps_of_several_tokens_are_those_of_each(
             given("sums", (count, splits, 5, columns // 5)), given("stats", (count, splits, 5, 2))
         )
         ops.decode_output(p, "output", merged, m)
-        return execute(gpu, p, weights | given_arrays, p.inputs(0, [0] * count))
+        return execute(gpu, p, weights | given_arrays, p.inputs(64 * splits, [0] * count))
 
     together = run(tokens, arrays)
     shared = {"pending_norm", "norm"}

@@ -202,6 +202,7 @@ def decode_output(p: Plan, label: str, partials: Partials, matrix: Matrix) -> Te
             {"partials": partials.sums, "stats": partials.stats, "y": y},
             H=heads,
             SPLITS=splits,
+            TILE=_constants(p)["TILE"],
             OFFSET=piece.row,
             STRIDE=matrix.rows,
         )
