@@ -461,8 +461,8 @@ def test_what_a_dead_writer_left_is_swept(store: Store, other: Store, how: str) 
     store.write("k", 8)
     assert store.records() == [["dead", 0], ["k", 0], ["kept", 0], ["living", 0]]
     end()
-    held = "navigator.locks.query().then(({ held }) => held.length)"
-    store.page.wait_for_function(f"{held}.then((writers) => writers === 1)")
+    held = "(await navigator.locks.query()).held.length"
+    store.call(f"(async () => {{ while ({held} > 1) await new Promise((next) => setTimeout(next, 20)); }})()")
     store.write("k", 8)
     assert store.records() == [["k", 0], ["kept", 0], ["living", 0]]
     store.call("writer.commit()")
