@@ -23,9 +23,9 @@ sys.path.insert(0, str(ROOT / "py"))
 
 from sotto.assets import DEFAULT_MODEL, TerminalProgress, default_cache, fetch, known_models, model_path  # noqa: E402
 from sotto.assets.pins import RUNTIME  # noqa: E402
-from sotto.assets.server import Server  # noqa: E402
-from sotto.assets.site import Model, Site  # noqa: E402
 from sotto.errors import SottoError  # noqa: E402
+from sotto.site.server import Server  # noqa: E402
+from sotto.site.site import OfferedModel, Site  # noqa: E402
 
 DEFAULT_PORT = 8765
 
@@ -69,14 +69,14 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def find_model(name: str, cache: Path) -> Model:
+def find_model(name: str, cache: Path) -> OfferedModel:
     """The model to offer: a known name (fetched if need be) or a file of the user's.
 
     Raises:
         SottoError: there is no such file, or the known model cannot be fetched.
     """
     if name in known_models():
-        return Model(name, model_path(name, cache, TerminalProgress()))
+        return OfferedModel(name, model_path(name, cache, TerminalProgress()))
     path = Path(name).expanduser()
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
@@ -84,7 +84,7 @@ def find_model(name: str, cache: Path) -> Model:
             f"The model {path} {what}.",
             f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
         )
-    return Model(path.name, path.resolve())
+    return OfferedModel(path.name, path.resolve())
 
 
 def open_browser(address: str) -> None:

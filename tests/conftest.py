@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import vulkan
-from sotto.native import NativeDevice
+from sotto.native.dawn import NativeDevice
 
 GOLDEN = Path(__file__).parent / "golden"
 

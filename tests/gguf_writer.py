@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sotto.quant import TYPES
+from sotto.formats.blocks import TYPES
 
 _ARRAY_TYPES = {
     "uint8": 0,

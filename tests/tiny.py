@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from gguf_writer import RawTensor, write
-from sotto.quant import CODE_TYPES, FLOAT_TYPES, TYPES, quantize
+from sotto.formats.blocks import CODE_TYPES, FLOAT_TYPES, TYPES, quantize
 
 DEFAULT_TYPES: Mapping[str, str] = {
     "token_embd": "Q8_0",

@@ -26,13 +26,14 @@ sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 from chromium import QUIET, find_chromium  # noqa: E402
 from playwright.sync_api import Page, sync_playwright  # noqa: E402
 
-from sotto import assets, gguf  # noqa: E402
+from sotto import assets  # noqa: E402
 from sotto.api import drive  # noqa: E402
 from sotto.assets import default_cache  # noqa: E402
-from sotto.assets.server import Server  # noqa: E402
-from sotto.assets.site import Model, Resource, Site  # noqa: E402
+from sotto.formats import gguf  # noqa: E402
+from sotto.site.server import Server  # noqa: E402
+from sotto.site.site import OfferedModel, Resource, Site  # noqa: E402
 from sotto.source import FileSource  # noqa: E402
-from sotto.tokenizer import Tokenizer  # noqa: E402
+from sotto.text.tokenizer import Tokenizer  # noqa: E402
 
 PROMPT, DECODED = 128, 32  # tokens
 START = """(v) => void (globalThis.python = new Worker(
@@ -84,7 +85,7 @@ def main() -> None:
     text = prompt_text(model, golden["ids"][1:PROMPT])
     results: dict[str, list[dict[str, float]]] = {}
     with Server(0) as server, sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        server.site = BenchSite(ROOT, default_cache(), [Model("default", model)])
+        server.site = BenchSite(ROOT, default_cache(), [OfferedModel("default", model)])
         server.site.wllama = given.wllama
         threading.Thread(target=server.serve_forever, daemon=True).start()
         context = playwright.chromium.launch_persistent_context(

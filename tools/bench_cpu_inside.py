@@ -8,10 +8,11 @@ from typing import Any
 import store
 
 import cpu as cpu_js
-from sotto.engine import Engine
-from sotto.sampler import Sampling
-from sotto.web import WebSource, WebStore
-from sotto.webcpu import open_cpu
+from sotto.browser.cpu import open_cpu
+from sotto.browser.ranges import WebSource
+from sotto.browser.store import WebStore
+from sotto.engine.engine import Engine
+from sotto.text.sampler import Sampling
 
 kept: list[Any] = []
 

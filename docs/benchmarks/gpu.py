@@ -34,18 +34,19 @@ sys.path[:0] = [str(ROOT / "py"), str(HERE), str(HERE / "peers")]
 import gpu_tables  # noqa: E402
 import synthetic_gguf  # noqa: E402
 
-from sotto import selection, synthetic  # noqa: E402
 from sotto.api import drive  # noqa: E402
-from sotto.bench.control import Progress  # noqa: E402
+from sotto.bench.benchmark import Benchmark  # noqa: E402
+from sotto.bench.control import BenchProgress  # noqa: E402
 from sotto.bench.desk import Desk  # noqa: E402
 from sotto.bench.report import Report  # noqa: E402
 from sotto.bench.request import Request  # noqa: E402
-from sotto.bench.session import Benchmark  # noqa: E402
-from sotto.device import Store  # noqa: E402
-from sotto.disk import DiskStore  # noqa: E402
 from sotto.errors import SottoError  # noqa: E402
-from sotto.native import NativeDevice  # noqa: E402
-from sotto.variants import Role  # noqa: E402
+from sotto.formats import synthetic  # noqa: E402
+from sotto.native.dawn import NativeDevice  # noqa: E402
+from sotto.native.disk import DiskStore  # noqa: E402
+from sotto.plan.variants import Job  # noqa: E402
+from sotto.store import Store  # noqa: E402
+from sotto.tuning import candidates  # noqa: E402
 
 GOLDEN = ROOT / "tests" / "golden" / "gemma3-270m.json"
 PEER_LIMIT = 900  # seconds
@@ -60,7 +61,7 @@ class OneCache(Desk):
         return DiskStore(self._folder)
 
 
-def told(progress: Progress) -> None:
+def told(progress: BenchProgress) -> None:
     """Say what goes on, once for each step."""
     if progress.run:
         print(f"  {progress.kind} {progress.tokens} {progress.run}/{progress.runs}", file=sys.stderr)
@@ -78,8 +79,8 @@ def choices(given: argparse.Namespace) -> Iterator[str]:
     yield given.variant
     if given.every_variant:
         device = NativeDevice(given.adapter or None)
-        for role in Role:
-            yield from map(str, selection.candidates(role, device.adapter, device.limits))
+        for role in Job:
+            yield from map(str, candidates.candidates(role, device.adapter, device.limits))
         device.close()
 
 

@@ -12,14 +12,18 @@ import store
 from pyodide.code import run_js
 
 import cpu as cpu_js
-from sotto import gguf, models
-from sotto.device import Manifest
-from sotto.layout import LAYOUT_VERSION
-from sotto.loading import Loader
-from sotto.memory import Memory
-from sotto.web import WebDevice, WebSource, WebStore
-from sotto.webcpu import open_cpu
-from sotto.weights import Image
+from sotto import models
+from sotto.browser.cpu import open_cpu
+from sotto.browser.gpu import WebDevice
+from sotto.browser.ranges import WebSource
+from sotto.browser.store import WebStore
+from sotto.formats import gguf
+from sotto.plan.memory import Memory
+from sotto.plan.weights import bind
+from sotto.store import Manifest
+from sotto.weights.image import Image
+from sotto.weights.layout import LAYOUT_VERSION
+from sotto.weights.loader import Loader
 
 PIECE = 8 << 20  # of the model file
 CHUNK = 4 << 20  # of the image, as web/store.js writes it
@@ -59,7 +63,7 @@ async def prepare(file: dict[str, Any]) -> dict[str, Any]:
     header, head = await gguf.read_header(source)
     architecture = models.find(header.metadata)
     image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
-    memory, weights = Memory(device), image.weights(device.limits.max_binding)
+    memory, weights = Memory(device), bind(image, device.limits.max_binding)
     memory.allocate_weights(weights)
     loader = Loader(device, image, memory.placements, head, lambda _: None)
     kept.update(source=source, image=image, head=head, loader=loader, store=await WebStore.open(store))

@@ -25,14 +25,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 
-from sotto import gguf, models  # noqa: E402
+from sotto import models  # noqa: E402
 from sotto.api import drive, open_device  # noqa: E402
 from sotto.assets import default_model  # noqa: E402
-from sotto.disk import CHUNK_BYTES, DiskStore  # noqa: E402
-from sotto.loading import Loader  # noqa: E402
-from sotto.memory import Memory  # noqa: E402
+from sotto.formats import gguf  # noqa: E402
+from sotto.native.disk import CHUNK_BYTES, DiskStore  # noqa: E402
+from sotto.plan.memory import Memory  # noqa: E402
+from sotto.plan.weights import bind
 from sotto.source import FileSource  # noqa: E402
-from sotto.weights import Image  # noqa: E402
+from sotto.weights.image import Image  # noqa: E402
+from sotto.weights.loader import Loader  # noqa: E402
 
 
 def seconds(work: Coroutine[Any, Any, object]) -> float:
@@ -56,7 +58,7 @@ def main() -> None:
     header, head = drive(gguf.read_header(source))
     architecture = models.find(header.metadata)
     image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
-    memory, weights = Memory(device), image.weights(device.limits.max_binding)
+    memory, weights = Memory(device), bind(image, device.limits.max_binding)
     memory.allocate_weights(weights)
     loader = Loader(device, image, memory.placements, head, lambda _: None)
     rounds: dict[str, list[float]] = {"first": [], "cached": []}

@@ -27,8 +27,8 @@ from chromium import launch_profile  # noqa: E402
 from loading import CALL, START  # noqa: E402
 
 from sotto.assets import default_cache, default_model  # noqa: E402
-from sotto.assets.server import Server  # noqa: E402
-from sotto.assets.site import Model, Site  # noqa: E402
+from sotto.site.server import Server  # noqa: E402
+from sotto.site.site import OfferedModel, Site  # noqa: E402
 
 INSIDE = Path(__file__).with_name("loop_inside.py")
 
@@ -45,7 +45,7 @@ def main() -> None:
     given = parser.parse_args()
     model = given.model or default_model()
     with Server(0) as server, sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        server.site = Site(ROOT, default_cache(), [Model("model", model)])
+        server.site = Site(ROOT, default_cache(), [OfferedModel("model", model)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         context = launch_profile(playwright, Path(folder))
         page = context.pages[0]

@@ -8,12 +8,13 @@ import bridge
 import store
 
 import cpu as cpu_js
-from sotto.cpu import CpuDevice, best_threads
-from sotto.engine import Engine
-from sotto.sampler import Sampling
-from sotto.tokenizer import Segment
-from sotto.web import WebDevice, WebSource
-from sotto.webcpu import open_cpu
+from sotto.browser.cpu import open_cpu
+from sotto.browser.gpu import WebDevice
+from sotto.browser.ranges import WebSource
+from sotto.devices.cpu import CpuDevice, best_threads
+from sotto.engine.engine import Engine
+from sotto.text.sampler import Sampling
+from sotto.text.tokenizer import Segment
 
 TEXT = "The history of the printing press begins in"
 

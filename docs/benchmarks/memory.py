@@ -28,8 +28,8 @@ from chromium import QUIET, WEBGPU, find_chromium  # noqa: E402
 from page import Memory  # noqa: E402
 
 from sotto.assets import default_cache, model_path  # noqa: E402
-from sotto.assets.server import Server  # noqa: E402
-from sotto.assets.site import Model, Site  # noqa: E402
+from sotto.site.server import Server  # noqa: E402
+from sotto.site.site import OfferedModel, Site  # noqa: E402
 
 PORT = 9333
 REST = 30.0  # seconds without a new peak
@@ -47,7 +47,7 @@ def main() -> None:
     size = path.stat().st_size
     result: dict[str, Any] = {"device": given.device, "model_bytes": size}
     with Server(0) as server, tempfile.TemporaryDirectory() as folder:
-        server.site = Site(ROOT, default_cache(), [Model("gemma-3-270m", path)])
+        server.site = Site(ROOT, default_cache(), [OfferedModel("gemma-3-270m", path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for name in ("first load", "load from the cache"):
             peak, figures = watch(f"{server.address}?device={given.device}", folder)

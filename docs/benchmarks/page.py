@@ -32,8 +32,8 @@ sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 from chromium import launch_profile  # noqa: E402
 
 from sotto.assets import default_cache, model_path  # noqa: E402
-from sotto.assets.server import Server  # noqa: E402
-from sotto.assets.site import Model, Site  # noqa: E402
+from sotto.site.server import Server  # noqa: E402
+from sotto.site.site import OfferedModel, Site  # noqa: E402
 
 PATIENCE = 900_000  # milliseconds
 
@@ -116,7 +116,7 @@ def main() -> None:
     options = parser.parse_args()
     path = model_path("gemma-3-270m", default_cache())
     with Server(0) as server, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server.site = Site(ROOT, default_cache(), [Model("gemma-3-270m", path)])
+        server.site = Site(ROOT, default_cache(), [OfferedModel("gemma-3-270m", path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f"{server.address}?max_tokens={options.tokens}&temperature=0&device={options.device}"
         result: dict[str, Any] = {"machine": platform.platform(), "model_bytes": path.stat().st_size}

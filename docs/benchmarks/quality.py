@@ -19,14 +19,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 
-from sotto import assets, selection  # noqa: E402
+from sotto import assets  # noqa: E402
 from sotto.api import drive  # noqa: E402
-from sotto.engine import Engine  # noqa: E402
-from sotto.native import NativeDevice  # noqa: E402
+from sotto.engine.engine import Engine  # noqa: E402
+from sotto.native.dawn import NativeDevice  # noqa: E402
+from sotto.plan.variants import Job  # noqa: E402
 from sotto.reports import Settings  # noqa: E402
-from sotto.session import Outputs  # noqa: E402
 from sotto.source import FileSource  # noqa: E402
-from sotto.variants import Role  # noqa: E402
+from sotto.text.sampler import SampleOutputs  # noqa: E402
+from sotto.tuning import candidates as selection  # noqa: E402
 
 
 def decoded(engine: Engine, ids: list[int]) -> np.ndarray:
@@ -37,7 +38,7 @@ def decoded(engine: Engine, ids: list[int]) -> np.ndarray:
     found = []
     for position, token in enumerate(ids[:-1]):
         data = drive(engine.session.run(engine.session.programs[1], position, [token]))
-        out = Outputs.of(data)
+        out = SampleOutputs.of(data)
         logits = out.logits.astype(np.float64)
         known = np.flatnonzero(out.ids == ids[position + 1])
         total = np.log(np.exp(logits - logits.max()).sum()) + logits.max()
@@ -55,7 +56,7 @@ def main() -> None:
     golden = json.loads((ROOT / "tests/golden/gemma3-270m.json").read_text("utf-8"))["perplexity"]
     device = NativeDevice()
     print(device.adapter.name, device.adapter.driver)
-    every = [str(v) for r in Role for v in selection.candidates(r, device.adapter, device.limits)]
+    every = [str(v) for r in Job for v in selection.candidates(r, device.adapter, device.limits)]
     plain: np.ndarray | None = None
     for variant in given.variants or every:
         source = FileSource(assets.default_model())

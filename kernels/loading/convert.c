@@ -1,4 +1,4 @@
-// From a model file's blocks to the layout of the weight planes: py/sotto/layout.py's `convert`, byte for byte.
+// From a model file's blocks to the layout of the weight planes: py/sotto/weights/layout.py's `convert`, byte for byte.
 //
 // A plane is tiles of 8 rows x 4 items (layout.py); an item is a 16-byte piece of weights or the scales of a block
 // of 32 columns. A tile's row of 4 items is contiguous and the next tile along the columns lies 8 such rows on, so

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .api import Model, load
-    from .chat import Message
     from .errors import (
         AssetError,
         Cancelled,
@@ -28,7 +27,8 @@ if TYPE_CHECKING:
         SottoError,
         UnsupportedModel,
     )
-    from .sampler import Sampling
+    from .text.chat import Message
+    from .text.sampler import Sampling
 
 __version__ = "0.1.0"
 
@@ -48,7 +48,7 @@ __all__ = [
     "load",
 ]
 
-_MODULES = {"load": ".api", "Model": ".api", "Message": ".chat", "Sampling": ".sampler"}
+_MODULES = {"load": ".api", "Model": ".api", "Message": ".text.chat", "Sampling": ".text.sampler"}
 
 
 def __getattr__(name: str) -> object:

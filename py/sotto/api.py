@@ -12,21 +12,22 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from . import chat, native
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
-from .chat import Message
-from .cpu import CpuDevice, best_threads
 from .device import AdapterInfo, Device
-from .disk import DiskStore
-from .engine import Engine
+from .devices.cpu import CpuDevice, best_threads
+from .engine.engine import Engine
 from .errors import DeviceError, SottoError, UnsupportedModel
-from .prompts import Prompt
-from .reports import LoadStats, Piece, Progress, RunStats, Settings
-from .sampler import Sampling
+from .native import dawn
+from .native.disk import DiskStore
+from .native.wasm import open_cpu
+from .reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
 from .source import FileSource, Source
-from .tokenizer import Segment
-from .wasm import open_cpu
+from .text import chat
+from .text.chat import Message
+from .text.prompt import Prompt
+from .text.sampler import Sampling
+from .text.tokenizer import Segment
 
 T = TypeVar("T")
 
@@ -84,7 +85,7 @@ def load(
     candidates: int = 64,
     cache: bool | str | os.PathLike[str] = True,
     variant: str = "",
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[LoadProgress], None] | None = None,
 ) -> Model:
     """Load a model onto a GPU or the CPU.
 
@@ -142,7 +143,7 @@ def load_from(
     device: Device,
     settings: Settings,
     store: DiskStore | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[LoadProgress], None] | None = None,
 ) -> Model:
     """Load a model from any source onto an open device, which the model then owns."""
     return Model(drive(Engine.load(source, device, store, settings, progress or _ignore)))
@@ -160,9 +161,9 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
     if device == "cpu":
         return drive(open_cpu(threads))
     if _gpu_asked(device, adapter):
-        return native.NativeDevice(adapter)
+        return dawn.NativeDevice(adapter)
     try:
-        gpu = native.NativeDevice()
+        gpu = dawn.NativeDevice()
     except DeviceError:
         return drive(open_cpu(threads))
     if not gpu.adapter.software:
@@ -182,12 +183,12 @@ def _gpu_asked(device: str, adapter: str | None) -> bool:
 def any_adapter() -> bool:
     """Whether there is a GPU to use, be it one in software."""
     try:
-        return bool(native.adapters())
+        return bool(dawn.adapters())
     except DeviceError:
         return False
 
 
-def open_source(model: str | os.PathLike[str], progress: Callable[[Progress], None]) -> FileSource:
+def open_source(model: str | os.PathLike[str], progress: Callable[[LoadProgress], None]) -> FileSource:
     """The model file that a path, a folder or a known name stands for. Raises SottoError, AssetError."""
     if isinstance(model, str) and model in known_models():
         path = model_path(model, progress=_Download(progress))
@@ -358,7 +359,7 @@ class Model:
         """End the generation in progress, from another thread or a signal handler."""
         self.engine.stop()
 
-    def _texts(self, pieces: AsyncIterator[Piece]) -> Iterator[str]:
+    def _texts(self, pieces: AsyncIterator[TextPart]) -> Iterator[str]:
         for piece in iterate(pieces):
             if piece.text:
                 yield piece.text
@@ -367,15 +368,15 @@ class Model:
 class _Download:
     """Reports the fetching of a known model as a stage of loading."""
 
-    def __init__(self, progress: Callable[[Progress], None]) -> None:
+    def __init__(self, progress: Callable[[LoadProgress], None]) -> None:
         self._progress = progress
 
     def update(self, what: str, done: int, total: int) -> None:
-        self._progress(Progress("download", done, total, False))
+        self._progress(LoadProgress("download", done, total, False))
 
     def note(self, text: str) -> None:
         """A source failed and the next is tried: of no interest unless all fail, and then it is in the error."""
 
 
-def _ignore(progress: Progress) -> None:
+def _ignore(progress: LoadProgress) -> None:
     """The default progress callback."""

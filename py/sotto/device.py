@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
@@ -85,7 +85,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Outputs:
+class OutputRange:
     """The range that every run reads back; nbytes may be 0."""
 
     buffer: int
@@ -123,7 +123,7 @@ class Program:
     steps: tuple[Step, ...]
     submits: tuple[int, ...]
     inputs: Inputs
-    outputs: Outputs
+    outputs: OutputRange
     work: tuple[Work, ...] = ()
 
     def to_json(self) -> str:
@@ -248,105 +248,4 @@ class Device(Protocol):
 
     def close(self) -> None:
         """Release everything."""
-        ...
-
-
-@dataclass(frozen=True)
-class Record:
-    """One piece of the image: its bytes, and the sha256 of its chunks' checksums as hex digits.
-
-    The chunks' size and their checksum are the store's own (disk.py, kernels/loading/checksum.c): several times as
-    fast to verify as a sha256 of all bytes, and meant against damage only.
-    """
-
-    nbytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What the store knows about one converted model; written last, so its presence means the entry is whole.
-
-    The converted model is one linear image: the model file's header as it is (`header_nbytes`), then the planes
-    in the order weights.py gives them, cut into records.
-    """
-
-    key: str
-    layout_version: int
-    nbytes: int
-    header_nbytes: int
-    name: str
-    created: str  # ISO 8601, UTC
-    records: tuple[Record, ...] = ()
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Bytes of the image that belong into a buffer."""
-
-    image_offset: int
-    nbytes: int
-    buffer: int
-    buffer_offset: int
-
-
-class Writer(Protocol):
-    """Appends an image to the store, in order."""
-
-    async def append(self, data: Bytes) -> None:
-        """Add bytes. Raises StoreFull when there is no room (the entry is then abandoned)."""
-        ...
-
-    async def commit(self) -> None:
-        """Write the manifest: from now on the entry is found."""
-        ...
-
-    async def abort(self) -> None:
-        """Drop what was written."""
-        ...
-
-
-class Store(Protocol):
-    """Keeps converted models between sessions."""
-
-    async def find(self, key: str) -> Manifest | None:
-        """The whole entry of the current layout version, or None; a stale or partial one is dropped."""
-        ...
-
-    async def begin(self, manifest: Manifest) -> Writer:
-        """Start writing an entry (`records` still empty), replacing any other entry of the same key."""
-        ...
-
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        """The first bytes of the image. Raises StoreDamaged."""
-        ...
-
-    async def fill(
-        self,
-        manifest: Manifest,
-        placements: Sequence[Placement],
-        device: Device,
-        progress: Callable[[int], None],
-    ) -> None:
-        """Verify every record and copy the placements to the device; `progress` is given bytes done.
-
-        Raises:
-            StoreDamaged: a record is missing or altered; the entry has been dropped.
-        """
-        ...
-
-    async def drop(self, key: str) -> None:
-        """Forget an entry."""
-        ...
-
-    async def find_note(self, key: str) -> str | None:
-        """A short text that was kept under this key, or None."""
-        ...
-
-    async def keep_note(self, key: str, text: str) -> None:
-        """Keep a short text, replacing any other of the same key. Where there is no room, nothing is kept."""
-        ...
-
-    async def hold(self, name: str) -> Callable[[], None] | None:
-        """Hold a name as long as this program lives, or until what is returned is called; None where it is held."""
         ...

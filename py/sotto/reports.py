@@ -28,7 +28,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Progress:
+class LoadProgress:
     """Where a load is. `done` of `total` counts bytes for "weights", variants for "tuning", plans for "pipelines"."""
 
     stage: str  # "download" (api.load only), "header", "weights", "tokenizer", "tuning", "pipelines", "ready"
@@ -74,7 +74,7 @@ class LoadStats:
 
 
 @dataclass(frozen=True)
-class Piece:
+class TextPart:
     """A token and the text that became showable with it (a character's last token carries it)."""
 
     text: str

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from playwright.sync_api import BrowserContext
 
-from sotto.assets.site import Model
+from sotto.site.site import OfferedModel
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 120_000  # milliseconds; SwiftShader on a busy machine is slow
 
-Serve = Callable[[list[Model]], str]  # serves models; returns the address of the page
+Serve = Callable[[list[OfferedModel]], str]  # serves models; returns the address of the page
 Profile = Callable[[], BrowserContext]  # starts a Chromium that keeps its data

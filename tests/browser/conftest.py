@@ -15,8 +15,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_
 from sotto.assets import default_cache
 from sotto.assets.fetch import fetch
 from sotto.assets.pins import RUNTIME
-from sotto.assets.server import Server
-from sotto.assets.site import Model, Site
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Site
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,7 @@ def serve() -> Iterator[Serve]:
     """Starts a server of this checkout with some models; returns its address, which ends with a slash."""
     with ExitStack() as stack:
 
-        def start(models: list[Model]) -> str:
+        def start(models: list[OfferedModel]) -> str:
             server = stack.enter_context(Server(0))
             server.site = Site(ROOT, default_cache(), models)
             threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -12,15 +12,20 @@ import numpy as np
 import store
 
 import cpu as cpu_js
-from sotto import compiled, generation, layout, quant
-from sotto.device import Inputs, Manifest, Outputs, Pipeline, Placement, Program, Shader, Step
-from sotto.engine import Engine
+from sotto.browser.cpu import open_cpu
+from sotto.browser.gpu import WebDevice
+from sotto.browser.ranges import WebSource
+from sotto.browser.store import WebStore
+from sotto.device import Inputs, OutputRange, Pipeline, Program, Shader, Step
+from sotto.engine import generation
+from sotto.engine.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
-from sotto.layout import LAYOUT_VERSION
+from sotto.formats import blocks
 from sotto.reports import Settings
-from sotto.sampler import Sampling
-from sotto.web import WebDevice, WebSource, WebStore
-from sotto.webcpu import open_cpu
+from sotto.store import Manifest, Placement
+from sotto.text.sampler import Sampling
+from sotto.weights import compiled, layout
+from sotto.weights.layout import LAYOUT_VERSION
 
 N = 4096
 ADD = """
@@ -44,7 +49,7 @@ def adding(step: int, x: int, submits: tuple[int, ...], code: str = ADD) -> Prog
         steps=tuple(Step(f"add {i}", 0, bindings, (N // 64, 1, 1)) for i in range(count)),
         submits=submits,
         inputs=Inputs(step, 4),
-        outputs=Outputs(x, 0, 4 * N),
+        outputs=OutputRange(x, 0, 4 * N),
     )
 
 
@@ -214,7 +219,7 @@ async def converted(_: None) -> list[str]:
     assert compiled.converter() is not layout.convert
     equal = []
     for name in compiled.TYPES:
-        data = quant.quantize(name, np.random.default_rng(3).standard_normal((83, 1280)).astype(np.float32))
+        data = blocks.quantize(name, np.random.default_rng(3).standard_normal((83, 1280)).astype(np.float32))
         planes = zip(convert(name, data, 83, 1280), layout.convert(name, data, 83, 1280), strict=True)
         equal += [name] * all(np.array_equal(got, expected) for got, expected in planes)
     return equal

@@ -10,16 +10,16 @@ from playwright.sync_api import Page
 from test_web import Python
 
 import tiny
-from sotto.assets.site import Model
+from sotto.site.site import OfferedModel
 
 PROMPT = [2, *range(300, 310)]
 
 
 @pytest.mark.parametrize("device", ["gpu", "cpu"])
 def test_batches_give_what_single_tokens_give(
-    page: Page, serve: Callable[[list[Model]], str], runtime: Path, tmp_path: Path, device: str
+    page: Page, serve: Callable[[list[OfferedModel]], str], runtime: Path, tmp_path: Path, device: str
 ) -> None:
-    model = Model("tiny", tmp_path / "tiny.gguf")
+    model = OfferedModel("tiny", tmp_path / "tiny.gguf")
     model.path.write_bytes(tiny.build(tiny.Tiny(seed=3, layers=2)))
     site = serve([model])
     url = f"{site}models/tiny.gguf"

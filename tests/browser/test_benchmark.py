@@ -17,9 +17,9 @@ import pytest
 from common import PATIENCE, ROOT, Serve
 from playwright.sync_api import Browser, Page, Route, expect
 
-from sotto.assets.site import Model
 from sotto.bench.report import FORMAT, Report
 from sotto.bench.request import Request
+from sotto.site.site import OfferedModel
 from tiny import Tiny, build
 
 WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
@@ -35,7 +35,7 @@ def address(serve: Serve, runtime: Path, tmp_path_factory: pytest.TempPathFactor
     """A page with a small model for posts."""
     path = tmp_path_factory.mktemp("model") / "tiny.gguf"
     path.write_bytes(build(Tiny(chat=True)))
-    return serve([Model("tiny", path)])
+    return serve([OfferedModel("tiny", path)])
 
 
 def run(page: Page) -> Report:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from pages import PageError, in_page, open_blank
 from playwright.sync_api import Page, Playwright, Route
 
-from sotto.device import Inputs, Outputs, Pipeline, Program, Shader, Step, Work
-from sotto.pace import Pace, amounts
+from sotto.device import Inputs, OutputRange, Pipeline, Program, Shader, Step, Work
+from sotto.devices.pace import Pace, amounts
 
 N = 1000  # elements: not a multiple of the workgroup size
 WORKGROUPS = (16, 1, 1)
@@ -122,7 +122,7 @@ class Example:
             steps=tuple(steps),
             submits=tuple(submits or [len(steps)]),
             inputs=Inputs(self.step, 8),
-            outputs=Outputs(self.sum, 0, 4 * N),
+            outputs=OutputRange(self.sum, 0, 4 * N),
         )
 
 
@@ -219,7 +219,7 @@ def test_only_the_first_steps(gpu: Gpu, steps: int, factor: float, submits: list
 
 def test_outputs_may_be_empty(gpu: Gpu) -> None:
     example = Example(gpu)
-    program = replace(example.program([2.0]), outputs=Outputs(example.sum, 0, 0))
+    program = replace(example.program([2.0]), outputs=OutputRange(example.sum, 0, 0))
     assert gpu.run(gpu.load(program), inputs(0)).size == 0
     close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 2 * example.x)
 

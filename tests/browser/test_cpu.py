@@ -12,25 +12,25 @@ from test_web import Python
 
 import tiny
 from sotto.api import drive, iterate
-from sotto.assets.site import Model
-from sotto.engine import Engine
+from sotto.engine.engine import Engine
+from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
-from sotto.sampler import Sampling
+from sotto.site.site import OfferedModel
 from sotto.source import MemorySource
-from sotto.wasm import open_cpu
+from sotto.text.sampler import Sampling
 
 PROMPT = np.random.default_rng(4).integers(200, 500, 40).tolist()
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
+def model(tmp_path_factory: pytest.TempPathFactory) -> OfferedModel:
     path = tmp_path_factory.mktemp("model") / "tiny.gguf"
     path.write_bytes(tiny.build())
-    return Model("tiny", path)
+    return OfferedModel("tiny", path)
 
 
 def test_the_browser_and_wasmtime_agree_on_any_number_of_threads(
-    page: Page, serve, runtime: Path, model: Model
+    page: Page, serve, runtime: Path, model: OfferedModel
 ) -> None:
     device = drive(open_cpu(1))
     engine = drive(

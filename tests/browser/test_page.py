@@ -15,8 +15,8 @@ from common import PATIENCE, ROOT, Serve
 from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.assets import model_path
-from sotto.assets.site import Model
-from sotto.tuned import FRUITLESS
+from sotto.site.site import OfferedModel
+from sotto.tuning.verdict import FRUITLESS
 from tiny import DEFAULT_TYPES, Tiny, build
 
 WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
@@ -36,7 +36,7 @@ def offer(serve: Serve, runtime: Path, tmp_path_factory: pytest.TempPathFactory)
     def start(name: str, data: bytes) -> str:
         path = tmp_path_factory.mktemp("model") / f"{name}.gguf"
         path.write_bytes(data)
-        return serve([Model(name, path)])
+        return serve([OfferedModel(name, path)])
 
     return start
 
@@ -460,7 +460,7 @@ def test_japanese(browser: Browser, tiny: str) -> None:
 
 def test_the_real_model_writes_words(page: Page, runtime: Path, serve: Serve) -> None:
     path = model_path("gemma-3-270m", runtime)
-    page.goto(serve([Model("gemma-3-270m", path)]) + "?max_tokens=16&temperature=0")
+    page.goto(serve([OfferedModel("gemma-3-270m", path)]) + "?max_tokens=16&temperature=0")
     page.click("#example-en")
     page.click("#write")
     expect(page.locator("#stats")).to_contain_text("tok/s", timeout=3 * PATIENCE)

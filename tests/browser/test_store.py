@@ -17,9 +17,9 @@ from pages import PageError, in_page, open_blank
 from playwright.sync_api import BrowserContext, Page
 
 from checksums import checksum
-from sotto import compiled
-from sotto.assets.server import parse_range
-from sotto.assets.site import Model
+from sotto.site.server import parse_range
+from sotto.site.site import OfferedModel
+from sotto.weights import compiled
 
 MIB = 1 << 20
 LIBRARY = list(compiled.path().read_bytes())
@@ -609,10 +609,12 @@ def fetch_range(page: Page, url: str, offset: int, nbytes: int) -> dict[str, Any
     return dict(in_page(page, fetch, range=[url, offset, nbytes]))
 
 
-def test_ranges_of_the_own_server(page: Page, serve: Callable[[list[Model]], str], tmp_path: Path) -> None:
+def test_ranges_of_the_own_server(
+    page: Page, serve: Callable[[list[OfferedModel]], str], tmp_path: Path
+) -> None:
     content = np.random.default_rng(3).bytes(100_000)
     (tmp_path / "model.gguf").write_bytes(content)
-    site = serve([Model("model", tmp_path / "model.gguf")])
+    site = serve([OfferedModel("model", tmp_path / "model.gguf")])
     open_blank(page, site)
     for offset, nbytes in [(0, 1), (5, 70_000), (99_999, 1), (99_990, 500)]:
         reply = fetch_range(page, "/models/model.gguf", offset, nbytes)

@@ -12,8 +12,8 @@ from chromium import launch
 from pages import in_page, open_blank
 from playwright.sync_api import Page, Playwright, Request
 
-from sotto import compiled
-from sotto.assets.site import Model
+from sotto.site.site import OfferedModel
+from sotto.weights import compiled
 
 HERE = Path(__file__).parent
 START = """void (globalThis.python = new Worker(
@@ -87,11 +87,11 @@ def test_a_full_cache_is_a_sentence(python: Python) -> None:
 
 
 def test_a_model_is_read_by_ranges(
-    page: Page, serve: Callable[[list[Model]], str], runtime: Path, tmp_path: Path
+    page: Page, serve: Callable[[list[OfferedModel]], str], runtime: Path, tmp_path: Path
 ) -> None:
     words = np.arange(5000, dtype=np.uint32)
     (tmp_path / "numbers.gguf").write_bytes(words.tobytes())
-    site = serve([Model("numbers", tmp_path / "numbers.gguf")])
+    site = serve([OfferedModel("numbers", tmp_path / "numbers.gguf")])
     python = Python(page, site)
     asked: list[Request] = []
     page.on("request", lambda request: asked.append(request))  # noqa: PLW0108 - Playwright marks it

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sotto import reference
+from sotto.devices.reference import kernels as reference
 
 FLOATS = ("f16", "bf16", "f32")
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from sotto.wgsl import kernels_folder
+from sotto.paths import kernels_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -14,11 +14,11 @@ import pytest
 
 from sotto import assets
 from sotto.api import drive, iterate
-from sotto.cpu import CpuDevice
-from sotto.engine import Engine
-from sotto.sampler import Sampling
+from sotto.devices.cpu import CpuDevice
+from sotto.engine.engine import Engine
+from sotto.native.wasm import open_cpu
 from sotto.source import FileSource
-from sotto.wasm import open_cpu
+from sotto.text.sampler import Sampling
 
 
 @pytest.fixture(scope="module")

@@ -16,16 +16,19 @@ from cpu import quantized
 from kernels import drawing
 from kernels.harness import compare, execute
 from kernels.test_kernels import F16, F32, TYPES, given, matrix
-from sotto import layout, ops, reference
+from sotto import ops
 from sotto.api import drive
-from sotto.cpu import CpuDevice, signatures
-from sotto.engine import Engine
+from sotto.devices.cpu import CpuDevice, signatures
+from sotto.devices.reference import device as reference
+from sotto.devices.reference.kernels import KERNELS
+from sotto.engine.engine import Engine
 from sotto.models.base import Head
+from sotto.native.wasm import open_cpu
 from sotto.ops import Cache
-from sotto.plan import Plan
+from sotto.plan.plan import Plan
 from sotto.reports import Settings
 from sotto.source import MemorySource
-from sotto.wasm import open_cpu
+from sotto.weights import layout
 
 
 @pytest.fixture(scope="module", params=["relaxed", "simd"])
@@ -51,7 +54,7 @@ def rng() -> np.random.Generator:
 def int8_reference(monkeypatch) -> None:
     """numpy's products with int8 activations."""
     for name, kernel in quantized.KERNELS.items():
-        monkeypatch.setitem(reference.KERNELS, name, kernel)
+        monkeypatch.setitem(KERNELS, name, kernel)
 
 
 def columns_of(type_name: str, columns: int, otherwise: int) -> int:
@@ -311,6 +314,6 @@ def test_every_kernel_of_the_cpus_plans_has_a_twin_and_a_test(cpu) -> None:
     engine.close()
     twins = set(signatures().records) - {"nothing", "stream", "dots"}
     assert twins == used
-    assert used <= set(reference.KERNELS)
+    assert used <= set(KERNELS)
     assert {n for n in twins if f"test_{n}" not in globals()} == set()
     assert set(layout.FORMATS) | {"none"} == set(signatures().formats)

@@ -10,16 +10,16 @@ import pytest
 
 import tiny
 from cpu import quantized
-from sotto import reference
 from sotto.api import drive, iterate
-from sotto.cpu import CpuDevice, best_threads
 from sotto.device import Device
-from sotto.engine import Engine
-from sotto.reference import NumpyDevice
+from sotto.devices.cpu import CpuDevice, best_threads
+from sotto.devices.reference.device import NumpyDevice
+from sotto.devices.reference.kernels import KERNELS
+from sotto.engine.engine import Engine
+from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
-from sotto.sampler import Sampling
 from sotto.source import MemorySource
-from sotto.wasm import open_cpu
+from sotto.text.sampler import Sampling
 
 SETTINGS = Settings(context=160, chunks=(8, 32), variant="decode:simple")  # as the CPU, so numpy
 
@@ -40,7 +40,7 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
     """Each dispatch starts from numpy's memory: a last bit's difference may round an activation to the next of its
     127 steps, and the layers after it would have parted for no fault of theirs."""
     for name, kernel in quantized.KERNELS.items():
-        monkeypatch.setitem(reference.KERNELS, name, kernel)
+        monkeypatch.setitem(KERNELS, name, kernel)
     data = tiny.build(tiny.Tiny())
     engines = load(cpu, data), load(NumpyDevice(), data)
     here, there = (engine.device for engine in engines)
@@ -81,7 +81,7 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
 def test_the_same_seed_gives_numpys_tokens(cpu: CpuDevice, monkeypatch, temperature: float) -> None:
     """One draw for each text: a rounded activation can make the next logits differ in the second decimal."""
     for name, kernel in quantized.KERNELS.items():
-        monkeypatch.setitem(reference.KERNELS, name, kernel)
+        monkeypatch.setitem(KERNELS, name, kernel)
     sampling = Sampling(temperature=temperature, top_k=40, repeat_penalty=1.2, repeat_last=20, seed=5)
     data = tiny.build(tiny.Tiny(seed=3, layers=1))
     engines = load(cpu, data), load(NumpyDevice(), data)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from sotto import wgsl
 from sotto.api import drive
 from sotto.bench.probes import _Repeated, probe
-from sotto.cpu import CpuDevice
-from sotto.wasm import open_cpu
+from sotto.devices.cpu import CpuDevice
+from sotto.native.wasm import open_cpu
+from sotto.plan import wgsl
 
 PIECE = 4096  # probes.c
 

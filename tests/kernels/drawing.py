@@ -7,8 +7,8 @@ import numpy as np
 from kernels.harness import compare, execute
 from sotto import ops
 from sotto.device import Device
-from sotto.plan import PICKS, Plan, Role, tensor
-from sotto.sampler import NO_TOKEN, Rule, Sampling
+from sotto.plan.plan import Plan, Use, tensor
+from sotto.text.sampler import NO_TOKEN, PICKS, Rule, Sampling
 
 CANDIDATES = [(64, 64), (300, 5), (5000, 64), (262_144, 64), (262_400, 128)]  # (vocabulary, count)
 KINDS = ["spread", "ties", "falling", "equal"]
@@ -17,8 +17,8 @@ CONTEXT = 200
 
 def plan_of(vocabulary: int, count: int) -> Plan:
     p = Plan("test", 1)
-    x = tensor("x", (1, vocabulary), "f32", Role.CACHE)
-    ops.sample(p, x, tensor("text", (CONTEXT,), "u32", Role.CACHE), count)
+    x = tensor("x", (1, vocabulary), "f32", Use.CACHE)
+    ops.sample(p, x, tensor("text", (CONTEXT,), "u32", Use.CACHE), count)
     return p
 
 

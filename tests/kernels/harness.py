@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sotto.api import drive
-from sotto.device import Device, Inputs, Outputs, Pipeline, Program, Shader, Step
-from sotto.plan import Plan, Role, Tensor
+from sotto.device import Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
+from sotto.plan.plan import Plan, Tensor, Use
 
 Arrays = Mapping[str, NDArray[np.generic]]
 
@@ -47,13 +47,13 @@ def execute(device: Device, plan: Plan, arrays: Arrays, inputs: bytes) -> dict[s
         steps,
         (len(steps),),
         Inputs(buffers["inputs"], plan.inputs_nbytes),
-        Outputs(buffers["inputs"], 0, 4),
+        OutputRange(buffers["inputs"], 0, 4),
     )
     handle = drive(device.load(program))
     drive(device.run(handle, inputs))
     result = {}
     for name, t in written.items():
-        assert t.role is not Role.WEIGHT
+        assert t.role is not Use.WEIGHT
         result[name] = np.frombuffer(drive(device.read(buffers[name], 0, sizes[name])), np.uint8)
     device.unload(handle)
     for buffer in buffers.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sotto.wgsl import Kernel
+from sotto.plan.wgsl import Kernel
 
 PLAIN = """
 alias Left = array<f32, MATRIX_M * MATRIX_K>;

@@ -10,12 +10,15 @@ import pytest
 
 from kernels.harness import compare, execute
 from kernels.test_kernels import F16, F32, TYPES, given, matrix
-from sotto import layout, ops, quant, reference
-from sotto.native import NativeDevice
+from sotto import ops
+from sotto.devices.reference import device as reference
+from sotto.formats import blocks
+from sotto.native.dawn import NativeDevice
 from sotto.ops import Cache, Partials, Pending
-from sotto.plan import Plan
-from sotto.variants import SIMPLE, Variant
-from sotto.weights import Matrix
+from sotto.plan.plan import Plan
+from sotto.plan.variants import SIMPLE, Variant
+from sotto.plan.weights import Matrix
+from sotto.weights import layout
 
 EPS = 1e-6
 LONGEST = 32_768
@@ -84,7 +87,7 @@ def residuals(rng: np.random.Generator, tokens: int, dim: int) -> dict[str, np.n
 def shape_of(type_name: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """A shape for a format, so that all are tried, by at least two formats; the columns stand second."""
     rows, columns, *others = shapes[TYPES.index(type_name) % len(shapes)]
-    return rows, columns if columns % quant.TYPES[type_name].elements == 0 else 512, *others
+    return rows, columns if columns % blocks.TYPES[type_name].elements == 0 else 512, *others
 
 
 def pending(tokens: int, dim: int) -> Pending:

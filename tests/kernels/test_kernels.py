@@ -15,21 +15,26 @@ import pytest
 
 from kernels import drawing, matrices
 from kernels.harness import compare, execute
-from sotto import layout, ops, quant, reference, selection, wgsl
+from sotto import ops
+from sotto.devices.reference import device as reference
+from sotto.devices.reference.kernels import KERNELS
 from sotto.errors import UnsupportedModel
-from sotto.native import NativeDevice
+from sotto.formats import blocks
+from sotto.native.dawn import NativeDevice
 from sotto.ops import Cache
-from sotto.plan import Plan, Tensor, tensor
-from sotto.plan import Role as Memory
-from sotto.sampler import NO_TOKEN
-from sotto.variants import SIMPLE, Role
-from sotto.weights import Matrix, Piece
+from sotto.plan import wgsl
+from sotto.plan.plan import Plan, Tensor, Use, tensor
+from sotto.plan.variants import SIMPLE, Job
+from sotto.plan.weights import Matrix, Shard
+from sotto.text.sampler import NO_TOKEN
+from sotto.tuning import candidates
+from sotto.weights import layout
 
 F32 = 3e-6
 F16 = 1.1e-3
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 RNG_SEED = 7
-MATRICES = tuple(v for v in selection.VARIANTS[Role.MATMUL] if "matrix" in v.options)
+MATRICES = tuple(v for v in candidates.VARIANTS[Job.MATMUL] if "matrix" in v.options)
 
 
 @pytest.fixture
@@ -46,14 +51,14 @@ def rng() -> np.random.Generator:
 
 def given(name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
     """A tensor the test fills."""
-    return tensor(name, shape, dtype, Memory.CACHE)
+    return tensor(name, shape, dtype, Use.CACHE)
 
 
 def matrix(
     rng: np.random.Generator, type_name: str, rows: int, columns: int, shards: int = 1
 ) -> tuple[Matrix, dict[str, np.ndarray]]:
     """Random weights of a file type in the GPU's layout, as a matrix of one or more pieces."""
-    data = quant.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
+    data = blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
     row_bytes = data.size // rows
     form = layout.format_of(type_name)
     step = -(-rows // shards // 8) * 8
@@ -66,10 +71,10 @@ def matrix(
         for kind, plane in zip(("w", "s"), planes, strict=True):
             name = f"{kind}{first}"
             if plane.size:
-                tensors.append(Tensor(name, (count, columns), "u32", Memory.WEIGHT, name, 0, plane.size))
+                tensors.append(Tensor(name, (count, columns), "u32", Use.WEIGHT, name, 0, plane.size))
                 arrays[name] = plane
         pieces.append(
-            Piece(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
+            Shard(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
         )
     return Matrix("m", rows, columns, tuple(pieces)), arrays
 
@@ -77,7 +82,7 @@ def matrix(
 @pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize(("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3)])
 def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, shards) -> None:
-    if columns % quant.TYPES[type_name].elements:
+    if columns % blocks.TYPES[type_name].elements:
         columns = 512
     m, arrays = matrix(rng, type_name, rows, columns, shards)
     p = Plan("test", 1)
@@ -98,7 +103,7 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("variant", selection.VARIANTS[Role.MATMUL], ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", candidates.VARIANTS[Job.MATMUL], ids=lambda v: v.name)
 @pytest.mark.parametrize(
     ("type_name", "rows", "columns", "tokens", "count", "shards"),
     [  # two formats in every shape, each of the others in two
@@ -111,7 +116,7 @@ def test_matmul(
 ) -> None:
     if not variant.runs_on(gpu.adapter, gpu.limits):
         pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
-    if columns % quant.TYPES[type_name].elements:
+    if columns % blocks.TYPES[type_name].elements:
         columns = 256
     m, arrays = matrix(rng, type_name, rows, columns, shards)
     p = Plan("test", tokens, choice=SIMPLE.but(variant))
@@ -191,9 +196,9 @@ def test_matmul_int8(gpu: NativeDevice, numpy_device, rng, type_name, rows, colu
     """Near the product in f32: int8 activations cost less than a hundredth of its spread."""
     m, arrays = matrix(rng, type_name, rows, columns)
     x = rng.standard_normal((tokens, columns)).astype(np.float32)
-    int8 = next(v for v in selection.VARIANTS[Role.MATMUL] if v.precision == "int8")
+    int8 = next(v for v in candidates.VARIANTS[Job.MATMUL] if v.precision == "int8")
     outputs = []
-    for variant in (int8, SIMPLE[Role.MATMUL]):
+    for variant in (int8, SIMPLE[Job.MATMUL]):
         p = Plan("test", tokens, choice=SIMPLE.but(variant))
         ops.matmul(p, "y", given("x", (tokens, columns)), m)
         seen = compare(
@@ -339,7 +344,7 @@ def test_rope_kv(
         (8, 1, 32, 900, 300, 10, 600, 590),  # so many rows that their keys are not divided
     ],
 )
-@pytest.mark.parametrize("variant", selection.VARIANTS[Role.ATTENTION], ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", candidates.VARIANTS[Job.ATTENTION], ids=lambda v: v.name)
 def test_attention(
     gpu: NativeDevice,
     numpy_device,
@@ -480,6 +485,6 @@ def test_one_name_in_four_places() -> None:
     kernels = {name for name in wgsl.names() if not wgsl.is_variant(name)}
     assert kernels, "no kernels were found"
     assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
-    assert dict.fromkeys(kernels ^ set(reference.KERNELS), "reference") == {}
+    assert dict.fromkeys(kernels ^ set(KERNELS), "reference") == {}
     tests = globals() | vars(test_decode)
     assert {n: "test" for n in kernels if f"test_{n}" not in tests} == {}

@@ -18,7 +18,7 @@ import tiny
 import vulkan
 from sotto.bench.report import Report
 from sotto.cli import COMMANDS
-from sotto.plan import PICKS
+from sotto.text.sampler import PICKS
 
 ROOT = Path(__file__).resolve().parents[2]
 # One format for all matrices: the fewer kernels there are, the sooner they are compiled.

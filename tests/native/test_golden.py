@@ -14,12 +14,11 @@ import pytest
 
 from sotto import assets
 from sotto.api import drive, iterate
-from sotto.engine import Engine
-from sotto.native import NativeDevice
+from sotto.engine.engine import Engine
+from sotto.native.dawn import NativeDevice
 from sotto.reports import Settings
-from sotto.sampler import Sampling
-from sotto.session import Outputs
 from sotto.source import FileSource
+from sotto.text.sampler import SampleOutputs, Sampling
 
 CLEAR_MARGIN = 0.35
 
@@ -64,7 +63,7 @@ def test_the_best_token_is_the_references_where_its_margin_is_clear(
             assert out.ids[0] == step["id"], f"at token {len(ids)}"
             checked += 1
         ids.append(step["id"])
-        out = Outputs.of(drive(engine.session.run(engine.session.programs[1], len(ids) - 1, ids[-1:])))
+        out = SampleOutputs.of(drive(engine.session.run(engine.session.programs[1], len(ids) - 1, ids[-1:])))
     assert checked > 2
 
 

@@ -11,11 +11,12 @@ import pytest
 
 import tiny
 import vulkan
-from sotto import api, cli, native
+from sotto import api, cli
 from sotto.api import drive
-from sotto.device import Batch, Inputs, Outputs, Pipeline, Program, Shader, Step
+from sotto.device import Batch, Inputs, OutputRange, Pipeline, Program, Shader, Step
 from sotto.errors import DeviceError
-from sotto.native import NativeDevice
+from sotto.native import dawn
+from sotto.native.dawn import NativeDevice
 
 MODEL = tiny.build(tiny.Tiny(layers=2, types=dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0")))
 SIMPLE = "decode:simple,matmul:simple,attention:simple"
@@ -29,10 +30,10 @@ PIPELINE = Pipeline(0, {})
 
 def adding(buffer: int, nbytes: int = 64) -> Program:
     step = Step("add", 0, ((0, buffer, 0, nbytes, "read_write"),), (1, 1, 1))
-    return Program("sum", (SHADER,), (PIPELINE,), (step,), (1,), Inputs(buffer, 8), Outputs(buffer, 8, 4))
+    return Program("sum", (SHADER,), (PIPELINE,), (step,), (1,), Inputs(buffer, 8), OutputRange(buffer, 8, 4))
 
 
-async def landed(flight: native._Flight) -> Batch:
+async def landed(flight: dawn._Flight) -> Batch:
     return await flight
 
 
@@ -109,7 +110,7 @@ class LosingLater(Losing):
     async def load(self, program: Program) -> int:
         return await NativeDevice.load(self, program)
 
-    def submit(self, program: int, inputs: bytes | None, repeats: int) -> native._Flight:
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> dawn._Flight:
         self._device.destroy()
         return super().submit(program, inputs, repeats)
 
@@ -122,7 +123,7 @@ def model(tmp_path: Path) -> Path:
 
 
 def test_the_cpu_takes_over(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native, "NativeDevice", Losing)
+    monkeypatch.setattr(dawn, "NativeDevice", Losing)
     monkeypatch.delenv("SOTTO_ADAPTER", raising=False)
     with api.load(model, cache=False, context=64, threads=1, variant=SIMPLE) as loaded:
         assert loaded.adapter.name == "CPU"
@@ -136,7 +137,7 @@ def test_the_cpu_takes_over(model: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_command_line_tells_it_in_a_sentence(
     model: Path, kind: type[Losing], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(native, "NativeDevice", kind)
+    monkeypatch.setattr(dawn, "NativeDevice", kind)
     options = ["-m", str(model), "-c", "64", "--no-cache", "--device", "gpu", "--variant", SIMPLE]
     monkeypatch.setattr(sys, "argv", ["sotto", "generate", *options, "the"])
     with pytest.raises(SystemExit) as ended:

@@ -11,20 +11,22 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import generation, native, ops
+from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device, Pipeline, Shader
-from sotto.engine import Engine
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine import generation
+from sotto.engine.drafts import Costs
+from sotto.engine.engine import Engine
 from sotto.errors import DeviceError, OutOfMemory
-from sotto.memory import kernels
-from sotto.native import NativeDevice
-from sotto.plan import Role
-from sotto.reference import NumpyDevice
+from sotto.native import dawn
+from sotto.native.dawn import NativeDevice
+from sotto.plan.memory import kernels
+from sotto.plan.plan import Use
+from sotto.plan.variants import Variant
 from sotto.reports import Settings
-from sotto.sampler import Sampling
 from sotto.source import MemorySource
-from sotto.speculation import Costs
-from sotto.variants import Variant
+from sotto.text.sampler import Sampling
 
 SETTINGS = Settings(context=160, chunks=(8, 32), tune=False)
 SAMPLED = Sampling(temperature=1, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)
@@ -64,7 +66,7 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
             for declared, (_, buffer, offset, nbytes, _) in zip(
                 dispatch.bindings, step.bindings, strict=True
             ):
-                if declared.tensor.role is Role.SCRATCH:
+                if declared.tensor.role is Use.SCRATCH:
                     engine.device.write(buffer, offset, bytes(nbytes))
     for index, dispatch in enumerate(plan.dispatches):
         if dispatch.kernel.name == "sample":
@@ -208,7 +210,7 @@ def test_an_answer_does_not_wait_for_what_checks_drafts(
     done = False
     programs = set(device._programs)
     shaders, pipelines, *_ = kernels(engine._check)
-    wanted = {native._key(shaders[pipeline.shader], pipeline) for pipeline in pipelines}
+    wanted = {dawn._key(shaders[pipeline.shader], pipeline) for pipeline in pipelines}
     assert (wanted <= {*device._compiling, *device._pipelines}) is not software
     ids = [2, *range(300, 310), *range(300, 310)]
 
@@ -289,12 +291,12 @@ def test_the_same_seed_gives_numpys_tokens(gpu: NativeDevice, sampling: Sampling
 
 
 def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) -> None:
-    from sotto.device import Inputs, Outputs, Pipeline, Program, Shader
+    from sotto.device import Inputs, OutputRange, Pipeline, Program, Shader
 
     buffer = gpu.buffer(256, "inputs")
     program = Program(
         "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), (0,), Inputs(buffer, 256),
-        Outputs(buffer, 0, 4),
+        OutputRange(buffer, 0, 4),
     )  # fmt: skip
     with pytest.raises(DeviceError, match="refused the kernel broken") as caught:
         drive(gpu.load(program))
@@ -342,8 +344,8 @@ def test_kernels_compile_while_the_weights_arrive(gpu: NativeDevice) -> None:
 
 
 def test_the_device_tells_what_is_compiled(gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sotto import wgsl
     from sotto.device import Pipeline, Shader
+    from sotto.plan import wgsl
 
     kernel = wgsl.load("last_row")
     shaders = (Shader(kernel.name, kernel.source), Shader("broken", "fn main( {"))
@@ -359,8 +361,8 @@ def test_the_device_tells_what_is_compiled(gpu: NativeDevice, monkeypatch: pytes
 
 def test_waiting_for_a_compiler_ends(gpu: NativeDevice, monkeypatch: pytest.MonkeyPatch) -> None:
     """The promise of one that never ends is wgpu-py's own."""
-    from sotto import wgsl
     from sotto.device import Pipeline, Shader
+    from sotto.plan import wgsl
 
     kernel = wgsl.load("last_row")
     never = type(gpu._queue.on_submitted_work_done_async())("never", None)
@@ -372,8 +374,8 @@ def test_waiting_for_a_compiler_ends(gpu: NativeDevice, monkeypatch: pytest.Monk
 
 
 def test_a_device_closes_while_kernels_compile() -> None:
-    from sotto import wgsl
     from sotto.device import Pipeline, Shader
+    from sotto.plan import wgsl
 
     device = NativeDevice()
     kernel = wgsl.load("last_row")

@@ -7,10 +7,10 @@ import time
 import numpy as np
 import pytest
 
-from sotto import wgsl
 from sotto.api import drive
 from sotto.bench.probes import WORKGROUP, _Repeated, probe
-from sotto.native import NativeDevice
+from sotto.native.dawn import NativeDevice
+from sotto.plan import wgsl
 
 
 def output(device: NativeDevice, work: _Repeated) -> int:

@@ -9,20 +9,22 @@ from types import MappingProxyType
 import pytest
 
 import tiny
-from sotto import api, native, ops, selection, trials, tuned, tuning
+from sotto import api, ops
 from sotto.api import drive, iterate
 from sotto.device import Device, Program
-from sotto.disk import DiskStore
-from sotto.engine import Engine
+from sotto.engine.engine import Engine
 from sotto.errors import Cancelled, DeviceError, UnsupportedModel, WrongResults
-from sotto.native import NativeDevice
+from sotto.native import dawn
+from sotto.native.dawn import NativeDevice
+from sotto.native.disk import DiskStore
 from sotto.ops import simple
-from sotto.plan import Plan, Tensor
-from sotto.reports import Progress, Settings
-from sotto.sampler import Sampling
+from sotto.plan.plan import Plan, Tensor
+from sotto.plan.variants import SIMPLE, Job, Variant
+from sotto.plan.weights import Matrix
+from sotto.reports import LoadProgress, Settings
 from sotto.source import MemorySource
-from sotto.variants import SIMPLE, Role, Variant
-from sotto.weights import Matrix
+from sotto.text.sampler import Sampling
+from sotto.tuning import candidates, crash_log, tuner, verdict
 
 TYPES = dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0") | {"token_embd": "Q8_0"}
 MODEL = tiny.build(tiny.Tiny(layers=6, types=TYPES))
@@ -36,7 +38,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
         y = simple.matmul(p, label, x, matrix)
         last = p.dispatches[-1]
-        how = p.choice[Role.MATMUL].name if p.tokens > 1 else ""
+        how = p.choice[Job.MATMUL].name if p.tokens > 1 else ""
         if how == "slow":
             p.dispatches.extend([last] * 15)  # the same again
         elif how == "skipping":
@@ -52,11 +54,11 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         return y
 
     monkeypatch.setattr(ops, "matmul", matmul)
-    found = {role: (SIMPLE[role],) for role in Role}
-    found[Role.MATMUL] = (*(Variant(Role.MATMUL, n, suits="software") for n in names), SIMPLE[Role.MATMUL])
-    monkeypatch.setattr(selection, "VARIANTS", MappingProxyType(found))
+    found = {role: (SIMPLE[role],) for role in Job}
+    found[Job.MATMUL] = (*(Variant(Job.MATMUL, n, suits="software") for n in names), SIMPLE[Job.MATMUL])
+    monkeypatch.setattr(candidates, "VARIANTS", MappingProxyType(found))
     # What is tested here is not the time: on a busy machine the budget ends before the last candidate.
-    monkeypatch.setattr(tuning, "BUDGET", 60.0)
+    monkeypatch.setattr(tuner, "BUDGET", 60.0)
 
 
 def load(device: Device, store: DiskStore | None = None, variant: str = "") -> Engine:
@@ -67,7 +69,7 @@ def load(device: Device, store: DiskStore | None = None, variant: str = "") -> E
 def matmuls(engine: Engine) -> set[str]:
     """The matmuls of the prefill plans, as told and as recorded."""
     told = {names["matmul"] for plan, names in engine.load_stats.variants.items() if plan != "decode"}
-    assert told == {plan.choice[Role.MATMUL].name for plan in engine.plans if plan.tokens > 1}
+    assert told == {plan.choice[Job.MATMUL].name for plan in engine.plans if plan.tokens > 1}
     return told
 
 
@@ -112,7 +114,7 @@ def test_a_faster_one_is_taken_for_what_it_is_faster_in(
 ) -> None:
     offer(monkeypatch, "slow")
     monkeypatch.setattr(  # the slow one changes places with the simple one, and would be taken untried
-        selection, "candidates", lambda role, *_: selection.VARIANTS[role]
+        candidates, "candidates", lambda role, *_: candidates.VARIANTS[role]
     )
     engine = load(gpu)
     assert matmuls(engine) == {"simple"}
@@ -129,7 +131,7 @@ def test_what_is_remembered_ends_with_the_browser_the_kernels_and_the_model(
     recorder = engine._recorder
 
     def key(device: NativeDevice = gpu, sizes: tuple[int, ...] = (1, 8)) -> str:
-        return tuned.key(device, recorder, sizes)
+        return verdict.fingerprint(device, recorder, sizes)
 
     keys = [key(), key(sizes=(1, 32))]
     monkeypatch.setattr(gpu, "adapter", replace(gpu.adapter, runtime="Dawn 99"))
@@ -149,7 +151,7 @@ def test_a_stopped_tuning_leaves_the_device_as_it_was(
     offer(monkeypatch, "slow")
     buffers, programs = set(gpu._buffers), set(gpu._programs)
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: LoadProgress) -> None:
         if progress.stage == "tuning" and progress.done:
             raise Cancelled
 
@@ -184,7 +186,7 @@ def test_a_variant_that_lost_the_device_is_not_tried_again(
 
     engine = load(gpu, DiskStore(tmp_path))
     stats = engine.load_stats
-    assert stats.rejected == {"matmul:deadly": trials.LOST} and stats.chosen == "measured"
+    assert stats.rejected == {"matmul:deadly": crash_log.LOST} and stats.chosen == "measured"
     assert stats.tuned["prefill 8"].keys() == {"matmul:plain", "matmul:slow", "matmul:simple"}
     engine.close()
     again = load(gpu, DiskStore(tmp_path))
@@ -214,7 +216,7 @@ def test_a_device_that_computes_wrongly_is_found_out(monkeypatch: pytest.MonkeyP
             super().__init__(adapter)
             self.adapter = replace(self.adapter, software=False)
 
-    monkeypatch.setattr(native, "NativeDevice", RealGpu)
+    monkeypatch.setattr(dawn, "NativeDevice", RealGpu)
     (tmp_path / "tiny.gguf").write_bytes(MODEL)
     with api.load(tmp_path / "tiny.gguf", cache=False, context=96, threads=1) as model:
         assert model.adapter.name == "CPU"

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 import sotto
 import tiny
-from sotto import Message, Model, SottoError, api, synthetic
+from sotto import Message, Model, SottoError, api
 from sotto.api import drive, windows
 from sotto.bench.work import prefill_operations, weight_bytes
 from sotto.device import Limits
-from sotto.engine import Engine
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
 from sotto.errors import UnsupportedModel
-from sotto.plan import Role
-from sotto.reference import NumpyDevice
+from sotto.formats import synthetic
+from sotto.plan.plan import Use
 from sotto.reports import Settings
 from sotto.source import MemorySource
 
@@ -217,7 +218,7 @@ def test_contexts_up_to_the_models_limit(name: str) -> None:
     told = usual.needed(32_768)
     assert told["cache"] == large.load_stats.device_bytes["cache"]
     assert sum(told.values()) == pytest.approx(sum(large.load_stats.device_bytes.values()), rel=1e-3)
-    caches = [t.nbytes for plan in large.plans for t in plan.tensors(Role.CACHE).values()]
+    caches = [t.nbytes for plan in large.plans for t in plan.tensors(Use.CACHE).values()]
     assert max(caches) == 32_768 * 256 * 2
     assert usual.needed(2048) == usual.load_stats.device_bytes
     with pytest.raises(SottoError, match="40,000 tokens is not possible"):

@@ -50,7 +50,7 @@ def test_the_package_index_lists_exactly_the_wheels_that_are_there() -> None:
 def test_the_standard_library_is_enough() -> None:
     code = """
 import sys
-import sotto.assets, sotto.assets.server, sotto.assets.site
+import sotto.assets, sotto.site.server, sotto.site.site
 outside = {name.partition(".")[0] for name in sys.modules} - set(sys.stdlib_module_names) - {"sotto"}
 print(sorted(name for name in outside if not name.startswith("_")))
 """

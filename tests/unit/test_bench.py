@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sample
-from sotto.bench.control import Control, Progress
+from sotto.bench.control import BenchProgress, Control
 from sotto.bench.desk import _battery
 from sotto.bench.export import COLUMNS, summary, to_csv
 from sotto.bench.notes import TEXTS, note
@@ -139,7 +139,7 @@ def test_summary() -> None:
 
 
 def test_progress_never_goes_back_and_the_rest_is_bounded_by_the_budget() -> None:
-    heard: list[Progress] = []
+    heard: list[BenchProgress] = []
     control = Control(100, heard.append)
     control.tell("probes")
     control.expected = {"decode": 1.0, "prefill 32": 2.0}

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 import tiny
-from sotto.chat import Message, render
 from sotto.errors import SottoError
-from sotto.tokenizer import Tokenizer
+from sotto.text.chat import Message, render
+from sotto.text.tokenizer import Tokenizer
 
 
 def text_of(messages: list[Message]) -> str:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from checksums import checksum
-from sotto import compiled, layout, quant
-from sotto.compiled import Library
 from sotto.errors import UnsupportedModel
+from sotto.formats import blocks as quant
+from sotto.weights import compiled, layout
+from sotto.weights.compiled import Library
 
 SHAPES = [(8, 256), (83, 768), (1, 256), (13, 1280), (5, 96), (9, 32), (16, 160), (24, 6912)]
 

@@ -19,17 +19,17 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import disk
 from sotto.api import drive, iterate
-from sotto.device import Manifest, Placement
-from sotto.disk import DiskStore
-from sotto.engine import Engine
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
 from sotto.errors import StoreDamaged, StoreFull
-from sotto.layout import LAYOUT_VERSION
-from sotto.reference import NumpyDevice
+from sotto.native import disk
+from sotto.native.disk import DiskStore
 from sotto.reports import Settings
-from sotto.sampler import Sampling
 from sotto.source import MemorySource
+from sotto.store import Manifest, Placement
+from sotto.text.sampler import Sampling
+from sotto.weights.layout import LAYOUT_VERSION
 
 KEY = "a model"
 RECORD = 1 << 17  # small, so that the tiny model has ten
@@ -252,8 +252,8 @@ def test_interrupted_writer(store: DiskStore) -> None:
         import os
         from pathlib import Path
         from sotto.api import drive
-        from sotto.device import Manifest
-        from sotto.disk import DiskStore
+        from sotto.native.disk import DiskStore
+        from sotto.store import Manifest
         writer = drive(DiskStore(Path({str(store.folder)!r})).begin(
             Manifest({KEY!r}, {LAYOUT_VERSION}, 99, 1, "m", "")))
         drive(writer.append(bytes(50)))
@@ -291,8 +291,8 @@ def test_two_processes_write_one_model(tmp_path: Path) -> None:
     script = f"""
         from pathlib import Path
         from sotto.api import drive
-        from sotto.device import Manifest
-        from sotto.disk import DiskStore
+        from sotto.native.disk import DiskStore
+        from sotto.store import Manifest
         for _ in range(20):
             writer = drive(DiskStore(Path({str(store.folder)!r})).begin(
                 Manifest({KEY!r}, {LAYOUT_VERSION}, 1 << 20, 1, "m", "")))
@@ -389,7 +389,7 @@ def test_one_holds_a_name(store: DiskStore) -> None:
 
 def test_a_name_is_free_when_its_holder_dies(store: DiskStore) -> None:
     code = (
-        "import pathlib, sys, time; from sotto.api import drive; from sotto.disk import DiskStore; "
+        "import pathlib, sys, time; from sotto.api import drive; from sotto.native.disk import DiskStore; "
         "held = drive(DiskStore(pathlib.Path(sys.argv[1])).hold('a')); print(held is not None, flush=True); "
         "time.sleep(60)"
     )

@@ -11,12 +11,12 @@ import pytest
 import tiny
 from sotto.api import drive, iterate
 from sotto.device import Limits
-from sotto.engine import Engine
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
 from sotto.errors import ContextFull, FormatError, LimitError, SottoError, UnsupportedModel
-from sotto.reference import NumpyDevice
-from sotto.reports import Piece, Progress, Settings
-from sotto.sampler import Sampling
+from sotto.reports import LoadProgress, Settings, TextPart
 from sotto.source import MemorySource
+from sotto.text.sampler import Sampling
 
 GREEDY = Sampling(temperature=0)
 SETTINGS = Settings(context=160, chunks=(8, 32))
@@ -90,7 +90,7 @@ def load_with_candidates(engine: Engine) -> Engine:
 def test_statistics_count_what_happened(engine: Engine) -> None:
     pieces = list(iterate(engine.generate(prompt(engine, 20), 6, GREEDY)))
     stats = engine.stats
-    assert all(isinstance(p, Piece) for p in pieces)
+    assert all(isinstance(p, TextPart) for p in pieces)
     assert (stats.prompt_tokens, stats.new_tokens, stats.stop_reason) == (20, 6, "length")
     assert 0 < stats.time_to_first_token <= stats.total_seconds
     assert stats.prefill_rate == pytest.approx((20 - stats.reused_tokens) / stats.prefill_seconds)
@@ -207,7 +207,7 @@ def test_bad_prompts_are_refused(engine: Engine) -> None:
 
 
 def test_progress_goes_through_the_stages(model: bytes) -> None:
-    seen: list[Progress] = []
+    seen: list[LoadProgress] = []
     engine = drive(
         Engine.load(MemorySource(model, "t", "t"), NumpyDevice(), None, SETTINGS, progress=seen.append)
     )

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import generation
 from sotto.api import drive, iterate
-from sotto.cpu import CpuDevice
 from sotto.device import Device
-from sotto.engine import Engine
+from sotto.devices.cpu import CpuDevice
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine import generation
+from sotto.engine.engine import Engine
 from sotto.errors import DeviceError
-from sotto.reference import NumpyDevice
+from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
-from sotto.sampler import Sampling
 from sotto.source import MemorySource
-from sotto.wasm import open_cpu
+from sotto.text.sampler import Sampling
 
 GREEDY = Sampling(temperature=0)
 WARM = Sampling(temperature=1.2, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)

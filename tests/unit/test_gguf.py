@@ -14,8 +14,8 @@ import tiny
 from gguf_writer import RawTensor, write
 from sotto.assets import default_model
 from sotto.errors import FormatError
-from sotto.gguf import FIRST_READ, Header, NeedMoreBytes, parse, read_header
-from sotto.quant import TYPES
+from sotto.formats.blocks import TYPES
+from sotto.formats.gguf import FIRST_READ, Header, NeedMoreBytes, parse, read_header
 from sotto.source import FileSource, MemorySource
 
 METADATA: dict[str, object] = {
@@ -131,7 +131,7 @@ def test_one_read_for_a_small_file():
 
 
 def test_the_prefix_grows_without_reading_twice(monkeypatch):
-    monkeypatch.setattr("sotto.gguf.FIRST_READ", 64)
+    monkeypatch.setattr("sotto.formats.gguf.FIRST_READ", 64)
     big = {"big": RawTensor((90000,), "F32", bytes(360000))}
     data = write({"names": [f"piece {n}" for n in range(200)]}, {**TENSORS, **big})
     source = Recorder(data)

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 import sample
-from sotto import gguf, synthetic
 from sotto.api import drive
 from sotto.bench.probes import Bandwidth, Probes
 from sotto.bench.protocol import KernelTime
 from sotto.bench.report import Report
 from sotto.bench.request import Request
+from sotto.formats import gguf, synthetic
 from sotto.source import FileSource
 
 FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"

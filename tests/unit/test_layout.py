@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sotto import layout, quant
 from sotto.errors import UnsupportedModel
+from sotto.formats import blocks
+from sotto.weights import layout
 
 TYPES = sorted(layout.FORMAT_OF_TYPE)
 
@@ -14,7 +15,7 @@ TYPES = sorted(layout.FORMAT_OF_TYPE)
 def random_blocks(type_name: str, rows: int, columns: int) -> np.ndarray:
     """Rows of a quantised tensor made from random weights."""
     rng = np.random.default_rng(rows * columns)
-    return quant.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32) * 3)
+    return blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32) * 3)
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -25,7 +26,7 @@ def test_planes_hold_exactly_the_files_values(type_name: str, rows: int, columns
     weights, scales = layout.convert(type_name, data, rows, columns)
     assert weights.size == form.weight_bytes(rows, columns)
     assert scales.size == form.scale_plane_bytes(rows, columns)
-    expected = quant.dequantize(type_name, data, (rows, columns))
+    expected = blocks.dequantize(type_name, data, (rows, columns))
     np.testing.assert_array_equal(layout.dequantize(form, weights, scales, rows, columns), expected)
 
 
@@ -58,7 +59,7 @@ def test_a_tile_is_eight_rows_of_four_pieces() -> None:
     """The published order: tile along K, then along N; row of the tile; piece. Kernels depend on it."""
     rows, columns = 16, 256
     codes = np.arange(rows * columns).reshape(rows, columns)
-    data = quant.quantize("F32", codes.astype(np.float32))
+    data = blocks.quantize("F32", codes.astype(np.float32))
     weights, _ = layout.convert("F32", data, rows, columns)
     flat = weights.view(np.float32).astype(int)
     assert flat[:4].tolist() == [0, 1, 2, 3]  # row 0, piece 0

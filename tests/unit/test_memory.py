@@ -7,20 +7,23 @@ from itertools import pairwise
 import pytest
 
 import tiny
-from sotto import gguf, memory, models
+from sotto import models
 from sotto.api import drive
 from sotto.device import Device
-from sotto.memory import Memory
-from sotto.plan import ALIGNMENT
-from sotto.reference import NumpyDevice
+from sotto.devices.reference.device import NumpyDevice
+from sotto.formats import gguf
+from sotto.plan import memory
+from sotto.plan.memory import Memory
+from sotto.plan.weights import Weights, bind
 from sotto.source import MemorySource
-from sotto.weights import Image, Weights
+from sotto.weights.image import Image
+from sotto.weights.layout import ALIGNMENT
 
 
 def weights(max_binding: int) -> Weights:
     header, _ = drive(gguf.read_header(MemorySource(tiny.build(tiny.Tiny()), "tiny.gguf", "tiny")))
     architecture = models.find(header.metadata)
-    return Image.of(header, architecture.wanted(architecture.read(header.metadata))).weights(max_binding)
+    return bind(Image.of(header, architecture.wanted(architecture.read(header.metadata))), max_binding)
 
 
 def allocated(device: Device, loaded: Weights) -> Memory:
@@ -72,6 +75,6 @@ def test_a_part_of_a_plane_lies_inside_it() -> None:
     loaded = weights(1 << 30)
     found = allocated(NumpyDevice(), loaded)
     matrix = loaded.matrix("embed")
-    whole, part = matrix.pieces[0].weights, matrix.part(64, 32).pieces[0].weights
+    whole, part = matrix.shards[0].weights, matrix.part(64, 32).shards[0].weights
     assert found.place(part) == (found.place(whole)[0], found.place(whole)[1] + part.offset)
     assert part.offset > 0

@@ -9,16 +9,17 @@ from functools import cache
 
 import pytest
 
-from sotto import synthetic
 from sotto.api import drive
 from sotto.device import Work
-from sotto.engine import Engine
+from sotto.devices.pace import GROWTH, SUBMIT_SECONDS, Amount, Pace, amounts
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
+from sotto.formats import synthetic
 from sotto.ops import Cache, attention, matmul, rms_norm
-from sotto.pace import GROWTH, STEP_OPERATIONS, SUBMIT_SECONDS, Amount, Pace, amounts, work
-from sotto.plan import Plan, Role, Tensor, tensor
-from sotto.reference import NumpyDevice
+from sotto.plan.plan import Plan, Tensor, Use, tensor
+from sotto.plan.weights import Matrix, Shard
+from sotto.plan.work import STEP_OPERATIONS, work
 from sotto.reports import Settings
-from sotto.weights import Matrix, Piece
 
 CHUNK = 512
 
@@ -95,13 +96,13 @@ def test_the_longest_steps() -> None:
 
 def test_estimates_are_those_of_the_arithmetic() -> None:
     def plane(name: str, *shape: int) -> Tensor:
-        return tensor(name, shape, "f32", Role.CACHE)
+        return tensor(name, shape, "f32", Use.CACHE)
 
     p = Plan("test", 32)
-    piece = Piece(0, 64, 128, "q4", plane("w", 64, 128), plane("s", 64, 128))
+    piece = Shard(0, 64, 128, "q4", plane("w", 64, 128), plane("s", 64, 128))
     matmul(p, "y", plane("x", 32, 128), Matrix("m", 64, 128, (piece,)))
     cache = Cache(
-        tensor("keys", (96, 1, 64), "f16", Role.CACHE), tensor("values", (96, 1, 64), "f16", Role.CACHE)
+        tensor("keys", (96, 1, 64), "f16", Use.CACHE), tensor("values", (96, 1, 64), "f16", Use.CACHE)
     )
     attention(p, plane("q", 32, 256), cache, window=40)
     rms_norm(p, "norm", plane("x", 32, 128), plane("weight", 128), eps=1e-6)

@@ -11,10 +11,10 @@ import pytest
 
 import sample
 from sotto.bench.published import published
-from sotto.page.baselines import Baselines
-from sotto.page.bench_agent import browser, system
-from sotto.page.figures import Figures, label
 from sotto.page.markup import Figure, Table, headline
+from sotto.page.screens.baselines import Baselines
+from sotto.page.screens.benchmark_agent import browser, system
+from sotto.page.screens.figures import Figures, label
 from sotto.page.words import Words
 
 FILE = Path(__file__).parents[2] / "web" / "words.json"

@@ -11,8 +11,8 @@ import pytest
 
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
-from sotto.page.figures import COLUMNS
 from sotto.page.progress import SHARES
+from sotto.page.screens.figures import COLUMNS
 from sotto.page.words import Words
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def written_out() -> set[str]:
     """Every string constant of the page's Python, and what its HTML and its first script ask for."""
     found = set(re.findall(r'data-(?:words|placeholder|label|empty|reading)="([\w.-]+)"', HTML))
     found |= {key for pair in re.findall(r'words\["([\w.]+)"\]|words\.(\w+)', SCRIPT) for key in pair}
-    for path in PAGE.glob("*.py"):
+    for path in PAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.add(node.value)

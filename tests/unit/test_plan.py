@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 import tiny
-from sotto import gguf, models, ops, synthetic, wgsl
+from sotto import models, ops
 from sotto.api import drive
 from sotto.bench.work import (
     cache_bytes,
@@ -22,26 +22,29 @@ from sotto.bench.work import (
 )
 from sotto.device import AdapterInfo, Limits
 from sotto.errors import LimitError
-from sotto.models.base import Head, Recording
-from sotto.plan import STEP_BYTES, Plan, Role, tensor
+from sotto.formats import gguf, synthetic
+from sotto.models.base import Bound, Head
+from sotto.paths import kernels_folder
+from sotto.plan import wgsl
+from sotto.plan.plan import STEP_BYTES, Plan, Use, tensor
+from sotto.plan.variants import SIMPLE, Job, KernelChoice, Variant
+from sotto.plan.weights import Matrix, Shard, bind
 from sotto.source import MemorySource, Source
-from sotto.variants import SIMPLE, Choice, Variant
-from sotto.variants import Role as VariantRole
-from sotto.weights import Image, Matrix, Piece
+from sotto.weights.image import Image
 
 
-def record(source: Source, tokens: int, choice: Choice, max_binding: int = 1 << 30) -> Plan:
+def record(source: Source, tokens: int, choice: KernelChoice, max_binding: int = 1 << 30) -> Plan:
     """A whole forward pass of a model."""
     header, _ = drive(gguf.read_header(source))
     architecture = models.find(header.metadata)
     config = architecture.read(header.metadata)
     plan = Plan(f"{tokens} tokens", tokens, choice=choice)
     constants = architecture.constants(config, 128)
-    recording = Recording(
-        Image.of(header, architecture.wanted(config)).weights(max_binding),
+    recording = Bound(
+        bind(Image.of(header, architecture.wanted(config)), max_binding),
         architecture.caches(config, 128, 32),
-        {name: tensor(name, array.shape, "f32", Role.WEIGHT) for name, array in constants.items()},
-        tensor("text", (128,), "u32", Role.CACHE),
+        {name: tensor(name, array.shape, "f32", Use.WEIGHT) for name, array in constants.items()},
+        tensor("text", (128,), "u32", Use.CACHE),
         Head.CANDIDATES,
         64,
         range(config.layers),
@@ -155,7 +158,7 @@ def test_the_work_of_a_chunk_by_kernel() -> None:
     assert dispatch_operations(first, 32) == 4 * 4 * 256 * sum(range(1, 33))
 
 
-@pytest.mark.parametrize("variant", [SIMPLE[VariantRole.DECODE], *ops.DECODES], ids=lambda v: v.name)
+@pytest.mark.parametrize("variant", [SIMPLE[Job.DECODE], *ops.DECODES], ids=lambda v: v.name)
 def test_dispatches_that_are_timed_together_wait_for_each_other(variant: Variant) -> None:
     """Neighbours in a pass write to the same memory (protocol.kernels), but where scratch changes place."""
     plan = record(synthetic.source("1b"), 1, SIMPLE.but(variant))
@@ -171,9 +174,9 @@ def test_dispatches_that_are_timed_together_wait_for_each_other(variant: Variant
 def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> None:
     slots, sizes = any_plan.assign_scratch()
     owner: dict[int, str] = {}
-    last = {t.memory: i for i, d in enumerate(any_plan.dispatches) for t in d.reads if t.role is Role.SCRATCH}
+    last = {t.memory: i for i, d in enumerate(any_plan.dispatches) for t in d.reads if t.role is Use.SCRATCH}
     for index, d in enumerate(any_plan.dispatches):
-        scratch = [t for t in d.reads if t.role is Role.SCRATCH]
+        scratch = [t for t in d.reads if t.role is Use.SCRATCH]
         assert len({slots[t.memory] for t in scratch}) == len({t.memory for t in scratch}), d.label
         for t in scratch:
             slot = slots[t.memory]
@@ -188,7 +191,7 @@ def test_every_scratch_tensor_is_written_before_it_is_read(any_plan: Plan) -> No
     written: set[str] = set()
     for d in any_plan.dispatches:
         for b in d.bindings:
-            if b.tensor.role is Role.SCRATCH and b.access == "read":
+            if b.tensor.role is Use.SCRATCH and b.access == "read":
                 assert b.tensor.memory in written, f"{d.label} reads {b.tensor.name}"
         written |= {t.memory for t in d.writes}
 
@@ -290,17 +293,15 @@ def test_a_format_is_asked_for_where_it_is_needed_only() -> None:
 
 def test_every_kernel_has_a_header_that_names_its_grid() -> None:
     for name in wgsl.names():
-        text = (wgsl.kernels_folder() / f"{name}.wgsl").read_text("utf-8")
+        text = (kernels_folder() / f"{name}.wgsl").read_text("utf-8")
         header = text.split("@group")[0]
         assert "Grid:" in header, name
 
 
 def test_a_shape_the_kernels_cannot_run_is_refused() -> None:
     plan = Plan("test", 1)
-    cache = ops.Cache(
-        tensor("k", (8, 1, 512), "f16", Role.CACHE), tensor("v", (8, 1, 512), "f16", Role.CACHE)
-    )
-    norm = tensor("n", (512,), "f32", Role.WEIGHT)
+    cache = ops.Cache(tensor("k", (8, 1, 512), "f16", Use.CACHE), tensor("v", (8, 1, 512), "f16", Use.CACHE))
+    norm = tensor("n", (512,), "f32", Use.WEIGHT)
     with pytest.raises(Exception, match="heads of 512 dimensions"):
         ops.rope_kv(plan, plan.scratch("qkv", (1, 1536)), cache, norm, norm, norm, eps=1e-6, scale=1.0)
 
@@ -315,9 +316,9 @@ def test_subgroup_matrices_want_their_shape_and_their_memory(variant: Variant) -
     assert not variant.runs_on(adapter, replace(limits, max_workgroup_memory=16_384))
     for tokens in (32, 33):
         plan = Plan("test", tokens, choice=SIMPLE.but(variant))
-        piece = tensor("w", (64, 64), "u32", Role.WEIGHT)
-        matrix = Matrix("m", 64, 64, (Piece(0, 64, 64, "f32", piece, None),))
-        ops.matmul(plan, "y", tensor("x", (tokens, 64), "f32", Role.CACHE), matrix)
+        piece = tensor("w", (64, 64), "u32", Use.WEIGHT)
+        matrix = Matrix("m", 64, 64, (Shard(0, 64, 64, "f32", piece, None),))
+        ops.matmul(plan, "y", tensor("x", (tokens, 64), "f32", Use.CACHE), matrix)
         (dispatch,) = plan.dispatches
         given = dict(dispatch.constants)
         said = dict(re.findall(r"^const (\w+): u32 = (\d+);", dispatch.kernel.source, re.MULTILINE))

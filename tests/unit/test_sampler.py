@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sotto.errors import DeviceError, SottoError
-from sotto.sampler import Rule, Sampling, choose, exponential, philox, uniform
+from sotto.text.sampler import Rule, Sampling, choose, exponential, philox, uniform
 
 
 class Sampler:

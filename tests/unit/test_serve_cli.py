@@ -43,7 +43,8 @@ class Checkout:
         folder.mkdir()
         shutil.copy(ROOT / "serve.py", folder)
         ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "py/sotto/assets", folder / "py/sotto/assets", ignore=ignore)
+        for room in ("assets", "site"):
+            shutil.copytree(ROOT / "py/sotto" / room, folder / "py/sotto" / room, ignore=ignore)
         for module in ("__init__.py", "errors.py"):
             shutil.copy(ROOT / "py/sotto" / module, folder / "py/sotto")
         (folder / "web").mkdir()

@@ -19,9 +19,9 @@ import pytest
 from local_sources import serve_cdn, sha256
 from sotto.assets import fetch
 from sotto.assets.pins import File, Group
-from sotto.assets.server import Server, UnsatisfiableRangeError, parse_range
-from sotto.assets.site import Model, Site, content_type
 from sotto.errors import SottoError
+from sotto.site.server import Server, UnsatisfiableRangeError, parse_range
+from sotto.site.site import OfferedModel, Site, content_type
 
 WASM = bytes(range(256)) * 40
 MODEL = b"GGUF" + bytes(3_000_000)
@@ -69,7 +69,7 @@ def cache(tmp_path: Path) -> Path:
 def connection(checkout: Path, cache: Path) -> Iterator[HTTPConnection]:
     """A connection, kept alive over the requests of a test, to a running server."""
     with Server(0) as server:
-        server.site = Site(checkout, cache, [Model("mine", cache / "models/my model.gguf")])
+        server.site = Site(checkout, cache, [OfferedModel("mine", cache / "models/my model.gguf")])
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=20)
@@ -250,7 +250,7 @@ def test_the_list_of_models(connection: HTTPConnection) -> None:
 
 
 def test_a_model_in_the_cache_is_listed_with_its_hash(checkout: Path, cache: Path) -> None:
-    site = Site(checkout, cache, [Model("pinned", cache / "runtime/pyodide/a.wasm")])
+    site = Site(checkout, cache, [OfferedModel("pinned", cache / "runtime/pyodide/a.wasm")])
     resource = site.find("/models.json")
     assert resource is not None
     assert isinstance(resource.content, bytes)

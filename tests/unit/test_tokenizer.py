@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 import tiny
 from sotto.assets import default_model
 from sotto.errors import FormatError, UnsupportedModel
-from sotto.gguf import FIRST_READ, parse
-from sotto.tokenizer import Detokenizer, Segment, Tokenizer
+from sotto.formats.gguf import FIRST_READ, parse
+from sotto.text.tokenizer import Detokenizer, Segment, Tokenizer
 
 GOLDEN = json.loads((Path(__file__).parent.parent / "golden" / "gemma3-270m.json").read_text())
 
@@ -206,7 +206,7 @@ def test_lone_surrogates_do_not_stop_it(small):
 
 
 def test_remembered_words_do_not_grow_without_end(small, monkeypatch):
-    monkeypatch.setattr("sotto.tokenizer._CACHED_WORDS", 10)
+    monkeypatch.setattr("sotto.text.tokenizer._CACHED_WORDS", 10)
     text = " ".join(f"the{n}" for n in range(50))
     assert small.encode(text) == small.encode(text)
     assert len(small._words) <= 10

@@ -20,18 +20,20 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import samples, selection, tuned, tuning
 from sotto.api import drive
-from sotto.device import AdapterInfo, Batch, Limits, Manifest, Pipeline, Program, Shader, Store, Writer
-from sotto.disk import NOTES, DiskStore
-from sotto.engine import Engine
+from sotto.device import AdapterInfo, Batch, Limits, Pipeline, Program, Shader
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
 from sotto.errors import Cancelled, DeviceError, OutOfMemory, StoreFull, WrongResults
-from sotto.plan import PICKS
-from sotto.reference import NumpyDevice
-from sotto.reports import LoadStats, Progress, Settings
+from sotto.native.disk import NOTES, DiskStore
+from sotto.plan.variants import Job
+from sotto.reports import LoadProgress, LoadStats, Settings
 from sotto.source import MemorySource
-from sotto.trials import LOST
-from sotto.variants import Role
+from sotto.store import Manifest, Store, Writer
+from sotto.text.sampler import PICKS
+from sotto.tuning import candidates, trial, verdict
+from sotto.tuning import tuner as tuning
+from sotto.tuning.crash_log import LOST
 
 MODEL = tiny.build(
     tiny.Tiny(
@@ -140,7 +142,7 @@ def load(
     device: FakeGpu,
     store: Store | None = None,
     variant: str = "",
-    report: Callable[[Progress], None] = lambda progress: None,
+    report: Callable[[LoadProgress], None] = lambda progress: None,
 ) -> LoadStats:
     """Load on the device's clock; the model is closed again."""
     settings = Settings(context=96, chunks=(8, 32), variant=variant)
@@ -170,8 +172,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def few_variants(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of decoding besides the simple kernels, whatever others there are."""
-    decodes = [v for v in selection.VARIANTS[Role.DECODE] if v.name in ("simple", "lanes", "rows")]
-    monkeypatch.setattr(selection, "VARIANTS", selection.VARIANTS | {Role.DECODE: tuple(decodes)})
+    decodes = [v for v in candidates.VARIANTS[Job.DECODE] if v.name in ("simple", "lanes", "rows")]
+    monkeypatch.setattr(candidates, "VARIANTS", candidates.VARIANTS | {Job.DECODE: tuple(decodes)})
 
 
 def used(stats: LoadStats) -> set[str]:
@@ -204,7 +206,7 @@ def test_a_compiler_is_not_waited_for_beyond_the_budget() -> None:
     slow = {"sweep=lanes_memory": LATER, "matmul_int8": LATER}
     device = FakeGpu(slow, takes={"": 0.001})
     stats = load(device)
-    assert device.now <= tuning.BUDGET + 10 * samples.LONG
+    assert device.now <= tuning.BUDGET + 10 * trial.LONG
     assert stats.untried == {
         "decode": ("decode:lanes",),
         "prefill 8": ("matmul:tiled-int8",),
@@ -414,7 +416,7 @@ def test_what_was_measured_in_two_loads_is_compared_in_one_measure() -> None:
 def test_what_never_has_the_time_is_given_up() -> None:
     store = Notes()
     slow = {"sweep=lanes_memory": LATER}
-    for _ in range(1 + tuned.FRUITLESS):
+    for _ in range(1 + verdict.FRUITLESS):
         assert load(FakeGpu(slow), store).chosen == "partly"
     stats = load(FakeGpu(slow), store)
     assert stats.chosen == "remembered" and stats.untried == {"decode": ("decode:lanes",)}
@@ -481,11 +483,11 @@ def test_what_is_compiled_ahead_is_suspected_the_second_time() -> None:
         def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
             asked.extend(shader.label for shader in shaders)
 
-    def die(progress: Progress) -> None:
+    def die(progress: LoadProgress) -> None:
         if progress.stage == "weights":
             raise RuntimeError("the tab died")
 
-    def note(progress: Progress) -> None:
+    def note(progress: LoadProgress) -> None:
         if progress.stage == "tuning":  # what checks drafts is compiled after it, by what was found
             before.extend(asked[len(before) :])
 
@@ -504,7 +506,7 @@ def test_what_is_compiled_ahead_is_suspected_the_second_time() -> None:
 def test_a_load_that_was_stopped_blames_nothing(stage: str) -> None:
     store = Notes()
 
-    def stop(progress: Progress) -> None:
+    def stop(progress: LoadProgress) -> None:
         if progress.stage == stage and progress.done:
             raise Cancelled
 
@@ -521,7 +523,7 @@ def test_loads_at_the_same_time_do_not_suspect_each_other(tmp_path: Path) -> Non
     store = DiskStore(tmp_path)
     found: list[LoadStats] = []
 
-    def open_another(progress: Progress) -> None:
+    def open_another(progress: LoadProgress) -> None:
         if progress.stage == "tuning" and progress.done and len(started) < 4:
             started.append(True)
             found.append(load(FakeGpu(), DiskStore(tmp_path), report=open_another))
@@ -610,12 +612,12 @@ def test_an_exact_variant_beside_a_rough_one_is_not_wrong() -> None:
 
 def test_the_key_is_the_same_in_every_process() -> None:
     """Sets of strings come in another order in each: the order must not count."""
-    script = "from sotto import tuned; print(tuned.kernels_digest())"
+    script = "from sotto.tuning import verdict; print(verdict.kernels_digest())"
     digests = {
         subprocess.run(
             [sys.executable, "-c", script],
             env=os.environ
-            | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(tuning.__file__).parents[1])},
+            | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(tuning.__file__).parents[2])},
             check=True,
             capture_output=True,
         ).stdout

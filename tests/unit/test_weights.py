@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import gguf, layout, models, quant, weights
+from sotto import models
 from sotto.api import drive
 from sotto.errors import FormatError, UnsupportedModel
-from sotto.gguf import Header
-from sotto.plan import ALIGNMENT
+from sotto.formats import blocks, gguf
+from sotto.formats.gguf import Header
+from sotto.plan.weights import bind
 from sotto.source import MemorySource
-from sotto.weights import Image
+from sotto.weights import image as weights
+from sotto.weights import layout, reads
+from sotto.weights.image import Image
+from sotto.weights.layout import ALIGNMENT
 
 
 def opened(data: bytes) -> tuple[MemorySource, Header, bytes, list[weights.Wanted]]:
@@ -33,7 +37,7 @@ async def collect(image: Image, head: bytes, source: MemorySource) -> tuple[np.n
 
 
 def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights, "PIECE_OF_SOURCE", 20_000)  # many pieces for each tensor
+    monkeypatch.setattr(reads, "READ_BYTES", 20_000)  # many pieces for each tensor
     source, header, head, wanted = opened(tiny.build(tiny.Tiny()))
     image = Image.of(header, wanted)
     data, done = drive(collect(image, head, source))
@@ -41,7 +45,7 @@ def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -
     assert data[: image.header_nbytes].tobytes() == head
     assert done == sorted(done)
     assert done[-1] == image.source_nbytes
-    loaded = image.weights(max_binding=1 << 30)
+    loaded = bind(image, max_binding=1 << 30)
 
     def plane(name: str, nbytes: int) -> np.ndarray:
         return data[loaded.offsets[name] : loaded.offsets[name] + nbytes]
@@ -52,7 +56,7 @@ def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -
         for name in want.sources:
             info = header.tensors[name]
             raw = np.frombuffer(drive(source.read(info.offset, info.nbytes)), np.uint8)
-            expected.append(quant.dequantize(info.type, raw, info.shape))
+            expected.append(blocks.dequantize(info.type, raw, info.shape))
         if expected[0].ndim == 1:
             vector = loaded.vector(want.name)
             np.testing.assert_array_equal(plane(vector.memory, vector.nbytes).view(np.float32), expected[0])
@@ -60,7 +64,7 @@ def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -
             truth = np.concatenate(expected)
             matrix = loaded.matrix(want.name)
             assert (matrix.rows, matrix.columns) == truth.shape
-            for piece in matrix.pieces:
+            for piece in matrix.shards:
                 scales = (
                     plane(piece.scales.memory, piece.scales.nbytes) if piece.scales else np.empty(0, np.uint8)
                 )
@@ -100,7 +104,7 @@ class Watched(MemorySource):
 def test_the_file_is_read_once_in_large_pieces_announced_before(
     monkeypatch: pytest.MonkeyPatch, piece: int
 ) -> None:
-    monkeypatch.setattr(weights, "PIECE_OF_SOURCE", piece)
+    monkeypatch.setattr(reads, "READ_BYTES", piece)
     data = tiny.build(tiny.Tiny())
     _, header, head, wanted = opened(data)
     source = Watched(data)
@@ -117,24 +121,24 @@ def test_the_file_is_read_once_in_large_pieces_announced_before(
 def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
     _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
     image = Image.of(header, wanted)
-    whole, cut = image.weights(1 << 30), image.weights(70_000)
-    assert len(cut.matrix("embed").pieces) > len(whole.matrix("embed").pieces)
+    whole, cut = bind(image, 1 << 30), bind(image, 70_000)
+    assert len(cut.matrix("embed").shards) > len(whole.matrix("embed").shards)
     for want in wanted:
         if len(want.shapes[0]) == 1:
             continue
         matrix = cut.matrix(want.name)
-        rows = [(p.row, p.row + p.rows) for p in matrix.pieces]
+        rows = [(p.row, p.row + p.rows) for p in matrix.shards]
         assert rows[0][0] == 0
         assert rows[-1][1] == matrix.rows
         assert all(a[1] == b[0] for a, b in pairwise(rows))
-        assert all(p.weights.nbytes <= 70_000 for p in matrix.pieces)
+        assert all(p.weights.nbytes <= 70_000 for p in matrix.shards)
     assert all(offset % ALIGNMENT == 0 for offset in cut.offsets.values())
 
 
 def test_formats_that_differ_stay_apart_and_equal_ones_merge() -> None:
     types = {"blk.0.attn_q": "Q5_0", "blk.0.attn_k": "Q8_0", "blk.0.attn_v": "Q4_0"}
     _, header, _, wanted = opened(tiny.build(tiny.Tiny(types=types)))
-    pieces = Image.of(header, wanted).weights(1 << 30).matrix("layer 0 qkv").pieces
+    pieces = bind(Image.of(header, wanted), 1 << 30).matrix("layer 0 qkv").shards
     assert [p.format for p in pieces] == ["q8", "q4"]
     assert pieces[1].row == pieces[0].rows
 

@@ -28,8 +28,8 @@ sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 from chromium import launch_profile  # noqa: E402
 
 from sotto.assets import default_cache, default_model  # noqa: E402
-from sotto.assets.server import Server  # noqa: E402
-from sotto.assets.site import Model, Resource, Site  # noqa: E402
+from sotto.site.server import Server  # noqa: E402
+from sotto.site.site import OfferedModel, Resource, Site  # noqa: E402
 
 START = """(v) => void (globalThis.python = new Worker(
     URL.createObjectURL(new Blob([v], { type: 'text/javascript' })), { type: 'module' }))"""
@@ -112,7 +112,7 @@ def main() -> None:
     prompt = golden["ids"][: given.prompt]
     results: dict[str, list[dict[str, float]]] = {"sotto": [], "onnxruntime-web": []}
     with Server(0) as server, sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
-        server.site = site = PeerSite(ROOT, default_cache(), [Model("default", model)])
+        server.site = site = PeerSite(ROOT, default_cache(), [OfferedModel("default", model)])
         site.beside = {"/ort/": given.ort, "/onnx/": given.onnx}
         threading.Thread(target=server.serve_forever, daemon=True).start()
         context = launch_profile(playwright, Path(folder))

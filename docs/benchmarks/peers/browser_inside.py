@@ -7,10 +7,12 @@ from typing import Any
 import bridge
 import store
 
-from sotto.engine import Engine
+from sotto.browser.gpu import WebDevice
+from sotto.browser.ranges import WebSource
+from sotto.browser.store import WebStore
+from sotto.engine.engine import Engine
 from sotto.reports import Settings
-from sotto.sampler import Sampling
-from sotto.web import WebDevice, WebSource, WebStore
+from sotto.text.sampler import Sampling
 
 kept: list[Engine] = []
 

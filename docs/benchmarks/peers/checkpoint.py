@@ -26,8 +26,8 @@ from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "py"))
 
-from sotto import gguf, quant
 from sotto.api import drive
+from sotto.formats import blocks, gguf
 from sotto.source import FileSource
 
 NAMES = {
@@ -103,7 +103,7 @@ def main() -> None:
     tensors = {}
     for info in header.tensors.values():
         raw = np.frombuffer(drive(source.read(info.offset, info.nbytes)), np.uint8)
-        values = quant.dequantize(info.type, raw, info.shape)
+        values = blocks.dequantize(info.type, raw, info.shape)
         tensors[renamed(info.name)] = values - 1 if info.name.endswith("norm.weight") else values
     given.folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, given.folder / "model.safetensors", {"format": "pt"})

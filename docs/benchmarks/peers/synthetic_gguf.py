@@ -14,8 +14,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "py"))
 
-from sotto import synthetic
 from sotto.api import drive
+from sotto.formats import synthetic
 
 PIECE = 64 << 20  # bytes
 

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-from sotto.assets.cache import default_cache
-from sotto.assets.fetch import fetch
-from sotto.assets.models import DEFAULT_MODEL, default_model, known_models, model_path
-from sotto.assets.progress import Progress, Silent, TerminalProgress
+from .cache import default_cache
+from .fetch import fetch
+from .models import DEFAULT_MODEL, default_model, known_models, model_path
+from .progress import Progress, Silent, TerminalProgress
 
 __all__ = [
     "DEFAULT_MODEL",

@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from sotto.assets.pins import File
+from .pins import File
 
 CACHE_VARIABLE = "SOTTO_CACHE"
 STAMPS_NAME = "verified.json"

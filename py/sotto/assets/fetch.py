@@ -13,13 +13,13 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from sotto.assets import sources
-from sotto.assets.cache import CACHE_VARIABLE, Stamps, file_sha256
-from sotto.assets.lock import exclusive
-from sotto.assets.pins import File, Group, Part
-from sotto.assets.progress import Progress, Silent, size_text
-from sotto.assets.sources import SourceError, WrongBytesError
-from sotto.errors import AssetError
+from ..errors import AssetError
+from . import sources
+from .cache import CACHE_VARIABLE, Stamps, file_sha256
+from .lock import exclusive
+from .pins import File, Group, Part
+from .progress import Progress, Silent, size_text
+from .sources import SourceError, WrongBytesError
 
 DOWNLOADS = "downloads"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sotto.assets.cache import default_cache
-from sotto.assets.fetch import fetch
-from sotto.assets.pins import MODELS
-from sotto.assets.progress import Progress
-from sotto.errors import AssetError
+from ..errors import AssetError
+from .cache import default_cache
+from .fetch import fetch
+from .pins import MODELS
+from .progress import Progress
 
 DEFAULT_MODEL = "gemma-3-270m"
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import urlsplit
 
-from sotto.assets.cache import file_sha256
-from sotto.assets.pins import Package, Part
+from .cache import file_sha256
+from .pins import Package, Part
 
 Arrived = Callable[[int], None]
 """Called with the number of bytes that are there so far."""

@@ -10,7 +10,7 @@ from ..errors import Cancelled
 
 
 @dataclass(frozen=True)
-class Progress:
+class BenchProgress:
     """Where a benchmark is.
 
     Attributes:
@@ -33,7 +33,7 @@ class Progress:
     left: float | None = None
 
 
-Told = Callable[[Progress], None]
+Told = Callable[[BenchProgress], None]
 
 
 class Clock:
@@ -104,4 +104,4 @@ class Control:
             left = min(sum(self.expected.values()), self.clock.left)
             used = self.clock.used
             self._fraction = max(self._fraction, used / (used + left) if used + left else 0.0)
-        self._told(Progress(kind, tokens, run, runs, stage, part, self._fraction, left))
+        self._told(BenchProgress(kind, tokens, run, runs, stage, part, self._fraction, left))

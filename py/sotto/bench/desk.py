@@ -10,11 +10,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from .. import api, native
+from .. import api
 from ..assets import default_cache
-from ..cpu import CpuDevice
-from ..device import Device, Store
-from ..disk import DiskStore
+from ..device import Device
+from ..devices.cpu import CpuDevice
+from ..native import dawn
+from ..native.disk import DiskStore
+from ..store import Store
 from .report import Machine
 from .request import Request
 
@@ -53,7 +55,7 @@ class Desk:
         await store.drop(key)
 
     def machine(self, device: Device) -> Machine:
-        engine = device.machine.name if isinstance(device, CpuDevice) else native.version()
+        engine = device.machine.name if isinstance(device, CpuDevice) else dawn.version()
         return Machine(platform.platform(), _processor(), sys.version.split()[0], engine)
 
     def disturbances(self) -> frozenset[str]:

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .. import wgsl
-from ..device import Device, Inputs, Outputs, Pipeline, Program, Shader, Step
+from ..device import Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
 from ..errors import DeviceError
+from ..plan import wgsl
 
 WORKGROUP = 256
 LONG_ENOUGH = 0.1  # seconds
@@ -123,7 +123,7 @@ class _Repeated:
             steps=(step,) * count,
             submits=(count,),
             inputs=Inputs(self._inputs, 16),
-            outputs=Outputs(self.output, 0, 4),
+            outputs=OutputRange(self.output, 0, 4),
         )
         self._program = await self._device.load(program)
         self._count = count

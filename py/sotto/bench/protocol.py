@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..engine import Engine
-from ..plan import Plan
-from ..reports import Piece
-from ..sampler import Sampling
-from ..variants import Role
+from ..engine.engine import Engine
+from ..plan.plan import Plan
+from ..plan.variants import Job
+from ..reports import TextPart
+from ..text.sampler import Sampling
 from .control import Control
 from .notes import Note, note
 from .probes import Probes
@@ -329,7 +329,7 @@ def _prompt(engine: Engine, tokens: int, run: int) -> list[int]:
     return [engine.tokenizer.bos, *random.integers(0, engine.config.vocabulary, tokens - 1).tolist()]
 
 
-def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[Piece]:
+def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[TextPart]:
     """Tokens by chance: a greedy text soon repeats itself, and guessing it right is not decoding."""
     engine.forget()  # a prompt that is in the cache from the run before would cost nothing
     return engine.generate(ids, tokens, Sampling(temperature=1, seed=len(ids)), ignore_eos=True)
@@ -337,7 +337,7 @@ def _generate(engine: Engine, ids: list[int], tokens: int) -> AsyncGenerator[Pie
 
 def _arithmetic(probes: Probes, plan: Plan, wgsl: bool) -> float | None:
     """Operations per second the device can do of the kind that a plan's matrix products are made of."""
-    matmul = plan.choice[Role.MATMUL]
+    matmul = plan.choice[Job.MATMUL]
     if not wgsl or "int8" in matmul.name:
         return probes.int8
     return probes.f16 if "shader-f16" in matmul.features else probes.f32

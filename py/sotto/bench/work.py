@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ..pace import alone, attention, products
-from ..plan import Dispatch, Plan, Tensor
+from ..plan.plan import Dispatch, Plan, Tensor
+from ..plan.work import alone, attention, products
 
 
 def weight_bytes(plan: Plan) -> int:

@@ -7,8 +7,9 @@ from dataclasses import asdict
 import click
 from rich.table import Table
 
-from .. import api, native, wasm
+from .. import api
 from ..errors import DeviceError
+from ..native import dawn, wasm
 from .options import json_option, output, print_json
 
 
@@ -20,9 +21,9 @@ def command(as_json: bool) -> None:
     With SOTTO_UNSAFE_APIS=1 experimental features of WebGPU are among theirs, and are used: subgroup matrices.
     """
     try:
-        found, missing = native.adapters(), ""
+        found, missing = dawn.adapters(), ""
         if not found:
-            missing = f"No GPU adapter was found. {native.NO_ADAPTER_HINT}"
+            missing = f"No GPU adapter was found. {dawn.NO_ADAPTER_HINT}"
     except DeviceError as error:
         found, missing = [], str(error)
     cpu = api.drive(wasm.open_cpu())
@@ -30,7 +31,7 @@ def command(as_json: bool) -> None:
     cpu.close()
     if as_json:
         gpus = [asdict(info) for info in found]
-        version = native.version() if found else ""
+        version = dawn.version() if found else ""
         print_json({"version": version, "adapters": gpus, "cpu": asdict(cpu.adapter) | {"threads": threads}})
         return
     table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
@@ -44,6 +45,6 @@ def command(as_json: bool) -> None:
         )
     name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
     table.add_row("cpu", name, cpu.adapter.architecture, cpu.adapter.backend, cpu.adapter.driver, "")
-    output().print(*([native.version()] if found else []), table, sep="\n")
+    output().print(*([dawn.version()] if found else []), table, sep="\n")
     if missing:
         click.echo(missing, err=True)

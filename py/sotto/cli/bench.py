@@ -6,8 +6,9 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
-from .. import api, reports, synthetic
-from ..bench.control import Progress
+from .. import api, reports
+from ..bench.benchmark import Benchmark
+from ..bench.control import BenchProgress
 from ..bench.desk import Desk
 from ..bench.export import processor, summary, to_csv
 from ..bench.notes import Note
@@ -15,7 +16,7 @@ from ..bench.probes import Probes
 from ..bench.protocol import Spread
 from ..bench.report import Report
 from ..bench.request import PRESETS, Request
-from ..bench.session import Benchmark
+from ..formats import synthetic
 from ..source import Source
 from .options import STAGES, bar, device_options, json_option, model_options, output
 
@@ -93,10 +94,10 @@ def command(as_json: bool, as_csv: bool, no_cache: bool, preset: str, **given: o
     request = _request(preset, given)
     with bar() as told:
 
-        def loading(progress: reports.Progress) -> None:
+        def loading(progress: reports.LoadProgress) -> None:
             told(STAGES[progress.stage], progress.done, progress.total)
 
-        def doing(progress: Progress) -> None:
+        def doing(progress: BenchProgress) -> None:
             what = _DOING[progress.kind].format(tokens=progress.tokens, run=progress.run, runs=progress.runs)
             done = progress.fraction if progress.left is not None else progress.part
             told(what, round(1000 * done), 1000)

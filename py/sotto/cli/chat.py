@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from ..api import Model
-from ..chat import Message
 from ..errors import ContextFull, UnsupportedModel
+from ..text.chat import Message
 from .options import device_options, loaded, model_options, sampling_options
 
 

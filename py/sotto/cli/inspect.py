@@ -9,13 +9,14 @@ from math import prod
 import click
 from rich.table import Table
 
-from .. import api, gguf, synthetic
+from .. import api
 from ..assets import DEFAULT_MODEL
-from ..engine import Engine
+from ..devices.reference.device import NumpyDevice
+from ..engine.engine import Engine
 from ..errors import SottoError
-from ..gguf import Header
-from ..plan import Plan
-from ..reference import NumpyDevice
+from ..formats import gguf, synthetic
+from ..formats.gguf import Header
+from ..plan.plan import Plan
 from ..reports import Settings
 from ..source import Source
 from .options import STAGES, bar, json_option, output, print_json, variant_option

@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import api, reports
 from ..assets import DEFAULT_MODEL
-from ..sampler import Sampling
+from ..text.sampler import Sampling
 
 _WIDE = 400  # characters
 

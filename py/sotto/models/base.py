@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError
 from ..ops import Cache
-from ..plan import Plan, Tensor
-from ..weights import Wanted, Weights
+from ..plan.plan import Plan, Tensor
+from ..plan.weights import Weights
+from ..weights.image import Wanted
 
 
 class Head(Enum):
@@ -49,7 +50,7 @@ class Config(Protocol):
 
 
 @dataclass(frozen=True)
-class Recording:
+class Bound:
     """Everything `forward` reads besides the plan it writes to.
 
     `layers` are the layers to record, in order: all of them, but for a sample that is only timed.
@@ -82,7 +83,7 @@ class Architecture:
     miniature: Callable[[Config], Config]
     caches: Callable[[Config, int, int], tuple[Cache, ...]]
     constants: Callable[[Config, int], dict[str, NDArray[np.float32]]]
-    forward: Callable[[Plan, Config, Recording], None]
+    forward: Callable[[Plan, Config, Bound], None]
 
 
 def number(metadata: Mapping[str, object], key: str, default: float | None = None) -> float:

@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from .. import ops
 from ..errors import FormatError
 from ..ops import Cache, Pending
-from ..plan import Plan, Role, Tensor, tensor
-from ..variants import Role as VariantRole
-from ..weights import Matrix, Wanted
+from ..plan.plan import Plan, Tensor, Use, tensor
+from ..plan.variants import Job
+from ..plan.weights import Matrix
+from ..weights.image import Wanted
 from . import base
-from .base import Architecture, Head, Recording, number
+from .base import Architecture, Bound, Head, number
 
 PATTERN = 6  # every sixth layer is global; not in the files
 LOCAL_ROPE_BASE = 10_000.0  # not in the files
@@ -139,8 +140,8 @@ def caches(config: base.Config, context: int, chunk: int) -> tuple[Cache, ...]:
         slots = context if c.is_global(layer) else min(context, c.window + chunk)
         shape = (slots, c.kv_heads, c.head_dim)
         return Cache(
-            tensor(f"layer {layer} keys", shape, "f16", Role.CACHE),
-            tensor(f"layer {layer} values", shape, "f16", Role.CACHE),
+            tensor(f"layer {layer} keys", shape, "f16", Use.CACHE),
+            tensor(f"layer {layer} values", shape, "f16", Use.CACHE),
         )
 
     return tuple(cache(layer) for layer in range(c.layers))
@@ -161,10 +162,10 @@ def constants(config: base.Config, context: int) -> dict[str, NDArray[np.float32
     }
 
 
-def forward(p: Plan, config: base.Config, r: Recording) -> None:
+def forward(p: Plan, config: base.Config, r: Bound) -> None:
     """Record one chunk of T = p.tokens tokens."""
     c = cast(Config, config)
-    fused = p.choice[VariantRole.DECODE].name != "simple"
+    fused = p.choice[Job.DECODE].name != "simple"
     x = ops.embed(p, r.weights.matrix("embed"), scale=c.dim**0.5)  # (T, D)
     if r.head is Head.SCORES:
         for i in r.layers:
@@ -192,23 +193,21 @@ def forward(p: Plan, config: base.Config, r: Recording) -> None:
                 _head(p, c, r, _last_token(p, c, r, x, last))
 
 
-def _scores(p: Plan, c: Config, r: Recording, x: Tensor) -> None:
+def _scores(p: Plan, c: Config, r: Bound, x: Tensor) -> None:
     """The residual stream (T, D) -> log-probabilities of the tokens that follow, (T,)."""
     p.cut()
     h = ops.rms_norm(p, "norm", x, r.weights.vector("final norm"), eps=c.eps)  # (T, D)
     ops.log_prob(p, ops.matmul(p, "head", h, r.weights.matrix("embed")), p.targets)
 
 
-def _head(p: Plan, c: Config, r: Recording, x: Tensor) -> None:
+def _head(p: Plan, c: Config, r: Bound, x: Tensor) -> None:
     """The last token's residual stream (1, D) -> the next token."""
     p.cut()
     h = ops.rms_norm(p, "norm", x, r.weights.vector("final norm"), eps=c.eps)  # (1, D)
     ops.sample(p, ops.matmul(p, "head", h, r.weights.matrix("embed")), r.text, r.candidates)
 
 
-def _decode_layers(
-    p: Plan, c: Config, r: Recording, x: Tensor, layers: Sequence[int]
-) -> tuple[Tensor, Pending]:
+def _decode_layers(p: Plan, c: Config, r: Bound, x: Tensor, layers: Sequence[int]) -> tuple[Tensor, Pending]:
     """The residual stream (T, D) after these layers with the fused kernels, T <= ops.MOST_TOKENS, and what the last
     one has left pending."""
     pending = None
@@ -219,7 +218,7 @@ def _decode_layers(
     return x, pending
 
 
-def _decode_head(p: Plan, c: Config, r: Recording, x: Tensor, pending: Pending) -> None:
+def _decode_head(p: Plan, c: Config, r: Bound, x: Tensor, pending: Pending) -> None:
     """The residual stream (T, D) -> the next token; for Head.BEST that of every token."""
     norm, table = r.weights.vector("final norm"), r.weights.matrix("embed")
     if r.head is Head.BEST:
@@ -232,7 +231,7 @@ def _decode_head(p: Plan, c: Config, r: Recording, x: Tensor, pending: Pending) 
 
 
 def _decode_layer(
-    p: Plan, c: Config, r: Recording, x: Tensor, pending: Pending | None, i: int
+    p: Plan, c: Config, r: Bound, x: Tensor, pending: Pending | None, i: int
 ) -> tuple[Tensor, Pending]:
     def vector(name: str) -> Tensor:
         return r.weights.vector(f"layer {i} {name}")
@@ -259,7 +258,7 @@ def _decode_layer(
     return x, Pending(d, vector("post ffn norm"))
 
 
-def _layer(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
+def _layer(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> Tensor:
     """The residual stream (T, D) after layer i, in place."""
     p.cut()
     with p.scope(f"layer {i}"):
@@ -272,7 +271,7 @@ def _layer(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
     return x
 
 
-def _read(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
+def _read(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> Tensor:
     """What of the last layer, i, later chunks need of the residual stream (T, D): keys and values. Returns the last
     token's stream (1, D): the rest of the layer is computed for that one alone."""
     p.cut()
@@ -286,7 +285,7 @@ def _read(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
         return ops.last_row(p, x)
 
 
-def _last_token(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
+def _last_token(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> Tensor:
     """The rest of the last layer, i, for the last token (1, D), in place; its key and value are in the cache."""
     with p.scope(f"layer {i} / last token"):
         norm, matrix = r.weights.vector(f"layer {i} attention norm"), r.weights.matrix(f"layer {i} qkv")
@@ -298,13 +297,13 @@ def _last_token(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> Tensor:
     return x
 
 
-def _rope(c: Config, r: Recording, i: int) -> tuple[Tensor, Tensor, Tensor]:
+def _rope(c: Config, r: Bound, i: int) -> tuple[Tensor, Tensor, Tensor]:
     """The norms of queries and keys, and the RoPE angles, of layer i."""
     angles = r.constants["global angles" if c.is_global(i) else "local angles"]
     return r.weights.vector(f"layer {i} q norm"), r.weights.vector(f"layer {i} k norm"), angles
 
 
-def _attention(p: Plan, c: Config, r: Recording, x: Tensor, q: Tensor, i: int) -> None:
+def _attention(p: Plan, c: Config, r: Bound, x: Tensor, q: Tensor, i: int) -> None:
     window = r.constants["global angles"].shape[0] if c.is_global(i) else c.window
     a = ops.attention(p, q, r.caches[i], window=window)  # (T, H*E)
     o = ops.matmul(p, "output", a, r.weights.matrix(f"layer {i} output"))  # (T, D)
@@ -312,7 +311,7 @@ def _attention(p: Plan, c: Config, r: Recording, x: Tensor, q: Tensor, i: int) -
     ops.norm_add(p, "post attention norm", x, o, norm, eps=c.eps)
 
 
-def _ffn(p: Plan, c: Config, r: Recording, x: Tensor, i: int) -> None:
+def _ffn(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> None:
     def vector(name: str) -> Tensor:
         return r.weights.vector(f"layer {i} {name}")
 

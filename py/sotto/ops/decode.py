@@ -10,8 +10,8 @@ A sublayer's output waits as `Pending` for the kernel that reads it next: that k
 workgroup computing it again is cheaper than a dispatch of its own. The residual stream so moves from tensor to tensor
 instead of being changed in place.
 
-With embedding, head and sampling that is 5 L + 3 dispatches for L layers, where every matrix is one piece. Each further
-piece takes a dispatch more: of a matrix that a binding cannot hold (the 1B's table with 128 MiB: one in the embedding,
+With embedding, head and sampling that is 5 L + 3 dispatches for L layers, where every matrix is one shard. Each further
+shard takes a dispatch more: of a matrix that a binding cannot hold (the 1B's table with 128 MiB: one in the embedding,
 one in the head), or whose parts differ in format. Gate and up in pieces take another one for GELU and product.
 
 A token's arithmetic is the same whatever the number of tokens: what is decoded one by one and what is verified four at
@@ -23,10 +23,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .. import layout, wgsl
-from ..plan import Plan, Tensor
-from ..variants import Role, Variant
-from ..weights import Matrix, Piece
+from ..plan import wgsl
+from ..plan.plan import Plan, Tensor
+from ..plan.variants import Job, Variant
+from ..plan.weights import Matrix, Shard
+from ..weights import layout
 from .simple import Cache, geglu, planes, require
 
 MOST_TOKENS = 4
@@ -51,7 +52,7 @@ def _lanes(
     subgroups = name.endswith("subgroups")
     features = {"subgroups"} if subgroups else set()
     return Variant(
-        Role.DECODE,
+        Job.DECODE,
         name,
         features=frozenset(features | ({"shader-f16"} if element == "f16" else set())),
         workgroup=int(constants.get("THREADS", _LANES["THREADS"])),
@@ -77,7 +78,7 @@ DECODES: tuple[Variant, ...] = (
     _lanes("lanes-256-subgroups", memory=32_768, THREADS=256, GROUPS=2048),
     _lanes("lanes-int8", "int8"),
     Variant(
-        Role.DECODE,
+        Job.DECODE,
         "rows",
         suits="software",
         options={"sweep": "rows", "element": "f32"},
@@ -121,15 +122,15 @@ def decode_qkv(
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
-    for piece in matrix.pieces:
+    for shard in matrix.shards:
         tensors = {"norm": norm, "y": y}
         source = {"residual": x}
         if pending is not None:
             source |= {"pending": pending.y, "pending_norm": pending.norm}
             x = source["sum"] = p.scratch(f"residual before {label}", (tokens, columns))
-        kernel = _kernel(p, "decode_qkv", piece, tokens, input="sum" if pending else "norm")
+        kernel = _kernel(p, "decode_qkv", shard, tokens, input="sum" if pending else "norm")
         pending = None  # the other pieces find the sum made
-        _add(p, label, kernel, matrix, piece, tensors | source, EPS=eps, OFFSET=piece.row, STRIDE=matrix.rows)
+        _add(p, label, kernel, matrix, shard, tensors | source, EPS=eps, OFFSET=shard.row, STRIDE=matrix.rows)
     return y, x
 
 
@@ -192,18 +193,18 @@ def decode_output(p: Plan, label: str, partials: Partials, matrix: Matrix) -> Te
     tokens, splits, heads, head_dim = partials.sums.shape
     require(heads * head_dim == matrix.columns, f"{matrix.name} has {matrix.columns} columns")
     y = p.scratch(label, (tokens, matrix.rows))
-    for piece in matrix.pieces:
+    for shard in matrix.shards:
         _add(
             p,
             label,
-            _kernel(p, "decode_output", piece, tokens),
+            _kernel(p, "decode_output", shard, tokens),
             matrix,
-            piece,
+            shard,
             {"partials": partials.sums, "stats": partials.stats, "y": y},
             H=heads,
             SPLITS=splits,
             TILE=_constants(p)["TILE"],
-            OFFSET=piece.row,
+            OFFSET=shard.row,
             STRIDE=matrix.rows,
         )
     return y
@@ -218,12 +219,12 @@ def decode_gate_up(
     """
     tokens, columns = x.shape
     width = matrix.rows // 2
-    if len(matrix.pieces) > 1:
+    if len(matrix.shards) > 1:
         both, x = decode_qkv(p, label, x, pending, norm, matrix, eps=eps)
         return geglu(p, both), x
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     require(width % 8 == 0, f"an MLP of {width} hidden values")
-    piece = matrix.pieces[0]
+    shard = matrix.shards[0]
     y = p.scratch(label, (tokens, width))
     total = p.scratch(f"residual before {label}", (tokens, columns))
     tensors = {
@@ -234,8 +235,8 @@ def decode_gate_up(
         "sum": total,
         "y": y,
     }
-    kernel = _kernel(p, "decode_gate_up", piece, tokens, pairs=True)
-    _add(p, label, kernel, matrix, piece, tensors, pairs=True, EPS=eps)
+    kernel = _kernel(p, "decode_gate_up", shard, tokens, pairs=True)
+    _add(p, label, kernel, matrix, shard, tensors, pairs=True, EPS=eps)
     return y, total
 
 
@@ -244,12 +245,12 @@ def decode_down(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
-    for piece in matrix.pieces:
+    for shard in matrix.shards:
         # In f32, x is what the sweep reads; in another form it is made once and not by every row.
-        source = "plain" if _element(p, piece) == "f32" else "copy"
-        kernel = _kernel(p, "decode_down", piece, tokens, input=source)
+        source = "plain" if _element(p, shard) == "f32" else "copy"
+        kernel = _kernel(p, "decode_down", shard, tokens, input=source)
         tensors = {"x": x, "y": y}
-        _add(p, label, kernel, matrix, piece, tensors, OFFSET=piece.row, STRIDE=matrix.rows)
+        _add(p, label, kernel, matrix, shard, tensors, OFFSET=shard.row, STRIDE=matrix.rows)
     return y
 
 
@@ -258,16 +259,16 @@ def decode_head(
 ) -> Logits:
     """The residual stream x (T, D) -> logits (T, V) of norm(x + norm(pending)), and the maxima of their slices.
 
-    The maxima are missing where a piece of the table begins inside a slice.
+    The maxima are missing where a shard of the table begins inside a slice.
     """
     tokens, columns = x.shape
     require(columns == table.columns, f"{table.name} has {table.columns} columns, its input {columns}")
     logits = p.scratch(label, (tokens, table.rows))
-    kernels = [_kernel(p, "decode_head", piece, tokens) for piece in table.pieces]
-    length = _sweep(p, kernels[0], table, table.pieces[0], tokens).rows
-    aligned = all(piece.row % length == 0 for piece in table.pieces)
+    kernels = [_kernel(p, "decode_head", shard, tokens) for shard in table.shards]
+    length = _sweep(p, kernels[0], table, table.shards[0], tokens).rows
+    aligned = all(shard.row % length == 0 for shard in table.shards)
     maxima = p.scratch("slice maxima", (tokens, -(-table.rows // length)))
-    for kernel, piece in zip(kernels, table.pieces, strict=True):
+    for kernel, shard in zip(kernels, table.shards, strict=True):
         tensors = {
             "residual": x,
             "pending": pending.y,
@@ -281,10 +282,10 @@ def decode_head(
             label,
             kernel,
             table,
-            piece,
+            shard,
             tensors,
             EPS=eps,
-            OFFSET=piece.row,
+            OFFSET=shard.row,
             STRIDE=table.rows,
             SLICE=length,
         )
@@ -292,7 +293,7 @@ def decode_head(
 
 
 def _constants(p: Plan) -> Mapping[str, float]:
-    return p.choice[Role.DECODE].constants
+    return p.choice[Job.DECODE].constants
 
 
 def _splits(p: Plan, window: int) -> int:
@@ -301,20 +302,20 @@ def _splits(p: Plan, window: int) -> int:
     return min(max(splits, min(window // deep, MOST_SPLITS)), -(-(window - 1) // tile) + 1)
 
 
-def _element(p: Plan, piece: Piece) -> str:
+def _element(p: Plan, shard: Shard) -> str:
     """What activations are multiplied as: not int8 where weights are floats, which have no codes for that."""
-    element = p.choice[Role.DECODE].options["element"]
-    return "f32" if element == "int8" and layout.FORMATS[piece.format].scale_bytes == 0 else element
+    element = p.choice[Job.DECODE].options["element"]
+    return "f32" if element == "int8" and layout.FORMATS[shard.format].scale_bytes == 0 else element
 
 
 def _kernel(
-    p: Plan, name: str, piece: Piece, tokens: int, pairs: bool = False, **options: str
+    p: Plan, name: str, shard: Shard, tokens: int, pairs: bool = False, **options: str
 ) -> wgsl.Kernel:
     require(tokens <= MOST_TOKENS, f"{tokens} tokens in one run")
-    given = {**p.choice[Role.DECODE].options, **options, "element": _element(p, piece)}
+    given = {**p.choice[Job.DECODE].options, **options, "element": _element(p, shard)}
     if pairs and given.get("rows") == "1":
         given["rows"] = "2"  # a pair is two
-    return wgsl.load(name, piece.format, tokens=str(tokens), **given)
+    return wgsl.load(name, shard.format, tokens=str(tokens), **given)
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,7 @@ class _Sweep:
 
 
 def _sweep(
-    p: Plan, kernel: wgsl.Kernel, matrix: Matrix, piece: Piece, tokens: int, pairs: bool = False
+    p: Plan, kernel: wgsl.Kernel, matrix: Matrix, shard: Shard, tokens: int, pairs: bool = False
 ) -> _Sweep:
     """Nothing here that decides the order of a sum may depend on the number of tokens."""
     c = _constants(p)
@@ -335,21 +336,21 @@ def _sweep(
     rows = int(kernel.options.get("rows", 4))  # of a lane, or of a thread
     if "LAST_TILE" in kernel.overrides:
         step, second = layout.ROWS * rows // halves, layout.ROWS * rows // 2
-        split = _split(p, -(-whole // step), piece)
+        split = _split(p, -(-whole // step), shard)
         of_workgroup = int(step * c["THREADS"]) // (LANES * split)
-        own = {"SPLIT": split, "LAST_TILE": -(-piece.rows // layout.ROWS) - 1}
+        own = {"SPLIT": split, "LAST_TILE": -(-shard.rows // layout.ROWS) - 1}
     else:
         step, second = rows // halves, rows // 2
         of_workgroup = int(step * c["THREADS"])
         own = {}
-    part = _part(p, kernel, piece.columns, tokens)
+    part = _part(p, kernel, shard.columns, tokens)
     # A workgroup takes several turns, so that fewer compute the same norms, where that leaves enough of them.
     turns = max(1, min(int(c["TURNS"]), whole // int(of_workgroup * c["WORKGROUPS"])))
-    if part < piece.columns:
+    if part < shard.columns:
         turns = 1
     constants = {
-        "K": piece.columns,
-        "N": piece.rows // halves,
+        "K": shard.columns,
+        "N": shard.rows // halves,
         "THREADS": c["THREADS"],
         "PART": part,
         "STEP": step,
@@ -357,14 +358,14 @@ def _sweep(
         **own,
     }
     if "SECOND" in kernel.overrides:
-        constants["SECOND"] = piece.rows // 2 if pairs else second
+        constants["SECOND"] = shard.rows // 2 if pairs else second
     return _Sweep(constants, of_workgroup * turns)
 
 
-def _split(p: Plan, units: int, piece: Piece) -> int:
+def _split(p: Plan, units: int, shard: Shard) -> int:
     """Groups of lanes that share a matrix's columns: a power of two, with two tiles or more for each group."""
     c = _constants(p)
-    tiles = -(-piece.columns // (layout.PIECES * layout.FORMATS[piece.format].piece_columns))
+    tiles = -(-shard.columns // (layout.PIECES * layout.FORMATS[shard.format].piece_columns))
     split = 1
     while 2 * split * LANES <= c["THREADS"] and units * split < c["GROUPS"] and tiles >= 4 * split:
         split *= 2
@@ -375,7 +376,7 @@ def _part(p: Plan, kernel: wgsl.Kernel, columns: int, tokens: int) -> int:
     """Columns of all tokens that workgroup memory holds at a time, a multiple of 128, or all."""
     if "STAGED" not in kernel.overrides:
         return columns
-    variant = p.choice[Role.DECODE]
+    variant = p.choice[Job.DECODE]
     per_thread = 4 * (4 if tokens == 3 else tokens)  # bytes; three floats take the place of four
     numbers = 1.0  # for each thread: the norms', and the lanes' sums
     if variant.options["sweep"] == "lanes_memory":
@@ -392,13 +393,13 @@ def _add(
     label: str,
     kernel: wgsl.Kernel,
     matrix: Matrix,
-    piece: Piece,
+    shard: Shard,
     tensors: Mapping[str, Tensor],
     *,
     pairs: bool = False,
     **constants: float,
 ) -> None:
-    sweep = _sweep(p, kernel, matrix, piece, tensors["y"].shape[0], pairs)
+    sweep = _sweep(p, kernel, matrix, shard, tensors["y"].shape[0], pairs)
     rows = int(sweep.constants["N"])
     grid = (-(-rows // sweep.rows), 1, 1)
-    p.add(label, kernel, grid, {**planes(piece), **tensors}, **sweep.constants, **constants)
+    p.add(label, kernel, grid, {**planes(shard), **tensors}, **sweep.constants, **constants)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from .. import wgsl
-from ..plan import Plan, Tensor
-from ..variants import Role, Variant
-from ..weights import Matrix, Piece
+from ..plan import wgsl
+from ..plan.plan import Plan, Tensor
+from ..plan.variants import Job, Variant
+from ..plan.weights import Matrix, Shard
 from . import simple
 from .simple import Cache, groups, matvec, planes, require
 
@@ -19,7 +19,7 @@ LEAST_BLOCKS = 4  # blocks of 32 columns that a part keeps
 def _tiled(name: str, stage: str, width: int, words: int) -> Variant:
     """64 tokens x 16*width rows; 8 tokens x `width` rows a thread, 8*words columns a stage."""
     return Variant(
-        Role.MATMUL,
+        Job.MATMUL,
         name,
         frozenset({"shader-f16"} if stage == "f16" else ()),
         workgroup=128,
@@ -34,7 +34,7 @@ def _subgroup_matrix(stage: str, shape: str) -> Variant:
     """64 tokens x 64 rows or 32 x 128, by matrices of `shape`, tokens x rows x columns, with sums in f32."""
     needed = {"subgroups", "chromium-experimental-subgroup-matrix", f"subgroup-matrix {stage} f32 {shape}"}
     return Variant(
-        Role.MATMUL,
+        Job.MATMUL,
         f"subgroup-matrix-{shape}" + ("-f16" if stage == "f16" else ""),
         frozenset(needed | ({"shader-f16"} if stage == "f16" else set())),
         workgroup=128,
@@ -52,7 +52,7 @@ MATMULS: tuple[Variant, ...] = (
     _tiled("tiled-wide-f16", "f16", 8, 4),
     # Matrices of floats it takes as "tiled" does.
     Variant(
-        Role.MATMUL,
+        Job.MATMUL,
         "tiled-int8",
         workgroup=128,
         workgroup_bytes=6_656,
@@ -65,10 +65,10 @@ MATMULS: tuple[Variant, ...] = (
     _subgroup_matrix("f16", "8x8x16"),
     _subgroup_matrix("f16", "8x8x8"),
     _subgroup_matrix("f32", "8x8x8"),
-    Variant(Role.MATMUL, "quad", frozenset({"subgroups"}), workgroup_bytes=0, suits="software"),
+    Variant(Job.MATMUL, "quad", frozenset({"subgroups"}), workgroup_bytes=0, suits="software"),
 )
 
-ATTENTIONS: tuple[Variant, ...] = (Variant(Role.ATTENTION, "tiled", workgroup=128, workgroup_bytes=14_336),)
+ATTENTIONS: tuple[Variant, ...] = (Variant(Job.ATTENTION, "tiled", workgroup=128, workgroup_bytes=14_336),)
 TILE_ROWS = 32  # rows, heads of tokens, in a tile of attention
 TILE_KEYS = 32
 SPLIT_TO = 128  # workgroups below which attention's keys are divided
@@ -83,7 +83,7 @@ def attention(p: Plan, q: Tensor, cache: Cache, *, window: int) -> Tensor:
     slots, kv_heads, head_dim = cache.keys.shape
     tokens, width = q.shape
     heads = width // head_dim
-    if p.choice[Role.ATTENTION].name == "simple" or tokens == 1 or head_dim % 32 or head_dim > 256:
+    if p.choice[Job.ATTENTION].name == "simple" or tokens == 1 or head_dim % 32 or head_dim > 256:
         return simple.attention(p, q, cache, window=window)
     require(heads % kv_heads == 0, f"{heads} heads on {kv_heads} KV heads")
     tiles = -(-tokens * (heads // kv_heads) // TILE_ROWS)
@@ -130,7 +130,7 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     if tokens == 1:
         return matvec(p, label, x, matrix)
-    variant = p.choice[Role.MATMUL]
+    variant = p.choice[Job.MATMUL]
     if variant.name == "simple":
         return simple.matmul(p, label, x, matrix)
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
@@ -140,15 +140,15 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
 def _quad(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     y = p.scratch(label, (tokens, matrix.rows))
-    for piece in matrix.pieces:
+    for shard in matrix.shards:
         p.add(
             label,
-            wgsl.load("matmul_quad", piece.format),
-            (groups(-(-piece.rows // 8)), -(-tokens // 8), 1),
-            planes(piece) | {"x": x, "y": y},
+            wgsl.load("matmul_quad", shard.format),
+            (groups(-(-shard.rows // 8)), -(-tokens // 8), 1),
+            planes(shard) | {"x": x, "y": y},
             K=columns,
-            N=piece.rows,
-            OFFSET=piece.row,
+            N=shard.rows,
+            OFFSET=shard.row,
             STRIDE=matrix.rows,
         )
     return y
@@ -164,27 +164,27 @@ def _tile(variant: Variant, tokens: int) -> tuple[str, int, int]:
 
 def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
-    variant = p.choice[Role.MATMUL]
+    variant = p.choice[Job.MATMUL]
     kernel, tall, wide = _tile(variant, tokens)
     tiles = -(-tokens // tall) * -(-matrix.rows // wide)
     splits = max(1, min(BUSY // tiles, columns // 32 // LEAST_BLOCKS))
     y = p.scratch(label, (tokens, matrix.rows))
     target = y if splits == 1 else p.scratch(f"{label} parts", (tokens, splits, matrix.rows))
-    packed = variant.precision == "int8" and any(piece.format in PACKED for piece in matrix.pieces)
+    packed = variant.precision == "int8" and any(shard.format in PACKED for shard in matrix.shards)
     int8 = quantize(p, f"{label} input", x) if packed else None
-    for piece in matrix.pieces:
-        grid = (-(-piece.rows // wide), -(-tokens // tall), splits)
+    for shard in matrix.shards:
+        grid = (-(-shard.rows // wide), -(-tokens // tall), splits)
         constants = {
-            "K": columns, "N": piece.rows, "OFFSET": piece.row, "STRIDE": matrix.rows, "TOKENS": tall,
+            "K": columns, "N": shard.rows, "OFFSET": shard.row, "STRIDE": matrix.rows, "TOKENS": tall,
         }  # fmt: skip
-        if int8 and piece.format in PACKED:
-            matmul_int8(p, label, int8, piece, target, grid, constants)
+        if int8 and shard.format in PACKED:
+            matmul_int8(p, label, int8, shard, target, grid, constants)
             continue
         p.add(
             label,
-            wgsl.load(kernel, piece.format, **variant.options),
+            wgsl.load(kernel, shard.format, **variant.options),
             grid,
-            planes(piece) | {"x": x, "y": target},
+            planes(shard) | {"x": x, "y": target},
             ROWS=wide,
             **constants,
             **variant.constants,
@@ -226,11 +226,11 @@ def matmul_int8(
     p: Plan,
     label: str,
     x: tuple[Tensor, Tensor],
-    piece: Piece,
+    shard: Shard,
     y: Tensor,
     grid: tuple[int, int, int],
     constants: Mapping[str, float],
 ) -> None:
     """What `quantize` made of (T, K), times (N, K) transposed -> N columns of y, in as many parts as y has."""
-    tensors = planes(piece) | {"codes": x[0], "scales_of_x": x[1], "y": y}
-    p.add(label, wgsl.load("matmul_int8", piece.format), grid, tensors, **constants)
+    tensors = planes(shard) | {"codes": x[0], "scales_of_x": x[1], "y": y}
+    p.add(label, wgsl.load("matmul_int8", shard.format), grid, tensors, **constants)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from .. import wgsl
 from ..errors import UnsupportedModel
-from ..plan import PICKS, Plan, Tensor
-from ..weights import Matrix, Piece
+from ..plan import wgsl
+from ..plan.plan import Plan, Tensor
+from ..plan.weights import Matrix, Shard
+from ..text.sampler import PICKS
 
 WORKGROUP = 64  # threads, in every kernel
 LEAST_SLICE, MOST_SLICES = 64, 4096  # of the logits, whose maxima sample looks at first
@@ -39,23 +40,23 @@ def require(condition: bool, what: str) -> None:
         raise UnsupportedModel(f"The kernels cannot run this shape: {what}.")
 
 
-def planes(piece: Piece) -> dict[str, Tensor]:
-    """The bindings of a piece of a matrix."""
-    return {"weights": piece.weights} | ({"scales": piece.scales} if piece.scales is not None else {})
+def planes(shard: Shard) -> dict[str, Tensor]:
+    """The bindings of a shard of a matrix."""
+    return {"weights": shard.weights} | ({"scales": shard.scales} if shard.scales is not None else {})
 
 
 def embed(p: Plan, table: Matrix, *, scale: float) -> Tensor:
-    """(T,) token ids -> (T, D): rows of the table times `scale`; one dispatch for each piece of the table."""
+    """(T,) token ids -> (T, D): rows of the table times `scale`; one dispatch for each shard of the table."""
     y = p.scratch("embedding", (p.tokens, table.columns))
-    for piece in table.pieces:
+    for shard in table.shards:
         p.add(
             "embed",
-            wgsl.load("embed", piece.format),
+            wgsl.load("embed", shard.format),
             (groups(table.columns // 32), p.tokens, 1),
-            planes(piece) | {"tokens": p.token_ids, "y": y},
+            planes(shard) | {"tokens": p.token_ids, "y": y},
             K=table.columns,
-            FIRST=piece.row,
-            ROWS=piece.rows,
+            FIRST=shard.row,
+            ROWS=shard.rows,
             SCALE=scale,
         )
     return y
@@ -66,15 +67,15 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
-    for piece in matrix.pieces:
+    for shard in matrix.shards:
         p.add(
             label,
-            wgsl.load("matmul", piece.format),
-            (groups(-(-piece.rows // 8)), -(-tokens // 4), 1),
-            planes(piece) | {"x": x, "y": y},
+            wgsl.load("matmul", shard.format),
+            (groups(-(-shard.rows // 8)), -(-tokens // 4), 1),
+            planes(shard) | {"x": x, "y": y},
             K=columns,
-            N=piece.rows,
-            OFFSET=piece.row,
+            N=shard.rows,
+            OFFSET=shard.row,
             STRIDE=matrix.rows,
         )
     return y
@@ -85,15 +86,15 @@ def matvec(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     _, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (1, matrix.rows))
-    for piece in matrix.pieces:
+    for shard in matrix.shards:
         p.add(
             label,
-            wgsl.load("matvec", piece.format),
-            (groups(-(-piece.rows // 4)), 1, 1),
-            planes(piece) | {"x": x, "y": y},
+            wgsl.load("matvec", shard.format),
+            (groups(-(-shard.rows // 4)), 1, 1),
+            planes(shard) | {"x": x, "y": y},
             K=columns,
-            N=piece.rows,
-            OFFSET=piece.row,
+            N=shard.rows,
+            OFFSET=shard.row,
         )
     return y
 

@@ -12,19 +12,21 @@ from typing import Any
 
 from pyscript.js_modules import bridge, cpu, store
 
-from .. import prompts
-from ..cpu import CpuDevice, best_threads
-from ..engine import Engine
+from ..browser.ranges import WebSource
+from ..browser.store import WebStore
+from ..devices.cpu import CpuDevice, best_threads
+from ..engine.engine import Engine
 from ..errors import ContextFull, DeviceError, SottoError
-from ..reports import Progress, Settings
-from ..sampler import Sampling
-from ..web import WebSource, WebStore
-from . import faults, post, processor
-from .benchmark import BenchmarkPage
+from ..reports import LoadProgress, Settings
+from ..tasks import fit, post
+from ..text.prompt import Prompt
+from ..text.sampler import Sampling
+from . import faults, processor, statistics
 from .options import DEVICES, Model, Options, choose
-from .processor import Choice
+from .processor import Opened
 from .progress import Loading
 from .screen import Screen
+from .screens.benchmark import BenchmarkPage
 from .words import Words
 
 HERE = Path(__file__).parent
@@ -45,7 +47,7 @@ class Page:
         self._options = Options()
         self._context = 0  # taken in the details; 0 for the address's
         self._engine: Engine | None = None
-        self._choice: Choice | None = None
+        self._choice: Opened | None = None
         self._model: Model | None = None
         self._busy = False
         self._lent = False  # a benchmark has the processor
@@ -209,11 +211,11 @@ class Page:
             self._screen.remember("threads", str(device.threads))
             self._screen.processor(device.adapter, self._choice)
 
-    def _painter(self, loading: Loading) -> Callable[[Progress], None]:
+    def _painter(self, loading: Loading) -> Callable[[LoadProgress], None]:
         """A listener that paints a new stage at once and the rest ten times a second."""
         painted = 0.0
 
-        def heard(report: Progress) -> None:
+        def heard(report: LoadProgress) -> None:
             nonlocal painted
             now = time.monotonic()
             due = now - painted > PAINT or report.stage != loading.stage
@@ -247,10 +249,10 @@ class Page:
         options = self._options = self._screen.settings(self._options)
         try:
             prompt = self._prompt(engine, text)
-            limit = post.room(engine.context, options.max_tokens)
+            limit = fit.room(engine.context, options.max_tokens)
             if (tokens := engine.count(prompt)) > limit:
                 raise ContextFull(tokens, limit)
-            self._screen.writing(prompts.language(text))
+            self._screen.writing(post.language(text))
             await self._stream(engine, prompt, options)
             self._tell(engine, len(beginning))
         except ContextFull as error:
@@ -264,7 +266,7 @@ class Page:
         finally:
             self._busy = False
 
-    async def _stream(self, engine: Engine, prompt: prompts.Prompt, options: Options) -> None:
+    async def _stream(self, engine: Engine, prompt: Prompt, options: Options) -> None:
         # No repetition penalty: a post says again what its text says, and with one a small model drifts or copies.
         sampling = Sampling(temperature=options.temperature, top_k=64, top_p=0.95, seed=options.seed)
         begun = False
@@ -289,17 +291,17 @@ class Page:
             note = words("note.stayed") if self._screen.first_time("stayed") else ""
         if self._choice is not None and self._model is not None and stats.new_tokens > MEASURED:
             self._screen.remember(self._rate(self._choice.kind, self._model), f"{stats.decode_rate:.2f}")
-        self._screen.written(post.figures(words, stats, engine.load_stats.cached), note)
+        self._screen.written(statistics.line(words, stats, engine.load_stats.cached), note)
         self._screen.ready()
 
     async def _write_what_fits(self, text: str, limit: int) -> None:
         engine = self._engine
         if engine is not None:
-            await self.write(post.fit(text, lambda part: engine.count(self._prompt(engine, part)), limit))
+            await self.write(fit.fit(text, lambda part: engine.count(self._prompt(engine, part)), limit))
 
     @staticmethod
-    def _prompt(engine: Engine, text: str) -> prompts.Prompt:
-        return prompts.post(text, chat=engine.instruction_tuned)
+    def _prompt(engine: Engine, text: str) -> Prompt:
+        return post.post(text, chat=engine.instruction_tuned)
 
     # --- events and faults
 

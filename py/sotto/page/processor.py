@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..cpu import CpuDevice
+from ..browser.cpu import open_cpu
+from ..browser.gpu import WebDevice
+from ..devices.cpu import CpuDevice
 from ..errors import DeviceError, WrongResults
-from ..web import WebDevice
-from ..webcpu import open_cpu
 
 
 @dataclass(frozen=True)
-class Choice:
+class Opened:
     """An open processor.
 
     Attributes:
@@ -40,7 +40,7 @@ class Choice:
         return self.device.most_threads if isinstance(self.device, CpuDevice) else 1
 
 
-async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) -> Choice:
+async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) -> Opened:
     """Open the processor that was asked for; "auto" is the GPU unless the CPU will do better.
 
     Args:
@@ -52,30 +52,30 @@ async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) 
         DeviceError: it cannot be had; for "auto", neither can.
     """
     if asked == "cpu":
-        return Choice(await open_cpu(cpu), "asked")
+        return Opened(await open_cpu(cpu), "asked")
     if asked == "gpu":
-        return Choice(await WebDevice.open(bridge), "asked")
+        return Opened(await WebDevice.open(bridge), "asked")
     try:
         gpu = await WebDevice.open(bridge)
     except DeviceError:
-        return Choice(await open_cpu(cpu), "none")
+        return Opened(await open_cpu(cpu), "none")
     if gpu.adapter.software:
         why = "software"
     elif "gpu" in rates and rates.get("cpu", 0.0) > rates["gpu"]:
         why = "slower"
     else:
-        return Choice(gpu, "best")
+        return Opened(gpu, "best")
     try:
-        made = Choice(await open_cpu(cpu), why)
+        made = Opened(await open_cpu(cpu), why)
     except DeviceError:
-        return Choice(gpu, "only")
+        return Opened(gpu, "only")
     gpu.close()
     return made
 
 
-async def instead(cpu: Any, error: DeviceError) -> Choice:
+async def instead(cpu: Any, error: DeviceError) -> Opened:
     """The CPU, after the GPU failed with an error. Raises DeviceError."""
     why = "failed"
     if isinstance(error, WrongResults):
         why = "wrong"
-    return Choice(await open_cpu(cpu), why)
+    return Opened(await open_cpu(cpu), why)

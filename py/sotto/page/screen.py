@@ -14,7 +14,7 @@ from ..reports import LoadStats
 from . import format as numbers
 from .faults import EMPTY, Fault
 from .options import Options
-from .processor import Choice
+from .processor import Opened
 from .progress import SHARES, Loading
 from .words import Words
 
@@ -221,7 +221,7 @@ class Screen:
         changes.append(("#progress", "aria-valuetext", text))
         self._paint(json.dumps(changes))
 
-    def facts(self, file: str, stats: LoadStats, context: int, adapter: AdapterInfo, choice: Choice) -> None:
+    def facts(self, file: str, stats: LoadStats, context: int, adapter: AdapterInfo, choice: Opened) -> None:
         """What the curious open the details for; `choice` is the processor that is used, and why."""
         words = self.words
         kept = "cached" if stats.cached else "unstored" if stats.note else "converted"
@@ -252,7 +252,7 @@ class Screen:
             left = self.words("fact.kernels.untried", names=", ".join(sorted(untried)))
             place.append(document.createElement("br"), left)
 
-    def processor(self, adapter: AdapterInfo, choice: Choice) -> None:
+    def processor(self, adapter: AdapterInfo, choice: Opened) -> None:
         """Which processor is used and why, in one line."""
         words = self.words
         name = words(f"fact.processor.{choice.kind}", name=adapter.name, count=choice.threads)

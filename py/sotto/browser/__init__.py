@@ -1,0 +1,1 @@
+"""The hosts in a browser: WebGPU, WebAssembly, IndexedDB, Range requests."""

@@ -1,0 +1,55 @@
+"""A model file by HTTP Range requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..errors import (
+    FormatError,
+    SottoError,
+)
+from .errors import for_people
+
+
+class WebSource:
+    """A `Source` that reads a model file over HTTP by ranges.
+
+    Args:
+        module: the JavaScript module store.js.
+        url: address of the file.
+        name: what a person calls the file.
+        size: bytes in the file.
+        key: identity of its content, for the cache: its sha256, or size and ETag where that is not known.
+    """
+
+    def __init__(self, module: Any, url: str, name: str, size: int, key: str) -> None:
+        self._module = module
+        self._url = url
+        self._tag: str | None = None
+        self._expected: dict[tuple[int, int], Any] = {}
+        self.name = name
+        self.size = size
+        self.key = key
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        if offset + nbytes > self.size:
+            raise FormatError(
+                f"{self.name} ends at byte {self.size:,}, but {offset + nbytes:,} bytes are needed.",
+                "The file is incomplete: download it again.",
+            )
+        with for_people(self.name):
+            reply = await (self._expected.pop((offset, nbytes), None) or self._begin(offset, nbytes))
+        if int(reply.size) != self.size or (self._tag or reply.tag) != reply.tag:
+            raise SottoError(f"{self.name} changed on the server while it was read.", "Load the model again.")
+        self._tag = reply.tag
+        return bytes(reply.bytes.to_bytes())
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        self._expected[offset, nbytes] = self._begin(offset, nbytes)
+
+    def _begin(self, offset: int, nbytes: int) -> Any:
+        """The JavaScript promise of a range."""
+        return self._module.fetchRange(self._url, offset, nbytes)
+
+    def close(self) -> None:
+        self._expected.clear()

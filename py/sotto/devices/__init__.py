@@ -1,0 +1,1 @@
+"""Processors that need no library of a host."""

@@ -1,0 +1,163 @@
+"""Every kernel in numpy, under the kernel's own name, and a device that replays plans with them.
+
+This is the truth the GPU is held against: the same recorded plan, the same weights in the same layout, no GPU.
+Each function takes the kernel's bindings by name, its constants, and the run's position and token count; it
+writes to its outputs in place, and like the kernel leaves tokens past the count alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
+from ...errors import Cancelled, OutOfMemory
+from ...plan import wgsl
+from ...weights import layout
+from .call import Call, Floats
+from .kernels import KERNELS
+
+
+class Later:
+    """A batch that is computed when it is awaited."""
+
+    def __init__(self, compute: Callable[[], bytes]) -> None:
+        self._compute = compute
+
+    def __await__(self) -> Generator[None, None, Batch]:
+        outputs = self._compute()
+        return Batch(outputs, time.perf_counter(), 0.0)
+        yield  # makes this function a generator
+
+
+class NumpyDevice:
+    """Replays programs with the functions above. Satisfies `device.Device`.
+
+    Dequantised weights are kept as float32 between runs: a reference, not a way to save memory.
+    """
+
+    def __init__(self) -> None:
+        self.adapter = AdapterInfo("numpy", "numpy", "reference", "cpu", np.__version__, True, ())
+        self.limits = Limits(1 << 40, 1 << 40, 64, 1 << 16, 1 << 30, 1 << 30)
+        self._buffers: dict[int, NDArray[np.uint8]] = {}
+        self._programs: dict[int, Program] = {}
+        self._matrices: dict[tuple[int, int, int, int], Floats] = {}  # by buffer, offset, rows, columns
+        self._next = 1
+        self._cancelled = False
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        try:
+            made = np.zeros(-(-nbytes // 16) * 16, np.uint8)
+        except MemoryError as error:
+            raise OutOfMemory(f"No memory for {label} ({nbytes / 2**20:,.1f} MiB).") from error
+        return self._keep(self._buffers, made)
+
+    def _keep(self, table: dict[int, Any], value: Any) -> int:
+        handle = self._next
+        self._next += 1
+        table[handle] = value
+        return handle
+
+    def free(self, buffer: int) -> None:
+        del self._buffers[buffer]
+        self._forget(buffer)
+
+    def _forget(self, buffer: int) -> None:
+        for key in [k for k in self._matrices if k[0] == buffer]:
+            del self._matrices[key]
+
+    def write(self, buffer: int, offset: int, data: Bytes) -> None:
+        source = (
+            np.ascontiguousarray(data).reshape(-1).view(np.uint8) if isinstance(data, np.ndarray) else data
+        )
+        flat = np.frombuffer(source, np.uint8)
+        self._buffers[buffer][offset : offset + flat.size] = flat
+        self._forget(buffer)
+
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        return self._buffers[buffer][offset : offset + nbytes].tobytes()
+
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+        """Nothing is compiled."""
+
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        return True
+
+    async def load(self, program: Program) -> int:
+        return self._keep(self._programs, program)
+
+    def unload(self, program: int) -> None:
+        del self._programs[program]
+
+    async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
+        loaded = self._programs[program]
+        self.write(loaded.inputs.buffer, 0, inputs)
+        return self._replayed(loaded, steps)
+
+    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
+        return 0.0, 0.0
+
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
+        loaded = self._programs[program]
+
+        def replays() -> bytes:
+            if inputs is not None:
+                self.write(loaded.inputs.buffer, 0, inputs)
+            for _ in range(repeats):
+                outputs = self._replayed(loaded, None)
+            return outputs
+
+        return Later(replays)
+
+    def _replayed(self, loaded: Program, steps: int | None) -> bytes:
+        position, count = self._buffers[loaded.inputs.buffer][:8].view(np.uint32).tolist()
+        self._cancelled = False
+        for step in loaded.steps[:steps]:
+            if self._cancelled:
+                raise Cancelled
+            pipeline = loaded.pipelines[step.pipeline]
+            kernel = wgsl.named(loaded.shaders[pipeline.shader].label)
+            names = {b.number: b.name for b in kernel.bindings}
+            raw = {names[n]: self._buffers[b][at : at + size] for n, b, at, size, _ in step.bindings}
+            planes = {names[n]: (b, at) for n, b, at, _, _ in step.bindings}
+            if "step" in raw:
+                position, count = raw["step"][:8].view(np.uint32).tolist()
+
+            def dequantized(
+                rows: int, columns: int, raw: Any = raw, planes: Any = planes, form: str = kernel.format
+            ) -> Floats:
+                key = (*planes["weights"], rows, columns)
+                if key not in self._matrices:
+                    scales = raw.get("scales", np.empty(0, np.uint8))
+                    self._matrices[key] = layout.dequantize(
+                        layout.FORMATS[form], raw["weights"], scales, rows, columns
+                    )
+                return self._matrices[key]
+
+            element = kernel.options.get("element", "f32")
+            call = Call(
+                raw, pipeline.constants, kernel.format, step.grid, position, count, dequantized, element
+            )
+            KERNELS[kernel.operation](call)
+        out = loaded.outputs
+        return self._buffers[out.buffer][out.offset : out.offset + out.nbytes].tobytes()
+
+    async def profile(
+        self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        return None
+
+    def cancel(self) -> None:
+        self._cancelled = True
+
+    async def finish(self) -> None:
+        """Everything is always done."""
+
+    def close(self) -> None:
+        self._buffers.clear()
+        self._programs.clear()
+        self._matrices.clear()

@@ -1,0 +1,1 @@
+"""A loaded model: the text in its cache, and generation."""

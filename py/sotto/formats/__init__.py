@@ -1,0 +1,1 @@
+"""Files of models: bytes to a checkpoint."""

@@ -1,0 +1,262 @@
+"""The header of a GGUF file: metadata and a record for each tensor. Tensor data is never read here.
+
+Format (ggml's `docs/gguf.md`), little endian: "GGUF", u32 version, u64 tensor count, u64 metadata count; for
+each metadata value: key (string), u32 type, value; for each tensor: name (string), u32 dimension count, u64
+dimensions (fastest first), u32 type, u64 offset from the start of the data. The data starts at the next
+multiple of the alignment. A string is a u64 byte length and UTF-8.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..errors import FormatError
+from ..source import Source
+from .blocks import TYPES
+
+FIRST_READ = 8 << 20
+"""Bytes of the first read: the header of a Gemma 3 with its 262,144 token strings is 6.5 MB."""
+
+_STRING, _ARRAY = 8, 9
+_SCALARS = {
+    0: struct.Struct("<B"),
+    1: struct.Struct("<b"),
+    2: struct.Struct("<H"),
+    3: struct.Struct("<h"),
+    4: struct.Struct("<I"),
+    5: struct.Struct("<i"),
+    6: struct.Struct("<f"),
+    7: struct.Struct("<?"),
+    10: struct.Struct("<Q"),
+    11: struct.Struct("<q"),
+    12: struct.Struct("<d"),
+}
+_U32 = _SCALARS[4]
+_U64 = _SCALARS[10]
+_TYPE_NAMES = {kind.id: kind.name for kind in TYPES.values()}
+_DAMAGED = "Download the file again; if it stays so, choose another file of this model."
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies: shape in numpy order (rows, columns), `offset` from the file's start, in bytes.
+
+    `type` is a name of `quant.TYPES`, or "type 99" for an id not known there; then `nbytes` is 0.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    offset: int
+    nbytes: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a GGUF file says of itself. `nbytes` is where the tensor data starts.
+
+    Metadata values: int, float, bool, str, list[str] (array of strings), list (array of arrays), or a
+    one-dimensional numpy array (array of numbers or booleans).
+    """
+
+    metadata: dict[str, object]
+    tensors: dict[str, TensorInfo]
+    nbytes: int
+
+
+class NeedMoreBytes(Exception):
+    """The bytes end inside the header: at least `at_least` bytes from the start of the file are needed."""
+
+    def __init__(self, at_least: int) -> None:
+        super().__init__(f"the header needs at least {at_least} bytes")
+        self.at_least = at_least
+
+
+def parse(data: bytes | bytearray | memoryview) -> Header:
+    """Read the header from the first bytes of a file.
+
+    Raises NeedMoreBytes when `data` ends before the tensor data starts, FormatError when it is not GGUF.
+    """
+    reader = _Reader(bytes(data))
+    reader.check_start()
+    tensor_count, value_count = reader.scalar(_U64), reader.scalar(_U64)
+    metadata: dict[str, object] = {}
+    for _ in range(value_count):
+        key = reader.string("a metadata key")
+        if key in metadata:
+            raise FormatError(f"The metadata key {key!r} occurs twice in the model file.", _DAMAGED)
+        metadata[key] = reader.value(reader.scalar(_U32), key)
+    records = [reader.tensor() for _ in range(tensor_count)]
+    alignment = metadata.get("general.alignment", 32)
+    if not isinstance(alignment, int) or alignment < 1:
+        raise FormatError(f"general.alignment is {alignment!r} in the model file.", _DAMAGED)
+    start = -(-reader.at // alignment) * alignment
+    reader.need(start - reader.at)
+    tensors: dict[str, TensorInfo] = {}
+    for name, shape, type_id, offset in records:
+        if name in tensors:
+            raise FormatError(f"The tensor {name} occurs twice in the model file.", _DAMAGED)
+        tensors[name] = _place(name, shape, type_id, start + offset)
+    return Header(metadata, tensors, start)
+
+
+async def read_header(source: Source) -> tuple[Header, bytes]:
+    """Read the header through a growing prefix of the file; returns it with exactly its `nbytes` bytes.
+
+    Raises FormatError also for a truncated file: one that ends inside its header or before a tensor's end.
+    """
+    data = b""
+    wanted = FIRST_READ
+    while True:
+        data += await source.read(len(data), min(wanted, source.size) - len(data))
+        try:
+            header = parse(data)
+            break
+        except NeedMoreBytes as more:
+            if more.at_least > source.size:
+                raise FormatError(
+                    f"{source.name} is truncated: it ends inside its header, after {source.size:,} bytes.",
+                    _DAMAGED,
+                ) from None
+            wanted = max(2 * wanted, more.at_least)
+        except FormatError as error:
+            raise FormatError(f"{source.name}: {error.message}", error.hint) from error
+    end, last = max(((t.offset + t.nbytes, t.name) for t in header.tensors.values()), default=(0, ""))
+    if end > source.size:
+        raise FormatError(
+            f"{source.name} is truncated: its last {end - source.size:,} bytes are missing (tensor {last}).",
+            _DAMAGED,
+        )
+    return header, data[: header.nbytes]
+
+
+def _place(name: str, shape: tuple[int, ...], type_id: int, offset: int) -> TensorInfo:
+    """A tensor's record with its size in bytes."""
+    type_name = _TYPE_NAMES.get(type_id)
+    if type_name is None:
+        return TensorInfo(name, shape, f"type {type_id}", offset, 0)
+    kind = TYPES[type_name]
+    if shape[-1] % kind.elements:
+        raise FormatError(
+            f"The tensor {name} has rows of {shape[-1]} elements; {type_name} packs {kind.elements}.",
+            _DAMAGED,
+        )
+    return TensorInfo(name, shape, type_name, offset, kind.size(shape))
+
+
+def _not_gguf(start: bytes) -> FormatError:
+    """The error for a file that starts otherwise, with a guess at what it is."""
+    hint = "Sotto reads models in the GGUF format, version 3 (files named .gguf)."
+    if start.lstrip()[:1] == b"<":
+        hint += (
+            " This looks like a web page: the download may have been answered by an error or a login page."
+        )
+    elif start == b"vers":
+        hint += " This looks like a Git LFS pointer: download the file itself."
+    elif start[:2] == b"PK":
+        hint += " This looks like a zip archive."
+    return FormatError(f"The model file is not a GGUF file: it starts with {start!r}.", hint)
+
+
+class _Reader:
+    """A cursor over the header's bytes."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.at = 0
+
+    def need(self, nbytes: int) -> None:
+        """Raise NeedMoreBytes unless so many bytes follow."""
+        if self.at + nbytes > len(self.data):
+            raise NeedMoreBytes(self.at + nbytes)
+
+    def check_start(self) -> None:
+        """Magic and version."""
+        start = self.data[:4]
+        if start != b"GGUF"[: len(start)]:
+            raise _not_gguf(start)
+        self.at = 4
+        version = self.scalar(_U32)
+        if version == 0x03000000:
+            raise FormatError(
+                "The model file is a big-endian GGUF file.", "Choose the ordinary, little-endian file."
+            )
+        if version != 3:
+            raise FormatError(
+                f"The model file is GGUF version {version}; Sotto reads version 3.",
+                "Choose a newer file of this model, or convert it again with current tools.",
+            )
+
+    def scalar(self, kind: struct.Struct) -> int:
+        """One number of the given format; an int wherever the header's own fields are read."""
+        self.need(kind.size)
+        (value,) = kind.unpack_from(self.data, self.at)
+        self.at += kind.size
+        return value  # type: ignore[no-any-return]
+
+    def string(self, what: str) -> str:
+        """One string; `what` names it in an error."""
+        return self.strings(1, what)[0]
+
+    def strings(self, count: int, what: str) -> list[str]:
+        """So many strings in a row. A tight loop: a vocabulary is 262,144 of them."""
+        self.need(8 * count)
+        data, at, size = self.data, self.at, len(self.data)
+        length_at = _U64.unpack_from
+        found: list[str] = []
+        try:
+            for _ in range(count):
+                start = at + 8
+                at = start + length_at(data, at)[0]
+                found.append(data[start:at].decode())
+        except struct.error:
+            raise NeedMoreBytes(at + 8) from None
+        except UnicodeDecodeError:
+            if at <= size:
+                raise FormatError(
+                    f"The model file holds text that is not UTF-8 in {what}.", _DAMAGED
+                ) from None
+        if at > size:
+            raise NeedMoreBytes(at)
+        self.at = at
+        return found
+
+    def value(self, kind: int, key: str) -> object:
+        """One metadata value of the given type id."""
+        if kind == _STRING:
+            return self.string(key)
+        if kind == _ARRAY:
+            return self.array(key)
+        if kind not in _SCALARS:
+            raise FormatError(f"The metadata value {key} has the unknown type {kind}.", _DAMAGED)
+        return self.scalar(_SCALARS[kind])
+
+    def array(self, key: str) -> object:
+        """An array: u32 element type, u64 count, elements."""
+        kind, count = self.scalar(_U32), self.scalar(_U64)
+        if kind == _STRING:
+            return self.strings(count, key)
+        if kind == _ARRAY:
+            self.need(12 * count)
+            return [self.array(key) for _ in range(count)]
+        if kind not in _SCALARS:
+            raise FormatError(f"The metadata array {key} has elements of the unknown type {kind}.", _DAMAGED)
+        dtype = np.dtype(_SCALARS[kind].format)
+        self.need(count * dtype.itemsize)
+        values = np.frombuffer(self.data, dtype, count, self.at)
+        self.at += count * dtype.itemsize
+        return values.copy()
+
+    def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
+        """One tensor record: name, shape in numpy order, type id, offset from the data's start."""
+        name = self.string("a tensor's name")
+        count = self.scalar(_U32)
+        if not 1 <= count <= 4:
+            raise FormatError(f"The tensor {name} has {count} dimensions.", _DAMAGED)
+        extents = tuple(self.scalar(_U64) for _ in range(count))
+        if 0 in extents:
+            raise FormatError(f"The tensor {name} is empty.", _DAMAGED)
+        return name, extents[::-1], self.scalar(_U32), self.scalar(_U64)

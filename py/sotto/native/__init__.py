@@ -1,0 +1,1 @@
+"""The hosts under plain Python: Dawn, wasmtime, a disk."""

@@ -1,0 +1,321 @@
+"""The cache of converted models on disk, for plain Python.
+
+An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
+under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
+writing it. Loading maps the image into memory and gives the device its pages, chunk by chunk, while another thread
+checks the next ones. (An image is never written in place, so what is mapped stays whole; a disk that can no longer be
+read ends the process, as with any mapped file.) A folder of notes, short texts by key, lies beside the entries.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import mmap
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..assets.lock import try_lock
+from ..device import Bytes, Device
+from ..errors import StoreDamaged, StoreFull
+from ..store import Manifest, Placement, StoredRecord
+from ..weights.layout import LAYOUT_VERSION
+
+RECORD_BYTES = 64 << 20
+CHUNK_BYTES = 4 << 20  # are checked and written to the device at a time
+_BLOCK_BYTES = 1 << 20  # are summed up at a time: they stay in a core's cache for the second sum
+_ROW = 512  # words with one sum
+IMAGE, MANIFEST = "image", "manifest.json"
+NOTES = "notes"  # a folder beside the entries
+_UNFINISHED = ".part"  # in the name of a folder that is being written
+_ABANDONED_SECONDS = 3600  # a writer that has not written for so long is dead
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+class DiskStore:
+    """Converted models in a folder. Satisfies `device.Store`.
+
+    Args:
+        folder: made when the first model is stored.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    async def find(self, key: str) -> Manifest | None:
+        entry = self._entry(key)
+        try:
+            manifest = _read_manifest(entry)
+            whole = (
+                manifest.key == key
+                and manifest.layout_version == LAYOUT_VERSION
+                and sum(r.nbytes for r in manifest.records) == manifest.nbytes
+                and (entry / IMAGE).stat().st_size == manifest.nbytes
+            )
+        except (OSError, ValueError, TypeError, KeyError):
+            whole = False
+        if not whole:
+            await self.drop(key)
+            return None
+        return manifest
+
+    async def begin(self, manifest: Manifest) -> DiskWriter:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._sweep()
+            return DiskWriter(self, manifest)
+        except OSError as error:
+            raise _full(self.folder, error) from error
+
+    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
+        parts = []
+        for at, data in self._chunks(manifest, nbytes):
+            parts.append(data[: max(0, nbytes - at)].tobytes())
+        return b"".join(parts)
+
+    async def fill(
+        self,
+        manifest: Manifest,
+        placements: Sequence[Placement],
+        device: Device,
+        progress: Callable[[int], None],
+    ) -> None:
+        waiting = sorted(placements, key=lambda place: place.image_offset)
+        for at, data in self._chunks(manifest, manifest.nbytes):
+            end = at + data.size
+            for place in waiting:
+                first = max(place.image_offset, at)
+                last = min(place.image_offset + place.nbytes, end)
+                if first >= last:
+                    break
+                offset = place.buffer_offset + first - place.image_offset
+                device.write(place.buffer, offset, data[first - at : last - at])
+            waiting = [place for place in waiting if place.image_offset + place.nbytes > end]
+            progress(end)
+
+    async def drop(self, key: str) -> None:
+        shutil.rmtree(self._entry(key), ignore_errors=True)
+
+    async def find_note(self, key: str) -> str | None:
+        try:
+            note = json.loads(self._note(key).read_text("utf-8"))
+            return str(note["text"]) if note["key"] == key else None
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    async def keep_note(self, key: str, text: str) -> None:
+        path = self._note(key)
+        unfinished = path.with_name(f"{path.name}{_UNFINISHED}{os.getpid()}-{time.time_ns()}")
+        with suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            unfinished.write_text(json.dumps({"key": key, "text": text}), "utf-8")
+            unfinished.replace(path)
+
+    async def hold(self, name: str) -> Callable[[], None] | None:
+        path = self._note(name).with_suffix(".lock")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("ab")
+        except OSError:  # nothing can be kept here anyway
+            return lambda: None
+        if try_lock(file):
+            return file.close
+        file.close()
+        return None
+
+    def _entry(self, key: str) -> Path:
+        return self.folder / _digest(key)
+
+    def _note(self, key: str) -> Path:
+        return self.folder / NOTES / f"{_digest(key)}.json"
+
+    def _chunks(self, manifest: Manifest, nbytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        """The records that hold the image's first bytes, chunk by chunk: (offset, bytes), the bytes read-only.
+
+        Another thread checks the next chunks meanwhile. Raises StoreDamaged before a damaged record's last chunk.
+        """
+        try:
+            with (self._entry(manifest.key) / IMAGE).open("rb") as file:
+                image = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+        except (OSError, ValueError) as error:  # an empty file cannot be mapped
+            raise self._damaged(manifest) from error
+        if image.size != manifest.nbytes:
+            raise self._damaged(manifest)
+        chunks = _cut(manifest, nbytes)
+        parts = [image[chunk.offset :][: chunk.nbytes] for chunk in chunks]
+        checker = ThreadPoolExecutor(1)
+        try:
+            sums = [checker.submit(_sums, part) for part in parts]
+            hashing = hashlib.sha256()
+            for chunk, part, sum_of_part in zip(chunks, parts, sums, strict=True):
+                hashing.update(sum_of_part.result())
+                if chunk.ends:
+                    if hashing.hexdigest() != chunk.ends.sha256:
+                        raise self._damaged(manifest)
+                    hashing = hashlib.sha256()
+                yield chunk.offset, part
+        finally:
+            checker.shutdown(cancel_futures=True)
+
+    def _damaged(self, manifest: Manifest) -> StoreDamaged:
+        entry = self._entry(manifest.key)
+        shutil.rmtree(entry, ignore_errors=True)
+        return StoreDamaged(
+            f"The converted weights of {manifest.name} in {entry} were damaged, and have been dropped.",
+            "They are made again from the model file.",
+        )
+
+    def _sweep(self) -> None:
+        """Remove what can never be read again: entries of other layout versions, and what dead writers left."""
+        for entry in self.folder.iterdir():
+            try:
+                if _UNFINISHED in entry.name:
+                    stale = time.time() - (entry / IMAGE).stat().st_mtime > _ABANDONED_SECONDS
+                else:
+                    stale = _read_manifest(entry).layout_version != LAYOUT_VERSION
+            except (OSError, ValueError, TypeError, KeyError):
+                continue  # not an entry, or not ours to judge
+            if stale:
+                shutil.rmtree(entry, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """A piece of the image with one checksum; `ends` is the record that it is the last one of."""
+
+    offset: int
+    nbytes: int
+    ends: StoredRecord | None
+
+
+def _cut(manifest: Manifest, nbytes: int) -> list[_Chunk]:
+    """The chunks of the records that hold the image's first bytes."""
+    chunks: list[_Chunk] = []
+    at = 0
+    for record in manifest.records:
+        if at >= nbytes:
+            break
+        end = at + record.nbytes
+        for offset in range(at, end, CHUNK_BYTES):
+            last = offset + CHUNK_BYTES >= end
+            chunks.append(_Chunk(offset, min(CHUNK_BYTES, end - offset), record if last else None))
+        at = end
+    return chunks
+
+
+def _sums(data: NDArray[np.uint8]) -> bytes:
+    """What a chunk's checksum is made of: the sums of its 64-bit words by rows of 4 KiB, and by columns in each MiB.
+
+    Damage to at most three words always shows, since it would have to leave both the sum of each row and that of each
+    column as they were; wider damage escapes with a chance of 2^-64 for each row and column that it reaches. Words
+    are added at the speed of reading, several times as fast as a hash of all bytes. It is no defence against forgery.
+    """
+    row_bytes = 8 * _ROW
+    if data.size % row_bytes:
+        data = np.concatenate([data, np.zeros(-data.size % row_bytes, np.uint8)])
+    sums = []
+    for at in range(0, data.size, _BLOCK_BYTES):
+        rows = data[at : at + _BLOCK_BYTES].view("<u8").reshape(-1, _ROW)
+        sums += [np.add.reduce(rows, axis=axis).astype("<u8").tobytes() for axis in (1, 0)]
+    return b"".join(sums)
+
+
+class DiskWriter:
+    """Writes one entry. Satisfies `device.Writer`. Raises OSError when it cannot begin."""
+
+    def __init__(self, store: DiskStore, manifest: Manifest) -> None:
+        self._chunk = np.empty(CHUNK_BYTES, np.uint8)
+        self._hashing = hashlib.sha256()  # of the sums of the record's chunks
+        self._store = store
+        self._manifest = manifest
+        self._entry = store._entry(manifest.key)
+        self._folder = self._entry.with_name(f"{self._entry.name}{_UNFINISHED}{os.getpid()}-{time.time_ns()}")
+        self._folder.mkdir()
+        self._file: IO[bytes] = (self._folder / IMAGE).open("wb")
+        self._records: list[StoredRecord] = []
+        self._in_chunk = self._in_record = 0
+
+    async def append(self, data: Bytes) -> None:
+        view = (np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)).cast(
+            "B"
+        )
+        try:
+            while view:
+                room = min(CHUNK_BYTES - self._in_chunk, RECORD_BYTES - self._in_record)
+                part, view = _split(view, room)
+                self._file.write(part)
+                chunk_end = self._in_chunk + len(part)
+                self._chunk[self._in_chunk : chunk_end] = np.frombuffer(part, np.uint8)
+                self._in_chunk = chunk_end
+                self._in_record += len(part)
+                if len(part) == room:
+                    self._seal()
+        except OSError as error:
+            await self.abort()
+            raise _full(self._store.folder, error) from error
+
+    async def commit(self) -> None:
+        try:
+            if self._in_record:
+                self._seal(last=True)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            manifest = replace(self._manifest, records=tuple(self._records))
+            (self._folder / MANIFEST).write_text(json.dumps(asdict(manifest)), "utf-8")
+            await self._store.drop(manifest.key)
+            self._folder.replace(self._entry)
+        except OSError as error:
+            await self.abort()
+            if not (self._entry / MANIFEST).exists():  # else another process was quicker: as good
+                raise _full(self._store.folder, error) from error
+
+    async def abort(self) -> None:
+        with suppress(OSError):
+            self._file.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _seal(self, last: bool = False) -> None:
+        """End the chunk, and the record if it is full or the last one."""
+        if self._in_chunk:
+            self._hashing.update(_sums(self._chunk[: self._in_chunk]))
+        self._in_chunk = 0
+        if self._in_record == RECORD_BYTES or last:
+            self._records.append(StoredRecord(self._in_record, self._hashing.hexdigest()))
+            self._hashing = hashlib.sha256()
+            self._in_record = 0
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _split(view: memoryview, at: int) -> tuple[memoryview, memoryview]:
+    return view[:at], view[at:]
+
+
+def _read_manifest(entry: Path) -> Manifest:
+    fields = json.loads((entry / MANIFEST).read_text("utf-8"))
+    records = tuple(StoredRecord(**record) for record in fields.pop("records"))
+    return Manifest(**fields, records=records)
+
+
+def _full(folder: Path, error: OSError) -> StoreFull:
+    if error.errno in _NO_ROOM:
+        message = f"The disk has no room for the converted weights in {folder}."
+    else:
+        message = f"The converted weights cannot be kept in {folder}: {error.strerror or error}."
+    return StoreFull(
+        message, "The model runs, but converts again next time; SOTTO_CACHE names another folder."
+    )

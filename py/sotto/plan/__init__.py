@@ -1,0 +1,1 @@
+"""The recorded forward pass, and what belongs to a list of kernels."""

@@ -1,0 +1,182 @@
+"""Buffers for the tensors of recorded plans, and plans turned into programs with real addresses."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import pairwise
+
+from ..device import Bytes, Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
+from ..errors import LimitError
+from ..store import Placement
+from .plan import Plan, Tensor, Use
+from .weights import Weights
+from .work import work
+
+RUN = 64 << 20  # bytes of weights in a buffer, unless a single plane is larger
+
+
+def kernels(plan: Plan) -> tuple[tuple[Shader, ...], tuple[Pipeline, ...], list[int]]:
+    """What a plan needs compiled: the shaders, the pipelines, and the pipeline of each dispatch."""
+    shaders: dict[str, int] = {}
+    pipelines: dict[tuple[str, tuple[tuple[str, float], ...]], int] = {}
+    made: list[Shader] = []
+    used = []
+    for d in plan.dispatches:
+        if d.kernel.name not in shaders:
+            shaders[d.kernel.name] = len(made)
+            made.append(Shader(d.kernel.name, d.kernel.source))
+        used.append(pipelines.setdefault((d.kernel.name, d.constants), len(pipelines)))
+    return tuple(made), tuple(Pipeline(shaders[name], dict(c)) for name, c in pipelines), used
+
+
+def first_steps(plan: Plan) -> list[int]:
+    """The numbers of the dispatches with which each pipeline of a plan runs first."""
+    used = kernels(plan)[2]
+    return [used.index(pipeline) for pipeline in range(len(set(used)))]
+
+
+class Memory:
+    """Owns the device buffers of one loaded model.
+
+    Weights, caches and constants are shared by all plans; scratch slots are pooled, the n-th largest slot of
+    every plan sharing a buffer; each plan has its own inputs and outputs. A buffer of weights holds a run of the
+    image as it is, so that a chunk of the image is one write: browsers take large writes twice as fast as small ones.
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._shared: dict[str, tuple[int, int]] = {}  # buffer and offset by memory name
+        self._placements: list[Placement] = []
+        self._pool: list[int] = []
+        self._pool_sizes: list[int] = []
+        self._own: list[int] = []  # what programs have for themselves
+        self._buffers: dict[int, tuple[str, int]] = {}  # kind and size by handle
+        self.nbytes: dict[str, int] = {}  # bytes by kind: "weights", "cache", "constants", "scratch"
+
+    def allocate(self, kind: str, tensors: Iterable[Tensor]) -> None:
+        """Buffers for shared tensors, by memory name. Raises DeviceError, LimitError."""
+        for t in tensors:
+            if t.memory not in self._shared:
+                self._shared[t.memory] = self._buffer(kind, t.nbytes, t.memory), 0
+
+    def allocate_weights(self, weights: Weights) -> None:
+        """Buffers for the weights, which `placements` tells how to fill. Raises DeviceError, LimitError."""
+        offsets = weights.offsets
+        planes = deque(sorted(weights.planes(), key=lambda t: offsets[t.memory]))
+        while planes:
+            run = [planes.popleft()]
+            begin = offsets[run[0].memory]
+            end = begin + run[0].nbytes
+            room = begin + min(RUN, self._device.limits.max_buffer)
+            while planes and offsets[planes[0].memory] + planes[0].nbytes <= room:
+                run.append(planes.popleft())
+                end = offsets[run[-1].memory] + run[-1].nbytes
+            buffer = self._buffer("weights", end - begin, f"{run[0].memory} to {run[-1].memory}")
+            self._placements.append(Placement(begin, end - begin, buffer, 0))
+            self._shared |= {t.memory: (buffer, offsets[t.memory] - begin) for t in run}
+
+    @property
+    def placements(self) -> Sequence[Placement]:
+        """Where the image's bytes belong, in the image's order."""
+        return self._placements
+
+    def place(self, t: Tensor) -> tuple[int, int]:
+        """The buffer of a shared tensor, and where in it the tensor begins."""
+        buffer, offset = self._shared[t.memory]
+        return buffer, offset + t.offset
+
+    def write(self, t: Tensor, data: Bytes) -> None:
+        """Fill a shared tensor, or its beginning."""
+        self._device.write(*self.place(t), data)
+
+    def reserve(self, plans: Iterable[Plan]) -> None:
+        """Size the scratch pool for these plans; call before `program`, and when no program is used any more."""
+        self._free([buffer for buffer in (*self._pool, *self._own) if buffer in self._buffers])
+        self._own.clear()
+        self._pool_sizes = []
+        for plan in plans:
+            for rank, nbytes in enumerate(plan.assign_scratch()[1]):
+                if rank == len(self._pool_sizes):
+                    self._pool_sizes.append(0)
+                self._pool_sizes[rank] = max(self._pool_sizes[rank], nbytes)
+        self._pool = [
+            self._buffer("scratch", nbytes, f"scratch {rank}") for rank, nbytes in enumerate(self._pool_sizes)
+        ]
+
+    def program(self, plan: Plan) -> Program:
+        """The plan with buffer handles in place of tensors."""
+        slots, sizes = plan.assign_scratch()
+        pool = [
+            self._pool[rank]
+            if rank < len(self._pool) and nbytes <= self._pool_sizes[rank]
+            else self._of_program(nbytes, f"{plan.name} scratch {rank}")
+            for rank, nbytes in enumerate(sizes)
+        ]
+        inputs = self._of_program(plan.inputs_nbytes, f"{plan.name} inputs")
+        assert plan.output is not None
+        output = self._of_program(plan.output.nbytes, f"{plan.name} outputs")
+
+        def place(t: Tensor) -> tuple[int, int]:
+            if t.role is Use.INPUTS:
+                return inputs, t.offset
+            if t.role is Use.OUTPUTS:
+                return output, t.offset
+            return (pool[slots[t.memory]], t.offset) if t.role is Use.SCRATCH else self.place(t)
+
+        shaders, pipelines, used = kernels(plan)
+        steps: list[Step] = []
+        for d, pipeline in zip(plan.dispatches, used, strict=True):
+            bindings = tuple((b.number, *place(b.tensor), b.tensor.nbytes, b.access) for b in d.bindings)
+            steps.append(Step(d.label, pipeline, bindings, d.grid))
+        cuts = [0, *(c for c in plan.submits if plan.tokens > 1 and 0 < c < len(steps)), len(steps)]
+        return Program(
+            name=plan.name,
+            shaders=shaders,
+            pipelines=pipelines,
+            steps=tuple(steps),
+            submits=tuple(b - a for a, b in pairwise(cuts)),
+            inputs=Inputs(inputs, plan.inputs_nbytes),
+            outputs=OutputRange(output, 0, plan.output.nbytes),
+            work=tuple(work(d, plan.tokens) for d in plan.dispatches) if len(cuts) > 2 else (),
+        )
+
+    @contextmanager
+    def temporary(self) -> Iterator[None]:
+        """What is made inside is freed at the end."""
+        before = set(self._buffers)
+        try:
+            yield
+        finally:
+            self._free([buffer for buffer in self._buffers if buffer not in before])
+
+    def release(self) -> None:
+        """Free every buffer."""
+        self._free(list(self._buffers))
+        self._shared.clear()
+        self._placements.clear()
+        self._pool.clear()
+        self._own.clear()
+
+    def _buffer(self, kind: str, nbytes: int, label: str) -> int:
+        if nbytes > self._device.limits.max_buffer:
+            raise LimitError(
+                f"{label} needs a buffer of {nbytes / 2**20:,.0f} MiB; "
+                f"this adapter allows {self._device.limits.max_buffer / 2**20:,.0f} MiB.",
+                "Use a smaller model or context, or another adapter.",
+            )
+        buffer = self._device.buffer(nbytes, label)
+        self._buffers[buffer] = kind, nbytes
+        self.nbytes[kind] = self.nbytes.get(kind, 0) + nbytes
+        return buffer
+
+    def _of_program(self, nbytes: int, label: str) -> int:
+        self._own.append(self._buffer("scratch", nbytes, label))
+        return self._own[-1]
+
+    def _free(self, buffers: Sequence[int]) -> None:
+        for buffer in buffers:
+            kind, nbytes = self._buffers.pop(buffer)
+            self.nbytes[kind] -= nbytes
+            self._device.free(buffer)

@@ -1,0 +1,147 @@
+"""Reads kernels/: a WGSL file is the signature of its kernel.
+
+Bindings, their access and the overrides are parsed from the source, so that no other file repeats a binding
+number. Two comment directives are understood:
+
+    // #include "lib/reduce.wgsl"          the shared functions of that file, once
+    // #include "weights/{format}.wgsl"    the same, with a name filled in by the caller: one matmul text
+                                           serves every weight format; likewise any other {option}
+    // #variant-of "matmul"                this file computes what that kernel computes, in another way
+
+Lines that begin with `enable` or `requires` may stand in any file: they are moved to the top, where WGSL wants them.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from ..paths import kernels_folder
+
+_DIRECTIVE = re.compile(r"^(?:enable|requires) [^;]+;[ \t]*$", re.MULTILINE)
+_OPTION = re.compile(r"\{(\w+)\}")
+_VARIANT_OF = re.compile(r'^// #variant-of "(\w+)"[ \t]*$', re.MULTILINE)
+_INCLUDE = re.compile(r'^// #include "([^"]+)"[ \t]*$', re.MULTILINE)
+_BINDING = re.compile(
+    r"@group\(0\)\s*@binding\((\d+)\)\s*var<\s*(uniform|storage)\s*(?:,\s*(read|read_write)\s*)?>\s*(\w+)\s*:\s*([^;]+);"
+)
+_OVERRIDE = re.compile(r"^override\s+(\w+)\s*:\s*(\w+)\s*(?:=\s*([^;]+))?;", re.MULTILINE)
+_COMMENT = re.compile(r"//[^\n]*")
+
+
+@dataclass(frozen=True)
+class BindingDeclaration:
+    """`@group(0) @binding(number) var<...> name: type;`"""
+
+    number: int
+    name: str
+    access: str  # "read", "read_write" or "uniform"
+    type: str
+
+
+@dataclass(frozen=True)
+class Override:
+    """`override name: type = default;`; default is None when the caller must give a value."""
+
+    name: str
+    type: str
+    default: str | None
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One WGSL kernel with its includes resolved.
+
+    Attributes:
+        name: the file's stem and the options it was read with; `named` finds the kernel again.
+        operation: what it computes: the name of its reference. The file's stem, unless it is a variant of another.
+        format: the weight format it was read for, or ''.
+        options: what its includes were filled in with, the format among it.
+    """
+
+    name: str
+    operation: str
+    format: str
+    source: str
+    bindings: tuple[BindingDeclaration, ...]
+    overrides: dict[str, Override]
+    options: dict[str, str]
+
+    def __hash__(self) -> int:
+        return hash(self.name)
+
+
+def names() -> list[str]:
+    """The kernels there are, by file name."""
+    return sorted(path.stem for path in kernels_folder().glob("*.wgsl"))
+
+
+def is_variant(name: str) -> bool:
+    """Whether kernels/<name>.wgsl computes what another kernel does."""
+    return _VARIANT_OF.search((kernels_folder() / f"{name}.wgsl").read_text("utf-8")) is not None
+
+
+def load(name: str, format: str = "", **options: str) -> Kernel:
+    """Read kernels/<name>.wgsl.
+
+    Args:
+        name: the file's stem.
+        format: the weight format for an include of weights/{format}.wgsl; '' where the kernel has none.
+        options: values for the other {option}s of its includes.
+
+    Raises:
+        FileNotFoundError: no such kernel or include.
+        ValueError: two bindings share a number, or the options are not those the kernel asks for.
+    """
+    return _load(name, tuple(sorted((options | ({"format": format} if format else {})).items())))
+
+
+def named(name: str) -> Kernel:
+    """The kernel whose `name` this is."""
+    stem, _, options = name.partition(":")
+    return _load(stem, tuple(tuple(o.split("=", 1)) for o in options.split(",") if o))
+
+
+@functools.cache
+def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
+    folder = kernels_folder()
+    values = dict(options)
+    used: set[str] = set()
+    seen: set[str] = set()
+
+    def value(match: re.Match[str]) -> str:
+        used.add(match[1])
+        return values.get(match[1], "")
+
+    def include(text: str) -> str:
+        def replace(match: re.Match[str]) -> str:
+            path = _OPTION.sub(value, match[1])
+            if path in seen:
+                return ""
+            seen.add(path)
+            return include((folder / "lib" / path).read_text("utf-8")) if used <= set(values) else ""
+
+        return _INCLUDE.sub(replace, text)
+
+    source = include((folder / f"{name}.wgsl").read_text("utf-8"))
+    if used != set(values):
+        raise ValueError(f"kernel {name} asks for the options {sorted(used)}, given {sorted(values)}")
+    directives = sorted(set(_DIRECTIVE.findall(source)))
+    source = "".join(f"{line}\n" for line in directives) + _DIRECTIVE.sub("", source)
+    bare = _COMMENT.sub("", source)
+    bindings = tuple(
+        BindingDeclaration(
+            int(number), variable, "uniform" if space == "uniform" else access or "read", kind.strip()
+        )
+        for number, space, access, variable, kind in _BINDING.findall(bare)
+    )
+    if len({b.number for b in bindings}) != len(bindings):
+        raise ValueError(f"kernel {name}: two bindings share a number")
+    overrides = {
+        variable: Override(variable, kind, default.strip() or None)
+        for variable, kind, default in _OVERRIDE.findall(bare)
+    }
+    of = _VARIANT_OF.search(source)
+    full = ":".join([name, *([",".join(f"{k}={v}" for k, v in options)] if options else [])])
+    return Kernel(full, of[1] if of else name, values.get("format", ""), source, bindings, overrides, values)

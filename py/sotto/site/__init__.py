@@ -1,0 +1,1 @@
+"""The page as files, and the server on this computer."""

@@ -1,0 +1,243 @@
+"""Choosing the next token among the model's most probable ones: the rule, and its settings.
+
+The order is that of Hugging Face's generation, which Gemma's recommended settings are given for: repetition
+penalty, temperature, top-k, top-p, min-p, then one draw. Everything happens among the candidates (64 of them
+unless set otherwise): the tail below them counts as impossible.
+
+The devices choose by the same rule at the end of a run (kernels/sample.wgsl, kernels/cpu/sample.c), in float32 and
+with sums in the same order: the same logits, seed and number of the draw give the same token everywhere, unless
+a draw falls on an edge that roundings move.
+"""
+
+from __future__ import annotations
+
+import math
+import secrets
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DeviceError, SottoError
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to choose. The defaults are Gemma 3's own generation settings.
+
+    temperature: 0 always takes the most probable token; 1 takes the model's probabilities as they are.
+    top_k: how many candidates stay; 0 for all of them.
+    top_p: the most probable candidates that together reach this probability stay.
+    min_p: candidates with less than this share of the best one's probability go.
+    repeat_penalty: above 1 makes tokens less probable that are among the `repeat_last` latest.
+    seed: the same seed gives the same text; None draws one.
+
+    Raises SottoError, naming the value, when one is out of range.
+    """
+
+    temperature: float = 1.0
+    top_k: int = 64
+    top_p: float = 0.95
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    repeat_last: int = 64
+    seed: int | None = None
+
+    def __post_init__(self) -> None:
+        _check("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 or more")
+        _check("top_k", self.top_k, self.top_k >= 0, "0 (all candidates) or more")
+        _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
+        _check("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 and 1")
+        _check("repeat_penalty", self.repeat_penalty, 0 < self.repeat_penalty < math.inf, "above 0")
+        _check("repeat_last", self.repeat_last, self.repeat_last >= 0, "0 or more")
+        _check("seed", self.seed, self.seed is None or 0 <= self.seed < 1 << 64, "between 0 and 2^64 - 1")
+
+
+_PACKED = struct.Struct("<6I5f")
+NO_TOKEN = 0xFFFFFFFF  # what a device picks among logits that are not finite
+LEAST_TEMPERATURE = 1e-30  # below it the best candidate is taken: its inverse still is a float32
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Sampling as the kernels take it: the words 2 to 12 of the step block, apart from the number of the draw.
+
+    Attributes:
+        wanted: candidates that have to be known.
+        top_k: candidates to draw from.
+        repeat_last: positions that the penalty looks back; 0 for no penalty.
+        seed: of all draws.
+        inverse_temperature: 0 takes the best candidate.
+        top_p, min_p, penalty: as in `Sampling`.
+    """
+
+    wanted: int
+    top_k: int
+    repeat_last: int
+    seed: int
+    inverse_temperature: float
+    top_p: float
+    min_p: float
+    penalty: float
+
+    @classmethod
+    def of(cls, sampling: Sampling, candidates: int) -> Rule:
+        """The rule of some settings, for a model that selects so many candidates; a seed of None is drawn."""
+        greedy = sampling.temperature < LEAST_TEMPERATURE
+        penalised = sampling.repeat_penalty != 1 and sampling.repeat_last > 0
+        top_k = 1 if greedy else min(sampling.top_k or candidates, candidates)
+        return cls(
+            wanted=candidates if penalised else top_k,
+            top_k=top_k,
+            repeat_last=min(sampling.repeat_last, 0xFFFFFFFF) if penalised else 0,
+            seed=secrets.randbits(32) if sampling.seed is None else sampling.seed,
+            inverse_temperature=0.0 if greedy else _rounded(1 / sampling.temperature),
+            top_p=_rounded(sampling.top_p),
+            min_p=_rounded(sampling.min_p),
+            penalty=_rounded(sampling.repeat_penalty),
+        )
+
+    def pack(self, draw: int) -> bytes:
+        """The words for a run whose token is the draw of that number."""
+        low, high = self.seed & 0xFFFFFFFF, self.seed >> 32
+        return _PACKED.pack(
+            self.wanted, self.top_k, self.repeat_last, draw, low, high,
+            self.inverse_temperature, self.top_p, self.min_p, self.penalty, 1 / self.penalty,
+        )  # fmt: skip
+
+    @classmethod
+    def unpack(cls, data: bytes) -> tuple[Rule, int]:
+        """The rule and the number of the draw that `pack` wrote; the reference reads them in the step block."""
+        wanted, top_k, last, draw, low, high, inverse, top_p, min_p, penalty, _ = _PACKED.unpack(data)
+        return cls(wanted, top_k, last, low | high << 32, inverse, top_p, min_p, penalty), draw
+
+
+def choose(
+    rule: Rule,
+    draw: int,
+    ids: NDArray[np.integer],
+    logits: NDArray[np.float32],
+    history: Sequence[int] | NDArray[np.integer],
+) -> int:
+    """The next token: one of `ids` (K,), whose `logits` (K,) are sorted, the largest first.
+
+    Args:
+        draw: number of the draw, from 0.
+        history: the tokens so far, prompt included.
+
+    Raises:
+        DeviceError: the logits are not finite.
+    """
+    if not np.isfinite(logits).all():
+        raise not_a_number()
+    scores = logits.astype(np.float32)
+    if rule.repeat_last:
+        seen = np.isin(ids, np.asarray(history[-rule.repeat_last :]))
+        # A logit is moved towards less probable, whatever its sign (Keskar et al., 2019).
+        factor = np.where(scores > 0, np.float32(1 / rule.penalty), np.float32(rule.penalty))
+        scores = np.where(seen, scores * factor, scores)
+        order = np.argsort(-scores, kind="stable")
+        ids, scores = ids[order], scores[order]
+    if not rule.inverse_temperature:
+        return int(ids[0])
+    if rule.top_k:
+        ids, scores = ids[: rule.top_k], scores[: rule.top_k]
+    weights = exponential((scores - scores[0]) * np.float32(rule.inverse_temperature))
+    sums = np.cumsum(weights)  # of float32, one after the other
+    total = sums[-1] * np.float32(rule.top_p)
+    # A candidate stays while those before it have not reached top_p, so the one that crosses it stays too.
+    stays = (sums[:-1] < total) & (weights[1:] >= np.float32(rule.min_p))
+    kept = sums[: 1 + (len(stays) if stays.all() else int(np.argmin(stays)))]
+    place = np.searchsorted(kept, np.float32(uniform(rule.seed, draw)) * kept[-1], side="right")
+    return int(ids[min(int(place), len(kept) - 1)])
+
+
+def not_a_number() -> DeviceError:
+    """What is raised for logits that are not finite."""
+    return DeviceError(
+        "The model's output is not a number.",
+        "This GPU or its driver computes wrongly here: update the driver, or use another adapter.",
+    )
+
+
+def exponential(x: NDArray[np.float32]) -> NDArray[np.float32]:
+    """e^x for x <= 0 with the kernels' steps (kernels/lib/draw.wgsl tells them); below -87 as at -87."""
+    f = np.float32
+    y = np.maximum(x, f(-87))
+    n = np.rint(y * f(1.44269504))
+    r = (y - n * f(0.693359375)) - n * f(-2.12194440e-4)
+    p = np.full_like(r, f(1 / 5040))
+    for term in (1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0):
+        p = p * r + f(term)
+    powers = np.ldexp(f(1), n.astype(np.int32))
+    return np.asarray(p * powers, f)
+
+
+def uniform(seed: int, counter: int) -> float:
+    """A number in [0, 1), a multiple of 2^-24: exact in float32, so that a kernel can compute the same."""
+    low = 0xFFFFFFFF
+    words = philox((counter & low, counter >> 32 & low, 0, 0), (seed & low, seed >> 32 & low))
+    return float(words[0] >> 8) / (1 << 24)
+
+
+def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Philox4x32-10 of Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011), section 4.3.
+
+    A block cipher's work without its secrecy: any step's number comes from the seed and the step alone.
+    """
+    a, b, c, d = counter
+    first, second = key
+    for _ in range(10):
+        left, right = 0xD2511F53 * a, 0xCD9E8D57 * c
+        a, b, c, d = (
+            (right >> 32) ^ b ^ first,
+            right & 0xFFFFFFFF,
+            (left >> 32) ^ d ^ second,
+            left & 0xFFFFFFFF,
+        )
+        first, second = (first + 0x9E3779B9) & 0xFFFFFFFF, (second + 0xBB67AE85) & 0xFFFFFFFF
+    return a, b, c, d
+
+
+def _rounded(value: float) -> float:
+    """The nearest float32."""
+    return float(np.float32(value))
+
+
+def _check(name: str, value: object, passed: bool, rule: str) -> None:
+    if not passed:
+        raise SottoError(f"{name} is {value}.", f"It must be {rule}.")
+
+
+PICKS = 64  # the latest picked tokens that a run's outputs hold
+
+
+@dataclass(frozen=True)
+class SampleOutputs:
+    """What a run leaves behind.
+
+    Attributes:
+        ids: token ids (candidates,) u32 of the highest logits, the highest first.
+        logits: theirs, f32.
+        picks: a ring of the tokens picked since the inputs were last written.
+    """
+
+    ids: NDArray[np.uint32]
+    logits: NDArray[np.float32]
+    picks: NDArray[np.uint32]
+
+    @classmethod
+    def of(cls, data: bytes) -> SampleOutputs:
+        """As ops.sample lays them out."""
+        words = np.frombuffer(data, np.uint32)
+        pairs = words[:-PICKS].reshape(-1, 2)
+        return cls(pairs[:, 0], np.ascontiguousarray(pairs[:, 1]).view(np.float32), words[-PICKS:])
+
+    def picked(self, first: int, count: int) -> list[int]:
+        """Picks number `first` and after. Raises DeviceError when the device picked among what is no number."""
+        tokens: list[int] = self.picks[np.arange(first, first + count) % PICKS].tolist()
+        if NO_TOKEN in tokens:
+            raise not_a_number()
+        return tokens

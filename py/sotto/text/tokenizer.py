@@ -1,0 +1,329 @@
+"""Gemma's tokenizer, exact to its SentencePiece model, from the tables in a GGUF file.
+
+Text to ids: spaces become '▁'; user-defined pieces (runs of newlines, tabs and spaces, HTML tags) are cut
+out, leftmost and longest first; the rest is merged from single characters, always the adjacent pair whose
+joined piece has the highest score, the leftmost of equals; a character outside the vocabulary becomes its
+UTF-8 bytes. Nothing is trimmed or normalised, and no space is put in front.
+
+Control tokens are looked for in trusted text only (a template's own words): text that a person pastes can
+never start or end a turn, whatever it spells.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from heapq import heapify, heappop, heappush
+from itertools import compress
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, UnsupportedModel
+
+SPACE = "▁"
+"""How the vocabulary spells a space (U+2581)."""
+
+CONTROL_NAMES: tuple[str, ...] = ("<pad>", "<eos>", "<bos>", "<unk>")
+CONTROL_NAMES += ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>")
+"""Control tokens whatever type the file gives them: some published Gemma 3 files have their types wrong."""
+
+_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # tokenizer.ggml.token_type
+_CACHED_WORD = 24  # characters of the longest word worth remembering
+_CACHED_WORDS = 1 << 16
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a prompt. Control tokens spelled in it count as such only when it is `trusted`."""
+
+    text: str
+    trusted: bool = False
+
+
+class Tokenizer:
+    """Text to token ids and back. Tables are built when first needed: loading a model only needs the ids."""
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        scores: NDArray[np.float32],
+        types: NDArray[np.int32],
+        *,
+        bos: int,
+        eos: int,
+        chat_template: str | None = None,
+    ) -> None:
+        self.bos = bos
+        self.eos = eos
+        self.chat_template = chat_template
+        self.size = len(tokens)
+        self._tokens = tokens
+        self._scores = scores
+        self._types = types
+        self._words: dict[str, list[int]] = {}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, object]) -> Tokenizer:
+        """The tokenizer of a GGUF header.
+
+        Raises FormatError when the tables are missing or do not fit together, UnsupportedModel for another
+        kind of tokenizer.
+        """
+        kind = metadata.get("tokenizer.ggml.model")
+        if kind != "llama":
+            raise UnsupportedModel(
+                f"The model file has a tokenizer of the kind {kind!r}.",
+                "Sotto reads Gemma's SentencePiece tokenizer ('llama'): choose another file of this model.",
+            )
+        tokens = metadata.get("tokenizer.ggml.tokens")
+        scores = metadata.get("tokenizer.ggml.scores")
+        types = metadata.get("tokenizer.ggml.token_type")
+        bos = metadata.get("tokenizer.ggml.bos_token_id", 2)
+        eos = metadata.get("tokenizer.ggml.eos_token_id", 1)
+        template = metadata.get("tokenizer.chat_template")
+        if not (
+            isinstance(tokens, list)
+            and isinstance(scores, np.ndarray)
+            and isinstance(types, np.ndarray)
+            and len(tokens) == len(scores) == len(types)
+            and all(isinstance(token, int) and 0 <= token < len(tokens) for token in (bos, eos))
+        ):
+            raise FormatError(
+                "The model file's tokenizer tables are missing or do not fit together.",
+                "Choose another file of this model.",
+            )
+        assert isinstance(bos, int) and isinstance(eos, int)
+        return cls(
+            tokens,
+            scores.astype(np.float32, copy=False),
+            types.astype(np.int32, copy=False),
+            bos=bos,
+            eos=eos,
+            chat_template=template if isinstance(template, str) else None,
+        )
+
+    # --- Tables ---------------------------------------------------------------------------------------------
+
+    def _of_type(self, *kinds: int) -> dict[str, int]:
+        """Pieces of the given types and their ids. `compress` keeps the walk over the vocabulary in C."""
+        mask = np.isin(self._types, kinds)
+        return dict(zip(compress(self._tokens, mask.tolist()), np.flatnonzero(mask).tolist(), strict=True))
+
+    @cached_property
+    def _control(self) -> dict[str, int]:
+        """Control tokens by type, and by name where the type is wrong."""
+        found = self._of_type(_CONTROL, _UNKNOWN)
+        for name in CONTROL_NAMES:
+            if name not in found and name in self._tokens:
+                found[name] = self._tokens.index(name)
+        return found
+
+    @cached_property
+    def _normal(self) -> dict[str, int]:
+        """The pieces that merging may build."""
+        return _without(self._of_type(_NORMAL), CONTROL_NAMES)
+
+    @cached_property
+    def _user_defined(self) -> dict[str, int]:
+        """Pieces matched before any merging, as they look once spaces are replaced."""
+        found = _without(self._of_type(_USER_DEFINED), CONTROL_NAMES)
+        return {piece.replace(" ", SPACE): token for piece, token in found.items()}
+
+    @cached_property
+    def _byte_values(self) -> dict[int, int]:
+        """Byte tokens: id -> byte. Their pieces are spelled <0x00> to <0xFF>."""
+        return {token: int(piece[3:5], 16) for piece, token in self._of_type(_BYTE).items()}
+
+    @cached_property
+    def _byte_tokens(self) -> list[int]:
+        """Byte -> id."""
+        by_value = {value: token for token, value in self._byte_values.items()}
+        if len(by_value) != 256:
+            raise UnsupportedModel(
+                f"The model's vocabulary has {len(by_value)} byte tokens in place of 256.",
+                "Choose another file of this model.",
+            )
+        return [by_value[value] for value in range(256)]
+
+    @cached_property
+    def _control_ids(self) -> frozenset[int]:
+        return frozenset(self._control.values())
+
+    @cached_property
+    def _costs(self) -> list[float]:
+        """By id: the lower, the sooner a pair is merged into this piece."""
+        costs: list[float] = (-self._scores).tolist()
+        return costs
+
+    @cached_property
+    def _split_control(self) -> re.Pattern[str]:
+        """Cuts trusted text at its control tokens, without the thousands that only hold a place."""
+        return _splitter(name for name in self._control if not name.startswith("<unused"))
+
+    @cached_property
+    def _split_user_defined(self) -> re.Pattern[str]:
+        return _splitter(self._user_defined)
+
+    @cached_property
+    def _word(self) -> re.Pattern[str]:
+        """Matches the stretches of text that merging cannot join, so that each can be looked up by itself.
+
+        Every piece with a '▁' has it in front, but for a few ('>▁</'): a '▁' starts a word, except where the
+        text around it spells one of those.
+        """
+        inside = [piece for piece in self._normal if piece.rfind(SPACE) > 0]
+        joints = [
+            f"(?<={re.escape(piece[:at])}){SPACE}(?={re.escape(piece[at + 1 :])})"
+            for piece in inside
+            for at in range(1, len(piece))
+            if piece[at] == SPACE
+        ]
+        return re.compile(f".(?:{'|'.join([f'[^{SPACE}]++', *joints])})*+", re.DOTALL)
+
+    @cached_property
+    def stop_ids(self) -> frozenset[int]:
+        """Tokens that end a text: the end of the sequence, and a turn's end or start if there are turns."""
+        turns = (self._control.get(name) for name in ("<end_of_turn>", "<start_of_turn>"))
+        return frozenset([self.eos, *(token for token in turns if token is not None)])
+
+    # --- Text to ids ----------------------------------------------------------------------------------------
+
+    def encode(self, text: str) -> list[int]:
+        """The ids of untrusted text, without BOS."""
+        ids: list[int] = []
+        words, find_words = self._words, self._word.findall
+        # The pattern's one group makes every second part a user-defined piece.
+        for index, part in enumerate(self._split_user_defined.split(text.replace(" ", SPACE))):
+            if index % 2:
+                ids.append(self._user_defined[part])
+                continue
+            for word in find_words(part):
+                found = words.get(word)
+                if found is None:
+                    found = self._merge(word)
+                    if len(word) <= _CACHED_WORD:
+                        if len(words) >= _CACHED_WORDS:
+                            words.clear()
+                        words[word] = found
+                ids += found
+        return ids
+
+    def encode_segments(self, segments: Sequence[Segment], bos: bool = True) -> list[int]:
+        """The ids of a prompt, with BOS in front once.
+
+        Segments are joined before they are split into pieces: where one ends leaves no trace in the ids.
+        """
+        ids = [self.bos] if bos else []
+        plain = ""
+        for segment in segments:
+            if not segment.trusted:
+                plain += segment.text
+                continue
+            first, *rest = self._split_control.split(segment.text)
+            plain += first
+            for name, after in zip(rest[::2], rest[1::2], strict=True):
+                ids += self.encode(plain)
+                ids.append(self._control[name])
+                plain = after
+        return ids + self.encode(plain)
+
+    def _merge(self, word: str) -> list[int]:
+        """The ids of a stretch of text without user-defined pieces.
+
+        A heap holds the pairs that could be merged, the best first; the parts are a linked list over the
+        places of the characters. An entry whose parts have changed since is known by its text and skipped.
+        """
+        normal, costs = self._normal, self._costs
+        parts = list(word)
+        count = len(parts)
+        before = list(range(-1, count - 1))
+        after = list(range(1, count + 1))
+        heap = [
+            (costs[normal[pair]], at, pair)
+            for at, pair in enumerate(map(str.__add__, word, word[1:]))
+            if pair in normal
+        ]
+        heapify(heap)
+        while heap:
+            _, at, merged = heappop(heap)
+            right = after[at]
+            if right == count or not parts[at] or parts[at] + parts[right] != merged:
+                continue
+            parts[at] = merged
+            parts[right] = ""
+            beyond = after[at] = after[right]
+            if beyond < count:
+                before[beyond] = at
+                pair = merged + parts[beyond]
+                if pair in normal:
+                    heappush(heap, (costs[normal[pair]], at, pair))
+            left = before[at]
+            if left >= 0:
+                pair = parts[left] + merged
+                if pair in normal:
+                    heappush(heap, (costs[normal[pair]], left, pair))
+        ids: list[int] = []
+        for part in parts:
+            token = normal.get(part)
+            if token is not None:
+                ids.append(token)
+            elif part:  # one character: everything longer was built from the vocabulary
+                ids += [self._byte_tokens[byte] for byte in part.encode("utf-8", "replace")]
+        return ids
+
+    # --- Ids to text ----------------------------------------------------------------------------------------
+
+    def piece(self, token: int) -> str:
+        """How the vocabulary spells a token: '▁' for a space, <0x0A> for a byte, <eos>."""
+        return self._tokens[token]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of the ids; control tokens give nothing, bytes that are not UTF-8 give U+FFFD."""
+        detokenizer = Detokenizer(self)
+        return "".join([detokenizer.push(token) for token in ids]) + detokenizer.flush()
+
+    def part(self, token: int) -> str | int | None:
+        """What a token adds to a text: characters, one byte, or None for a control token."""
+        value = self._byte_values.get(token)
+        if value is not None:
+            return value
+        if token in self._control_ids:
+            return None
+        return self._tokens[token].replace(SPACE, " ")
+
+
+class Detokenizer:
+    """Ids to text, one at a time: a character spelled in byte tokens appears once it is whole."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+
+    def push(self, token: int) -> str:
+        """The text that this token completes; "" for a control token or the middle of a character."""
+        part = self._tokenizer.part(token)
+        if isinstance(part, int):
+            return self._decoder.decode(bytes([part]))
+        return self.flush() + (part or "")
+
+    def flush(self) -> str:
+        """What is left at the end: U+FFFD for a character that was never finished, else ""."""
+        rest = self._decoder.decode(b"", final=True)
+        self._decoder.reset()
+        return rest
+
+
+def _without(pieces: dict[str, int], names: Iterable[str]) -> dict[str, int]:
+    for name in names:
+        pieces.pop(name, None)
+    return pieces
+
+
+def _splitter(pieces: Iterable[str]) -> re.Pattern[str]:
+    """A pattern for `split` that matches any of the pieces, the longest first; none of none."""
+    choices = "|".join(re.escape(piece) for piece in sorted(pieces, key=len, reverse=True))
+    return re.compile(f"({choices or '(?!)'})")

@@ -1,0 +1,1 @@
+"""Is a device right, and which kernels are the fastest on it?"""

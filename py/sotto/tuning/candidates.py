@@ -1,0 +1,69 @@
+"""Which kernel variants there are, which can run on an adapter, and which a person asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from .. import ops
+from ..device import AdapterInfo, Limits
+from ..errors import SottoError
+from ..plan.variants import SIMPLE, Job, Variant
+
+VARIANTS: Mapping[Job, tuple[Variant, ...]] = MappingProxyType(
+    {
+        Job.DECODE: (SIMPLE[Job.DECODE], *ops.DECODES),
+        Job.MATMUL: (SIMPLE[Job.MATMUL], *ops.MATMULS),
+        Job.ATTENTION: (SIMPLE[Job.ATTENTION], *ops.ATTENTIONS),
+    }
+)
+MEASURE = "measure"  # in the place of a variant's name
+
+
+def candidates(role: Job, adapter: AdapterInfo, limits: Limits) -> tuple[Variant, ...]:
+    """The variants that run on an adapter, the likely winner first.
+
+    Those made for its kind come before the others. The simple one is the last resort of a GPU; on a software
+    adapter it goes before what was made for GPUs, whose barriers and small workgroups cost much there.
+    """
+    kind = "software" if adapter.software else "gpu"
+
+    def rank(variant: Variant) -> int:
+        simple = variant == SIMPLE[role]
+        return 0 if variant.suits == kind else 1 if simple == adapter.software else 2
+
+    return tuple(sorted((v for v in VARIANTS[role] if v.runs_on(adapter, limits)), key=rank))
+
+
+def measured_again(text: str) -> bool:
+    """Whether a person asks, beside variants or alone, to forget what was measured on the device before."""
+    return MEASURE in _names(text)
+
+
+def pinned(text: str, adapter: AdapterInfo, limits: Limits) -> dict[Job, Variant]:
+    """The variants that a person asks for, "role:name" with commas between them, MEASURE left out.
+
+    Raises:
+        SottoError: there is no such variant, or it does not run on this adapter; the possible ones are told.
+    """
+    known = {str(variant): variant for variants in VARIANTS.values() for variant in variants}
+    found: dict[Job, Variant] = {}
+    for name in _names(text):
+        if name == MEASURE:
+            continue
+        variant = known.get(name)
+        if variant is None:
+            choices = ", ".join((*known, MEASURE))
+            raise SottoError(f"There is no kernel variant {name!r}.", f"Choose from: {choices}.")
+        if not variant.runs_on(adapter, limits):
+            there = [str(v) for v in candidates(variant.role, adapter, limits)]
+            raise SottoError(
+                f"The kernel variant {name} does not run on {adapter.name}.", f"Here run: {', '.join(there)}."
+            )
+        found[variant.role] = variant
+    return found
+
+
+def _names(text: str) -> dict[str, None]:
+    """Each once, in their order."""
+    return dict.fromkeys(filter(None, map(str.strip, text.split(","))))

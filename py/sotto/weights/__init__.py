@@ -1,0 +1,1 @@
+"""From the blocks of a file to the words that kernels read."""

@@ -1,0 +1,184 @@
+"""From a file's tensors to the records a model binds: which tensors, which shapes, in which order.
+
+A model lists what it wants (`Wanted`); `Image.of` holds the list against the file's header and lays the planes
+out as one linear image: the header's bytes first, then plane after plane. The image is what the caches keep and
+what devices are filled from; it depends on the file and the layout only, not on the device. `convert` streams
+it, a few megabytes at a time, in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, UnsupportedModel
+from ..formats import blocks
+from ..formats.gguf import Header, TensorInfo
+from ..source import Source
+from . import compiled, layout
+from .layout import aligned
+from .reads import Part, planned
+
+READS_AHEAD = 2  # reads begun before their bytes are needed
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A weight as the model binds it.
+
+    Attributes:
+        name: the model's name for it.
+        sources: names of the file's tensors, stacked by rows in this order.
+        shapes: their expected shapes: (rows, columns) each, or one (length,) for a vector.
+    """
+
+    name: str
+    sources: tuple[str, ...]
+    shapes: tuple[tuple[int, ...], ...]
+
+
+class Image:
+    """The converted model as one run of bytes.
+
+    Attributes:
+        parts: what it consists of, in order.
+        nbytes: total length.
+        header_nbytes: length of the model file's header, which is the image's beginning.
+        source_nbytes: bytes of the source tensors that conversion reads.
+    """
+
+    def __init__(self, parts: list[Part], header_nbytes: int, nbytes: int) -> None:
+        self.parts = parts
+        self.header_nbytes = header_nbytes
+        self.nbytes = nbytes
+        self.source_nbytes = sum(s.nbytes for p in parts for s in p.sources)
+
+    @classmethod
+    def of(cls, header: Header, wanted: list[Wanted]) -> Image:
+        """Lay out what the model wants.
+
+        Raises:
+            FormatError: a tensor is missing or has another shape than the file's own settings say.
+            UnsupportedModel: a tensor type or a width without kernels, named.
+        """
+        parts: list[Part] = []
+        end = aligned(header.nbytes)
+        for want in wanted:
+            infos = [
+                _checked(header, name, shape) for name, shape in zip(want.sources, want.shapes, strict=True)
+            ]
+            row = 0
+            for group in _same_format(infos):
+                if len(group[0].shape) == 1:
+                    part = Part(
+                        want.name,
+                        tuple(group),
+                        0,
+                        1,
+                        group[0].shape[0],
+                        None,
+                        end,
+                        4 * group[0].shape[0],
+                        0,
+                        0,
+                    )
+                else:
+                    rows, columns = sum(info.shape[0] for info in group), group[0].shape[1]
+                    form = layout.format_of(group[0].type)
+                    if columns % layout.BLOCK:
+                        raise UnsupportedModel(
+                            f"{group[0].name} has {columns} columns; the kernels need a multiple of {layout.BLOCK}."
+                        )
+                    weight_bytes = form.weight_bytes(rows, columns)
+                    scale_offset = aligned(end + weight_bytes)
+                    scale_bytes = form.scale_plane_bytes(rows, columns)
+                    part = Part(
+                        want.name, tuple(group), row, rows, columns, form,
+                        end, weight_bytes, scale_offset, scale_bytes,
+                    )  # fmt: skip
+                    row += rows
+                parts.append(part)
+                end = aligned(max(part.offset + part.weight_bytes, part.scale_offset + part.scale_bytes))
+        return cls(parts, header.nbytes, end)
+
+    async def convert(self, header: bytes, source: Source) -> AsyncGenerator[tuple[int, NDArray[np.uint8]]]:
+        """Yield the image from beginning to end as (bytes of the source's tensors used so far, next bytes).
+
+        The bytes are valid until the next are asked for. Holds a few reads of the source, one conversion, and one
+        scale plane at a time.
+        """
+        at = done = 0
+        async with aclosing(self._planes(source)) as planes:
+            yield 0, np.frombuffer(header, np.uint8)
+            at = len(header)
+            async for done, offset, data in planes:
+                if offset > at:
+                    yield done, np.zeros(offset - at, np.uint8)
+                yield done, data
+                at = offset + data.size
+        if at < self.nbytes:
+            yield done, np.zeros(self.nbytes - at, np.uint8)
+
+    async def _planes(self, source: Source) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
+        """Yield (bytes of the source used so far, offset in the image, bytes) in the image's order."""
+        convert = compiled.converter()
+        reads = list(planned(self.parts))
+        expected = done = offset = filled = 0
+        scales = np.empty(0, np.uint8)
+        for number, read in enumerate(reads):
+            for ahead in reads[expected : number + READS_AHEAD + 1]:
+                source.expect(ahead.offset, ahead.nbytes)
+                expected += 1
+            raw = np.frombuffer(await source.read(read.offset, read.nbytes), np.uint8)
+            for rows in read.rows:
+                part = rows.part
+                data = raw[rows.offset - read.offset :][: rows.nbytes]
+                done += rows.nbytes
+                if part.form is None:
+                    vector = blocks.dequantize(rows.type, data, (part.columns,))
+                    yield done, part.offset, vector.astype("<f4").view(np.uint8)
+                    continue
+                plane, scale = convert(rows.type, data, rows.count, part.columns)
+                if rows.first == 0:
+                    offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
+                scales[filled : filled + scale.size] = scale
+                filled += scale.size
+                yield done, offset, plane
+                offset += plane.size
+                if scales.size and rows.first + rows.count == part.rows:
+                    yield done, part.scale_offset, scales
+
+
+def _checked(header: Header, name: str, shape: tuple[int, ...]) -> TensorInfo:
+    info = header.tensors.get(name)
+    if info is None:
+        raise FormatError(
+            f"The file has no tensor {name}.", "It may be incomplete, or made for another program."
+        )
+    if info.shape != shape:
+        raise FormatError(
+            f"{name} has shape {list(info.shape)}; by the file's own settings it should be {list(shape)}.",
+            "The file is damaged or was converted wrongly: try another copy.",
+        )
+    layout.format_of(info.type)
+    return info
+
+
+def _same_format(infos: list[TensorInfo]) -> list[list[TensorInfo]]:
+    """Group neighbours that share a format, so that each group is one matrix. Whole tiles only."""
+    groups: list[list[TensorInfo]] = []
+    for info in infos:
+        last = groups[-1] if groups else None
+        if (
+            last
+            and layout.format_of(last[-1].type) == layout.format_of(info.type)
+            and last[-1].shape[0] % layout.ROWS == 0
+        ):
+            last.append(info)
+        else:
+            groups.append([info])
+    return groups

@@ -1,0 +1,89 @@
+"""Cutting a text to fit, and the line of figures."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sotto.page import statistics
+from sotto.page.words import Words
+from sotto.reports import RunStats
+from sotto.tasks import fit
+
+FILE = Path(__file__).parents[2] / "web" / "words.json"
+RUN = RunStats(
+    prompt_tokens=200,
+    new_tokens=41,
+    time_to_first_token=0.314,
+    prefill_seconds=0.25,
+    decode_seconds=0.95,
+    total_seconds=1.264,
+    stop_reason="stop",
+)
+
+
+def words_in(text: str) -> int:
+    """Tokens of a simple kind, with 5 that are always there."""
+    return 5 + len(text.split())
+
+
+@given(st.text(alphabet="ab .。\n", max_size=200), st.integers(0, 60))
+def test_what_fits_is_a_beginning_and_fits(text: str, limit: int) -> None:
+    part = fit.fit(text, words_in, limit)
+    assert text.startswith(part)
+    assert not part or words_in(part) <= limit
+    if words_in(text) <= limit:
+        assert part == text
+
+
+def test_the_cut_is_at_the_end_of_a_sentence() -> None:
+    text = "One two three. Four five six! “Seven eight nine.” Ten eleven twelve."
+    assert fit.fit(text, words_in, 5 + 11) == "One two three. Four five six! “Seven eight nine.”"
+    assert fit.fit("一二三。四五六。七八九。", len, 10) == "一二三。四五六。"
+
+
+def test_a_sentence_end_far_back_is_no_place_to_cut() -> None:
+    text = "Yes. " + "and " * 50
+    assert fit.fit(text, words_in, 5 + 20).split() == ["Yes.", *["and"] * 19]
+
+
+def test_room_is_left_for_a_post() -> None:
+    assert fit.room(2048, 160) == 1888
+    assert fit.room(128, 160) == 96
+
+
+def test_figures() -> None:
+    assert statistics.line(Words.load(FILE, "en"), RUN, cached=True) == [
+        "0.31 s to first word",
+        "prefill 800 tok/s",
+        "decode 42.1 tok/s",
+        "41 tokens",
+        "1.3 s in all",
+        "weights from the cache",
+    ]
+    assert statistics.line(Words.load(FILE, "ja"), RUN, cached=False)[-1] == "重みは今回変換"
+
+
+def test_figures_tell_what_was_kept_and_guessed() -> None:
+    assert "kept" not in " ".join(
+        statistics.line(Words.load(FILE, "en"), replace(RUN, reused_tokens=1), cached=True)
+    )
+    run = replace(RUN, reused_tokens=150, drafted_tokens=9, accepted_tokens=1)
+    line = statistics.line(Words.load(FILE, "en"), run, cached=True)
+    assert line[1:5] == [
+        "prefill 200 tok/s",
+        "150 tokens kept from before",
+        "decode 42.1 tok/s",
+        "1 token guessed ahead",
+    ]
+
+
+def test_figures_leave_out_what_was_not_measured() -> None:
+    stopped = RunStats(prompt_tokens=200, prefill_seconds=0.25, total_seconds=0.2, stop_reason="cancelled")
+    line = " ".join(statistics.line(Words.load(FILE, "en"), stopped, cached=True))
+    assert "first word" not in line
+    assert "decode" not in line
+    assert "0 tokens" in line
