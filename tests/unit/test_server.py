@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import io
+import itertools
 import json
 import os
 import shutil
 import socket
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from http.client import HTTPConnection, HTTPResponse
@@ -89,6 +91,25 @@ def ask(
     )
     response = connection.getresponse()
     return response, response.read()
+
+
+def request(target: str, *fields: str, method: str = "GET", version: str = " HTTP/1.1") -> bytes:
+    """A request's head, spelt as the test wants it."""
+    return "".join(f"{line}\r\n" for line in (f"{method} {target}{version}", *fields, "")).encode("latin-1")
+
+
+def answer_to(connection: HTTPConnection, head: bytes) -> tuple[int, bytes, bool]:
+    """Status and body of the answer to bytes sent on a connection of their own, and whether it is closed then."""
+    with socket.create_connection((connection.host, connection.port), timeout=20) as client:
+        client.sendall(head)
+        response = HTTPResponse(client)
+        response.begin()
+        body = response.read()
+        client.settimeout(0.05)
+        try:
+            return response.status, body, client.recv(1) == b""
+        except TimeoutError:
+            return response.status, body, False
 
 
 @pytest.mark.parametrize(
@@ -236,6 +257,213 @@ def test_an_edited_file_has_another_tag(connection: HTTPConnection, checkout: Pa
     assert (after.status, body) == (200, b"export { };")
 
 
+def test_a_condition_on_the_version_is_kept(connection: HTTPConnection) -> None:
+    path = "/runtime/pyodide/a.wasm"
+    tag = f'"{sha256(WASM)}"'
+    for header in (tag, f'"else", {tag}', "*"):
+        assert ask(connection, path, If_Match=header)[1] == WASM
+    for header in ('"else"', f"W/{tag}", sha256(WASM), f'"else", W/{tag}', "", f'*, "{tag}'):
+        for method in ("GET", "HEAD"):
+            response, body = ask(connection, path, method, If_Match=header)
+            assert (response.status, WASM in body) == (412, False), header
+        response, body = ask(connection, path, If_Match=header, If_None_Match=tag, Range="bytes=0-3")
+        assert response.status == 412  # before any other condition
+    assert ask(connection, path, If_Match=tag, If_None_Match=tag)[0].status == 304
+    assert ask(connection, path, If_Match=tag, Range="bytes=0-3")[1] == WASM[:4]
+    assert ask(connection, "/nothing", If_Match="*")[0].status == 404
+
+    own = f"Host: localhost:{connection.port}"
+    assert answer_to(connection, request(path, own, 'If-Match: "a"', f"If-Match: {tag}"))[1] == WASM
+    assert answer_to(connection, request(path, own, 'If-None-Match: "a"', f"If-None-Match: {tag}"))[0] == 304
+
+
+def test_a_condition_on_a_date_is_not_looked_at_where_nothing_has_one(connection: HTTPConnection) -> None:
+    response, body = ask(connection, "/bridge.js", If_Unmodified_Since="Sat, 21 Nov 2020 20:00:00 GMT")
+    assert (response.status, body) == (200, b"export {};")
+    assert response.getheader("Last-Modified") is None
+
+
+OWN = ["localhost:{port}", "127.0.0.1:{port}", "[::1]:{port}", "LocalHost:{port}"]
+FOREIGN = [
+    "evil.example",
+    "evil.example:{port}",
+    "localhost.evil.example:{port}",
+    "evil-localhost:{port}",
+    "127.0.0.1.evil.example:{port}",
+    "localhost",  # that is port 80
+    "localhost:",
+    "localhost:1",
+    "localhost:{port}0",
+    "localhost:0{port}",
+    "localhost:+{port}",
+    "localhost.:{port}",
+    "127.0.0.1.:{port}",
+    "127.1:{port}",
+    "2130706433:{port}",
+    "0.0.0.0:{port}",
+    "192.168.0.7:{port}",
+    "::1:{port}",
+    "[::]:{port}",
+    "[::ffff:127.0.0.1]:{port}",
+    "[0:0:0:0:0:0:0:1]:{port}",
+    "user@localhost:{port}",
+    "localhost:{port}@evil.example",
+    "localhost:{port}, evil.example",
+    "evil.example localhost:{port}",
+    "localhost:{port}/",
+    "local%68ost:{port}",
+    "l\u00f6calhost:{port}",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_it_answers_to_its_own_names(connection: HTTPConnection, host: str) -> None:
+    host = host.format(port=connection.port)
+    assert answer_to(connection, request("/", f"Host: {host}")) == (200, PAGE, False)
+    assert answer_to(connection, request("/", f"host:{host}  ")) == (200, PAGE, False)
+    assert answer_to(connection, request("/", f"Host: {host}", version=" HTTP/1.0")) == (200, PAGE, True)
+    whole = request(f"http://{host}/index.html?a=1", f"Host: {host}")
+    assert answer_to(connection, whole) == (200, PAGE, False)
+    assert answer_to(connection, request(f"HTTP://{host}?a=/1", f"Host: {host}")) == (200, PAGE, False)
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_it_answers_to_no_other_name(connection: HTTPConnection, host: str, method: str) -> None:
+    host, own = host.format(port=connection.port), f"localhost:{connection.port}"
+    heads = [
+        request("/models/my%20model.gguf", f"Host: {host}", method=method),
+        request(f"http://{own}/models/my%20model.gguf", f"Host: {host}", method=method),
+        request("/nothing", f"Host: {host}", method=method),
+    ]
+    if not {" ", "/"} & {*host}:  # with these it is another target
+        heads.append(request(f"http://{host}/models/my%20model.gguf", f"Host: {own}", method=method))
+    for head in heads:
+        status, body, closed = answer_to(connection, head)
+        assert (status, closed) == (421, True)
+        assert f"http://127.0.0.1:{connection.port}/" in body.decode()
+        assert not host or host == "localhost" or host not in body.decode()
+
+
+def test_a_head_of_another_name_has_no_body(connection: HTTPConnection) -> None:
+    head = request("/", "Host: evil.example", method="HEAD")
+    with socket.create_connection((connection.host, connection.port), timeout=20) as client:
+        client.sendall(head)
+        everything = client.makefile("rb").read()
+    assert everything.startswith(b"HTTP/1.1 421 ")
+    assert everything.endswith(b"\r\n\r\n")
+
+
+@pytest.mark.parametrize("version", [" HTTP/1.1", " HTTP/1.0"])
+@pytest.mark.parametrize(
+    ("target", "fields"),
+    [
+        ("/", []),
+        ("/", ["Host: {own}", "Host: {own}"]),
+        ("/", ["Host: {own}", "Host: evil.example"]),
+        ("/", ["Host: evil.example", "Host: {own}"]),
+        ("/", ["Host : {own}"]),
+        ("/", ["Host: {own}", "no field", "Host: evil.example"]),
+        ("http://{own}/", []),
+        ("index.html", ["Host: {own}"]),
+        ("*", ["Host: {own}"]),
+        ("{own}", ["Host: {own}"]),
+        ("https://{own}/", ["Host: {own}"]),
+        ("file:///etc/passwd", ["Host: {own}"]),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused(
+    connection: HTTPConnection, target: str, fields: list[str], version: str
+) -> None:
+    own = f"localhost:{connection.port}"
+    head = request(target.format(own=own), *(field.format(own=own) for field in fields), version=version)
+    status, body, closed = answer_to(connection, head)
+    assert (status, closed) == (400, True)
+    assert PAGE not in body
+
+
+def test_a_request_of_before_http_1_0_is_refused(connection: HTTPConnection) -> None:
+    with socket.create_connection((connection.host, connection.port), timeout=20) as client:
+        client.sendall(request("/", f"Host: localhost:{connection.port}", version=""))
+        assert PAGE not in client.makefile("rb").read()
+
+
+def test_a_body_is_not_taken_for_a_request(connection: HTTPConnection) -> None:
+    own = f"Host: localhost:{connection.port}"
+    inner = request("/bridge.js", own)
+    head = request("/", own, f"Content-Length: {len(inner)}")
+    assert answer_to(connection, head + inner) == (200, PAGE, True)
+    chunked = request("/", own, "Transfer-Encoding: chunked")
+    assert answer_to(connection, chunked + inner) == (200, PAGE, True)
+
+
+def test_connections_that_ask_for_nothing_are_closed(
+    checkout: Path, cache: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """As many as were once held open: the silent, the half and the slow ones end, and who asks is answered."""
+    idle_seconds, request_seconds = 0.5, 1.0
+    with Server(0, idle_seconds, request_seconds) as server:
+        server.site = Site(checkout, cache, [OfferedModel("mine", cache / "models/my model.gguf")])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        own = f"Host: localhost:{server.server_port}"
+        busy = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+        clients = [
+            socket.create_connection(("127.0.0.1", server.server_port), timeout=20) for _ in range(100)
+        ]
+        slow = socket.create_connection(("127.0.0.1", server.server_port), timeout=20)
+        try:
+            began = time.monotonic()
+            for client, start in zip(
+                clients, itertools.cycle((b"", b"G", request("/", own)[:-2])), strict=False
+            ):
+                client.sendall(start)
+            with pytest.raises(ConnectionError):  # a byte now and then is no request either
+                while time.monotonic() - began < 10:
+                    slow.sendall(b"G")
+                    time.sleep(0.1)
+                    assert ask(busy, "/")[1] == PAGE  # longer than any single limit, but never silent
+            assert time.monotonic() - began >= request_seconds
+            for client in clients:
+                assert client.recv(1) == b""
+            assert time.monotonic() - began < 10
+            time.sleep(idle_seconds * 2)
+            busy.sock.settimeout(10)
+            assert busy.sock.recv(1) == b""  # kept alive, but not for ever
+        finally:
+            for client in (*clients, slow, busy):
+                client.close()
+            server.shutdown()
+            thread.join()
+    assert capfd.readouterr().err == ""
+
+
+def test_a_slow_reader_is_waited_for(checkout: Path, cache: Path) -> None:
+    """The limits are for requests: a browser that takes its time with a large answer gets all of it."""
+    os.truncate(cache / "models/my model.gguf", 64_000_000)
+    with Server(0, 0.2, 0.2) as server:
+        server.site = Site(checkout, cache, [OfferedModel("mine", cache / "models/my model.gguf")])
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            slow = HTTPConnection("127.0.0.1", server.server_port, timeout=20)
+            slow.request("GET", "/models/my%20model.gguf")
+            response = slow.getresponse()
+            assert len(response.read(1000)) == 1000
+            time.sleep(1)
+            assert len(response.read()) == 64_000_000 - 1000
+            slow.close()
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_it_is_patient_for_half_a_minute() -> None:
+    with Server(0) as server:
+        assert (server.idle_seconds, server.request_seconds) == (30, 30)
+
+
 def test_the_list_of_models(connection: HTTPConnection) -> None:
     response, body = ask(connection, "/models.json")
     assert response.getheader("Content-Type") == "application/json; charset=utf-8"
@@ -321,7 +549,7 @@ def test_a_browser_that_goes_away_is_not_reported(
     connection: HTTPConnection, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with socket.create_connection((connection.host, connection.port)) as impatient:
-        impatient.sendall(b"GET /models/my%20model.gguf HTTP/1.1\r\nHost: x\r\n\r\n")
+        impatient.sendall(request("/models/my%20model.gguf", f"Host: localhost:{connection.port}"))
         impatient.recv(10)
         impatient.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")  # break off at once
     assert ask(connection, "/")[1] == PAGE
