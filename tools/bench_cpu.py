@@ -23,17 +23,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 
-from chromium import QUIET, find_chromium  # noqa: E402
-from playwright.sync_api import Page, sync_playwright  # noqa: E402
+from chromium import QUIET, find_chromium
+from playwright.sync_api import Page, sync_playwright
 
-from sotto import assets  # noqa: E402
-from sotto.api import drive  # noqa: E402
-from sotto.assets import default_cache  # noqa: E402
-from sotto.formats import gguf  # noqa: E402
-from sotto.site.server import Server  # noqa: E402
-from sotto.site.site import OfferedModel, Resource, Site  # noqa: E402
-from sotto.source import FileSource  # noqa: E402
-from sotto.text.tokenizer import Tokenizer  # noqa: E402
+from sotto import assets
+from sotto.api import drive
+from sotto.assets import default_cache
+from sotto.formats import gguf
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Resource, Site
+from sotto.source import FileSource
+from sotto.text.tokenizer import Tokenizer
 
 PROMPT, DECODED = 128, 32  # tokens
 START = """(v) => void (globalThis.python = new Worker(

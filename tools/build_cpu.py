@@ -9,6 +9,7 @@ files.
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import subprocess
 import sys
@@ -47,6 +48,15 @@ def build(folder: Path) -> list[Path]:
     return made
 
 
-if __name__ == "__main__":
-    for path in build(Path(sys.argv[1]) if len(sys.argv) > 1 else KERNELS):
+def main() -> None:
+    """Build the modules and say how large they are."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="?", default=KERNELS, help="where to (%(default)s)")
+    for path in build(parser.parse_args().folder):
         print(f"{path.stat().st_size:,} bytes  {path.parent.name}/{path.name}")
+
+
+if __name__ == "__main__":
+    main()

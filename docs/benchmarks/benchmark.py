@@ -19,13 +19,13 @@ from urllib.parse import unquote
 from playwright.sync_api import expect, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "browser")]
+sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 
-from chromium import launch  # noqa: E402
+from chromium import launch
 
-from sotto.assets import default_cache, model_path  # noqa: E402
-from sotto.site.server import Server  # noqa: E402
-from sotto.site.site import OfferedModel, Site  # noqa: E402
+from sotto.assets import default_cache, model_path
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Site
 
 START = 120_000  # milliseconds
 PATIENCE = 1_100_000

@@ -21,7 +21,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 
-from sotto.assets import default_model  # noqa: E402
+from sotto.assets import default_model
 
 PROTOCOL = (
     "--device",

@@ -31,22 +31,22 @@ ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(ROOT / "py"), str(HERE), str(HERE / "peers")]
 
-import gpu_tables  # noqa: E402
-import synthetic_gguf  # noqa: E402
+import gpu_tables
+import synthetic_gguf
 
-from sotto.api import drive  # noqa: E402
-from sotto.bench.benchmark import Benchmark  # noqa: E402
-from sotto.bench.control import BenchProgress  # noqa: E402
-from sotto.bench.desk import Desk  # noqa: E402
-from sotto.bench.report import Report  # noqa: E402
-from sotto.bench.request import Request  # noqa: E402
-from sotto.errors import SottoError  # noqa: E402
-from sotto.formats import synthetic  # noqa: E402
-from sotto.native.dawn import NativeDevice  # noqa: E402
-from sotto.native.disk import DiskStore  # noqa: E402
-from sotto.plan.variants import Job  # noqa: E402
-from sotto.store import Store  # noqa: E402
-from sotto.tuning import candidates  # noqa: E402
+from sotto.api import drive
+from sotto.bench.benchmark import Benchmark
+from sotto.bench.control import BenchProgress
+from sotto.bench.desk import Desk
+from sotto.bench.report import Report
+from sotto.bench.request import Request
+from sotto.errors import SottoError
+from sotto.formats import synthetic
+from sotto.native.dawn import NativeDevice
+from sotto.native.disk import DiskStore
+from sotto.plan.variants import Job
+from sotto.store import Store
+from sotto.tuning import candidates
 
 GOLDEN = ROOT / "tests" / "golden" / "gemma3-270m.json"
 PEER_LIMIT = 900  # seconds

@@ -25,16 +25,16 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 
-from sotto import models  # noqa: E402
-from sotto.api import drive, open_device  # noqa: E402
-from sotto.assets import default_model  # noqa: E402
-from sotto.formats import gguf  # noqa: E402
-from sotto.native.disk import CHUNK_BYTES, DiskStore  # noqa: E402
-from sotto.plan.memory import Memory  # noqa: E402
+from sotto import models
+from sotto.api import drive, open_device
+from sotto.assets import default_model
+from sotto.formats import gguf
+from sotto.native.disk import CHUNK_BYTES, DiskStore
+from sotto.plan.memory import Memory
 from sotto.plan.weights import bind
-from sotto.source import FileSource  # noqa: E402
-from sotto.weights.image import Image  # noqa: E402
-from sotto.weights.loader import Loader  # noqa: E402
+from sotto.source import FileSource
+from sotto.weights.image import Image
+from sotto.weights.loader import Loader
 
 
 def seconds(work: Coroutine[Any, Any, object]) -> float:

@@ -22,14 +22,14 @@ from typing import Any
 from playwright.sync_api import sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "tests" / "browser"), str(Path(__file__).parent)]
+sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser"), str(Path(__file__).parent)]
 
-from chromium import QUIET, WEBGPU, find_chromium  # noqa: E402
-from page import Memory  # noqa: E402
+from chromium import QUIET, WEBGPU, find_chromium
+from page import Memory
 
-from sotto.assets import default_cache, model_path  # noqa: E402
-from sotto.site.server import Server  # noqa: E402
-from sotto.site.site import OfferedModel, Site  # noqa: E402
+from sotto.assets import default_cache, model_path
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Site
 
 PORT = 9333
 REST = 30.0  # seconds without a new peak

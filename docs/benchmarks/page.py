@@ -29,11 +29,11 @@ from playwright.sync_api import Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 
-from chromium import launch_profile  # noqa: E402
+from chromium import launch_profile
 
-from sotto.assets import default_cache, model_path  # noqa: E402
-from sotto.site.server import Server  # noqa: E402
-from sotto.site.site import OfferedModel, Site  # noqa: E402
+from sotto.assets import default_cache, model_path
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Site
 
 PATIENCE = 900_000  # milliseconds
 
@@ -93,7 +93,7 @@ def opened(page: Page, address: str) -> dict[str, Any]:
     page.goto(address)
     page.wait_for_selector("html[data-state=ready]", timeout=PATIENCE)
     wall = time.monotonic() - began
-    figures = json.loads(str(page.get_attribute("#facts", "data-figures")))
+    figures: dict[str, Any] = json.loads(str(page.get_attribute("#facts", "data-figures")))
     return figures | {"wall": wall, "peak_bytes": memory.stop(), "model_bytes_asked": asked}
 
 

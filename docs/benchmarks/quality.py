@@ -19,15 +19,15 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 
-from sotto import assets  # noqa: E402
-from sotto.api import drive  # noqa: E402
-from sotto.engine.engine import Engine  # noqa: E402
-from sotto.native.dawn import NativeDevice  # noqa: E402
-from sotto.plan.variants import Job  # noqa: E402
-from sotto.reports import Settings  # noqa: E402
-from sotto.source import FileSource  # noqa: E402
-from sotto.text.sampler import SampleOutputs  # noqa: E402
-from sotto.tuning import candidates as selection  # noqa: E402
+from sotto import assets
+from sotto.api import drive
+from sotto.engine.engine import Engine
+from sotto.native.dawn import NativeDevice
+from sotto.plan.variants import Job
+from sotto.reports import Settings
+from sotto.source import FileSource
+from sotto.text.sampler import SampleOutputs
+from sotto.tuning import candidates
 
 
 def decoded(engine: Engine, ids: list[int]) -> np.ndarray:
@@ -56,7 +56,7 @@ def main() -> None:
     golden = json.loads((ROOT / "tests/golden/gemma3-270m.json").read_text("utf-8"))["perplexity"]
     device = NativeDevice()
     print(device.adapter.name, device.adapter.driver)
-    every = [str(v) for r in Job for v in selection.candidates(r, device.adapter, device.limits)]
+    every = [str(v) for r in Job for v in candidates.candidates(r, device.adapter, device.limits)]
     plain: np.ndarray | None = None
     for variant in given.variants or every:
         source = FileSource(assets.default_model())

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("py", "tests", "serve.py")
+CODE = ("py", "tests", "tools", "docs", "serve.py")
 
 
 @pytest.mark.parametrize(
     "command",
-    [("ruff", "check", *CODE), ("ruff", "format", "--check", *CODE), ("mypy", "--strict", "-p", "sotto")],
+    [("ruff", "check", *CODE), ("ruff", "format", "--check", *CODE), ("mypy", "--strict")],
     ids=["ruff check", "ruff format", "mypy"],
 )
 def test_clean(command: tuple[str, ...]) -> None:

@@ -25,11 +25,11 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parents[3]
 sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 
-from chromium import launch_profile  # noqa: E402
+from chromium import launch_profile
 
-from sotto.assets import default_cache, default_model  # noqa: E402
-from sotto.site.server import Server  # noqa: E402
-from sotto.site.site import OfferedModel, Resource, Site  # noqa: E402
+from sotto.assets import default_cache, default_model
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Resource, Site
 
 START = """(v) => void (globalThis.python = new Worker(
     URL.createObjectURL(new Blob([v], { type: 'text/javascript' })), { type: 'module' }))"""

@@ -6,7 +6,7 @@ embedding is shared with a symmetric head.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import onnx
@@ -16,7 +16,11 @@ FED = ("input_ids", "attention_mask", "position_ids", "past_key_values")
 
 def main() -> None:
     """Rewrite model.onnx in the folder; its data file stays."""
-    path = Path(sys.argv[1]) / "model.onnx"
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    path = parser.parse_args().folder / "model.onnx"
     model = onnx.load(path, load_external_data=False)
     graph = model.graph
     inputs = [value for value in graph.input if value.name.startswith(FED)]

@@ -24,7 +24,7 @@ import onnxruntime as ort
 ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "py"))
 
-import sotto  # noqa: E402
+import sotto
 
 Rates = dict[str, float]
 
