@@ -191,13 +191,13 @@ export class Gpu {
    * Compile a program's pipelines, all at once, and bind its buffers.
    * @param {string} json {name, shaders: [{label, code}], pipelines: [{shader, constants}],
    *   steps: [{label, pipeline, bindings: [[number, buffer, offset, nbytes, access]], grid: [x, y, z]}],
-   *   submits: [steps of each], work: [{flat, token, key, window} of each step] or [],
+   *   work: [{flat, token, key, window} of each step] or [] for one that is never cut,
    *   inputs: {buffer, nbytes}, outputs: {buffer, offset, nbytes}}
    * @returns {Promise<number>} the program's handle
    */
   async load(json) {
     this.check();
-    const { name, steps, submits, inputs, outputs, work, ...wanted } = JSON.parse(json);
+    const { name, steps, inputs, outputs, work, ...wanted } = JSON.parse(json);
     const { building, told } = this.compileAll(wanted);
     const built = await Promise.allSettled([...building, told]);
     const failed = built.find(({ status }) => status === "rejected");
@@ -217,7 +217,7 @@ export class Gpu {
 
     const perStep = steps.map(({ pipeline }) => built[pipeline].value);
     const grids = Uint32Array.from(steps.flatMap(({ grid }) => grid));
-    this.programs.set(++this.handles, { pipelines: perStep, groups, grids, submits, inputs, outputs, work });
+    this.programs.set(++this.handles, { pipelines: perStep, groups, grids, inputs, outputs, work });
     return this.handles;
   }
 
@@ -235,19 +235,19 @@ export class Gpu {
   async run(id, inputs, steps = -1) {
     this.check();
     const program = find(this.programs, id, "program");
-    const { submits, outputs, groups } = program;
-    const work = program.work?.length ? withBytes(inputs, (bytes) => {
+    const { outputs, groups } = program;
+    const last = steps < 0 ? groups.length : Math.min(steps, groups.length);
+    const work = last && program.work.length ? withBytes(inputs, (bytes) => {
       const words = new DataView(bytes.buffer, bytes.byteOffset);
       return amounts(program.work, words.getUint32(0, true), words.getUint32(4, true));
     }) : [];
     this.write(program.inputs.buffer, 0, inputs);
-    const last = steps < 0 ? groups.length : Math.min(steps, groups.length);
     const flying = [];
     this.cancelled = false;
     this.running += 1;
     try {
-      for (let first = 0, submit = 0; ; submit += 1) {
-        const end = work.length ? this.pace.end(work, first, last) : Math.min(first + submits[submit], last);
+      for (let first = 0; ; ) {
+        const end = work.length ? this.pace.end(work, first, last) : last;
         const encoder = this.device.createCommandEncoder();
         const pass = encoder.beginComputePass();
         dispatch(pass, program, first, end);
@@ -275,14 +275,6 @@ export class Gpu {
     const now = performance.now();
     if (part.length) this.pace.learn(part, (now - Math.max(began, this.freeSince)) / 1e3);
     this.freeSince = now;
-  }
-
-  /**
-   * Seconds that a run's longest step of attention is thought to take, and its longest other one.
-   * @param {number} id  @param {number} position of the first token  @param {number} tokens
-   */
-  longestSteps(id, position, tokens) {
-    return this.pace.longest(amounts(find(this.programs, id, "program").work ?? [], position, tokens));
   }
 
   /**
@@ -440,8 +432,8 @@ export class Gpu {
   }
 }
 
-/** @typedef {{pipelines: GPUComputePipeline[], groups: GPUBindGroup[], grids: Uint32Array, submits: number[],
- *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}, work?: import("./pace.js").Work[]}} Program
+/** @typedef {{pipelines: GPUComputePipeline[], groups: GPUBindGroup[], grids: Uint32Array,
+ *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}, work: import("./pace.js").Work[]}} Program
  *   by step */
 
 /** Encode steps `first` to `end`. @param {GPUComputePassEncoder} pass  @param {Program} program */

@@ -32,11 +32,6 @@ export class Pace {
     return attention / this.rates[0] + others / this.rates[1];
   }
 
-  /** What the longest step of attention is thought to take, and the longest other one. @param {Amount[]} steps */
-  longest(steps) {
-    return this.rates.map((rate, kind) => Math.max(0, ...steps.map((amount) => amount[kind])) / rate);
-  }
-
   /**
    * The step before which a submit that begins with step `first` ends, `last` at most.
    * @param {Amount[]} steps  @param {number} first  @param {number} last

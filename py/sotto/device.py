@@ -111,17 +111,15 @@ class Work:
 class Program:
     """A plan with real buffers, ready to be loaded by a device.
 
-    `submits` are step counts that add up to len(steps). A device waits so that at most two submits are in
-    flight, and answers `cancel` between them. Where there is `work`, an estimate for each step, a GPU makes its own
-    submits instead (pace.py); the first two words of the inputs are then the position of a run's first token and the
-    number of its tokens.
+    Where there is `work`, an estimate for each step, a device cuts a run into parts (devices/pace.py) and answers
+    `cancel` between them; the first two words of the inputs are then the position of the run's first token and the
+    number of its tokens. Without it a run is done in one go.
     """
 
     name: str
     shaders: tuple[Shader, ...]
     pipelines: tuple[Pipeline, ...]
     steps: tuple[Step, ...]
-    submits: tuple[int, ...]
     inputs: Inputs
     outputs: OutputRange
     work: tuple[Work, ...] = ()
@@ -151,6 +149,13 @@ class Device(Protocol):
 
     adapter: AdapterInfo
     limits: Limits
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        """Operations that it is thought to do in a second, of attention and of all else; None for one whose steps may
+        take as long as they like: nobody waits for it but the one who asked.
+        """
+        ...
 
     def buffer(self, nbytes: int, label: str) -> int:
         """Allocate a zeroed buffer. Raises OutOfMemory."""
@@ -199,16 +204,6 @@ class Device(Protocol):
         """
         ...
 
-    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
-        """Seconds that a run's longest step of attention is thought to take, and its longest other one; 0 where that
-        does not matter.
-
-        Args:
-            position: of the first token.
-            tokens: how many.
-        """
-        ...
-
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
         """Replay a program several times in one go, without asking between: what a replay writes into the inputs
         and other buffers, the next one finds there.
@@ -239,7 +234,7 @@ class Device(Protocol):
         ...
 
     def cancel(self) -> None:
-        """Let the run in progress raise Cancelled at its next submit."""
+        """Let the run in progress raise Cancelled before its next part."""
         ...
 
     async def finish(self) -> None:

@@ -16,7 +16,7 @@ from sotto.browser.cpu import open_cpu
 from sotto.browser.gpu import WebDevice
 from sotto.browser.ranges import WebSource
 from sotto.browser.store import WebStore
-from sotto.device import Inputs, OutputRange, Pipeline, Program, Shader, Step
+from sotto.device import Inputs, OutputRange, Pipeline, Program, Shader, Step, Work
 from sotto.engine import generation
 from sotto.engine.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
@@ -38,18 +38,17 @@ ADD = """
 """
 
 
-def adding(step: int, x: int, submits: tuple[int, ...], code: str = ADD) -> Program:
-    """x += amount, as often as the submits say."""
-    count = sum(submits)
+def adding(step: int, x: int, count: int, code: str = ADD, work: Work | None = None) -> Program:
+    """x += amount, so many times, each of which is thought to be so much work."""
     bindings = ((0, step, 0, 4, "uniform"), (1, x, 0, 4 * N, "storage"))
     return Program(
         name="adding",
         shaders=(Shader("add", code),),
         pipelines=(Pipeline(0, {}),),
         steps=tuple(Step(f"add {i}", 0, bindings, (N // 64, 1, 1)) for i in range(count)),
-        submits=submits,
-        inputs=Inputs(step, 4),
+        inputs=Inputs(step, 8),
         outputs=OutputRange(x, 0, 4 * N),
+        work=(work,) * count if work else (),
     )
 
 
@@ -65,7 +64,7 @@ async def failure(work: Any) -> list[str]:
 async def device(_: None) -> dict[str, Any]:
     """A program through WebDevice, every method once."""
     gpu = await WebDevice.open(bridge)
-    step, x = gpu.buffer(4, "step"), gpu.buffer(4 * N, "x")
+    step, x = gpu.buffer(8, "step"), gpu.buffer(4 * N, "x")
     values = np.random.default_rng(1).standard_normal(N).astype(np.float32)
     gpu.write(x, 0, values)
     assert await gpu.read(x, 8, 8) == values[2:4].tobytes()
@@ -74,8 +73,8 @@ async def device(_: None) -> dict[str, Any]:
     gpu.write(x, 0, bytearray(values[:3].tobytes()))
     await gpu.finish()
 
-    program = await gpu.load(adding(step, x, (3,)))
-    amount = np.float32(0.5).tobytes()
+    program = await gpu.load(adding(step, x, 3))
+    amount = np.array([0.5, 0], np.float32).tobytes()
     result = np.frombuffer(await gpu.run(program, amount), np.float32)
     np.testing.assert_allclose(result, values + 1.5, rtol=1e-6, atol=1e-6)
     result = np.frombuffer(await gpu.run(program, amount, steps=1), np.float32)
@@ -85,7 +84,7 @@ async def device(_: None) -> dict[str, Any]:
     assert len(seconds) == 2
     assert all(isinstance(each, float) for each in seconds)
 
-    long = await gpu.load(adding(step, x, (1,) * 50))
+    long = await gpu.load(adding(step, x, 50, work=Work(1e150)))
     run = asyncio.ensure_future(gpu.run(long, amount))
     await asyncio.sleep(0)
     gpu.cancel()
@@ -105,7 +104,7 @@ async def device(_: None) -> dict[str, Any]:
 async def device_errors(_: None) -> dict[str, list[str]]:
     """What a person is told when the GPU refuses."""
     gpu = await WebDevice.open(bridge)
-    step, x = gpu.buffer(4, "step"), gpu.buffer(4 * N, "x")
+    step, x = gpu.buffer(8, "step"), gpu.buffer(4 * N, "x")
 
     async def too_large() -> None:
         gpu.buffer(gpu.limits.max_buffer + 4, "weights")
@@ -115,14 +114,14 @@ async def device_errors(_: None) -> dict[str, list[str]]:
 
     told = {
         "Limit": await failure(too_large()),
-        "Compile": await failure(gpu.load(adding(step, x, (1,), ADD.replace("+=", "+= wrong *")))),
+        "Compile": await failure(gpu.load(adding(step, x, 1, ADD.replace("+=", "+= wrong *")))),
         "Invalid": await failure(strided()),
     }
     gpu.gpu.stray = bridge.BridgeError.new("OutOfMemory", "no room for x")  # as `uncapturederror` leaves it
     told["OutOfMemory"] = await failure(gpu.finish())
-    program = await gpu.load(adding(step, x, (1,)))
+    program = await gpu.load(adding(step, x, 1))
     gpu.close()
-    told["DeviceLost"] = await failure(gpu.run(program, bytes(4)))
+    told["DeviceLost"] = await failure(gpu.run(program, bytes(8)))
     return told
 
 

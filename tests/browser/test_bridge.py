@@ -19,6 +19,7 @@ from sotto.devices.pace import Pace, amounts
 
 N = 1000  # elements: not a multiple of the workgroup size
 WORKGROUPS = (16, 1, 1)
+HUGE = Work(1e150)  # of a step: it is given to the device by itself, however quick that was before
 
 SCALE = Shader(
     "scale",
@@ -105,8 +106,8 @@ class Example:
         self.step = gpu.buffer(8, "inputs")
         gpu.write(self.x_buffer, 0, self.x)
 
-    def program(self, factors: Sequence[float], submits: Sequence[int] | None = None) -> Program:
-        """One pair of steps for each factor; a third pipeline accumulates."""
+    def program(self, factors: Sequence[float], work: Work | None = None) -> Program:
+        """One pair of steps for each factor; a third pipeline accumulates. Each step is thought to be so much work."""
         used = sorted(set(factors))
         scale = [(0, self.step, 0, 8, "uniform"), (1, self.x_buffer, 0, 4 * N, "read")]
         scale.append((2, self.y, 0, 4 * N, "storage"))
@@ -120,9 +121,9 @@ class Example:
             shaders=(SCALE, ACCUMULATE),
             pipelines=(Pipeline(1, {}), *(Pipeline(0, {"factor": factor}) for factor in used)),
             steps=tuple(steps),
-            submits=tuple(submits or [len(steps)]),
             inputs=Inputs(self.step, 8),
             outputs=OutputRange(self.sum, 0, 4 * N),
+            work=(work,) * len(steps) if work else (),
         )
 
 
@@ -202,28 +203,6 @@ def test_programs_share_pipelines(gpu: Gpu) -> None:
         gpu.run(first, inputs(0))
 
 
-@pytest.mark.parametrize("submits", [[1] * 6, [2, 4], [5, 1]])
-def test_submits_change_nothing(gpu: Gpu, submits: list[int]) -> None:
-    example = Example(gpu)
-    program = example.program([1.0, 2.0, 3.0], submits)
-    close(gpu.run(gpu.load(program), inputs(0)), 6 * example.x)
-
-
-@pytest.mark.parametrize("submits", [None, [1, 2, 3]])
-@pytest.mark.parametrize(("steps", "factor"), [(0, 0), (1, 0), (2, 1), (4, 3), (99, 6)])
-def test_only_the_first_steps(gpu: Gpu, steps: int, factor: float, submits: list[int] | None) -> None:
-    example = Example(gpu)
-    program = gpu.load(example.program([1.0, 2.0, 3.0], submits))
-    close(gpu.run(program, inputs(0), steps), factor * example.x)
-
-
-def test_outputs_may_be_empty(gpu: Gpu) -> None:
-    example = Example(gpu)
-    program = replace(example.program([2.0]), outputs=OutputRange(example.sum, 0, 0))
-    assert gpu.run(gpu.load(program), inputs(0)).size == 0
-    close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 2 * example.x)
-
-
 COUNTED = """{
     const submit = gpu.queue.submit.bind(gpu.queue);
     let count = 0;
@@ -234,16 +213,41 @@ COUNTED = """{
 }"""
 
 
+@pytest.mark.parametrize(("work", "submits"), [(Work(4e7), [2, 6]), (HUGE, [6]), (None, [1])])
+def test_submits_change_nothing(gpu: Gpu, work: Work | None, submits: list[int]) -> None:
+    """One after every second step (less often where the device is soon seen to be quick), after each, and none."""
+    example = Example(gpu)
+    program = gpu.load(example.program([1.0, 2.0, 3.0], work))
+    gpu.call("gpu.pace.rates = [1e9, 1e9]")
+    assert submits[0] <= gpu.call(COUNTED, program=program, inputs=list(inputs(0))) <= submits[-1]
+    gpu.write(example.sum, 0, np.zeros(N, np.float32))
+    gpu.call("gpu.pace.rates = [1e9, 1e9]")
+    close(gpu.run(program, inputs(0)), 6 * example.x)
+
+
+@pytest.mark.parametrize("work", [None, HUGE])
+@pytest.mark.parametrize(("steps", "factor"), [(0, 0), (1, 0), (2, 1), (4, 3), (99, 6)])
+def test_only_the_first_steps(gpu: Gpu, steps: int, factor: float, work: Work | None) -> None:
+    example = Example(gpu)
+    program = gpu.load(example.program([1.0, 2.0, 3.0], work))
+    close(gpu.run(program, inputs(0), steps), factor * example.x)
+
+
+def test_outputs_may_be_empty(gpu: Gpu) -> None:
+    example = Example(gpu)
+    program = replace(example.program([2.0]), outputs=OutputRange(example.sum, 0, 0))
+    assert gpu.run(gpu.load(program), inputs(0)).size == 0
+    close(np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32), 2 * example.x)
+
+
 def test_a_run_is_cut_by_its_position(gpu: Gpu) -> None:
     """Six steps of attention for 4 tokens at position 1000, on a device of which nothing is known."""
     example = Example(gpu)
     data = np.array([N, 4], np.uint32).tobytes()
     for window, least, most in ((10, 1, 1), (2000, 3, 6)):
-        work = (Work(0.0, key=2e4, window=window),) * 6  # 0.0008 and 0.08 s
-        program = gpu.load(replace(example.program([1.0, 2.0, 3.0], [2] * 3), work=work))
+        work = Work(0.0, key=2e4, window=window)  # 0.0008 and 0.08 s
+        program = gpu.load(example.program([1.0, 2.0, 3.0], work))
         gpu.call("gpu.pace.rates = [1e9, 1e9]")
-        longest = gpu.call("gpu.longestSteps(v.program, 1000, 4)", program=program)
-        assert longest == pytest.approx([4 * min(window, 1002) * 2e4 / 1e9, 0])
         assert least <= gpu.call(COUNTED, program=program, inputs=list(data)) <= most
 
 
@@ -253,7 +257,6 @@ PACED = """{
     const found = [];
     for (const [position, tokens, takes] of v.runs) {
         const steps = amounts(v.steps, position, tokens);
-        found.push(...pace.longest(steps));
         for (let first = 0, submit = 0; first < steps.length; submit += 1) {
             const end = pace.end(steps, first, steps.length);
             pace.learn(steps.slice(first, end), takes[submit]);
@@ -278,7 +281,6 @@ def test_javascript_makes_the_submits_that_python_makes(page: Page, site: str) -
     pace, expected = Pace(), []
     for position, tokens, takes in runs:
         todo = amounts(steps, position, tokens)
-        expected += pace.longest(todo)
         first = submit = 0
         while first < len(todo):
             end = pace.end(todo, first, len(todo))
@@ -294,7 +296,7 @@ def test_cancel_stops_between_submits(gpu: Gpu) -> None:
     example = Example(gpu)
     gpu.write(example.x_buffer, 0, np.ones(N, np.float32))
     pairs = 60
-    program = gpu.load(example.program([1.0] * pairs, [2] * pairs))
+    program = gpu.load(example.program([1.0] * pairs, HUGE))
     with pytest.raises(PageError, match="Cancelled"):
         replay = "[gpu.run(v.program, Uint8Array.from(v.inputs)), gpu.cancel()][0]"
         gpu.call(replay, program=program, inputs=list(inputs(0)))
@@ -307,7 +309,7 @@ def test_cancel_stops_between_submits(gpu: Gpu) -> None:
 
 def test_cancel_of_nothing_is_forgotten(gpu: Gpu) -> None:
     example = Example(gpu)
-    program = gpu.load(example.program([1.0, 1.0, 1.0], [2, 2, 2]))
+    program = gpu.load(example.program([1.0, 1.0, 1.0], HUGE))
     gpu.call("gpu.cancel()")
     close(gpu.run(program, inputs(0)), 3 * example.x)
 
@@ -321,7 +323,6 @@ def stepping(example: Example, factor: float) -> Program:
         shaders=(*program.shaders, STEP),
         pipelines=(*program.pipelines, Pipeline(2, {})),
         steps=(*program.steps, step),
-        submits=(3,),
     )
 
 
@@ -510,13 +511,13 @@ LATER = [
 def check_loss(gpu: Gpu, lose: Callable[[], None], reason: str) -> None:
     """Pending and later calls must fail with DeviceLost, and a new device must work in the same page."""
     example = Example(gpu)
-    program = example.program([1.0] * 200, [2] * 200)
+    program = example.program([1.0] * 200, HUGE)
     values = {"program": gpu.load(program), "inputs": list(inputs(0)), "buffer": example.sum}
     gpu.call(PENDING, **values)
     lose()
     ends = gpu.call("ends")
     assert set(ends) <= {"DeviceLost", "done"}
-    assert ends[0] == "DeviceLost"  # 200 submits, two in flight, are not done in a moment
+    assert ends[0] == "DeviceLost"  # 400 submits, two in flight, are not done in a moment
     for call in LATER:
         with pytest.raises(PageError, match=f"^DeviceLost: {reason}: "):
             gpu.call(call, json=program.to_json(), **values)

@@ -11,11 +11,12 @@ import pytest
 import tiny
 from cpu import quantized
 from sotto.api import drive, iterate
-from sotto.device import Device
+from sotto.device import Device, Work
 from sotto.devices.cpu import CpuDevice, best_threads
 from sotto.devices.reference.device import NumpyDevice
 from sotto.devices.reference.kernels import KERNELS
 from sotto.engine.engine import Engine
+from sotto.errors import Cancelled
 from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
 from sotto.source import MemorySource
@@ -56,7 +57,7 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
         ):
             here.write(to, at, drive(there.read(buffer, offset, nbytes)))
         for engine, program, step in zip(engines, programs, steps, strict=True):
-            handle = drive(engine.device.load(replace(program, steps=(step,), submits=(1,))))
+            handle = drive(engine.device.load(replace(program, steps=(step,), work=())))
             drive(engine.device.run(handle, inputs))
             engine.device.unload(handle)
         for i, binding in enumerate(dispatch.bindings):
@@ -144,3 +145,34 @@ def test_a_model_can_be_loaded_again_in_the_same_memory(cpu: CpuDevice) -> None:
         sizes.append((cpu.nbytes, tokens))
         engine.close()
     assert sizes[1:] == sizes[:-1]
+
+
+def test_a_run_is_stopped_between_any_two_of_its_parts(cpu: CpuDevice, monkeypatch) -> None:
+    """Every step is as much work as a part may be, and the third look at whether to stop finds a stop."""
+    engine = load(cpu, tiny.build(tiny.Tiny()))
+    plan = engine.session.programs[32].plan
+    program, inputs = engine._memory.program(plan), plan.inputs(0, [2] * 32)
+    looks, parts, call = 0, 0, cpu.machine.call
+
+    async def breathe() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            cpu.cancel()
+
+    def counted(function: str, *arguments: int) -> int:
+        nonlocal parts
+        parts += function == "run"
+        return call(function, *arguments)
+
+    monkeypatch.setattr(cpu.machine, "breathe", breathe)
+    monkeypatch.setattr(cpu.machine, "call", counted)
+    handle = drive(cpu.load(replace(program, work=(Work(1e150),) * len(program.steps))))
+    with pytest.raises(Cancelled):
+        drive(cpu.run(handle, inputs))
+    assert (looks, parts) == (3, 2)
+    drive(cpu.run(handle, inputs))
+    assert (looks, parts) == (3 + len(program.steps), 2 + len(program.steps))
+    handle = drive(cpu.load(replace(program, work=())))
+    drive(cpu.run(handle, inputs))
+    assert looks == 4 + len(program.steps), "what tells no work is done in one go"

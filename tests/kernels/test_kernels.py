@@ -482,7 +482,7 @@ def test_one_name_in_four_places() -> None:
     """kernels/x.wgsl, ops.x, reference.x and test_x here or beside: a kernel without one of them is named."""
     from kernels import test_decode
 
-    kernels = {name for name in wgsl.names() if not wgsl.is_variant(name)}
+    kernels = {wgsl.operation(name) for name in wgsl.names()}
     assert kernels, "no kernels were found"
     assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
     assert dict.fromkeys(kernels ^ set(KERNELS), "reference") == {}

@@ -14,6 +14,7 @@ import tiny
 from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device, Pipeline, Shader
+from sotto.devices.pace import amounts, longest
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine import generation
 from sotto.engine.drafts import Costs
@@ -387,7 +388,7 @@ def test_a_device_closes_while_kernels_compile() -> None:
 
 def test_the_longest_steps_of_a_run_are_foreseen(gpu: NativeDevice) -> None:
     engine = load(gpu, tiny.build(tiny.Tiny()))
-    program = engine.session.programs[32].program
-    near, far = (gpu.longest_steps(program, position, 32) for position in (0, 96))
+    work = engine.session.programs[32].work
+    near, far, fewer = (longest(amounts(work, *run), gpu.rates) for run in ((0, 32), (96, 32), (0, 16)))
     assert 0 < near[0] < far[0], "a global layer attends to more"
-    assert near[1] == far[1] > gpu.longest_steps(program, 0, 16)[1]
+    assert near[1] == far[1] > fewer[1]

@@ -17,13 +17,13 @@ import sotto
 import tiny
 from sotto import Message, Model, SottoError, api
 from sotto.api import drive, windows
-from sotto.bench.work import prefill_operations, weight_bytes
 from sotto.device import Limits
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import UnsupportedModel
 from sotto.formats import synthetic
 from sotto.plan.plan import Use
+from sotto.plan.work import prefill_operations, weight_bytes
 from sotto.reports import Settings
 from sotto.source import MemorySource
 

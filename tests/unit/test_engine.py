@@ -11,6 +11,7 @@ import pytest
 import tiny
 from sotto.api import drive, iterate
 from sotto.device import Limits
+from sotto.devices.pace import amounts, longest
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import ContextFull, FormatError, LimitError, SottoError, UnsupportedModel
@@ -98,32 +99,36 @@ def test_statistics_count_what_happened(engine: Engine) -> None:
 
 
 class Slow(NumpyDevice):
-    """Its longest step of attention, and the longest other one, take so long for a token."""
+    """It is thought to take so long for the longest step of attention, and the longest other one, of 32 tokens at the
+    beginning of a text."""
+
+    rates: tuple[float, float] | None = None
 
     def __init__(self, attention: float, others: float, software: bool) -> None:
         super().__init__()
         self.adapter = replace(self.adapter, software=software)
         self.seconds = attention, others
 
-    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
-        attention, others = self.seconds
-        return attention * tokens, others * tokens
+    def slow_down(self, engine: Engine) -> None:
+        attention, others = longest(amounts(engine.session.programs[32].work, 0, 32), (1.0, 1.0))
+        self.rates = attention / self.seconds[0], others / self.seconds[1]
 
 
 @pytest.mark.parametrize(
     ("device", "chunks"),
     [
-        (Slow(0.0, 0.006, False), [32, 32, 32]),  # 0.192 s
-        (Slow(0.0, 0.007, False), [8] * 6 + [32]),  # the last 27 fit
-        (Slow(0.0, 1.0, False), [8] * 10),  # there is nothing smaller
-        (Slow(0.007, 0.0, True), [8] * 6 + [32]),
-        (Slow(0.007, 0.0, False), [32, 32, 32]),  # on a GPU attention does not get shorter
+        (Slow(1e-9, 0.19, False), [32, 32, 32]),
+        (Slow(1e-9, 0.21, False), [8] * 6 + [32]),  # the last 27 fit
+        (Slow(1e-9, 32.0, False), [8] * 10),  # there is nothing smaller
+        (Slow(0.07, 1e-9, True), [32, 8, 8, 8, 32]),  # after 32 tokens, 32 attend to three times as many
+        (Slow(0.07, 1e-9, False), [32, 32, 32]),  # on a GPU attention does not get shorter
     ],
 )
 def test_a_slow_device_reads_in_smaller_chunks(
     engine: Engine, model: bytes, device: Slow, chunks: list[int]
 ) -> None:
     slow = load(model, device=device)
+    device.slow_down(slow)
     used, run = [], device.run
 
     async def watched(program: int, inputs: bytes, *, steps: int | None = None) -> bytes:

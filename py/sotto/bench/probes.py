@@ -121,7 +121,6 @@ class _Repeated:
             shaders=(Shader(self._kernel.name, self._kernel.source),),
             pipelines=(Pipeline(0, self._constants),),
             steps=(step,) * count,
-            submits=(count,),
             inputs=Inputs(self._inputs, 16),
             outputs=OutputRange(self.output, 0, 4),
         )

@@ -19,13 +19,20 @@ import numpy as np
 from ..engine.engine import Engine
 from ..plan.plan import Plan
 from ..plan.variants import Job
+from ..plan.work import (
+    cache_bytes,
+    dispatch_bytes,
+    dispatch_operations,
+    kinds,
+    prefill_operations,
+    weight_bytes,
+)
 from ..reports import TextPart
 from ..text.sampler import Sampling
 from .control import Control
 from .notes import Note, note
 from .probes import Probes
 from .request import Request
-from .work import cache_bytes, dispatch_bytes, dispatch_operations, kinds, prefill_operations, weight_bytes
 
 LEAST_TOKENS = 4  # of a shortened decode run
 DECODE_SHARE = 0.35  # of the time that is left when decode begins

@@ -87,6 +87,11 @@ class WebDevice:
         with for_people():
             return cls(await bridge.open(power, fallback))
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        attention, others = self.gpu.pace.rates
+        return float(attention), float(others)
+
     def buffer(self, nbytes: int, label: str) -> int:
         with for_people():
             return int(self.gpu.createBuffer(nbytes, label))
@@ -121,10 +126,6 @@ class WebDevice:
         with for_people():
             outputs = await self._run(program, inputs, -1 if steps is None else steps)
             return bytes(outputs.to_bytes())
-
-    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
-        attention, others = self.gpu.longestSteps(program, position, tokens)
-        return float(attention), float(others)
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
         return _Flight(self._submit(program, inputs, repeats))

@@ -151,16 +151,14 @@ def _print(source: Source, header: Header, engine: Engine) -> None:
     for name, (count, elements, nbytes) in types.items():
         tensors.add_row(name, f"{count:,}", f"{elements:,}", f"{nbytes / 1e6:,.1f}")
     console.print(tensors, "")
-    plans = _table("plan", "tokens", "dispatches", "kernels", "submits", "variants")
+    plans = _table("plan", "tokens", "dispatches", "kernels", "variants")
     for plan in engine.plans:
         kernels = len({d.kernel.name for d in plan.dispatches})
-        submits = len(plan.submits) + 1 if plan.tokens > 1 else 1
         plans.add_row(
             plan.name,
             f"{plan.tokens:,}",
             str(len(plan.dispatches)),
             str(kernels),
-            str(submits),
             _variants(plan),
         )
     console.print(plans, "")

@@ -22,6 +22,7 @@ from ..errors import Cancelled, OutOfMemory
 from ..paths import kernels_folder
 from ..plan import wgsl
 from ..plan.plan import STEP_BYTES as STEP_BLOCK_BYTES
+from .pace import Pace, amounts
 
 RECORD_BYTES = 64
 ALIGNMENT = 256
@@ -32,6 +33,7 @@ MAX_THREADS = 32
 PAGE = 65536
 MIN_PAGES = 4  # the limits of the memory that the modules import, set in tools/build_cpu.py
 MAX_PAGES = 65535
+PART_SECONDS = 0.05  # between two looks at whether to stop: to look takes some microseconds
 _STEP_BINDING = 8  # kernels/lib/step.wgsl: the interpreter is given its address once, not step by step
 
 _STRUCT = re.compile(r"struct (\w+) \{(.*?)\};", re.DOTALL)
@@ -120,7 +122,7 @@ class Machine(Protocol):
         ...
 
     async def breathe(self) -> None:
-        """Let a request to stop arrive; called before every submit."""
+        """Let a request to stop arrive; called before every part of a run."""
         ...
 
     def close(self) -> None:
@@ -204,6 +206,7 @@ class CpuDevice:
         self._cancelled = False
         self._shared = (0, 0)  # address, bytes
         self._own = (0, 0)  # address, bytes of each thread
+        self._pace = Pace(PART_SECONDS)
 
     @classmethod
     async def open(cls, machine: Machine, threads: int | None = None) -> CpuDevice:
@@ -219,6 +222,10 @@ class CpuDevice:
         machine.grow(-(-(stacks + MAX_THREADS * STACK_BYTES) // PAGE))
         running = await machine.start(pool, stacks, wanted)
         return cls(machine, threads or machine.cores, running, pool)
+
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        return None
 
     @property
     def most_threads(self) -> int:
@@ -309,21 +316,20 @@ class CpuDevice:
         plan = loaded.program
         self._cancelled = False
         self.machine.write(plan.inputs.buffer, inputs)
-        todo = len(plan.steps) if steps is None else steps
+        todo = len(plan.steps) if steps is None else min(steps, len(plan.steps))
+        work = amounts(plan.work, *struct.unpack_from("<2I", inputs)) if plan.work else []
         first = 0
-        for count in plan.submits:
-            if first >= todo:
-                break
+        while first < todo:
             await self.machine.breathe()
             if self._cancelled:
                 raise Cancelled
-            last = min(first + count, todo)
+            last = self._pace.end(work, first, todo) if work else todo
+            began = time.perf_counter()
             self._steps(loaded, first, last)
+            if work:
+                self._pace.learn(work[first:last], time.perf_counter() - began)
             first = last
         return self.machine.read(plan.outputs.buffer + plan.outputs.offset, plan.outputs.nbytes)
-
-    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
-        return 0.0, 0.0
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
         return _Later(lambda: self._replay(program, inputs, repeats))

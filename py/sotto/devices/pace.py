@@ -1,9 +1,11 @@
-"""How much a GPU is given at a time: a long run is cut into submits, so that it can be stopped and the screen drawn.
+"""How much a device is given at a time: a long run is cut into parts, so that it can be stopped and the screen drawn.
 
-What a device can do in a second differs by a factor of ten thousand and is nowhere told. It is learnt from the submits
-themselves: each is as much work as the device is thought to do in SUBMIT_SECONDS, a step at least. Attention has a rate
-of its own, because devices may come much closer to their limit in matrix products. A single step cannot be cut: where
-one takes too long, session.py reads in smaller chunks. web/pace.js does the same as `amounts` and `Pace`.
+A part is a submit to a GPU; on the CPU it is a call into WebAssembly, and between two of them a stop is looked for.
+What a device can do in a second differs by a factor of ten thousand and is nowhere told. It is learnt from the parts
+themselves: each is as much work as the device is thought to do in the seconds that a part is to take, a step at least.
+Attention has a rate of its own, because devices may come much closer to their limit in matrix products. A single step
+cannot be cut: where one takes too long, session.py reads in smaller chunks. web/pace.js does the same as `amounts` and
+`Pace`.
 """
 
 from __future__ import annotations
@@ -12,7 +14,9 @@ from collections.abc import Sequence
 
 from ..device import Work
 
-SUBMIT_SECONDS = 0.1  # half of what a browser's screen and a person who presses stop should ever wait
+SUBMIT_SECONDS = (
+    0.1  # of a submit: half of what a browser's screen and a person who presses stop should ever wait
+)
 SURE_SECONDS = 0.02  # a shorter submit is mostly latency, and says only that the device is at least so fast
 FIRST_RATE = 1e9  # operations a second: a slow software adapter
 GROWTH = 4.0  # the most that one submit raises a rate
@@ -28,30 +32,39 @@ def amounts(steps: Sequence[Work], position: int, tokens: int) -> list[Amount]:
     ]
 
 
+def longest(steps: Sequence[Amount], rates: tuple[float, float]) -> tuple[float, float]:
+    """Seconds that the longest step of attention is thought to take, and the longest other one.
+
+    Args:
+        rates: operations in a second, of attention and of others.
+    """
+    attention, others = (
+        max((amount[kind] for amount in steps), default=0.0) / rates[kind] for kind in (0, 1)
+    )
+    return attention, others
+
+
 class Pace:
     """What a device is thought to do in a second.
+
+    Args:
+        part_seconds: what a part of a run is to take.
 
     Attributes:
         rates: operations of attention, and others.
     """
 
-    def __init__(self) -> None:
-        self.rates = [FIRST_RATE, FIRST_RATE]
+    def __init__(self, part_seconds: float = SUBMIT_SECONDS) -> None:
+        self._part_seconds = part_seconds
+        self.rates = FIRST_RATE, FIRST_RATE
 
     def seconds(self, amount: Amount) -> float:
         """What a step is thought to take."""
         return amount[0] / self.rates[0] + amount[1] / self.rates[1]
 
-    def longest(self, steps: Sequence[Amount]) -> tuple[float, float]:
-        """What the longest step of attention is thought to take, and the longest other one."""
-        attention, others = (
-            max((amount[kind] for amount in steps), default=0.0) / self.rates[kind] for kind in (0, 1)
-        )
-        return attention, others
-
     def end(self, steps: Sequence[Amount], first: int, last: int) -> int:
-        """The step before which a submit that begins with step `first` ends, `last` at most."""
-        end, left = first + 1, SUBMIT_SECONDS - self.seconds(steps[first])
+        """The step before which a part that begins with step `first` ends, `last` at most."""
+        end, left = first + 1, self._part_seconds - self.seconds(steps[first])
         while end < last and (seconds := self.seconds(steps[end])) <= left:
             left -= seconds
             end += 1
@@ -64,5 +77,8 @@ class Pace:
         thought = [sum(amount[kind] for amount in steps) / self.rates[kind] for kind in (0, 1)]
         faster = min(sum(thought) / max(seconds, 1e-6), GROWTH)
         if faster > 1 or seconds > SURE_SECONDS:
-            for kind in (0, 1):
-                self.rates[kind] *= faster ** (thought[kind] / sum(thought))
+            attention, others = (
+                rate * faster ** (share / sum(thought))
+                for rate, share in zip(self.rates, thought, strict=True)
+            )
+            self.rates = attention, others

@@ -6,12 +6,15 @@ import struct
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from ..device import Batch, Device
+from ..device import Batch, Device, Work
+from ..devices.pace import amounts, longest
 from ..errors import Cancelled
 from ..plan.plan import Plan
+from ..plan.work import work
 from ..text.sampler import NO_TOKEN, Rule, SampleOutputs, not_a_number
 from .cached_text import CachedText
 from .drafts import Costs
@@ -25,6 +28,11 @@ class Loaded:
 
     plan: Plan
     program: int
+
+    @cached_property
+    def work(self) -> tuple[Work, ...]:
+        """What each step computes."""
+        return tuple(work(dispatch, self.plan.tokens) for dispatch in self.plan.dispatches)
 
 
 @dataclass(frozen=True)
@@ -108,8 +116,11 @@ class Session:
         return self.programs[sizes[at]]
 
     def _longest_step(self, size: int, position: int, tokens: int) -> float:
-        program = self.programs[size].program
-        attention, others = self._device.longest_steps(program, position, min(size, tokens))
+        rates = self._device.rates
+        if not rates:
+            return 0.0
+        steps = amounts(self.programs[size].work, position, min(size, tokens))
+        attention, others = longest(steps, rates)
         return max(attention, others) if self._device.adapter.software else others
 
     async def prefill(self, ids: Sequence[int], rule: Rule | None = None) -> SampleOutputs:

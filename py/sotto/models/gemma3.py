@@ -195,14 +195,12 @@ def forward(p: Plan, config: base.Config, r: Bound) -> None:
 
 def _scores(p: Plan, c: Config, r: Bound, x: Tensor) -> None:
     """The residual stream (T, D) -> log-probabilities of the tokens that follow, (T,)."""
-    p.cut()
     h = ops.rms_norm(p, "norm", x, r.weights.vector("final norm"), eps=c.eps)  # (T, D)
     ops.log_prob(p, ops.matmul(p, "head", h, r.weights.matrix("embed")), p.targets)
 
 
 def _head(p: Plan, c: Config, r: Bound, x: Tensor) -> None:
     """The last token's residual stream (1, D) -> the next token."""
-    p.cut()
     h = ops.rms_norm(p, "norm", x, r.weights.vector("final norm"), eps=c.eps)  # (1, D)
     ops.sample(p, ops.matmul(p, "head", h, r.weights.matrix("embed")), r.text, r.candidates)
 
@@ -260,7 +258,6 @@ def _decode_layer(
 
 def _layer(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> Tensor:
     """The residual stream (T, D) after layer i, in place."""
-    p.cut()
     with p.scope(f"layer {i}"):
         norm, matrix = r.weights.vector(f"layer {i} attention norm"), r.weights.matrix(f"layer {i} qkv")
         h = ops.rms_norm(p, "attention norm", x, norm, eps=c.eps)  # (T, D)
@@ -274,7 +271,6 @@ def _layer(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> Tensor:
 def _read(p: Plan, c: Config, r: Bound, x: Tensor, i: int) -> Tensor:
     """What of the last layer, i, later chunks need of the residual stream (T, D): keys and values. Returns the last
     token's stream (1, D): the rest of the layer is computed for that one alone."""
-    p.cut()
     queries = c.heads * c.head_dim
     with p.scope(f"layer {i}"):
         norm, matrix = r.weights.vector(f"layer {i} attention norm"), r.weights.matrix(f"layer {i} qkv")

@@ -17,7 +17,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -221,6 +220,10 @@ class NativeDevice:
         self._free_since = 0.0  # when the latest part of a run was done
         self._written = 0  # bytes since the last submit
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        return self._pace.rates
+
     @contextmanager
     def _for_people(self, what: str = "a command") -> Iterator[None]:
         """Turn an error of wgpu into the DeviceError of its kind; `what` is asked for. A device that was found to be
@@ -369,9 +372,6 @@ class NativeDevice:
             self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)))
         return self._taken(loaded.staging[0], plan.outputs.nbytes)
 
-    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
-        return self._pace.longest(amounts(self._programs[program].program.work, position, tokens))
-
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
         loaded = self._programs[program]
         loaded.staging.reverse()
@@ -395,13 +395,12 @@ class NativeDevice:
 
     def _submit_parts(self, loaded: _Loaded, todo: int, work: list[Amount]) -> None:
         """Submit the first `todo` steps part by part, at most two in flight. Raises Cancelled."""
-        ends = iter(accumulate(loaded.program.submits))
         first = 0
         in_flight: deque[tuple[Any, list[Amount], float]] = (
             deque()
         )  # done, the part's work, when it could begin at the earliest
         while first < todo:
-            last = self._pace.end(work, first, todo) if work else min(next(ends), todo)
+            last = self._pace.end(work, first, todo) if work else todo
             self._queue.submit([self._commands(loaded, first, last, ends=last == todo)])
             done = self._queue.on_submitted_work_done_async()
             in_flight.append((done, work[first:last], time.perf_counter()))

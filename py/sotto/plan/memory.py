@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
 
 from ..device import Bytes, Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
 from ..errors import LimitError
@@ -130,16 +129,14 @@ class Memory:
         for d, pipeline in zip(plan.dispatches, used, strict=True):
             bindings = tuple((b.number, *place(b.tensor), b.tensor.nbytes, b.access) for b in d.bindings)
             steps.append(Step(d.label, pipeline, bindings, d.grid))
-        cuts = [0, *(c for c in plan.submits if plan.tokens > 1 and 0 < c < len(steps)), len(steps)]
         return Program(
             name=plan.name,
             shaders=shaders,
             pipelines=pipelines,
             steps=tuple(steps),
-            submits=tuple(b - a for a, b in pairwise(cuts)),
             inputs=Inputs(inputs, plan.inputs_nbytes),
             outputs=OutputRange(output, 0, plan.output.nbytes),
-            work=tuple(work(d, plan.tokens) for d in plan.dispatches) if len(cuts) > 2 else (),
+            work=tuple(work(d, plan.tokens) for d in plan.dispatches) if plan.tokens > 1 else (),
         )
 
     @contextmanager

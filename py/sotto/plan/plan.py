@@ -15,6 +15,7 @@ from enum import Enum
 
 from ..errors import LimitError
 from ..weights.layout import aligned
+from .costs import COSTS
 from .variants import SIMPLE, KernelChoice
 from .wgsl import Kernel
 
@@ -104,7 +105,6 @@ class Plan:
     scored: bool = False
     choice: KernelChoice = SIMPLE
     dispatches: list[Dispatch] = field(default_factory=list)
-    submits: list[int] = field(default_factory=list)  # dispatch counts at which a new submit begins
     output: Tensor | None = None
     body: int = 0  # dispatches that later chunks depend on: a chunk that is not the last one stops here
     _labels: list[str] = field(default_factory=list)
@@ -165,11 +165,6 @@ class Plan:
         finally:
             self._step = self.step
 
-    def cut(self) -> None:
-        """Let the device begin a new submit here, so that a long run can be stopped between submits."""
-        if self.dispatches and (not self.submits or self.submits[-1] != len(self.dispatches)):
-            self.submits.append(len(self.dispatches))
-
     def scratch(self, name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
         """A tensor that lives from its first writer to its last reader."""
         return tensor(self._unique(name), shape, dtype, Use.SCRATCH)
@@ -192,8 +187,11 @@ class Plan:
         """Record one dispatch. Names in `tensors` and `constants` are the kernel's own.
 
         Raises:
-            ValueError: a binding or a constant is missing or unknown.
+            ValueError: a binding or a constant is missing or unknown, or costs.py does not say what the kernel
+                computes.
         """
+        if kernel.operation not in COSTS:
+            raise ValueError(f"{kernel.name}: plan/costs.py does not say what {kernel.operation} computes")
         declared = {b.name: b for b in kernel.bindings}
         bound = dict(tensors)
         if "step" in declared:

@@ -77,9 +77,10 @@ def names() -> list[str]:
     return sorted(path.stem for path in kernels_folder().glob("*.wgsl"))
 
 
-def is_variant(name: str) -> bool:
-    """Whether kernels/<name>.wgsl computes what another kernel does."""
-    return _VARIANT_OF.search((kernels_folder() / f"{name}.wgsl").read_text("utf-8")) is not None
+def operation(name: str) -> str:
+    """What kernels/<name>.wgsl computes: the name of the kernel that it is a variant of, or its own."""
+    of = _VARIANT_OF.search((kernels_folder() / f"{name}.wgsl").read_text("utf-8"))
+    return of[1] if of else name
 
 
 def load(name: str, format: str = "", **options: str) -> Kernel:

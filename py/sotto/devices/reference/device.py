@@ -49,6 +49,10 @@ class NumpyDevice:
         self._next = 1
         self._cancelled = False
 
+    @property
+    def rates(self) -> tuple[float, float] | None:
+        return None
+
     def buffer(self, nbytes: int, label: str) -> int:
         try:
             made = np.zeros(-(-nbytes // 16) * 16, np.uint8)
@@ -97,9 +101,6 @@ class NumpyDevice:
         loaded = self._programs[program]
         self.write(loaded.inputs.buffer, 0, inputs)
         return self._replayed(loaded, steps)
-
-    def longest_steps(self, program: int, position: int, tokens: int) -> tuple[float, float]:
-        return 0.0, 0.0
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
         loaded = self._programs[program]
