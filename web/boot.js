@@ -3,7 +3,10 @@
 // page is py/sotto/page/, which finds every element by the same ids.
 
 const root = document.documentElement;
+/** The element of an id; of any kind, since index.html says which. @param {string} id  @returns {any} */
 const at = (id) => document.getElementById(id);
+/** @param {string} selector  @returns {NodeListOf<HTMLElement>} */
+const all = (selector) => document.querySelectorAll(selector);
 const KEPT = "sotto.text";
 
 // --- words: one file for this script and for Python; the browser's language decides, English when in doubt.
@@ -12,9 +15,9 @@ const book = await (await fetch("words.json")).json();
 const language = navigator.languages.find((tag) => /^(en|ja)\b/.test(tag))?.slice(0, 2) ?? "en";
 const words = book[language];
 root.lang = language;
-for (const element of document.querySelectorAll("[data-words]")) element.textContent = words[element.dataset.words];
-for (const element of document.querySelectorAll("[data-placeholder]")) element.placeholder = words[element.dataset.placeholder];
-for (const element of document.querySelectorAll("[data-label]")) element.ariaLabel = words[element.dataset.label];
+for (const element of all("[data-words]")) element.textContent = words[element.dataset.words ?? ""];
+for (const element of all("[data-placeholder]")) element.setAttribute("placeholder", words[element.dataset.placeholder ?? ""]);
+for (const element of all("[data-label]")) element.ariaLabel = words[element.dataset.label ?? ""];
 for (const when of ["empty", "reading"]) at("post").dataset[when] = words[at("post").dataset[when]];
 at("when").textContent = words["when.soon"];
 
@@ -27,7 +30,7 @@ function show() {
   const screen = SCREENS.includes(asked) ? asked : SCREENS[0];
   if (root.dataset.screen !== screen) scrollTo(0, 0);
   root.dataset.screen = screen;
-  for (const link of document.querySelectorAll("#screens a")) {
+  for (const link of all("#screens a")) {
     link.ariaCurrent = link.dataset.screen === screen ? "page" : null;
   }
 }
@@ -73,6 +76,7 @@ source.addEventListener("input", keep);
 
 // --- the examples, through the editing command, so that undo brings back what was there.
 
+/** @param {string} example */
 function use(example) {
   source.focus();
   source.select();
@@ -82,7 +86,9 @@ function use(example) {
   keep();
 }
 
-for (const [tag, example] of Object.entries(book.examples)) {
+/** @type {[string, {name: string, text: string}][]} by language */
+const examples = Object.entries(book.examples);
+for (const [tag, example] of examples) {
   const button = document.createElement("button");
   Object.assign(button, { type: "button", id: `example-${tag}`, lang: tag, textContent: example.name });
   button.addEventListener("click", () => use(example.text));
@@ -108,6 +114,7 @@ addEventListener("pointerdown", (event) => {
   if (!at("model").contains(event.target)) at("model").open = false;
 });
 
+/** @param {HTMLElement} button  @param {string} text  @param {string} word what the button says otherwise */
 async function copy(button, text, word) {
   await navigator.clipboard.writeText(text);
   button.textContent = words.copied;
@@ -118,10 +125,11 @@ at("copy").addEventListener("click", () => copy(at("copy"), at("post").textConte
 for (const id of ["bench-copy", "bench-link"]) {
   at(id).addEventListener("click", () => copy(at(id), at(id).dataset.text, at(id).dataset.words));
 }
-at("bench-form").addEventListener("submit", (event) => event.preventDefault()); // Python hears of it too
+at("bench-form").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault()); // Python hears of it too
 
 // --- PyScript, unless it could only fail.
 
+/** @param {string} kind as words.json names faults  @param {string} [detail] */
 function fail(kind, detail = "") {
   if (root.dataset.screen !== "post") location.hash = ""; // the fault is told there
   root.dataset.state = "error";
@@ -141,9 +149,9 @@ function fail(kind, detail = "") {
 
 // --- what Python shows while it loads: [selector, "text" or a style or attribute, value] for each change, as JSON.
 
-globalThis.paint = (changes) => {
+globalThis.paint = (/** @type {string} */ changes) => {
   for (const [selector, name, value] of JSON.parse(changes)) {
-    const element = document.querySelector(selector);
+    const element = all(selector)[0];
     if (name === "text") element.textContent = value;
     else if (name.startsWith("--")) element.style.setProperty(name, value);
     else element.setAttribute(name, value);
@@ -153,11 +161,12 @@ globalThis.paint = (changes) => {
 // PyScript reports its own steps; they move the bar up to where Python takes it over (progress.py, SHARES).
 let steps = 0;
 addEventListener("py:progress", () => {
-  at("progress").style.setProperty("--done", Math.min(++steps * 0.03, 0.15));
+  at("progress").style.setProperty("--done", String(Math.min(++steps * 0.03, 0.15)));
 });
 
 for (const kind of ["error", "unhandledrejection"]) {
-  addEventListener(kind, ({ message, reason }) => {
+  addEventListener(kind, (event) => {
+    const { message, reason } = /** @type {any} an ErrorEvent or a PromiseRejectionEvent */ (event);
     if (root.dataset.state === "loading") fail("runtime", String(reason ?? message));
   });
 }
@@ -165,8 +174,8 @@ for (const kind of ["error", "unhandledrejection"]) {
 // A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that does
 // not send the headers for it, Python runs in the page itself, and the CPU has one thread.
 if (!crossOriginIsolated) {
-  const python = document.querySelector("script[type=py]");
-  const config = JSON.parse(python.getAttribute("config"));
+  const python = all("script[type=py]")[0];
+  const config = JSON.parse(python.getAttribute("config") ?? "");
   config.js_modules = { main: { ...config.js_modules.main, ...config.js_modules.worker } };
   python.setAttribute("config", JSON.stringify(config));
   python.removeAttribute("worker");

@@ -12,6 +12,7 @@ import { amounts, Pace } from "./pace.js";
 
 const MATRICES = "chromium-experimental-subgroup-matrix"; // there with --enable-unsafe-webgpu only
 const FEATURES = ["timestamp-query", "shader-f16", "subgroups", MATRICES];
+/** @type {(keyof GPUSupportedLimits)[]} */
 const LIMITS = [
   "maxBufferSize", "maxStorageBufferBindingSize", "maxStorageBuffersPerShaderStage",
   "maxComputeInvocationsPerWorkgroup", "maxComputeWorkgroupSizeX", "maxComputeWorkgroupStorageSize",
@@ -29,13 +30,19 @@ export class BridgeError extends Error {
   }
 }
 
+/** @typedef {{c_contiguous: boolean, data: Uint8Array<ArrayBuffer>, release: () => void}} Lent as Pyodide's PyBuffer */
+/** @typedef {ArrayBufferView | {getBuffer: (type: string) => Lent}} Bytes of JavaScript or of Python */
+
 /**
  * Call `use` with the bytes of `data`, valid during the call only. A Python object with the buffer protocol
  * arrives as a proxy: its bytes are lent from Python's memory, not copied.
- * @param {ArrayBufferView | {getBuffer: (type: string) => object}} data  @param {(bytes: Uint8Array) => void} use
+ * @template T  @param {Bytes} data  @param {(bytes: Uint8Array<ArrayBuffer>) => T} use  @returns {T}
  */
 export function withBytes(data, use) {
-  if (ArrayBuffer.isView(data)) return use(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  if (ArrayBuffer.isView(data)) {
+    const buffer = /** @type {ArrayBuffer} */ (data.buffer);
+    return use(new Uint8Array(buffer, data.byteOffset, data.byteLength));
+  }
   const lent = data.getBuffer("u8");
   try {
     if (!lent.c_contiguous) throw new BridgeError("Invalid", "the bytes of a strided array cannot be lent");
@@ -57,10 +64,10 @@ export async function open(power = "high-performance", fallback = false) {
   try {
     const adapter = await gpu.requestAdapter({ powerPreference: power, forceFallbackAdapter: fallback });
     if (!adapter) throw new Error("the browser has WebGPU but offers no adapter");
-    const requiredFeatures = FEATURES.filter((name) => adapter.features.has(name));
+    const requiredFeatures = /** @type {GPUFeatureName[]} */ (FEATURES.filter((name) => adapter.features.has(name)));
     const requiredLimits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]]));
     return new Gpu(adapter, await adapter.requestDevice({ requiredFeatures, requiredLimits }));
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     throw new BridgeError("NoAdapter", error.message);
   }
 }
@@ -70,6 +77,7 @@ export async function open(power = "high-performance", fallback = false) {
  * @returns {Promise<string>} JSON: [[how to ask for it: "", "low-power" or "fallback", its name], ...]
  */
 export async function adapters() {
+  /** @type {Record<string, GPURequestAdapterOptions>} */
   const ways = { "": { powerPreference: "high-performance" }, "low-power": { powerPreference: "low-power" }, fallback: { forceFallbackAdapter: true } };
   const found = new Map();
   for (const [way, options] of Object.entries(ways)) {
@@ -105,10 +113,14 @@ export class Gpu {
     const browser = navigator.userAgent;
     this.info = { vendor, architecture, model, description, browser, fallback: !!isFallbackAdapter, features, limits };
 
-    this.buffers = new Map(); // handle -> GPUBuffer
-    this.programs = new Map(); // handle -> Program
-    this.pipelines = new Map(); // shader code and constants -> Promise<GPUComputePipeline>
-    this.staging = new Map(); // size -> GPUBuffer[] at rest
+    /** @type {Map<number, GPUBuffer>} */
+    this.buffers = new Map(); // by handle
+    /** @type {Map<number, Program>} */
+    this.programs = new Map(); // by handle
+    /** @type {Map<string, Promise<GPUComputePipeline>>} */
+    this.pipelines = new Map(); // by shader code and constants
+    /** @type {Map<number, GPUBuffer[]>} */
+    this.staging = new Map(); // size -> at rest
     this.handles = 0;
     this.running = 0;
     this.cancelled = false;
@@ -145,7 +157,10 @@ export class Gpu {
     this.buffers.delete(buffer);
   }
 
-  /** Copy bytes into a buffer; offset and length are multiples of 4. The data may change after the call. */
+  /**
+   * Copy bytes into a buffer; offset and length are multiples of 4. The data may change after the call.
+   * @param {number} buffer  @param {number} offset  @param {Bytes} data
+   */
   write(buffer, offset, data) {
     this.check();
     const target = find(this.buffers, buffer, "buffer");
@@ -197,13 +212,13 @@ export class Gpu {
    */
   async load(json) {
     this.check();
-    const { name, steps, inputs, outputs, work, ...wanted } = JSON.parse(json);
+    const { name, steps, inputs, outputs, work, ...wanted } = /** @type {Wanted} */ (JSON.parse(json));
     const { building, told } = this.compileAll(wanted);
-    const built = await Promise.allSettled([...building, told]);
-    const failed = built.find(({ status }) => status === "rejected");
-    if (failed) throw await this.explain(failed.reason);
+    await Promise.allSettled([...building, told]);
+    const pipelines = await this.settle(Promise.all(building)); // of several failures the first in the list is told
+    await this.settle(told);
 
-    const layouts = wanted.pipelines.map((_, index) => built[index].value.getBindGroupLayout(0));
+    const layouts = pipelines.map((pipeline) => pipeline.getBindGroupLayout(0));
     const bound = steps.map(({ label, pipeline, bindings }) => {
       const entries = bindings.map(([binding, buffer, offset, size]) => {
         return { binding, resource: { buffer: find(this.buffers, buffer, "buffer"), offset, size } };
@@ -215,7 +230,7 @@ export class Gpu {
     const problem = await this.settle(this.device.popErrorScope());
     if (problem) throw new BridgeError("Invalid", `${name}: ${problem.message}`);
 
-    const perStep = steps.map(({ pipeline }) => built[pipeline].value);
+    const perStep = steps.map(({ pipeline }) => pipelines[pipeline]);
     const grids = Uint32Array.from(steps.flatMap(({ grid }) => grid));
     this.programs.set(++this.handles, { pipelines: perStep, groups, grids, inputs, outputs, work });
     return this.handles;
@@ -228,7 +243,7 @@ export class Gpu {
 
   /**
    * Write the inputs, replay the steps, return the outputs.
-   * @param {number} id  @param {Uint8Array} inputs
+   * @param {number} id  @param {Bytes} inputs
    * @param {number} [steps] replay only so many; all of them when negative
    * @returns {Promise<Uint8Array>}
    */
@@ -242,6 +257,7 @@ export class Gpu {
       return amounts(program.work, words.getUint32(0, true), words.getUint32(4, true));
     }) : [];
     this.write(program.inputs.buffer, 0, inputs);
+    /** @type {Promise<void>[]} */
     const flying = [];
     this.cancelled = false;
     this.running += 1;
@@ -261,8 +277,8 @@ export class Gpu {
         const began = performance.now();
         first = end;
         flying.push(this.queue.onSubmittedWorkDone().then(() => this.learn(part, began)));
-        flying.at(-1).catch(() => {}); // it may fail before its turn comes, or after the run is over
-        if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(flying.shift());
+        flying.at(-1)?.catch(() => {}); // it may fail before its turn comes, or after the run is over
+        if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(/** @type {Promise<void>} */ (flying.shift()));
         if (this.cancelled) throw new BridgeError("Cancelled", "the run was stopped");
       }
     } finally {
@@ -270,7 +286,10 @@ export class Gpu {
     }
   }
 
-  /** A submit of these steps is done; it could begin at `began` (ms), or when the one before it was done. */
+  /**
+   * A submit of these steps is done; it could begin at `began` (ms), or when the one before it was done.
+   * @param {import("./pace.js").Amount[]} part  @param {number} began
+   */
   learn(part, began) {
     const now = performance.now();
     if (part.length) this.pace.learn(part, (now - Math.max(began, this.freeSince)) / 1e3);
@@ -280,7 +299,7 @@ export class Gpu {
   /**
    * Replay a program several times in one submit; each replay finds what the one before it left in the buffers.
    * Results have to be awaited in order, or not at all.
-   * @param {number} id  @param {Uint8Array} [inputs] written first, if given  @param {number} repeats
+   * @param {number} id  @param {Bytes | undefined} inputs written first, if given  @param {number} repeats
    * @returns {Promise<Uint8Array>} the outputs of the last replay, and after them two f64: when the work was found
    *   done, on the clock of performance.now(), and what this call cost in JavaScript; both in seconds
    */
@@ -290,6 +309,7 @@ export class Gpu {
     return result;
   }
 
+  /** @param {number} id  @param {Bytes | undefined} inputs  @param {number} repeats */
   async replay(id, inputs, repeats) {
     const began = performance.now();
     this.check();
@@ -313,6 +333,7 @@ export class Gpu {
 
   /**
    * Replay a program's steps with timestamps round every pass.
+   * @param {number} id  @param {Bytes} inputs
    * @param {string} json lists of step numbers: each a compute pass and a submit, which the screen may come between
    * @returns {Promise<Float64Array | undefined>} seconds of each pass, if the device has timestamps
    */
@@ -374,7 +395,7 @@ export class Gpu {
 
   /**
    * Compile what is not compiled yet.
-   * @param {{shaders: object[], pipelines: {shader: number, constants: object}[]}} wanted
+   * @param {{shaders: Shader[], pipelines: {shader: number, constants: Constants}[]}} wanted
    * @returns {{building: Promise<GPUComputePipeline>[], told: Promise<unknown>}} each pipeline; and what a broken
    *   module raises besides, which the pipeline made of it tells with the shader's label
    */
@@ -388,43 +409,58 @@ export class Gpu {
     return { building, told };
   }
 
-  /** The pipeline of a shader with its constants: compiled once, shared by all programs. */
+  /**
+   * The pipeline of a shader with its constants: compiled once, shared by all programs.
+   * @param {Shader} shader  @param {Constants} constants
+   * @param {Map<string, GPUShaderModule>} modules made so far, by their code  @returns {Promise<GPUComputePipeline>}
+   */
   compile(shader, constants, modules) {
     const key = JSON.stringify([shader.code, Object.entries(constants).sort()]);
-    if (!this.pipelines.has(key)) {
-      if (!modules.has(shader.code)) modules.set(shader.code, this.device.createShaderModule(shader));
-      const building = build(this.device, shader, constants, modules.get(shader.code));
-      this.pipelines.set(key, building);
-      building.catch(() => this.pipelines.delete(key));
-    }
-    return this.pipelines.get(key);
+    const known = this.pipelines.get(key);
+    if (known) return known;
+    const module = modules.get(shader.code) ?? this.device.createShaderModule(shader);
+    modules.set(shader.code, module);
+    const building = build(this.device, shader, constants, module);
+    this.pipelines.set(key, building);
+    building.catch(() => this.pipelines.delete(key));
+    return building;
   }
 
-  /** Submit what was encoded and bring back a part of a buffer, through a staging buffer of the pool. */
+  /**
+   * Submit what was encoded and bring back a part of a buffer, through a staging buffer of the pool.
+   * @param {GPUCommandEncoder} encoder  @param {GPUBuffer} buffer  @param {number} offset  @param {number} nbytes
+   */
   async submitAndTake(encoder, buffer, offset, nbytes) {
     let size = 256;
     while (size < nbytes) size *= 2;
-    if (!this.staging.has(size)) this.staging.set(size, []);
+    const resting = this.staging.get(size) ?? [];
+    this.staging.set(size, resting);
     const usage = GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST;
-    const staging = this.staging.get(size).pop() ?? this.device.createBuffer({ label: "staging", size, usage });
+    const staging = resting.pop() ?? this.device.createBuffer({ label: "staging", size, usage });
     encoder.copyBufferToBuffer(buffer, offset, staging, 0, Math.ceil(nbytes / 4) * 4);
     this.queue.submit([encoder.finish()]);
     await this.settle(staging.mapAsync(GPUMapMode.READ));
     const bytes = new Uint8Array(staging.getMappedRange(), 0, nbytes).slice();
     staging.unmap();
     if (size > POOLED_BYTES) staging.destroy();
-    else this.staging.get(size).push(staging);
+    else resting.push(staging);
     return bytes;
   }
 
-  /** Await the GPU; a device lost meanwhile, or an error in the work waited for, is thrown. */
+  /**
+   * Await the GPU; a device lost meanwhile, or an error in the work waited for, is thrown.
+   * @template T  @param {Promise<T>} promise  @returns {Promise<T>}
+   */
   async settle(promise) {
-    const result = await promise.catch(async (error) => { throw await this.explain(error); });
+    const result = await promise.catch(async (/** @type {Error} */ error) => { throw await this.explain(error); });
     this.check();
     return result;
   }
 
-  /** The loss of the device where that is what made a promise fail (it is told a moment later), else the error. */
+  /**
+   * The loss of the device where that is what made a promise fail (it is told a moment later), else the error.
+   * @param {Error} error  @returns {Promise<Error>}
+   */
   async explain(error) {
     await Promise.race([this.device.lost, new Promise((resolve) => setTimeout(resolve, 100))]);
     if (this.lost || error instanceof BridgeError) return this.lost ?? error;
@@ -436,9 +472,18 @@ export class Gpu {
  *   inputs: {buffer: number}, outputs: {buffer: number, offset: number, nbytes: number}, work: import("./pace.js").Work[]}} Program
  *   by step */
 
-/** Encode steps `first` to `end`. @param {GPUComputePassEncoder} pass  @param {Program} program */
+/** @typedef {{label: string, code: string}} Shader */
+/** @typedef {Record<string, number>} Constants by name */
+/** @typedef {Omit<Program, "pipelines" | "groups" | "grids"> & {name: string, shaders: Shader[],
+ *   pipelines: {shader: number, constants: Constants}[], steps: {label: string, pipeline: number,
+ *   bindings: [number, number, number, number, string][], grid: [number, number, number]}[]}} Wanted what `load` takes */
+
+/**
+ * Encode steps `first` to `end`.
+ * @param {GPUComputePassEncoder} pass  @param {Program} program  @param {number} first  @param {number} end
+ */
 function dispatch(pass, { pipelines, groups, grids }, first, end) {
-  let current = null;
+  let current;
   for (let step = first; step < end; step += 1) {
     if (pipelines[step] !== current) pass.setPipeline((current = pipelines[step]));
     pass.setBindGroup(0, groups[step]);
@@ -446,12 +491,15 @@ function dispatch(pass, { pipelines, groups, grids }, first, end) {
   }
 }
 
-/** Compile one pipeline; the compiler's message is thrown with the shader's label, the line and its text. */
+/**
+ * Compile one pipeline; the compiler's message is thrown with the shader's label, the line and its text.
+ * @param {GPUDevice} device  @param {Shader} shader  @param {Constants} constants  @param {GPUShaderModule} module
+ */
 async function build(device, { label, code }, constants, module) {
   try {
     const compute = { module, entryPoint: "main", constants };
     return await device.createComputePipelineAsync({ label, layout: "auto", compute });
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     const { messages } = await module.getCompilationInfo();
     const lines = code.split("\n");
     const errors = messages.filter(({ type }) => type === "error").map(({ lineNum, linePos, message }) => {

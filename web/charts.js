@@ -9,19 +9,32 @@ const LIBRARY = "/runtime/chartjs/chart.umd.min.js";
 const NARROW = 520; // pixels: below this, long names stand above their bars instead of beside them
 const NAME = 16; // characters of a name that may stand beside
 const LINE = 18; // pixels of a name above a bar
-const charts = new Map(); // id of a canvas -> { spec, chart }
-let library = null;
+/** @type {Map<string, {spec: Spec, chart: any}>} */
+const charts = new Map(); // by the id of their canvas
+/** @type {Promise<unknown> | undefined} */
+let library;
+
+/**
+ * @typedef {{name: string, tone?: string, tones?: string[], index?: number, values: (number | null)[], low?: number[],
+ *   high?: number[], texts: string[], points: [number, number, boolean][]}} Series of bars, or of lines its points
+ * @typedef {{kind: "bars" | "lines", height: number, unit: string, across: string, stacked?: boolean,
+ *   labels: string[], series: Series[], above?: boolean}} Spec labels: of bars only
+ * @typedef {ReturnType<typeof style>} Ink
+ */
 
 function style() {
   const computed = getComputedStyle(document.documentElement);
-  const of = (name) => computed.getPropertyValue(name).trim();
+  const of = (/** @type {string} */ name) => computed.getPropertyValue(name).trim();
   return { ink: of("--ink"), soft: of("--soft"), rule: of("--rule"), accent: of("--accent"), edge: of("--edge"), paper: of("--paper"), sans: of("--sans") };
 }
 
-/** A colour with an alpha of 0 to 1; colours of the page are #rrggbb. */
+/** A colour with an alpha of 0 to 1; colours of the page are #rrggbb. @param {string} colour  @param {number} alpha */
 const faint = (colour, alpha) => colour + Math.round(alpha * 255).toString(16).padStart(2, "0");
 
-/** Fill and border of a tone: this run is solid, a kept run lighter, what others published only an outline. */
+/**
+ * Fill and border of a tone: this run is solid, a kept run lighter, what others published only an outline.
+ * @param {string | undefined} name  @param {number} index among its kind  @param {Ink} ink
+ */
 function tone(name, index, ink) {
   if (name === "ours") return [ink.accent, ink.accent];
   if (name === "kept") return [faint(ink.accent, [0.45, 0.28, 0.18, 0.12][Math.min(index, 3)]), ink.accent];
@@ -32,6 +45,7 @@ function tone(name, index, ink) {
 /** Writes the name of each bar above it. */
 const names = {
   id: "names",
+  /** @param {any} chart  @param {unknown} _arguments  @param {{spec: Spec, ink: Ink}} options */
   afterDatasetsDraw(chart, _arguments, { spec, ink }) {
     const { ctx, chartArea } = chart;
     ctx.save();
@@ -48,8 +62,10 @@ const names = {
 /** Draws what a bar is worth behind its end, and a line from the lowest to the highest run across it. */
 const marks = {
   id: "marks",
+  /** @param {any} chart  @param {unknown} _arguments  @param {{spec: Spec, ink: Ink}} options */
   afterDatasetsDraw(chart, _arguments, { spec, ink }) {
     const { ctx, scales: { x } } = chart;
+    /** @param {number} from  @param {number} to  @param {number} y  @param {string} colour  @param {number[]} ends */
     const line = (from, to, y, colour, ends) => {
       ctx.strokeStyle = colour;
       ctx.beginPath();
@@ -83,9 +99,10 @@ const marks = {
   },
 };
 
+/** @param {Spec} spec  @param {Ink} ink */
 function bars(spec, ink) {
   // Room on the right for the last number.
-  const highest = Math.max(...spec.series.flatMap(({ values, high }) => values.map((value, row) => Math.max(value, high?.[row] ?? 0))));
+  const highest = Math.max(...spec.series.flatMap(({ values, high }) => values.map((value, row) => Math.max(value ?? 0, high?.[row] ?? 0))));
   const datasets = spec.series.map((series, index) => {
     const tones = spec.labels.map((_, row) => tone(series.tones?.[row] ?? series.tone, series.index ?? index, ink));
     return {
@@ -111,6 +128,7 @@ function bars(spec, ink) {
   };
 }
 
+/** @param {Spec} spec  @param {Ink} ink */
 function lines(spec, ink) {
   const shapes = ["circle", "rect", "triangle", "rectRot", "star", "crossRot"]; // not by colour alone
   const datasets = spec.series.map((series, index) => ({
@@ -136,16 +154,18 @@ function lines(spec, ink) {
   };
 }
 
+/** @param {HTMLElement} canvas  @param {Spec} described */
 function build(canvas, described) {
-  const narrow = canvas.parentElement.clientWidth < NARROW;
-  const above = narrow && described.labels?.some((label) => label.length > NAME);
+  const frame = /** @type {HTMLElement} */ (canvas.parentElement);
+  const narrow = frame.clientWidth < NARROW;
+  const above = narrow && described.kind === "bars" && described.labels.some((label) => label.length > NAME);
   const spec = { ...described, above, height: described.height + (above ? LINE * described.labels.length + 10 : 0) };
   const { Chart } = globalThis, ink = style();
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const { type, data, options } = spec.kind === "lines" ? lines(spec, ink) : bars(spec, ink);
   Object.assign(Chart.defaults, { color: ink.soft, borderColor: ink.rule });
   Object.assign(Chart.defaults.font, { family: ink.sans, size: 12 });
-  canvas.parentElement.style.height = `${spec.height}px`;
+  frame.style.height = `${spec.height}px`;
   const many = spec.series.length > 1;
   return new Chart(canvas, {
     type,
@@ -169,6 +189,7 @@ function build(canvas, described) {
         tooltip: {
           displayColors: false,
           callbacks: {
+            /** @param {{datasetIndex: number, dataIndex: number, dataset: {label: string}, formattedValue: string}} at */
             label: ({ datasetIndex, dataIndex, dataset, formattedValue }) => {
               const series = spec.series[datasetIndex];
               return `${dataset.label}: ${series.texts?.[dataIndex] ?? `${formattedValue} ${spec.unit}`}`;
@@ -197,6 +218,7 @@ async function load() {
  *   across says what the horizontal axis is
  */
 export async function draw(json) {
+  /** @type {Record<string, Spec>} */
   const specs = JSON.parse(json);
   for (const [id, { chart }] of charts) {
     if (id in specs || !document.getElementById(id)) {
@@ -214,6 +236,8 @@ export async function draw(json) {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   for (const [id, { spec, chart }] of charts) {
     chart.destroy();
-    charts.set(id, { spec, chart: build(document.getElementById(id), spec) });
+    const canvas = document.getElementById(id);
+    if (canvas) charts.set(id, { spec, chart: build(canvas, spec) });
+    else charts.delete(id);
   }
 });

@@ -11,7 +11,7 @@ const PAGE = 65536;
 const PATIENCE = 10_000; // milliseconds for a worker to start
 
 // (module (func (result v128) i32.const 0 i8x16.splat i32.const 0 i8x16.splat [relaxed] i8x16.swizzle))
-const probe = (...instruction) => WebAssembly.validate(Uint8Array.of(
+const probe = (/** @type {number[]} */ ...instruction) => WebAssembly.validate(Uint8Array.of(
   0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0,
   10, 12 + instruction.length, 1, 10 + instruction.length, 0, 65, 0, 253, 15, 65, 0, 253, 15, ...instruction, 11,
 ));
@@ -23,7 +23,7 @@ export function build() {
 }
 
 /**
- * @param {Uint8Array} bytes the compiled kernels  @param {number} minimum  @param {number} maximum memory in pages
+ * @param {import("./bridge.js").Bytes} bytes the compiled kernels  @param {number} minimum  @param {number} maximum memory in pages
  * @returns {Promise<Cpu>}
  */
 export async function open(bytes, minimum, maximum) {
@@ -31,7 +31,7 @@ export async function open(bytes, minimum, maximum) {
     const module = await withBytes(bytes, (wasm) => WebAssembly.compile(wasm.slice()));
     const memory = new WebAssembly.Memory({ initial: minimum, maximum, shared: true });
     return new Cpu(module, memory, await WebAssembly.instantiate(module, { env: { memory } }));
-  } catch (error) {
+  } catch (/** @type {any} */ error) {
     throw new BridgeError("NoCpu", error.message);
   }
 }
@@ -41,50 +41,58 @@ export class Cpu {
   constructor(module, memory, instance) {
     this.module = module;
     this.memory = memory;
+    /** @type {Record<string, any>} */
     this.exports = instance.exports;
-    this.heap = instance.exports.__heap_base.value;
+    this.heap = this.exports.__heap_base.value;
     // Other threads may share the memory in isolated pages only.
     this.cores = globalThis.crossOriginIsolated ? (navigator.hardwareConcurrency ?? 1) : 1;
+    /** @type {Worker[]} */
     this.workers = [];
     this.channel = new MessageChannel();
   }
 
-  /** Make the memory that many pages, if it is smaller. */
+  /** Make the memory that many pages, if it is smaller. @param {number} pages */
   grow(pages) {
     const more = pages - this.memory.buffer.byteLength / PAGE;
     if (more <= 0) return;
     try {
       this.memory.grow(more);
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       throw new BridgeError("OutOfCpuMemory", `${Math.ceil((pages * PAGE) / 2 ** 20)} MiB: ${error.message}`);
     }
   }
 
-  /** @param {number} address  @param {number} offset  @param {Uint8Array} data  (as Gpu.write, for the cache) */
+  /**
+   * As Gpu.write, for the cache.
+   * @param {number} address  @param {number} offset  @param {import("./bridge.js").Bytes} data
+   */
   write(address, offset, data) {
     withBytes(data, (bytes) => new Uint8Array(this.memory.buffer).set(bytes, address + offset));
   }
 
+  /** @param {number} address  @param {number} nbytes */
   clear(address, nbytes) {
     new Uint8Array(this.memory.buffer, address, nbytes).fill(0);
   }
 
-  /** A copy of some bytes. @returns {Uint8Array} */
+  /** A copy of some bytes. @param {number} address  @param {number} nbytes */
   read(address, nbytes) {
     return new Uint8Array(this.memory.buffer, address, nbytes).slice();
   }
 
-  /** Call an exported function. */
+  /** Call an exported function. @param {string} name  @param {number[]} values  @returns {number} */
   call(name, ...values) {
     try {
       return this.exports[name](...values) ?? 0;
-    } catch (error) {
+    } catch (/** @type {any} */ error) {
       throw new BridgeError("CpuFailed", `${name}: ${error.message}`);
     }
   }
 
   /**
    * Start workers for threads 1 to threads-1. Those that do not come up in time are left out, with all after them.
+   * @param {number} pool address of what the threads share  @param {number} stacks address of their stacks
+   * @param {number} stackBytes of each  @param {number} threads
    * @returns {Promise<number>} threads that run, this one included
    */
   async start(pool, stacks, stackBytes, threads) {
