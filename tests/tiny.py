@@ -60,7 +60,7 @@ class Tiny:
     """The sizes and formats of a tiny model.
 
     types: format of a tensor, by its name without ".weight" ("blk.3.ffn_down"), or of that tensor in all
-    layers ("ffn_down"); it goes before DEFAULT_TYPES. A format quant.py cannot write is filled with zeros.
+    layers ("ffn_down"); it goes before DEFAULT_TYPES. A type formats/blocks.py cannot write is filled with zeros.
     metadata: added to the file's, or replacing what it would hold; a value of None removes the key.
     """
 

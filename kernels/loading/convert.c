@@ -2,7 +2,7 @@
 //
 // A plane is tiles of 8 rows x 4 items (layout.py); an item is a 16-byte piece of weights or the scales of a block
 // of 32 columns. A tile's row of 4 items is contiguous and the next tile along the columns lies 8 such rows on, so
-// a row is written front to back with one jump after every fourth item. The blocks are described in quant.py.
+// a row is written front to back with one jump after every fourth item. The blocks are described in formats/blocks.py.
 #include "../cpu/simd.h"
 
 #define PIECE 16u

@@ -1,4 +1,4 @@
-"""web.py under Pyodide in a real Chromium: the Protocols of the engine on WebGPU, IndexedDB and HTTP."""
+"""sotto.browser under Pyodide in a real Chromium: the Protocols of the engine on WebGPU, IndexedDB and HTTP."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Files that Sotto needs but does not carry: the page's runtime and the default model, pinned by sha256.
 
-`pins` says what they are, `sources` how their bytes arrive, `fetch` puts them into the `cache` folder, and
-`server` serves them and the page. All of it needs the standard library only: serve.py runs on a bare Python.
+`pins` says what they are, `sources` how their bytes arrive, and `fetch` puts them into the `cache` folder, from which
+`site` serves them. All of it needs the standard library only: serve.py runs on a bare Python.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Bindings, their access and the overrides are parsed from the source, so that no other file repeats a binding
 number. Two comment directives are understood:
 
-    // #include "lib/reduce.wgsl"          the shared functions of that file, once
+    // #include "reduce.wgsl"              the shared functions of that file, once
     // #include "weights/{format}.wgsl"    the same, with a name filled in by the caller: one matmul text
                                            serves every weight format; likewise any other {option}
     // #variant-of "matmul"                this file computes what that kernel computes, in another way

@@ -1,4 +1,4 @@
-"""The fused kernels of decoding in numpy (see reference.py)."""
+"""The fused kernels of decoding in numpy (see kernels.py)."""
 
 from __future__ import annotations
 
