@@ -79,8 +79,8 @@ def choices(given: argparse.Namespace) -> Iterator[str]:
     yield given.variant
     if given.every_variant:
         device = NativeDevice(given.adapter or None)
-        for role in Job:
-            yield from map(str, candidates.candidates(role, device.adapter, device.limits))
+        for job in Job:
+            yield from map(str, candidates.candidates(job, device))
         device.close()
 
 
@@ -178,7 +178,7 @@ def main() -> None:
     )
     parser.add_argument("--shapes", nargs="+", default=["270m", "1b"], choices=synthetic.SHAPES)
     parser.add_argument("--adapter", default="")
-    parser.add_argument("--variant", default="", help="kernel variants to pin, role:name with commas")
+    parser.add_argument("--variant", default="", help="kernel variants to pin, job:name with commas")
     parser.add_argument("--every-variant", action="store_true")
     parser.add_argument("--prefill", type=int, nargs="+", default=[32, 128, 512, 1024])
     parser.add_argument("--decode", type=int, default=256)

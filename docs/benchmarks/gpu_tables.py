@@ -85,7 +85,7 @@ def text(report: Report) -> str:
 
 def _lines(report: Report) -> Iterator[str]:
     adapter, machine = report.adapter, report.machine
-    chosen = ", ".join(f"{role} {name}" for role, name in report.variants.items())
+    chosen = ", ".join(f"{job} {name}" for job, name in report.variants.items())
     yield f"### {report.model}: {chosen} ({report.variants_chosen})\n"
     kind = " **A software adapter: only ratios mean anything.**" if adapter.software else ""
     yield f"{adapter.name} ({adapter.backend}, {adapter.driver}; {', '.join(adapter.features)}).{kind}"

@@ -11,7 +11,7 @@ import cpu as cpu_js
 from sotto.browser.cpu import open_cpu
 from sotto.browser.gpu import WebDevice
 from sotto.browser.ranges import WebSource
-from sotto.devices.cpu import CpuDevice, best_threads
+from sotto.devices.cpu import best_threads
 from sotto.engine.engine import Engine
 from sotto.text.sampler import Sampling
 from sotto.text.tokenizer import Segment
@@ -26,10 +26,10 @@ async def prepare(file: dict[str, Any]) -> dict[str, Any]:
     source = WebSource(store, file["url"], "model", file["size"], "bench")
     device = await (WebDevice.open(bridge) if file["device"] == "gpu" else open_cpu(cpu_js))
     kept["engine"] = engine = await Engine.load(source, device)
-    if isinstance(device, CpuDevice):
+    if device.traits.most_threads:
         await best_threads(device, engine.time_token)
     await generate({"way": "batches", "tokens": 8})
-    return {"adapter": device.adapter.name, "threads": getattr(device, "threads", 0)}
+    return {"adapter": device.adapter.name, "threads": device.threads}
 
 
 async def generate(what: dict[str, Any]) -> dict[str, float]:

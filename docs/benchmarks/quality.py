@@ -2,7 +2,7 @@
 
     python docs/benchmarks/quality.py [--tokens 513] [--decode 129] [VARIANT ...]
 
-A variant is "role:name" (several with commas between them). Matmul and attention variants score the text in chunks,
+A variant is "job:name" (several with commas between them). Matmul and attention variants score the text in chunks,
 decode variants are given it token by token. Mean difference of the negative log-likelihood (positive: worse than the
 reference) and mean absolute difference of the log-probabilities. The adapter is Vulkan's first one.
 """
@@ -62,7 +62,7 @@ def main() -> None:
         source = FileSource(assets.default_model())
         pins = {"decode": "simple", "matmul": "simple", "attention": "simple"}
         pins |= dict(part.split(":") for part in variant.split(","))
-        text = ",".join(f"{role}:{name}" for role, name in pins.items())
+        text = ",".join(f"{job}:{name}" for job, name in pins.items())
         engine = drive(Engine.load(source, device, None, Settings(variant=text, tune=False)))
         if pins["decode"] == "simple":
             ids = golden["ids"][: given.tokens]

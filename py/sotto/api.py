@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
 from .device import AdapterInfo, Device
-from .devices.cpu import CpuDevice, best_threads
+from .devices.cpu import best_threads
 from .engine.engine import Engine
 from .errors import DeviceError, SottoError, UnsupportedModel
 from .native import dawn
@@ -100,7 +100,7 @@ def load(
         candidates: the most probable tokens that sampling chooses from: the upper bound of top_k.
         cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
             the given folder, or (False) not.
-        variant: kernel variants to use without measuring which is fastest: "role:name", with commas between.
+        variant: kernel variants to use without measuring which is fastest: "job:name", with commas between.
         progress: told how loading goes; its stage is "download" while a known model is fetched.
 
     Raises:
@@ -116,7 +116,7 @@ def load(
     def loaded_on(opened: Device) -> Model:
         try:
             loaded = load_from(source, opened, settings, store_in(cache), told)
-            if isinstance(opened, CpuDevice) and threads is None:
+            if opened.traits.most_threads and threads is None:
                 drive(best_threads(opened, loaded.engine.time_token))
             return loaded
         except BaseException:
@@ -128,7 +128,7 @@ def load(
         try:
             return loaded_on(opened)
         except DeviceError as error:
-            if isinstance(opened, CpuDevice) or _gpu_asked(device, adapter):
+            if not opened.traits.wgsl or _gpu_asked(device, adapter):
                 raise
             loaded = loaded_on(drive(open_cpu(threads)))
             why = f"The CPU is used in place of the GPU: {error.message}"
@@ -166,7 +166,7 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
         gpu = dawn.NativeDevice()
     except DeviceError:
         return drive(open_cpu(threads))
-    if not gpu.adapter.software:
+    if not gpu.traits.few_cores:
         return gpu
     try:
         cpu = drive(open_cpu(threads))

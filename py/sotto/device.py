@@ -1,14 +1,15 @@
-"""What the engine sees of a processor, and of the store that keeps converted weights.
+"""What the engine sees of a processor.
 
-`Device` and `Store` are Protocols: the browser's WebGPU (web.py), Dawn under plain Python (native.py) and numpy
-(reference.py) implement them. Handles are small integers; no object of any GPU API crosses this line.
+`Device` is a Protocol with four implementations: the browser's WebGPU (browser/gpu.py), Dawn under plain Python
+(native/dawn.py), the C kernels in WebAssembly (devices/cpu.py) and numpy (devices/reference/device.py). Handles are
+small integers; no object of any GPU API crosses this line. What asks for a part of a device only asks for that part:
+a `Processor`, a `Compiler` or a `Timer`.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -36,6 +37,43 @@ class AdapterInfo:
     features: tuple[str, ...]
     wgsl: bool = True
     runtime: str = ""
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What the engine does otherwise for a processor than for a quick GPU, and why; the device says so itself.
+
+    Attributes:
+        wgsl: it runs WGSL. One that does not has twins of the simple kernels, and runs nothing else.
+        tunable: its kernels are worth choosing by measurement, and it can be told for what the result holds.
+        few_cores: it computes on the host's few cores. More work at once is more time, also where a GPU would spread
+            it: attention of a chunk, and every sample that is only timed.
+        dear_barriers: a workgroup's threads are taken in turns, so that barriers and small workgroups cost much.
+        dear_compiler: compiling takes seconds, from the cores that compute.
+        lazy_compiler: a kernel may be compiled when it runs first.
+        most_threads: of the host that can run a program; 0 where no host's threads do.
+    """
+
+    wgsl: bool = True
+    tunable: bool = True
+    few_cores: bool = False
+    dear_barriers: bool = False
+    dear_compiler: bool = False
+    lazy_compiler: bool = False
+    most_threads: int = 0
+
+    @classmethod
+    def of(cls, adapter: AdapterInfo) -> Traits:
+        """Of a GPU, of a driver that does a GPU's work on the CPU, or of the CPU itself but for its threads."""
+        software = adapter.software
+        return cls(
+            wgsl=adapter.wgsl,
+            tunable=adapter.wgsl and bool(adapter.runtime),
+            few_cores=software or not adapter.wgsl,
+            dear_barriers=software,
+            dear_compiler=software,
+            lazy_compiler=software,
+        )
 
 
 @dataclass(frozen=True)
@@ -124,10 +162,6 @@ class Program:
     outputs: OutputRange
     work: tuple[Work, ...] = ()
 
-    def to_json(self) -> str:
-        """The program as the JavaScript bridge reads it."""
-        return json.dumps(asdict(self))
-
 
 @dataclass(frozen=True)
 class Batch:
@@ -144,11 +178,22 @@ class Batch:
     host_seconds: float
 
 
-class Device(Protocol):
-    """A processor that holds buffers and replays programs."""
+class Processor(Protocol):
+    """What holds buffers and replays programs.
+
+    Attributes:
+        threads: of the host that run a program, at most `traits.most_threads`; results do not depend on it. It may be
+            set between runs where there are such threads.
+    """
 
     adapter: AdapterInfo
     limits: Limits
+    threads: int
+
+    @property
+    def traits(self) -> Traits:
+        """What is to be done otherwise for it."""
+        ...
 
     @property
     def rates(self) -> tuple[float, float] | None:
@@ -167,20 +212,6 @@ class Device(Protocol):
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         """Copy host bytes into a buffer; offset and length are multiples of 4."""
-        ...
-
-    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        """Copy a part of a buffer to the host."""
-        ...
-
-    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
-        """Begin to compile, beside whatever else goes on. What goes wrong is told by the `load` that needs it."""
-        ...
-
-    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
-        """Whether these are compiled, after waiting so long for them at most. Those that nobody prepared begin now.
-        What does not compile is ready too: `load` tells.
-        """
         ...
 
     async def load(self, program: Program) -> int:
@@ -221,6 +252,36 @@ class Device(Protocol):
         """
         ...
 
+    def cancel(self) -> None:
+        """Let the run in progress raise Cancelled before its next part."""
+        ...
+
+    async def finish(self) -> None:
+        """Return when everything written so far has arrived."""
+        ...
+
+    def close(self) -> None:
+        """Release everything."""
+        ...
+
+
+class Compiler(Protocol):
+    """What compiles kernels beside whatever else goes on; for a device that compiles nothing, all is ready."""
+
+    def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
+        """Begin to compile, beside whatever else goes on. What goes wrong is told by the `load` that needs it."""
+        ...
+
+    async def ready(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline], seconds: float) -> bool:
+        """Whether these are compiled, after waiting so long for them at most. Those that nobody prepared begin now.
+        What does not compile is ready too: `load` tells.
+        """
+        ...
+
+
+class Timer(Protocol):
+    """What tells how long steps take."""
+
     async def profile(
         self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]
     ) -> list[float] | None:
@@ -233,14 +294,6 @@ class Device(Protocol):
         """
         ...
 
-    def cancel(self) -> None:
-        """Let the run in progress raise Cancelled before its next part."""
-        ...
 
-    async def finish(self) -> None:
-        """Return when everything written so far has arrived."""
-        ...
-
-    def close(self) -> None:
-        """Release everything."""
-        ...
+class Device(Processor, Compiler, Timer, Protocol):
+    """All that the engine asks of a processor."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Settings:
         candidates: logits the GPU selects for the sampler; the upper bound of top-k.
         chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used, or a smaller one
             where a single step on so many tokens would hold a slow device for too long.
-        variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
+        variant: kernel variants to use without measuring, "job:name" with commas between them; "measure" forgets
             what earlier loads measured.
         tune: check the device and measure which kernels are fastest, where that is not known yet.
     """
@@ -25,6 +27,15 @@ class Settings:
     chunks: tuple[int, ...] = (32, 128, 512)
     variant: str = ""
     tune: bool = True
+
+
+class How(StrEnum):
+    """How it came about which kernels are used."""
+
+    MEASURED = "measured"  # now
+    PARTLY = "partly"  # there was no time for some of them
+    REMEMBERED = "remembered"  # from an earlier load
+    USUAL = "usual"  # not measured on this processor
 
 
 @dataclass(frozen=True)
@@ -47,11 +58,10 @@ class LoadStats:
             "pipelines" is what had to be waited for afterwards, also for other kernels than the usual ones.
         device_bytes: on the device, by kind.
         note: why the weights were not stored, when they were not.
-        variants: of the kernels, role by role ("matmul": "simple"), for each plan.
-        chosen: how: "measured" now, "partly" where there was no time for some of them, "remembered" from an earlier
-            load, or "usual": not measured on this processor.
-        rejected: why a variant is not used here, by "role:name".
-        tuned: seconds that a sample took with each variant, by plan.
+        variants: of the kernels, job by job ("matmul": "simple"), for each plan.
+        chosen: how.
+        rejected: why a variant is not used here, by "job:name".
+        tuned: seconds that a workload took with each variant, by plan.
         untried: variants for which there was no time yet, by plan; the next load goes on with them.
         instead: why this processor was taken in place of the one that was tried first; usually empty.
     """
@@ -61,7 +71,7 @@ class LoadStats:
     device_bytes: dict[str, int]
     note: str = ""
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    chosen: str = "usual"
+    chosen: How = How.USUAL
     rejected: Mapping[str, str] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -71,6 +81,34 @@ class LoadStats:
     def total_seconds(self) -> float:
         """All stages together."""
         return sum(self.seconds.values())
+
+
+class Stages:
+    """The stages of a load while it goes on.
+
+    Args:
+        progress: told where it is.
+
+    Attributes:
+        cached: whether the weights come from the store, as far as is known.
+        seconds: of each stage.
+    """
+
+    def __init__(self, progress: Callable[[LoadProgress], None]) -> None:
+        self.progress = progress
+        self.cached = False
+        self.seconds: dict[str, float] = {}
+        self._since = time.perf_counter()
+
+    def tell(self, stage: str, done: int, total: int) -> None:
+        """The load is in this stage."""
+        self.progress(LoadProgress(stage, done, total, self.cached))
+
+    def lap(self, stage: str) -> None:
+        """The time since the last lap belongs to this stage."""
+        now = time.perf_counter()
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
+        self._since = now
 
 
 @dataclass(frozen=True)

@@ -275,7 +275,7 @@ async def cpu(model: dict[str, Any]) -> dict[str, Any]:
             greedy = engine.generate(model["prompt"], 12, Sampling(temperature=0))
             tokens = [piece.token async for piece in greedy]
             runs.append([tokens, (await engine.score(model["prompt"])).tolist()])
-        build, most = "relaxed" if device.machine.relaxed else "simd", device.most_threads
+        build, most = "relaxed" if device.machine.relaxed else "simd", device.traits.most_threads
         async for _ in engine.generate(model["prompt"], 100, Sampling(temperature=0)):
             asyncio.get_running_loop().call_soon(engine.stop)
         stopped = engine.stats.stop_reason

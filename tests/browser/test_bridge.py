@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -77,7 +78,7 @@ class Gpu:
         return bytes(self.call("Array.from(await gpu.read(...v.range))", range=[buffer, offset, nbytes]))
 
     def load(self, program: Program) -> int:
-        return int(self.call("gpu.load(v.json)", json=program.to_json()))
+        return int(self.call("gpu.load(v.json)", json=as_json(program)))
 
     def run(self, program: int, inputs: bytes, steps: int = -1) -> NDArray[np.float32]:
         replay = "Array.from(await gpu.run(v.program, Uint8Array.from(v.inputs), v.steps))"
@@ -125,6 +126,11 @@ class Example:
             outputs=OutputRange(self.sum, 0, 4 * N),
             work=(work,) * len(steps) if work else (),
         )
+
+
+def as_json(program: Program) -> str:
+    """As bridge.js reads it."""
+    return json.dumps(asdict(program))
 
 
 def close(actual: NDArray[np.float32], expected: NDArray[np.float32]) -> None:
@@ -429,7 +435,7 @@ def test_what_is_compiled_ahead_is_used_and_fails_as_it_would_later(gpu: Gpu, wa
     wrong = Shader("wrong", ACCUMULATE.code.replace("+= y[id.x]", "+= nothing[id.x]"))
     broken = replace(program, shaders=(SCALE, wrong))
     for each in (program, broken):
-        gpu.call("gpu.prepare(v.json)", json=each.to_json())
+        gpu.call("gpu.prepare(v.json)", json=as_json(each))
     gpu.call("new Promise((resolve) => setTimeout(resolve, v.wait))", wait=wait)
     if wait:
         assert gpu.call("gpu.pipelines.size") == 2  # the broken one is forgotten
@@ -450,12 +456,12 @@ def test_what_is_compiled_is_told_without_waiting_for_the_rest(gpu: Gpu) -> None
         })()"""
     )
     ready = "gpu.ready(v.json, v.milliseconds)"
-    assert gpu.call(ready, json=program.to_json(), milliseconds=0) is False
-    assert gpu.call(ready, json=program.to_json(), milliseconds=50) is False
+    assert gpu.call(ready, json=as_json(program), milliseconds=0) is False
+    assert gpu.call(ready, json=as_json(program), milliseconds=50) is False
     gpu.call("release()")
-    assert gpu.call(ready, json=program.to_json(), milliseconds=60_000) is True
+    assert gpu.call(ready, json=as_json(program), milliseconds=60_000) is True
     gpu.call("gpu.device.createComputePipelineAsync = () => { throw new Error('compiled again'); }")
-    assert gpu.call(ready, json=program.to_json(), milliseconds=0) is True
+    assert gpu.call(ready, json=as_json(program), milliseconds=0) is True
     assert gpu.load(program)
 
 
@@ -463,7 +469,7 @@ def test_what_does_not_compile_is_ready_to_say_so(gpu: Gpu) -> None:
     program = Example(gpu).program([1.0])
     wrong = Shader("wrong", ACCUMULATE.code.replace("+= y[id.x]", "+= nothing[id.x]"))
     broken = replace(program, shaders=(SCALE, wrong))
-    assert gpu.call("gpu.ready(v.json, 60000)", json=broken.to_json()) is True
+    assert gpu.call("gpu.ready(v.json, 60000)", json=as_json(broken)) is True
     with pytest.raises(PageError, match="Compile: wrong: line 5:"):
         gpu.load(broken)
 
@@ -520,7 +526,7 @@ def check_loss(gpu: Gpu, lose: Callable[[], None], reason: str) -> None:
     assert ends[0] == "DeviceLost"  # 400 submits, two in flight, are not done in a moment
     for call in LATER:
         with pytest.raises(PageError, match=f"^DeviceLost: {reason}: "):
-            gpu.call(call, json=program.to_json(), **values)
+            gpu.call(call, json=as_json(program), **values)
     again = Gpu(gpu.page)
     close(again.run(again.load(Example(again).program([2.0])), inputs(0)), 2 * example.x)
 

@@ -99,7 +99,7 @@ def test_the_same_seed_gives_numpys_tokens(cpu: CpuDevice, monkeypatch, temperat
 def test_results_do_not_depend_on_the_number_of_threads(cpu: CpuDevice) -> None:
     engine = load(cpu, tiny.build(tiny.Tiny(seed=3)))
     ids = np.random.default_rng(5).integers(200, engine.config.vocabulary, 90).tolist()
-    assert cpu.most_threads >= 4
+    assert cpu.traits.most_threads >= 4
     seen = []
     for threads in (1, 2, 3, 4, 1):
         cpu.threads = threads

@@ -53,7 +53,7 @@ def execute(device: Device, plan: Plan, arrays: Arrays, inputs: bytes) -> dict[s
     drive(device.run(handle, inputs))
     result = {}
     for name, t in written.items():
-        assert t.role is not Use.WEIGHT
+        assert t.use is not Use.WEIGHT
         result[name] = np.frombuffer(drive(device.read(buffers[name], 0, sizes[name])), np.uint8)
     device.unload(handle)
     for buffer in buffers.values():

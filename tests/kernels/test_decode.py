@@ -59,7 +59,7 @@ def cases(by_format: Sequence[str]) -> pytest.MarkDecorator:
 @pytest.fixture(params=TEXTS, ids=lambda variant: variant.name)
 def variant(request: pytest.FixtureRequest, gpu: NativeDevice) -> Variant:
     """Every text of the kernels; one that this adapter cannot run is left out by name."""
-    if not request.param.runs_on(gpu.adapter, gpu.limits):
+    if not request.param.runs_on(gpu):
         pytest.skip(f"{gpu.adapter.name} lacks {sorted(request.param.features - set(gpu.adapter.features))}")
     return request.param
 

@@ -114,7 +114,7 @@ SHAPES = [
 def test_matmul(
     gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, tokens, count, shards
 ) -> None:
-    if not variant.runs_on(gpu.adapter, gpu.limits):
+    if not variant.runs_on(gpu):
         pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
     if columns % blocks.TYPES[type_name].elements:
         columns = 256
@@ -135,7 +135,7 @@ def test_matmul(
 @pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
 def test_subgroup_matrices(gpu: NativeDevice, numpy_device, rng, variant, tokens) -> None:
     """The plans' sizes and between them: tails of tokens and of rows, columns in several parts."""
-    if not variant.runs_on(gpu.adapter, gpu.limits):
+    if not variant.runs_on(gpu):
         pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
     m, arrays = matrix(rng, "Q4_0", 155, 640)
     p = Plan("test", tokens, choice=SIMPLE.but(variant))

@@ -67,7 +67,7 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
             for declared, (_, buffer, offset, nbytes, _) in zip(
                 dispatch.bindings, step.bindings, strict=True
             ):
-                if declared.tensor.role is Use.SCRATCH:
+                if declared.tensor.use is Use.SCRATCH:
                     engine.device.write(buffer, offset, bytes(nbytes))
     for index, dispatch in enumerate(plan.dispatches):
         if dispatch.kernel.name == "sample":

@@ -24,12 +24,16 @@ from sotto.plan.weights import Matrix
 from sotto.reports import LoadProgress, Settings
 from sotto.source import MemorySource
 from sotto.text.sampler import Sampling
-from sotto.tuning import candidates, crash_log, tuner, verdict
+from sotto.tuning import candidates, crash_log, verdict
+from sotto.tuning.budget import Budget
 
 TYPES = dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0") | {"token_embd": "Q8_0"}
 MODEL = tiny.build(tiny.Tiny(layers=6, types=TYPES))
 SETTINGS = Settings(context=96, chunks=(8, 32))
 GREEDY = Sampling(temperature=0)
+AMPLE = Budget(
+    60.0
+)  # on a busy machine the usual one ends before the last candidate, and time is not tested here
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
@@ -54,16 +58,15 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
         return y
 
     monkeypatch.setattr(ops, "matmul", matmul)
-    found = {role: (SIMPLE[role],) for role in Job}
+    found = {job: (SIMPLE[job],) for job in Job}
     found[Job.MATMUL] = (*(Variant(Job.MATMUL, n, suits="software") for n in names), SIMPLE[Job.MATMUL])
     monkeypatch.setattr(candidates, "VARIANTS", MappingProxyType(found))
-    # What is tested here is not the time: on a busy machine the budget ends before the last candidate.
-    monkeypatch.setattr(tuner, "BUDGET", 60.0)
 
 
 def load(device: Device, store: DiskStore | None = None, variant: str = "") -> Engine:
     settings = replace(SETTINGS, variant=variant)
-    return drive(Engine.load(MemorySource(MODEL, "tiny", "tiny"), device, store, settings))
+    source = MemorySource(MODEL, "tiny", "tiny")
+    return drive(Engine.load(source, device, store, settings, budget=AMPLE))
 
 
 def matmuls(engine: Engine) -> set[str]:
@@ -114,7 +117,7 @@ def test_a_faster_one_is_taken_for_what_it_is_faster_in(
 ) -> None:
     offer(monkeypatch, "slow")
     monkeypatch.setattr(  # the slow one changes places with the simple one, and would be taken untried
-        candidates, "candidates", lambda role, *_: candidates.VARIANTS[role]
+        candidates, "candidates", lambda job, *_: candidates.VARIANTS[job]
     )
     engine = load(gpu)
     assert matmuls(engine) == {"simple"}
@@ -156,7 +159,7 @@ def test_a_stopped_tuning_leaves_the_device_as_it_was(
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        drive(Engine.load(MemorySource(MODEL, "t", "t"), gpu, None, SETTINGS, stop))
+        drive(Engine.load(MemorySource(MODEL, "t", "t"), gpu, None, SETTINGS, stop, AMPLE))
     assert set(gpu._buffers) == buffers
     assert set(gpu._programs) == programs
 

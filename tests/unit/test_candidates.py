@@ -30,6 +30,13 @@ ROWS = Variant(Job.MATMUL, "rows", suits="software")
 ALL = (HALF, TILED, WAVES, WIDE, ROWS, SIMPLE[Job.MATMUL])
 
 
+def device(adapter: AdapterInfo, limits: Limits = LIMITS) -> NumpyDevice:
+    """One that says it is this."""
+    made = NumpyDevice()
+    made.adapter, made.limits = adapter, limits
+    return made
+
+
 class Shapes:
     """Records plans of a model whose shapes some matmuls do not have."""
 
@@ -48,9 +55,7 @@ def usual(
     pinned: Mapping[Job, Variant] = MappingProxyType({}),
 ) -> str:
     """The matmul that an adapter is given where nothing was measured on it."""
-    device = NumpyDevice()
-    device.adapter, device.limits = adapter, LIMITS
-    found = usual_kernels(device, cast("Recorder", Shapes(lacking)), pinned, (1, 8), barred)
+    found = usual_kernels(device(adapter), cast("Recorder", Shapes(lacking)), pinned, (1, 8), barred)
     assert found.choices.keys() == {1, 8} and found.how == "usual"
     (name,) = {choice[Job.MATMUL].name for choice in found.choices.values()}
     return name
@@ -58,7 +63,7 @@ def usual(
 
 @pytest.fixture(autouse=True)
 def variants(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    found = {**{role: (SIMPLE[role],) for role in Job}, Job.MATMUL: ALL}
+    found = {**{job: (SIMPLE[job],) for job in Job}, Job.MATMUL: ALL}
     monkeypatch.setattr(candidates, "VARIANTS", MappingProxyType(found))
     yield
 
@@ -74,7 +79,7 @@ def variants(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ],
 )
 def test_what_can_run_comes_with_the_likely_winner_first(adapter: AdapterInfo, names: list[str]) -> None:
-    found = candidates.candidates(Job.MATMUL, adapter, LIMITS)
+    found = candidates.candidates(Job.MATMUL, device(adapter))
     assert [variant.name for variant in found] == names
     assert usual(adapter) == names[0]
 
@@ -87,25 +92,27 @@ def test_what_lacks_the_models_shapes_or_is_barred_is_passed_over() -> None:
 
 def test_limits_count() -> None:
     large = replace(LIMITS, max_workgroup_invocations=1024)
-    assert WIDE in candidates.candidates(Job.MATMUL, GPU, large)
+    assert WIDE in candidates.candidates(Job.MATMUL, device(GPU, large))
     small = replace(LIMITS, max_workgroup_memory=8192)
-    assert candidates.candidates(Job.MATMUL, GPU, small) == ()  # every device that WebGPU knows has 16 KiB
+    assert (
+        candidates.candidates(Job.MATMUL, device(GPU, small)) == ()
+    )  # every device that WebGPU knows has 16 KiB
 
 
 def test_pinned_by_name() -> None:
-    assert candidates.pinned("", GPU, LIMITS) == {}
-    found = candidates.pinned("matmul:tiled, decode:simple,", GPU, LIMITS)
+    assert candidates.pinned("", device(GPU)) == {}
+    found = candidates.pinned("matmul:tiled, decode:simple,", device(GPU))
     assert found == {Job.MATMUL: TILED, Job.DECODE: SIMPLE[Job.DECODE]}
 
 
 @pytest.mark.parametrize("name", ["matmul:fast", "tiled", "matmul", "gemm:tiled", "MATMUL:tiled"])
 def test_an_unknown_name_lists_the_possible_ones(name: str) -> None:
     with pytest.raises(SottoError, match=r"no kernel variant.*matmul:half, matmul:tiled.*attention:simple"):
-        candidates.pinned(name, GPU, LIMITS)
+        candidates.pinned(name, device(GPU))
 
 
 def test_what_does_not_run_here_is_refused() -> None:
     with pytest.raises(SottoError, match=r"does not run on A GPU\. Here run: matmul:half, matmul:tiled"):
-        candidates.pinned("matmul:waves", GPU, LIMITS)
+        candidates.pinned("matmul:waves", device(GPU))
     with pytest.raises(SottoError, match=r"does not run on CPU\. Here run: matmul:simple\."):
-        candidates.pinned("matmul:half", CPU, LIMITS)
+        candidates.pinned("matmul:half", device(CPU))

@@ -13,6 +13,7 @@ import tiny
 from sotto import models, ops
 from sotto.api import drive
 from sotto.device import AdapterInfo, Limits
+from sotto.devices.reference.device import NumpyDevice
 from sotto.errors import LimitError
 from sotto.formats import gguf, synthetic
 from sotto.models.base import Bound, Head
@@ -180,9 +181,9 @@ def test_dispatches_that_are_timed_together_wait_for_each_other(variant: Variant
 def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> None:
     slots, sizes = any_plan.assign_scratch()
     owner: dict[int, str] = {}
-    last = {t.memory: i for i, d in enumerate(any_plan.dispatches) for t in d.reads if t.role is Use.SCRATCH}
+    last = {t.memory: i for i, d in enumerate(any_plan.dispatches) for t in d.reads if t.use is Use.SCRATCH}
     for index, d in enumerate(any_plan.dispatches):
-        scratch = [t for t in d.reads if t.role is Use.SCRATCH]
+        scratch = [t for t in d.reads if t.use is Use.SCRATCH]
         assert len({slots[t.memory] for t in scratch}) == len({t.memory for t in scratch}), d.label
         for t in scratch:
             slot = slots[t.memory]
@@ -197,7 +198,7 @@ def test_every_scratch_tensor_is_written_before_it_is_read(any_plan: Plan) -> No
     written: set[str] = set()
     for d in any_plan.dispatches:
         for b in d.bindings:
-            if b.tensor.role is Use.SCRATCH and b.access == "read":
+            if b.tensor.use is Use.SCRATCH and b.access == "read":
                 assert b.tensor.memory in written, f"{d.label} reads {b.tensor.name}"
         written |= {t.memory for t in d.writes}
 
@@ -311,12 +312,15 @@ def test_a_shape_the_kernels_cannot_run_is_refused() -> None:
 
 @pytest.mark.parametrize("variant", [v for v in ops.MATMULS if "matrix" in v.options], ids=str)
 def test_subgroup_matrices_want_their_shape_and_their_memory(variant: Variant) -> None:
-    adapter = AdapterInfo("A GPU", "", "", "", "", False, tuple(variant.features))
-    limits = Limits(1 << 30, 1 << 30, 8, 256, variant.workgroup_bytes, 65_535)
-    assert variant.runs_on(adapter, limits)
+    device = NumpyDevice()
+    device.adapter = adapter = AdapterInfo("A GPU", "", "", "", "", False, tuple(variant.features))
+    device.limits = Limits(1 << 30, 1 << 30, 8, 256, variant.workgroup_bytes, 65_535)
+    assert variant.runs_on(device)
     shape = next(f for f in variant.features if f.startswith("subgroup-matrix "))
-    assert not variant.runs_on(replace(adapter, features=tuple(variant.features - {shape})), limits)
-    assert not variant.runs_on(adapter, replace(limits, max_workgroup_memory=16_384))
+    device.adapter = replace(adapter, features=tuple(variant.features - {shape}))
+    assert not variant.runs_on(device)
+    device.adapter, device.limits = adapter, replace(device.limits, max_workgroup_memory=16_384)
+    assert not variant.runs_on(device)
     for tokens in (32, 33):
         plan = Plan("test", tokens, choice=SIMPLE.but(variant))
         piece = tensor("w", (64, 64), "u32", Use.WEIGHT)

@@ -32,7 +32,7 @@ from sotto.source import MemorySource
 from sotto.store import Manifest, Store, Writer
 from sotto.text.sampler import PICKS
 from sotto.tuning import candidates, trial, verdict
-from sotto.tuning import tuner as tuning
+from sotto.tuning.budget import Budget
 from sotto.tuning.crash_log import LOST
 
 MODEL = tiny.build(
@@ -48,6 +48,7 @@ MODEL = tiny.build(
 GPU = AdapterInfo("A GPU", "", "", "", "", False, (), runtime="Browser 1")
 LIMITS = Limits(1 << 30, 1 << 30, 8, 256, 16_384, 65_535)
 LATER = 1e9  # seconds: never ready
+BUDGET = Budget().seconds
 
 
 class FakeGpu(NumpyDevice):
@@ -146,7 +147,8 @@ def load(
 ) -> LoadStats:
     """Load on the device's clock; the model is closed again."""
     settings = Settings(context=96, chunks=(8, 32), variant=variant)
-    engine = drive(Engine.load(MemorySource(MODEL, "tiny", "tiny"), device, store, settings, report))
+    budget = Budget(BUDGET, lambda: device.now)
+    engine = drive(Engine.load(MemorySource(MODEL, "tiny", "tiny"), device, store, settings, report, budget))
     engine.close()
     assert not device._buffers and not device._programs
     return engine.load_stats
@@ -159,17 +161,6 @@ def trial_notes(folder: Path) -> list[str]:
 
 
 @pytest.fixture(autouse=True)
-def clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tuner's time is that of the device it tunes."""
-    made = tuning.Tuner.__init__
-
-    def with_clock(self: tuning.Tuner, device: FakeGpu, *args: Any) -> None:
-        made(self, device, *args, lambda: device.now)
-
-    monkeypatch.setattr(tuning.Tuner, "__init__", with_clock)
-
-
-@pytest.fixture(autouse=True)
 def few_variants(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two of decoding besides the simple kernels, whatever others there are."""
     decodes = [v for v in candidates.VARIANTS[Job.DECODE] if v.name in ("simple", "lanes", "rows")]
@@ -178,7 +169,7 @@ def few_variants(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def used(stats: LoadStats) -> set[str]:
     """All variants in use."""
-    return {f"{role}:{name}" for names in stats.variants.values() for role, name in names.items()}
+    return {f"{job}:{name}" for names in stats.variants.values() for job, name in names.items()}
 
 
 SIMPLE = {"decode:simple", "matmul:simple", "attention:simple"}
@@ -190,7 +181,7 @@ def test_with_time_for_all_every_variant_is_tried() -> None:
     assert stats.chosen == "measured" and not stats.untried and not stats.rejected
     assert used(stats) == {"decode:lanes", "matmul:tiled-wide", "attention:tiled"}
     assert stats.tuned["prefill 8"].keys() == stats.tuned["prefill 32"].keys()
-    assert device.now < tuning.BUDGET
+    assert device.now < BUDGET
 
 
 @pytest.mark.parametrize("each", [0.05, 0.3, 0.7])
@@ -199,14 +190,14 @@ def test_the_budget_is_kept_to_within_a_sample(each: float) -> None:
     device = FakeGpu(takes={"": each})
     stats = load(device)
     assert stats.chosen == "partly" and stats.untried
-    assert device.now < tuning.BUDGET + 2 * each + 0.001, "a sample is run twice: for its answer and its time"
+    assert device.now < BUDGET + 2 * each + 0.001, "a sample is run twice: for its answer and its time"
 
 
 def test_a_compiler_is_not_waited_for_beyond_the_budget() -> None:
     slow = {"sweep=lanes_memory": LATER, "matmul_int8": LATER}
     device = FakeGpu(slow, takes={"": 0.001})
     stats = load(device)
-    assert device.now <= tuning.BUDGET + 10 * trial.LONG
+    assert device.now <= BUDGET + 10 * trial.LONG
     assert stats.untried == {
         "decode": ("decode:lanes",),
         "prefill 8": ("matmul:tiled-int8",),
@@ -220,14 +211,14 @@ def test_a_real_gpu_runs_nothing_that_was_not_held_against_the_simple_kernels() 
     never = FakeGpu({"sweep=": LATER, "matmul_tiled": LATER, "attention_tiled": LATER, "matmul_quad": LATER})
     stats = load(never)
     assert used(stats) == SIMPLE and stats.chosen == "partly"
-    late = FakeGpu(takes={"known answer": 3.0})
+    late = FakeGpu(takes={"self-check": 3.0})
     stats = load(late)
     assert used(stats) == SIMPLE and stats.tuned == {}
-    assert late.ran == ["known answer, one token", "known answer"]
+    assert late.ran == ["self-check, one token", "self-check"]
 
 
 def test_a_software_adapter_keeps_the_usual_kernels_when_the_time_is_up() -> None:
-    stats = load(FakeGpu(takes={"known answer": 3.0}, software=True))
+    stats = load(FakeGpu(takes={"self-check": 3.0}, software=True))
     assert used(stats) == {"decode:rows", "matmul:simple", "attention:simple"}
     assert stats.chosen == "partly" and stats.tuned == {}
 
@@ -271,7 +262,7 @@ def loads(seconds: float) -> tuple[LoadStats, float, int]:
         stats = load(device, store)
         if stats.chosen == "remembered":
             break
-        assert device.now <= tuning.BUDGET
+        assert device.now <= BUDGET
         spent.append(device.now)
     assert stats.chosen == "remembered" and device.now == 0
     return stats, sum(spent), len(spent)
@@ -281,7 +272,7 @@ def test_compiling_in_the_first_run_keeps_to_the_budget_too() -> None:
     """All of it would take longer than a load may: the loads share it."""
     stats, seconds, count = loads(0.15)
     assert not stats.untried and all(stats.tuned.values())
-    assert count > 1 and seconds > tuning.BUDGET
+    assert count > 1 and seconds > BUDGET
 
 
 def test_a_slow_adapter_is_not_taken_for_one_that_compiles() -> None:
@@ -338,7 +329,7 @@ def test_nothing_is_compiled_for_the_model_on_a_device_that_computes_wrongly() -
     device = Wrong()
     with pytest.raises(WrongResults):
         load(device, Notes())
-    assert device.ran == ["known answer, one token", "known answer"]
+    assert device.ran == ["self-check, one token", "self-check"]
     assert len(device.compiled_for) == 2
     assert not device._buffers and not device._programs
 
@@ -357,7 +348,7 @@ def test_a_device_that_names_wrong_tokens_is_found_out() -> None:
     """Its logits are right, and sorted; whose they are is not."""
 
     class WrongIds(FakeGpu):
-        wrong = "known answer"
+        wrong = "self-check"
 
         async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
             out = await super().run(program, inputs, steps=steps)
@@ -392,12 +383,12 @@ def test_a_device_that_names_wrong_tokens_is_found_out() -> None:
 
 def test_a_later_load_goes_on_where_the_time_was_up() -> None:
     store = Notes()
-    slow = {"known answer": 0.9, "for 1": 0.09}
+    slow = {"self-check": 0.9, "for 1": 0.09}
     first = load(FakeGpu(takes=slow), store)
     assert first.chosen == "partly" and first.untried
     device = FakeGpu(takes={"": 0.01, "decode:rows": 0.005})
     second = load(device, store)
-    assert "known answer" not in device.ran, "the device has passed the check"
+    assert "self-check" not in device.ran, "the device has passed the check"
     assert second.chosen == "measured" and not second.untried
     third = load(FakeGpu(), store)
     assert third.chosen == "remembered" and used(third) == used(second)
@@ -595,7 +586,7 @@ def test_a_person_can_let_it_measure_again() -> None:
     assert stats.chosen == "remembered" and "decode:rows" in used(stats)
 
 
-def test_a_pinned_role_is_not_tried_and_nothing_is_remembered() -> None:
+def test_a_pinned_job_is_not_tried_and_nothing_is_remembered() -> None:
     store = Notes()
     device = FakeGpu()
     stats = load(device, store, "decode:rows,matmul:tiled")
@@ -617,7 +608,7 @@ def test_the_key_is_the_same_in_every_process() -> None:
         subprocess.run(
             [sys.executable, "-c", script],
             env=os.environ
-            | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(tuning.__file__).parents[2])},
+            | {"PYTHONHASHSEED": str(seed), "PYTHONPATH": str(Path(verdict.__file__).parents[2])},
             check=True,
             capture_output=True,
         ).stdout

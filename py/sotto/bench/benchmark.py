@@ -9,7 +9,7 @@ from typing import Protocol
 
 from .. import __version__, reports
 from ..device import Device
-from ..devices.cpu import CpuDevice, best_threads
+from ..devices.cpu import best_threads
 from ..engine.engine import Engine
 from ..errors import Cancelled
 from ..plan.variants import Job
@@ -161,12 +161,10 @@ class Benchmark:
             date=self._date,
             machine=self._host.machine(device),
             adapter=device.adapter,
-            threads=device.threads if isinstance(device, CpuDevice) else 0,
+            threads=device.threads,
             request=self._request,
             model=engine.name,
-            variants={
-                role.value: (decode if role is Job.DECODE else prefill).choice[role].name for role in Job
-            },
+            variants={job.value: (decode if job is Job.DECODE else prefill).choice[job].name for job in Job},
             variants_chosen=engine.load_stats.chosen,
             variants_rejected=dict(engine.load_stats.rejected),
             load=Loads(_load(self._cold), _load(self._cached)),
@@ -197,7 +195,7 @@ class Benchmark:
         await self._load()
         engine, device = self._engine, self._device
         assert engine is not None and device is not None
-        if isinstance(device, CpuDevice) and not request.threads:
+        if device.traits.most_threads and not request.threads:
             await best_threads(device, engine.time_token)
         control.disturbed()  # while loading: it belongs to no run
         self._changed()

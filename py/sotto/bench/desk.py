@@ -13,8 +13,6 @@ from pathlib import Path
 from .. import api
 from ..assets import default_cache
 from ..device import Device
-from ..devices.cpu import CpuDevice
-from ..native import dawn
 from ..native.disk import DiskStore
 from ..store import Store
 from .report import Machine
@@ -55,8 +53,7 @@ class Desk:
         await store.drop(key)
 
     def machine(self, device: Device) -> Machine:
-        engine = device.machine.name if isinstance(device, CpuDevice) else dawn.version()
-        return Machine(platform.platform(), _processor(), sys.version.split()[0], engine)
+        return Machine(platform.platform(), _processor(), sys.version.split()[0], device.adapter.runtime)
 
     def disturbances(self) -> frozenset[str]:
         return _battery(Path("/sys/class/power_supply"))

@@ -72,7 +72,7 @@ async def probe(device: Device, check: Callable[[], None] = _on) -> Probes:
     read = await _read(device, round_trip, check)
     rates: dict[str, float | None] = {"f32": None, "f16": None}
     for element in rates:
-        if device.adapter.wgsl and (element == "f32" or "shader-f16" in device.adapter.features):
+        if device.traits.wgsl and (element == "f32" or "shader-f16" in device.adapter.features):
             factors = np.array([0.75, 0.375, 0, 0], np.float32)
             kernel = wgsl.load("probes/fma", element)
             rates[element] = await _arithmetic(device, kernel, factors, {}, round_trip, check)
@@ -99,7 +99,7 @@ class _Repeated:
         self._groups = groups
         self._round_trip = round_trip
         self._count = 0
-        self._stamped = device.adapter.wgsl and "timestamp-query" in device.adapter.features
+        self._stamped = device.traits.wgsl and "timestamp-query" in device.adapter.features
         self.output = device.buffer(16, "probe output")
         self._inputs = device.buffer(16, "probe inputs")
         self._bound = {"y": (self.output, 16)}
@@ -183,7 +183,7 @@ async def _dispatches(device: Device, check: Callable[[], None]) -> tuple[float,
 
 async def _read(device: Device, round_trip: float, check: Callable[[], None]) -> Bandwidth:
     limits = device.limits
-    slow = device.adapter.software or not device.adapter.wgsl
+    slow = device.traits.few_cores
     groups = 4096
     unit = 4 * 16 * groups * WORKGROUP
     most = min(STREAM_BYTES_SOFTWARE if slow else STREAM_BYTES, limits.max_binding, limits.max_buffer)
@@ -241,7 +241,7 @@ async def _arithmetic(
         factors: 16 bytes of any type, the kernel's `x`.
         constants: its other overrides; THREADS is filled in.
     """
-    slow = device.adapter.software or not device.adapter.wgsl
+    slow = device.traits.few_cores
     groups, iterations = (64, 64) if slow else (2048, 1024)
     threads = groups * WORKGROUP
     x = device.buffer(16, "probe factors")

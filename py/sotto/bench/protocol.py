@@ -312,7 +312,7 @@ async def _prefill_length(
         _expect_prefill(control, request, tokens, times[-1] / tokens)
     plan = engine.plans[-1]
     operations = prefill_operations(plan, tokens)
-    rate = _arithmetic(probes, plan, engine.device.adapter.wgsl) if probes else None
+    rate = _arithmetic(probes, plan, engine.device.traits.wgsl) if probes else None
     limit = operations / rate if rate else None
     warm = times[warmup:]
     result = Prefill(
@@ -391,7 +391,7 @@ async def kernels(
         pace = spent / len(rounds) / plan.tokens
         seconds = [statistics.median(times) for times in zip(*rounds[1:], strict=True)]
         total = sum(seconds) or 1.0
-        arithmetic = _arithmetic(probes, plan, engine.device.adapter.wgsl) if probes else None
+        arithmetic = _arithmetic(probes, plan, engine.device.traits.wgsl) if probes else None
         found = []
         for (name, numbers), took in zip(groups.items(), seconds, strict=True):
             dispatches = [plan.dispatches[number] for number in numbers]

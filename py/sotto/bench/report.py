@@ -62,9 +62,9 @@ class Report:
         threads: of the CPU; 0 on a GPU.
         request: what was asked for.
         model: its name.
-        variants: kernel variants in use, by role: the decode plan's, and of prefill the largest plan's.
+        variants: kernel variants in use, by job: the decode plan's, and of prefill the largest plan's.
         variants_chosen: how, as LoadStats.chosen.
-        variants_rejected: why a variant was not taken, by "role:name".
+        variants_rejected: why a variant was not taken, by "job:name".
         load: how long loading took.
         prefill, decode: the protocol's results.
         dispatches_per_token, read_back_bytes_per_token: of the decode plan.

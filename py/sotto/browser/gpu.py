@@ -13,7 +13,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
+from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Traits
 from .errors import for_people
 
 _TOLD = struct.Struct("<2d")  # what bridge.js appends to a batch's outputs: done, host_seconds
@@ -51,6 +51,7 @@ class WebDevice:
         self._run = gpu.run
         self._submit = gpu.submit
         info = gpu.info.to_py()
+        self.threads = 0
         limits = info["limits"]
         name = info["description"] or info["model"] or info["architecture"] or info["vendor"]
         self.adapter = AdapterInfo(
@@ -88,6 +89,10 @@ class WebDevice:
             return cls(await bridge.open(power, fallback))
 
     @property
+    def traits(self) -> Traits:
+        return Traits.of(self.adapter)
+
+    @property
     def rates(self) -> tuple[float, float]:
         attention, others = self.gpu.pace.rates
         return float(attention), float(others)
@@ -117,7 +122,7 @@ class WebDevice:
 
     async def load(self, program: Program) -> int:
         with for_people():
-            return int(await self.gpu.load(program.to_json()))
+            return int(await self.gpu.load(to_json(program)))
 
     def unload(self, program: int) -> None:
         self.gpu.unload(program)
@@ -146,6 +151,11 @@ class WebDevice:
 
     def close(self) -> None:
         self.gpu.close()
+
+
+def to_json(program: Program) -> str:
+    """A program as bridge.js reads it."""
+    return json.dumps(asdict(program))
 
 
 def _wanted(shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> str:

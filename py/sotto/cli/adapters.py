@@ -27,7 +27,7 @@ def command(as_json: bool) -> None:
     except DeviceError as error:
         found, missing = [], str(error)
     cpu = api.drive(wasm.open_cpu())
-    threads = cpu.most_threads
+    threads = cpu.traits.most_threads
     cpu.close()
     if as_json:
         gpus = [asdict(info) for info in found]

@@ -139,7 +139,7 @@ def _print(report: Report) -> None:
     kind = ", a software adapter" if adapter.software else ""
     where = ", ".join(part for part in (adapter.backend, adapter.driver) if part)
     console.print(f"{report.model} on {processor(report)} ({where}{kind})")
-    variants = ", ".join(f"{role} {name}" for role, name in report.variants.items())
+    variants = ", ".join(f"{job} {name}" for job, name in report.variants.items())
     console.print(
         f"sotto {report.sotto}, {report.machine.engine}, context {report.request.context:,}, {variants}"
     )

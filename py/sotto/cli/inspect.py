@@ -170,8 +170,8 @@ def _print(source: Source, header: Header, engine: Engine) -> None:
 
 
 def _variants(plan: Plan) -> str:
-    roles = ("decode",) if plan.tokens == 1 else ("matmul", "attention")
-    return ", ".join(f"{role} {plan.choice.names()[role]}" for role in roles)
+    jobs = ("decode",) if plan.tokens == 1 else ("matmul", "attention")
+    return ", ".join(f"{job} {plan.choice.names()[job]}" for job in jobs)
 
 
 def _print_plan(plan: Plan, as_json: bool) -> None:

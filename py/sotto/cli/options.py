@@ -196,7 +196,7 @@ def kernel_lines(stats: reports.LoadStats) -> Iterator[str]:
     if "tuning" in stats.seconds:
         how += f" in {stats.seconds['tuning']:.1f} s"
     for plan, variants in stats.variants.items():
-        chosen = ", ".join(f"{role} {name}" for role, name in variants.items())
+        chosen = ", ".join(f"{job} {name}" for job, name in variants.items())
         yield f"kernels of {plan}: {chosen} ({how})"
     for plan, names in stats.untried.items():
         yield f"not tried yet for {plan}, for want of time: {', '.join(names)}"

@@ -12,12 +12,12 @@ import re
 import struct
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
 
-from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
+from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Processor, Program, Shader, Traits
 from ..errors import Cancelled, OutOfMemory
 from ..paths import kernels_folder
 from ..plan import wgsl
@@ -195,7 +195,15 @@ class CpuDevice:
         self.threads = min(threads, running)
         build = "relaxed SIMD" if machine.relaxed else "SIMD"
         self.adapter = AdapterInfo(
-            "CPU", "", f"WebAssembly, {build}", "wasm", machine.name, False, (), wgsl=False
+            "CPU",
+            "",
+            f"WebAssembly, {build}",
+            "wasm",
+            machine.name,
+            False,
+            (),
+            wgsl=False,
+            runtime=machine.name,
         )
         self.limits = Limits(1 << 32, 1 << 32, 64, 1 << 16, 1 << 30, 1 << 30)
         self._pool = heap
@@ -224,13 +232,12 @@ class CpuDevice:
         return cls(machine, threads or machine.cores, running, pool)
 
     @property
-    def rates(self) -> tuple[float, float] | None:
-        return None
+    def traits(self) -> Traits:
+        return replace(Traits.of(self.adapter), most_threads=self._running)
 
     @property
-    def most_threads(self) -> int:
-        """The most that `threads` can be."""
-        return self._running
+    def rates(self) -> tuple[float, float] | None:
+        return None
 
     @property
     def nbytes(self) -> int:
@@ -390,13 +397,13 @@ class CpuDevice:
         self._programs.clear()
 
 
-async def best_threads(device: CpuDevice, time_token: Callable[[], Awaitable[float]]) -> int:
+async def best_threads(device: Processor, time_token: Callable[[], Awaitable[float]]) -> int:
     """The number of threads with which a token is fastest; more is not always faster. `device` is left at it.
 
     Each number is timed three times, the best counts; the search ends when two more threads brought nothing.
     """
     best, fastest = 1, float("inf")
-    for threads in range(1, device.most_threads + 1):
+    for threads in range(1, device.traits.most_threads + 1):
         device.threads = threads
         seconds = min([await time_token() for _ in range(3)])
         if seconds < fastest:

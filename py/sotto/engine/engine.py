@@ -24,17 +24,18 @@ from ..plan import variants
 from ..plan.memory import Memory, kernels
 from ..plan.plan import Plan, Use, tensor
 from ..plan.weights import bind
-from ..reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
+from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
 from ..source import Source
 from ..store import Store
 from ..text.prompt import Prompt
 from ..text.sampler import Sampling
 from ..text.tokenizer import Tokenizer
 from ..tuning import candidates as selection
+from ..tuning.budget import Budget
 from ..tuning.tuner import Tuner
 from ..tuning.verdict import Verdict, usual
 from ..weights.image import Image
-from ..weights.loader import Loader, Watch, read_header
+from ..weights.loader import Loader, read_header
 from .generation import Logits, Request, generate
 from .session import Loaded, Session
 
@@ -42,6 +43,7 @@ SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V 
 
 
 DEFAULTS = Settings()
+BUDGET = Budget()
 
 
 def _ignore(progress: LoadProgress) -> None:
@@ -77,7 +79,7 @@ class Engine:
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
         self._image = Image.of(header, architecture.wanted(self.config))
-        adapter, limits = device.adapter, device.limits
+        limits = device.limits
         self._recorder = Recorder(
             architecture,
             self.config,
@@ -88,9 +90,9 @@ class Engine:
             self.settings.candidates,
             limits,
         )
-        self._pinned = selection.pinned(settings.variant, adapter, limits)
+        self._pinned = selection.pinned(settings.variant, device)
         self._sizes = tuple(sorted({1, *self.settings.chunks}))
-        self._tuned = Verdict({})
+        self._verdict = Verdict({})
         self._plans: dict[int, Plan] = {}
         ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
         self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
@@ -107,60 +109,53 @@ class Engine:
         store: Store | None = None,
         settings: Settings = DEFAULTS,
         progress: Callable[[LoadProgress], None] = _ignore,
+        budget: Budget = BUDGET,
     ) -> Engine:
         """Load a model file: from the store when it was converted before, else from the source.
+
+        Args:
+            progress: told how the load goes.
+            budget: for choosing kernels, where `settings` want that.
 
         Raises:
             FormatError, UnsupportedModel: the file cannot be run.
             LimitError: the adapter's limits are too small for it.
             DeviceError: the device gave up.
         """
-        watch = Watch()
+        stages = Stages(progress)
         manifest = await store.find(source.key) if store else None
-        progress(LoadProgress("header", 0, 0, manifest is not None))
+        stages.cached = manifest is not None
+        stages.tell("header", 0, 0)
         try:
             header, header_bytes = await read_header(source, store, manifest)
         except StoreDamaged:
             manifest = None
             header, header_bytes = await read_header(source, store, None)
         engine = cls(device, header, settings, source.name)
-        tuner = None
         try:
-            tuner = await engine._tuner(store)
-            engine._record()
-            watch.lap("header")
-            engine._allocate()
-            if tuner and tuner.unchecked:
-                progress(LoadProgress("pipelines", 0, len(engine._plans), manifest is not None))
-                await tuner.expect()
-                watch.lap("pipelines")
-                await tuner.check()
-                watch.lap("tuning")
-            await engine._prepare(tuner)
-            loader = Loader(device, engine._image, engine._memory.placements, header_bytes, progress)
-            note = await loader.fill(source, store, manifest)
-            cached = note == "cached"
-            watch.lap("weights")
-            progress(LoadProgress("tokenizer", 0, 1, cached))
-            engine.tokenizer.encode("a b")  # builds the tables now rather than at the first prompt
-            watch.lap("tokenizer")
-            await engine._compile(progress, cached)
-            watch.lap("pipelines")
-            if tuner:
-                tuned = await tuner.run(lambda n, of: progress(LoadProgress("tuning", n, of, cached)))
-                watch.lap("tuning")
-                await engine._use(tuned, progress, cached)
-                watch.lap("pipelines")
+            async with engine._tuner(store, budget) as tuner:
+                engine._take(tuner.verdict)
+                stages.lap("header")
+                engine._allocate()
+                await tuner.before(engine.plans, stages)
+                loader = Loader(device, engine._image, engine._memory.placements, header_bytes, progress)
+                note = await loader.fill(source, store, manifest)
+                stages.cached = note == "cached"
+                stages.lap("weights")
+                stages.tell("tokenizer", 0, 1)
+                engine.tokenizer.encode("a b")  # builds the tables now rather than at the first prompt
+                stages.lap("tokenizer")
+                await engine._compile(stages)
+                stages.lap("pipelines")
+                await engine._change(await tuner.after(stages), stages)
             engine._prepare_check()
-        except BaseException as error:
-            if tuner:
-                await tuner.abandon(error)
+        except BaseException:
             engine.close()
             raise
         engine.load_stats = replace(
-            engine._facts(), cached=cached, seconds=watch.seconds, note="" if cached else note
+            engine._facts(), cached=stages.cached, seconds=stages.seconds, note="" if stages.cached else note
         )
-        progress(LoadProgress("ready", 1, 1, cached))
+        stages.tell("ready", 1, 1)
         return engine
 
     @classmethod
@@ -171,10 +166,9 @@ class Engine:
         """
         header, _ = await gguf.read_header(source)
         engine = cls(device, header, settings, source.name)
-        engine._tuned = usual(device, engine._recorder, engine._pinned, engine._sizes)
-        engine._record()
+        engine._take(usual(device, engine._recorder, engine._pinned, engine._sizes))
         engine._allocate()
-        await engine._compile(_ignore, False)
+        await engine._compile(Stages(_ignore))
         engine.load_stats = engine._facts()
         return engine
 
@@ -188,50 +182,57 @@ class Engine:
         self._check_context(context)
         sizes = sorted({1, *(min(size, context) for size in self.settings.chunks)})
         recorder = self._recorder.at(context, sizes[-1])
-        usual = list(self._tuned.choices.values())[-1]
-        choices = {size: self._tuned.choices.get(size, usual) for size in sizes}
+        usual = list(self._verdict.choices.values())[-1]
+        choices = {size: self._verdict.choices.get(size, usual) for size in sizes}
         return recorder.needed(recorder.plan(_name(size), size, choice) for size, choice in choices.items())
 
     # --- Loading ----------------------------------------------------------------------------------------
 
-    async def _tuner(self, store: Store | None) -> Tuner | None:
-        """Choose kernels: what was found here before, or the usual ones, and somebody who finds better ones."""
-        device, recorder = self.device, self._recorder
-        if not device.adapter.runtime or not self.settings.tune:
-            self._tuned = usual(device, recorder, self._pinned, self._sizes)
-            return None
-        tuner = Tuner(device, recorder, self._memory, self._pinned, self._sizes, store)
-        self._tuned = await tuner.recall(forget=selection.measured_again(self.settings.variant))
-        return None if self._tuned.finished else tuner
+    def _tuner(self, store: Store | None, budget: Budget) -> Tuner:
+        """What chooses the kernels while the model loads."""
+        return Tuner(
+            self.device,
+            self._recorder,
+            self._memory,
+            self._pinned,
+            self._sizes,
+            store,
+            budget if self.settings.tune else None,
+            selection.measured_again(self.settings.variant),
+        )
 
-    async def _use(self, tuned: Verdict, progress: Callable[[LoadProgress], None], cached: bool) -> None:
-        """Take other kernels than those compiled so far."""
-        same = tuned.choices == self._tuned.choices
-        self._tuned = tuned
-        if not same:
-            self._unload()
-            self._record()
-            self._memory.reserve(self._plans.values())
-            await self._compile(progress, cached)
-
-    def _record(self) -> None:
+    def _take(self, verdict: Verdict) -> None:
+        """Record the plans with these kernels."""
+        self._verdict = verdict
         self._plans = {
             tokens: self._recorder.plan(_name(tokens), tokens, choice)
-            for tokens, choice in self._tuned.choices.items()
+            for tokens, choice in verdict.choices.items()
         }
+
+    async def _change(self, verdict: Verdict, stages: Stages) -> None:
+        """Take other kernels than those compiled so far."""
+        same = verdict.choices == self._verdict.choices
+        if same:
+            self._verdict = verdict
+            return
+        self._unload()
+        self._take(verdict)
+        self._memory.reserve(self._plans.values())
+        await self._compile(stages)
+        stages.lap("pipelines")
 
     def _facts(self) -> LoadStats:
         """What there is on the device."""
-        tuned = self._tuned
+        verdict = self._verdict
         return LoadStats(
             False,
             {},
             dict(self._memory.nbytes),
-            variants={_name(t): choice.names() for t, choice in tuned.choices.items()},
-            chosen=tuned.how,
-            rejected=tuned.rejected,
-            tuned={_name(t): seconds for t, seconds in tuned.seconds.items()},
-            untried={_name(t): tuple(names) for t, names in tuned.untried.items()},
+            variants={_name(t): choice.names() for t, choice in verdict.choices.items()},
+            chosen=verdict.how,
+            rejected=verdict.rejected,
+            tuned={_name(t): seconds for t, seconds in verdict.seconds.items()},
+            untried={_name(t): tuple(names) for t, names in verdict.untried.items()},
         )
 
     def _allocate(self) -> None:
@@ -239,15 +240,9 @@ class Engine:
         self.session.text, _ = self._memory.place(self._recorder.text)
         self._memory.reserve(self._plans.values())
 
-    async def _prepare(self, tuner: Tuner | None) -> None:
-        """Let the kernels compile while the weights arrive."""
-        first, then = await tuner.ahead() if tuner else ([], [])
-        for plan in (*first, *self._plans.values(), *then):
-            self.device.prepare(*kernels(plan)[:2])
-
-    async def _compile(self, progress: Callable[[LoadProgress], None], cached: bool) -> None:
+    async def _compile(self, stages: Stages) -> None:
         for index, (tokens, plan) in enumerate(self._plans.items()):
-            progress(LoadProgress("pipelines", index, len(self._plans), cached))
+            stages.tell("pipelines", index, len(self._plans))
             self.session.programs[tokens] = Loaded(plan, await self.device.load(self._memory.program(plan)))
 
     def _prepare_check(self) -> None:
@@ -257,7 +252,9 @@ class Engine:
         choice = self._plans[1].choice
         if self._roomy and choice[variants.Job.DECODE] != variants.SIMPLE[variants.Job.DECODE]:
             self._check = self._recorder.plan("check", ops.MOST_TOKENS, choice, Head.BEST)
-            if not self.device.adapter.software:  # there it would take turns with every answer, wanted or not
+            if (
+                not self.device.traits.dear_compiler
+            ):  # there it would take turns with every answer, wanted or not
                 self.device.prepare(*kernels(self._check)[:2])
             self.session.checker = self._checks
 
@@ -352,7 +349,7 @@ class Engine:
         if self._score is None:
             tokens = min(SCORE_CHUNK, self.context)
             size = next((size for size in self._sizes if size >= tokens), self._sizes[-1])
-            plan = self._recorder.plan("score", tokens, self._tuned.choices[size], Head.SCORES)
+            plan = self._recorder.plan("score", tokens, self._verdict.choices[size], Head.SCORES)
             self._score = Loaded(plan, await self.device.load(self._memory.program(plan)))
         plan = self._score.plan
         await session.read(ids[: first - 1], first - 1)

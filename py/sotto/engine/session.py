@@ -121,7 +121,7 @@ class Session:
             return 0.0
         steps = amounts(self.programs[size].work, position, min(size, tokens))
         attention, others = longest(steps, rates)
-        return max(attention, others) if self._device.adapter.software else others
+        return max(attention, others) if self._device.traits.few_cores else others
 
     async def prefill(self, ids: Sequence[int], rule: Rule | None = None) -> SampleOutputs:
         """Read a text, but for what it shares with the one in the cache.

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Step
+from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Step, Traits
 from ..devices.pace import Amount, Pace, amounts
 from ..errors import Cancelled, DeviceError, OutOfMemory
 
@@ -197,6 +197,7 @@ class NativeDevice:
 
     def __init__(self, adapter: str | None = None) -> None:
         self.encode_seconds = 0.0
+        self.threads = 0
         self._wgpu = _wgpu()
         chosen = _choose(adapter)
         self.adapter = _describe(chosen)
@@ -219,6 +220,10 @@ class NativeDevice:
         self._pace = Pace()
         self._free_since = 0.0  # when the latest part of a run was done
         self._written = 0  # bytes since the last submit
+
+    @property
+    def traits(self) -> Traits:
+        return Traits.of(self.adapter)
 
     @property
     def rates(self) -> tuple[float, float]:

@@ -14,7 +14,8 @@ from pyscript.js_modules import bridge, cpu, store
 
 from ..browser.ranges import WebSource
 from ..browser.store import WebStore
-from ..devices.cpu import CpuDevice, best_threads
+from ..device import Device
+from ..devices.cpu import best_threads
 from ..engine.engine import Engine
 from ..errors import ContextFull, DeviceError, SottoError
 from ..reports import LoadProgress, Settings
@@ -118,7 +119,7 @@ class Page:
             settings=Settings(context=self._options.context, variant=self._options.variant),
             progress=self._painter(loading),
         )
-        if isinstance(device, CpuDevice):
+        if device.traits.most_threads:
             device.threads = await self._threads(device, self._engine)
         stats = self._engine.load_stats
         loading.report("ready", 1, 1, stats.cached)
@@ -137,14 +138,14 @@ class Page:
         self._screen.remember("device", device)
         return replace(options, device=device)
 
-    async def _threads(self, device: CpuDevice, engine: Engine) -> int:
+    async def _threads(self, device: Device, engine: Engine) -> int:
         """Threads to use: the address's, else those measured here before, else measured now."""
         kept = self._screen.remembered("threads")
         threads = self._options.threads or (int(kept) if kept.isdecimal() else 0)
         if not threads:
             threads = await best_threads(device, engine.time_token)
             self._screen.remember("threads", str(threads))
-        return min(max(threads, 1), device.most_threads)
+        return min(max(threads, 1), device.traits.most_threads)
 
     @staticmethod
     def _rate(kind: str, model: Model) -> str:
@@ -204,10 +205,10 @@ class Page:
         wanted = self._screen.threads()
         if (
             self._choice is not None
-            and isinstance(device := self._choice.device, CpuDevice)
+            and (most := (device := self._choice.device).traits.most_threads)
             and wanted.isdecimal()
         ):
-            device.threads = min(max(int(wanted), 1), device.most_threads)
+            device.threads = min(max(int(wanted), 1), most)
             self._screen.remember("threads", str(device.threads))
             self._screen.processor(device.adapter, self._choice)
 

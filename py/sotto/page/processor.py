@@ -8,7 +8,7 @@ from typing import Any
 
 from ..browser.cpu import open_cpu
 from ..browser.gpu import WebDevice
-from ..devices.cpu import CpuDevice
+from ..device import Device
 from ..errors import DeviceError, WrongResults
 
 
@@ -21,23 +21,23 @@ class Opened:
         why: the words are `why.<why>`.
     """
 
-    device: WebDevice | CpuDevice
+    device: Device
     why: str
 
     @property
     def kind(self) -> str:
         """ "gpu" or "cpu"."""
-        return "cpu" if isinstance(self.device, CpuDevice) else "gpu"
+        return "cpu" if self.device.traits.most_threads else "gpu"
 
     @property
     def threads(self) -> int:
         """Threads in use; 1 for a GPU."""
-        return self.device.threads if isinstance(self.device, CpuDevice) else 1
+        return max(self.device.threads, 1)
 
     @property
     def most_threads(self) -> int:
         """The most threads that could be used."""
-        return self.device.most_threads if isinstance(self.device, CpuDevice) else 1
+        return max(self.device.traits.most_threads, 1)
 
 
 async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) -> Opened:
@@ -59,7 +59,7 @@ async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) 
         gpu = await WebDevice.open(bridge)
     except DeviceError:
         return Opened(await open_cpu(cpu), "none")
-    if gpu.adapter.software:
+    if gpu.traits.few_cores:
         why = "software"
     elif "gpu" in rates and rates.get("cpu", 0.0) > rates["gpu"]:
         why = "slower"

@@ -118,11 +118,11 @@ class Memory:
         output = self._of_program(plan.output.nbytes, f"{plan.name} outputs")
 
         def place(t: Tensor) -> tuple[int, int]:
-            if t.role is Use.INPUTS:
+            if t.use is Use.INPUTS:
                 return inputs, t.offset
-            if t.role is Use.OUTPUTS:
+            if t.use is Use.OUTPUTS:
                 return output, t.offset
-            return (pool[slots[t.memory]], t.offset) if t.role is Use.SCRATCH else self.place(t)
+            return (pool[slots[t.memory]], t.offset) if t.use is Use.SCRATCH else self.place(t)
 
         shaders, pipelines, used = kernels(plan)
         steps: list[Step] = []

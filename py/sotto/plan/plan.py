@@ -44,19 +44,19 @@ class Tensor:
     name: str
     shape: tuple[int, ...]
     dtype: str
-    role: Use
+    use: Use
     memory: str
     offset: int
     nbytes: int
 
 
-def tensor(name: str, shape: tuple[int, ...], dtype: str, role: Use) -> Tensor:
+def tensor(name: str, shape: tuple[int, ...], dtype: str, use: Use) -> Tensor:
     """A whole tensor; its size in bytes is rounded up to 4 (WebGPU's copy granularity)."""
     count = 1
     for length in shape:
         count *= length
     nbytes = -(-count * ITEM_BYTES[dtype] // 4) * 4
-    return Tensor(name, shape, dtype, role, name, 0, nbytes)
+    return Tensor(name, shape, dtype, use, name, 0, nbytes)
 
 
 @dataclass(frozen=True)
@@ -209,9 +209,9 @@ class Plan:
         full = " / ".join([*self._labels, label])
         self.dispatches.append(Dispatch(full, kernel, tuple(sorted(constants.items())), bindings, grid))
 
-    def tensors(self, role: Use) -> dict[str, Tensor]:
-        """Every tensor of that role that some dispatch binds, by name, in order of first use."""
-        return {t.name: t for d in self.dispatches for t in d.reads if t.role is role}
+    def tensors(self, use: Use) -> dict[str, Tensor]:
+        """Every tensor of that use that some dispatch binds, by name, in order of first use."""
+        return {t.name: t for d in self.dispatches for t in d.reads if t.use is use}
 
     def assign_scratch(self) -> tuple[dict[str, int], list[int]]:
         """Give every scratch tensor a slot; a slot is free again after its tensor's last use.
@@ -226,7 +226,7 @@ class Plan:
         nbytes: dict[str, int] = {}
         for index, dispatch in enumerate(self.dispatches):
             for t in dispatch.reads:
-                if t.role is Use.SCRATCH:
+                if t.use is Use.SCRATCH:
                     life[t.memory] = (life.get(t.memory, (index, index))[0], index)
                     nbytes[t.memory] = max(nbytes.get(t.memory, 0), t.nbytes)
         slot_of: dict[str, int] = {}

@@ -1,6 +1,6 @@
 """Variants of the heavy kernels: several ways to compute the same thing, of which a device runs the fastest.
 
-A role is a job in the forward pass. Each has a variant named "simple", which runs everywhere, also on processors
+A job is a part of the forward pass. Each has a variant named "simple", which runs everywhere, also on processors
 that know no WGSL, and which is the reference of the others.
 """
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 
-from ..device import AdapterInfo, Limits
+from ..device import Processor
 
 
 class Job(Enum):
@@ -27,8 +27,8 @@ class Variant:
     """One way to do a job.
 
     Attributes:
-        role: the job.
-        name: unique within the role, as people pin it.
+        job: what it does.
+        name: unique within the job, as people pin it.
         features: what the adapter must have (AdapterInfo.features).
         workgroup: threads in a workgroup; the adapter's limit must allow them.
         workgroup_bytes: workgroup memory it needs.
@@ -39,7 +39,7 @@ class Variant:
         suits: the kind of adapter ("gpu", "software") it was made for and is tried on first.
     """
 
-    role: Job
+    job: Job
     name: str
     features: frozenset[str] = frozenset()
     workgroup: int = 64
@@ -51,40 +51,38 @@ class Variant:
     suits: str = "gpu"
 
     def __str__(self) -> str:
-        return f"{self.role.value}:{self.name}"
+        return f"{self.job.value}:{self.name}"
 
     def __hash__(self) -> int:
-        return hash((self.role, self.name))
+        return hash((self.job, self.name))
 
-    def runs_on(self, adapter: AdapterInfo, limits: Limits) -> bool:
-        """Whether the adapter has what this variant needs."""
-        if not adapter.wgsl:
+    def runs_on(self, device: Processor) -> bool:
+        """Whether the device has what this variant needs."""
+        if not device.traits.wgsl:
             return self.portable
         return (
-            self.features <= set(adapter.features)
-            and self.workgroup <= limits.max_workgroup_invocations
-            and self.workgroup_bytes <= limits.max_workgroup_memory
+            self.features <= set(device.adapter.features)
+            and self.workgroup <= device.limits.max_workgroup_invocations
+            and self.workgroup_bytes <= device.limits.max_workgroup_memory
         )
 
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """A variant for each role."""
+    """A variant for each job."""
 
     variants: Mapping[Job, Variant]
 
-    def __getitem__(self, role: Job) -> Variant:
-        return self.variants[role]
+    def __getitem__(self, job: Job) -> Variant:
+        return self.variants[job]
 
     def names(self) -> dict[str, str]:
-        """The variants' names by role."""
-        return {role.value: variant.name for role, variant in self.variants.items()}
+        """The variants' names by job."""
+        return {job.value: variant.name for job, variant in self.variants.items()}
 
     def but(self, *others: Variant) -> KernelChoice:
-        """The same choice with other variants for their roles."""
-        return KernelChoice(MappingProxyType({**self.variants, **{v.role: v for v in others}}))
+        """The same choice with other variants for their jobs."""
+        return KernelChoice(MappingProxyType({**self.variants, **{v.job: v for v in others}}))
 
 
-SIMPLE = KernelChoice(
-    MappingProxyType({role: Variant(role, "simple", portable=True, suits="") for role in Job})
-)
+SIMPLE = KernelChoice(MappingProxyType({job: Variant(job, "simple", portable=True, suits="") for job in Job}))

@@ -42,9 +42,7 @@ class Shard:
                 )
             name = t.name if whole else f"{t.name}[{first}:{first + rows}]"
             shape = (rows, self.columns)
-            return Tensor(
-                name, shape, t.dtype, t.role, t.memory, t.offset + begin, nbytes(rows, self.columns)
-            )
+            return Tensor(name, shape, t.dtype, t.use, t.memory, t.offset + begin, nbytes(rows, self.columns))
 
         return replace(
             self,

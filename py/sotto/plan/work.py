@@ -37,7 +37,7 @@ def work(dispatch: Dispatch, tokens: int) -> Work:
         if alone(dispatch):
             return Work(STEP_OPERATIONS + each * min(size["WINDOW"], size["SLOTS"]))
         return Work(STEP_OPERATIONS, key=each, window=int(size["WINDOW"]))
-    written = max((t.nbytes for t in dispatch.writes if t.role is not Use.CACHE), default=0)
+    written = max((t.nbytes for t in dispatch.writes if t.use is not Use.CACHE), default=0)
     if alone(dispatch):
         return Work(STEP_OPERATIONS + (products(dispatch) or written))
     return Work(STEP_OPERATIONS, token=products(dispatch) or written / tokens)

@@ -1,4 +1,4 @@
-"""Which kernel variants there are, which can run on an adapter, and which a person asks for."""
+"""Which kernel variants there are, which can run on a device, and which a person asks for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from .. import ops
-from ..device import AdapterInfo, Limits
+from ..device import Processor
 from ..errors import SottoError
 from ..plan.variants import SIMPLE, Job, Variant
 
@@ -20,19 +20,20 @@ VARIANTS: Mapping[Job, tuple[Variant, ...]] = MappingProxyType(
 MEASURE = "measure"  # in the place of a variant's name
 
 
-def candidates(role: Job, adapter: AdapterInfo, limits: Limits) -> tuple[Variant, ...]:
-    """The variants that run on an adapter, the likely winner first.
+def candidates(job: Job, device: Processor) -> tuple[Variant, ...]:
+    """The variants that run on a device, the likely winner first.
 
-    Those made for its kind come before the others. The simple one is the last resort of a GPU; on a software
-    adapter it goes before what was made for GPUs, whose barriers and small workgroups cost much there.
+    Those made for its kind come before the others. The simple one is the last resort of a GPU; where barriers and
+    small workgroups cost much it goes before what was made for GPUs.
     """
-    kind = "software" if adapter.software else "gpu"
+    dear = device.traits.dear_barriers
+    kind = "software" if dear else "gpu"
 
     def rank(variant: Variant) -> int:
-        simple = variant == SIMPLE[role]
-        return 0 if variant.suits == kind else 1 if simple == adapter.software else 2
+        simple = variant == SIMPLE[job]
+        return 0 if variant.suits == kind else 1 if simple == dear else 2
 
-    return tuple(sorted((v for v in VARIANTS[role] if v.runs_on(adapter, limits)), key=rank))
+    return tuple(sorted((v for v in VARIANTS[job] if v.runs_on(device)), key=rank))
 
 
 def measured_again(text: str) -> bool:
@@ -40,11 +41,11 @@ def measured_again(text: str) -> bool:
     return MEASURE in _names(text)
 
 
-def pinned(text: str, adapter: AdapterInfo, limits: Limits) -> dict[Job, Variant]:
-    """The variants that a person asks for, "role:name" with commas between them, MEASURE left out.
+def pinned(text: str, device: Processor) -> dict[Job, Variant]:
+    """The variants that a person asks for, "job:name" with commas between them, MEASURE left out.
 
     Raises:
-        SottoError: there is no such variant, or it does not run on this adapter; the possible ones are told.
+        SottoError: there is no such variant, or it does not run on this device; the possible ones are told.
     """
     known = {str(variant): variant for variants in VARIANTS.values() for variant in variants}
     found: dict[Job, Variant] = {}
@@ -55,12 +56,13 @@ def pinned(text: str, adapter: AdapterInfo, limits: Limits) -> dict[Job, Variant
         if variant is None:
             choices = ", ".join((*known, MEASURE))
             raise SottoError(f"There is no kernel variant {name!r}.", f"Choose from: {choices}.")
-        if not variant.runs_on(adapter, limits):
-            there = [str(v) for v in candidates(variant.role, adapter, limits)]
+        if not variant.runs_on(device):
+            there = [str(v) for v in candidates(variant.job, device)]
             raise SottoError(
-                f"The kernel variant {name} does not run on {adapter.name}.", f"Here run: {', '.join(there)}."
+                f"The kernel variant {name} does not run on {device.adapter.name}.",
+                f"Here run: {', '.join(there)}.",
             )
-        found[variant.role] = variant
+        found[variant.job] = variant
     return found
 
 

@@ -1,7 +1,7 @@
 """Whether a device computes what it should: the simple kernels on a small model, held against numpy.
 
 There are drivers that compile a kernel to something else. The simple kernels are what every variant is held
-against (tuning.py), so they are held against numpy (reference.py) here, once for each device: the model's own
+against (trial.py), so they are held against numpy (devices/reference/) here, once for each device: the model's own
 architecture in small, with every weight format that its matrices have, and with numbers that are always the same.
 """
 
@@ -41,7 +41,7 @@ Warm = Callable[[Plan, int, bytes], Awaitable[int]]
 
 
 class SelfCheck:
-    """A small model with a known answer, for one device after the other.
+    """A small model whose results are known, for one device after the other.
 
     Args:
         recorder: of the real model, whose architecture and formats it takes.
@@ -72,8 +72,8 @@ class SelfCheck:
         )
         self._expected: list[Result] = []
         self.plans = (
-            self._recorder.plan("known answer, one token", 1, SIMPLE, layers=layers),
-            self._recorder.plan("known answer", CHUNK, SIMPLE, Head.SCORES, layers),
+            self._recorder.plan("self-check, one token", 1, SIMPLE, layers=layers),
+            self._recorder.plan("self-check", CHUNK, SIMPLE, Head.SCORES, layers),
         )
 
     async def expect(self) -> None:
@@ -193,16 +193,16 @@ class _Invented(Weights):
         rows, columns = sum(shape[0] for shape in shapes), shapes[0][1]
         formats = [form for form, _ in groupby(shard.format for shard in self._real.matrix(name).shards)]
         step = rows // len(formats) // layout.ROWS * layout.ROWS
-        pieces = []
+        shards = []
         for index, form in enumerate(formats):
             first = index * step
             last = rows if index == len(formats) - 1 else first + step
-            pieces.append(
-                self._piece(f"{name}[{first}:{last}]", layout.FORMATS[form], first, last - first, columns)
+            shards.append(
+                self._shard(f"{name}[{first}:{last}]", layout.FORMATS[form], first, last - first, columns)
             )
-        return Matrix(name, rows, columns, tuple(pieces))
+        return Matrix(name, rows, columns, tuple(shards))
 
-    def _piece(self, name: str, form: layout.Format, first: int, rows: int, columns: int) -> Shard:
+    def _shard(self, name: str, form: layout.Format, first: int, rows: int, columns: int) -> Shard:
         random = _random(name)
         shape = (rows, columns)
         weights = Tensor(name, shape, "u32", Use.WEIGHT, name, 0, form.weight_bytes(rows, columns))

@@ -1,8 +1,8 @@
-"""Runs parts of the forward pass with one kernel variant after the other: is the answer right, how long does it take?
+"""Runs parts of the forward pass with one kernel variant after the other: is the result right, how long does it take?
 
-A sample is a few layers that have every kind of matrix and of cache, with a part of the head, or where the device is
+A workload is a few layers that have every kind of matrix and of cache, with a part of the head, or where the device is
 fast a whole token, on the model's own weights. What it gives with a variant is held against what it gives with the
-simple kernels, which known_answer.py holds against numpy.
+simple kernels, which self_check.py holds against numpy.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..plan.variants import SIMPLE, Job, KernelChoice, Variant
 from .comparison import Result, distance, fake_cache, probe_inputs
 from .crash_log import CrashLog
 
-POSITION = 512  # tokens before the sample
-TAIL = 3  # tokens that a prefill sample lacks of a full chunk
+POSITION = 512  # tokens before the workload
+TAIL = 3  # tokens that a prefill workload lacks of a full chunk
 LONG = 0.01  # seconds that are timed at least: by the host's clock, which counts the way there and back too
-REPEATS = 32  # of a sample in that time, at most
-# Of the spread of a prefill sample's outputs, by precision. The default model's are 0.00007, 0.0016 and 0.051 apart.
+REPEATS = 32  # of a workload in that time, at most
+# Of the spread of a prefill workload's outputs, by precision. The default model's are 0.00007, 0.0016 and 0.051 apart.
 TOLERANCE = {"f32": 0.002, "f16": 0.02, "int8": 0.15}
 LAZY = 0.25  # seconds: a first run that takes longer, and twice as long as the next one, compiled its kernel
 TOP = 2  # times as much of the highest logits, whose spread is smaller: there 0.0004, 0.011 and 0.12
@@ -35,10 +35,10 @@ class Workload:
     """A part of the forward pass.
 
     Attributes:
-        room: how many tokens the cache has room for behind those before the sample.
+        room: how many tokens the cache has room for behind those before the workload.
         expected: what the simple kernels give, or those of `choice` that were held against them.
         seconds: that the simple ones take.
-        choice: of the roles that are not timed.
+        choice: of the jobs that are not timed.
     """
 
     recorder: Recorder
@@ -53,7 +53,7 @@ class Workload:
     _plans: dict[Variant, Plan] = field(default_factory=dict, init=False)
 
     def plan(self, variant: Variant) -> Plan:
-        """The sample with a variant; recorded once."""
+        """The workload with a variant; recorded once."""
         if variant not in self._plans:
             head = Head.CANDIDATES if self.tokens == 1 else Head.SCORES
             name, choice = f"{variant} for {self.tokens}", self.choice.but(variant)
@@ -63,18 +63,18 @@ class Workload:
 
 @dataclass
 class Contender:
-    """A variant that gave the right answer, loaded, and its times in seconds."""
+    """A variant that gave the right result, loaded, and its times in seconds."""
 
     variant: Variant
     plan: Plan
     program: int
     inputs: bytes
-    answer: Result
+    result: Result
     times: list[float] = field(default_factory=list)
 
 
 class Trial:
-    """Runs samples on a device.
+    """Runs workloads on a device.
 
     Args:
         reject: told the name of a variant that is not to be used, and why.
@@ -85,13 +85,13 @@ class Trial:
         self,
         device: Device,
         memory: Memory,
-        trials: CrashLog,
+        crash_log: CrashLog,
         reject: Callable[[str, str], None],
         clock: Callable[[], float],
     ) -> None:
         self._device = device
         self._memory = memory
-        self._trials = trials
+        self._crash_log = crash_log
         self._reject = reject
         self._clock = clock
         self._longest = 0.0  # seconds that a kernel's first run took
@@ -100,45 +100,45 @@ class Trial:
     async def begin(
         self, recorder: Recorder, tokens: int, layers: tuple[int, ...], until: float
     ) -> Workload | None:
-        """A sample of a plan size, and what the simple kernels give for it; None without the time."""
+        """A workload of a plan size, and what the simple kernels give for it; None without the time."""
         slots = max(cache.keys.shape[0] for cache in recorder.caches)
         room = tokens + (REPEATS if tokens == 1 else 0)
         position = max(min(POSITION, slots - room), 0)
-        count = max(tokens // 2, 1) if self._device.adapter.software else max(tokens - TAIL, 1)
-        sample = Workload(recorder, tokens, layers, position, count, slots - position - tokens + 1)
+        count = max(tokens // 2, 1) if self._device.traits.few_cores else max(tokens - TAIL, 1)
+        workload = Workload(recorder, tokens, layers, position, count, slots - position - tokens + 1)
         simple = SIMPLE[Job.DECODE]
-        plan = sample.plan(simple)
+        plan = workload.plan(simple)
         if not await self._in_time(plan, until):
             return None
         for layer in layers:
             for tensor in (recorder.caches[layer].keys, recorder.caches[layer].values):
                 self._memory.write(tensor, fake_cache(tensor, min(position, tensor.shape[0])))
-        lane = await self._lane(sample, simple, plan, until)
-        if lane is None:
+        contender = await self._contender(workload, simple, plan, until)
+        if contender is None:
             return None
         try:
-            seconds = await self.time(lane)
+            seconds = await self.time(contender)
         finally:
-            self.end(lane)
-        return replace(sample, expected=lane.answer, seconds=seconds)
+            self.end(contender)
+        return replace(workload, expected=contender.result, seconds=seconds)
 
-    async def enter(self, sample: Workload, variant: Variant, until: float) -> Contender | None:
-        """A variant that gives the right answer, ready to be timed; None for a rejected one, and where there is no
+    async def enter(self, workload: Workload, variant: Variant, until: float) -> Contender | None:
+        """A variant that gives the right result, ready to be timed; None for a rejected one, and where there is no
         time or memory for it now.
         """
-        assert sample.expected
-        lane = None
+        assert workload.expected
+        contender = None
         try:
-            plan = sample.plan(variant)
-            await self._trials.begin([str(variant)])
+            plan = workload.plan(variant)
+            await self._crash_log.begin([str(variant)])
             if not await self._in_time(plan, until):
                 return None
-            lane = await self._lane(sample, variant, plan, until)
-            if lane is None:
+            contender = await self._contender(workload, variant, plan, until)
+            if contender is None:
                 return None
-            off = distance(lane.answer, sample.expected)
-            if off <= TOLERANCE[variant.precision] * (TOP if sample.tokens == 1 else 1):
-                return lane
+            off = distance(contender.result, workload.expected)
+            if off <= TOLERANCE[variant.precision] * (TOP if workload.tokens == 1 else 1):
+                return contender
             reason = f"wrong results, off by {off:.1%}"
         except Cancelled:
             raise
@@ -148,32 +148,32 @@ class Trial:
             if isinstance(error, DeviceError):
                 await self._device.finish()  # raises where the device is lost: then the note stays
             reason = error.message
-        if lane:
-            self.end(lane)
+        if contender:
+            self.end(contender)
         self._reject(str(variant), reason)
         return None
 
-    def end(self, lane: Contender) -> None:
+    def end(self, contender: Contender) -> None:
         """Take a variant off the device."""
-        self._device.unload(lane.program)
+        self._device.unload(contender.program)
 
-    async def time(self, lane: Contender, repeats: int = 1) -> float:
+    async def time(self, contender: Contender, repeats: int = 1) -> float:
         """Seconds of a run, from `repeats` in one go."""
         began = self._clock()
         if repeats == 1:
-            await self._device.run(lane.program, lane.inputs)
+            await self._device.run(contender.program, contender.inputs)
         else:
-            await self._device.submit(lane.program, lane.inputs, repeats)
+            await self._device.submit(contender.program, contender.inputs, repeats)
         return (self._clock() - began) / repeats
 
-    async def repeats(self, sample: Workload, lane: Contender) -> tuple[int, float]:
-        """How many runs of a lane take LONG, and the seconds of one of them.
+    async def repeats(self, workload: Workload, contender: Contender) -> tuple[int, float]:
+        """How many runs of a contender take LONG, and the seconds of one of them.
 
         The milliseconds to a fast device and back would drown a single one.
         """
-        most = min(REPEATS, sample.room if sample.tokens == 1 else REPEATS)
+        most = min(REPEATS, workload.room if workload.tokens == 1 else REPEATS)
         repeats = 1
-        while (seconds := await self.time(lane, repeats)) * repeats < LONG and 2 * repeats <= most:
+        while (seconds := await self.time(contender, repeats)) * repeats < LONG and 2 * repeats <= most:
             repeats *= 2
         return repeats, seconds
 
@@ -184,7 +184,7 @@ class Trial:
         that, for a second and longer. Only software adapters are asked this way, and only those that tell times,
         since only those can run a step by itself.
         """
-        if not self._device.adapter.software:
+        if not self._device.traits.lazy_compiler:
             return 0
         steps = first_steps(plan)
         for done, step in enumerate(steps):
@@ -206,17 +206,19 @@ class Trial:
         ready = await self._device.ready(*kernels(plan)[:2], until - self._clock())
         return ready and self._clock() < until and not self.lazy
 
-    async def _lane(self, sample: Workload, variant: Variant, plan: Plan, until: float) -> Contender | None:
-        """A variant with its answer; None without the time."""
+    async def _contender(
+        self, workload: Workload, variant: Variant, plan: Plan, until: float
+    ) -> Contender | None:
+        """A variant with its result; None without the time."""
         program = await self._device.load(self._memory.program(plan))
         try:
-            rows = sample.recorder.weights.matrix("embed").rows
-            inputs = probe_inputs(plan, rows, sample.position, sample.count)
+            rows = workload.recorder.weights.matrix("embed").rows
+            inputs = probe_inputs(plan, rows, workload.position, workload.count)
             if await self.warm(plan, program, inputs, until) or self.lazy:
                 self._device.unload(program)
                 return None
-            answer = Result.of(plan, await self._device.run(program, inputs), sample.count)
+            result = Result.of(plan, await self._device.run(program, inputs), workload.count)
         except BaseException:
             self._device.unload(program)
             raise
-        return Contender(variant, plan, program, inputs, answer)
+        return Contender(variant, plan, program, inputs, result)

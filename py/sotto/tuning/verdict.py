@@ -13,6 +13,7 @@ from ..errors import LimitError, SottoError, UnsupportedModel
 from ..models.recorder import Recorder
 from ..paths import kernels_folder
 from ..plan.variants import SIMPLE, Job, KernelChoice, Variant
+from ..reports import How
 from ..weights.layout import LAYOUT_VERSION
 from . import candidates
 
@@ -25,12 +26,12 @@ class Verdict:
 
     Attributes:
         choices: by tokens of a plan.
-        rejected: why a variant was not taken, by "role:name".
-        seconds: medians of a sample, by plan size and variant; empty for what was not timed.
+        rejected: why a variant was not taken, by "job:name".
+        seconds: medians of a workload, by plan size and variant; empty for what was not timed.
         untried: variants for which there was no time yet, by plan size.
-        checked: the share of the known answer's kernels that have run; 1.0: it was right.
+        checked: the share of the self-check's kernels that have run; 1.0: it was right.
         fruitless: loads that had no time for any of this, one after the other.
-        how: "measured" now, "partly" where some are untried, "remembered", or "usual".
+        how: it came about.
     """
 
     choices: Mapping[int, KernelChoice]
@@ -39,13 +40,13 @@ class Verdict:
     untried: Mapping[int, Collection[str]] = field(default_factory=dict)
     checked: float = 0.0
     fruitless: int = 0
-    how: str = "usual"
+    how: How = How.USUAL
 
     @property
     def finished(self) -> bool:
         """Whether another load has nothing to add."""
         done = self.checked == 1.0 and not self.untried
-        return self.how == "remembered" and (done or self.fruitless >= FRUITLESS)
+        return self.how is How.REMEMBERED and (done or self.fruitless >= FRUITLESS)
 
     def to_text(self) -> str:
         """For the store."""
@@ -67,11 +68,11 @@ class Verdict:
             choices = {}
             for count in tokens:
                 names = ",".join(found["choices"][str(count)])
-                choices[count] = SIMPLE.but(*candidates.pinned(names, device.adapter, device.limits).values())
+                choices[count] = SIMPLE.but(*candidates.pinned(names, device).values())
             seconds = {int(count): dict(times) for count, times in found["seconds"].items()}
             untried = {int(count): list(names) for count, names in found["untried"].items()}
             checked, fruitless = float(found["checked"]), int(found["fruitless"])
-            return cls(choices, dict(found["rejected"]), seconds, untried, checked, fruitless, "remembered")
+            return cls(choices, dict(found["rejected"]), seconds, untried, checked, fruitless, How.REMEMBERED)
         except (ValueError, TypeError, KeyError, AttributeError, SottoError):
             return None
 
@@ -90,14 +91,14 @@ def usual(
     """
 
     choice = SIMPLE.but(*pinned.values())
-    for role in set(Job) - set(pinned):
-        for variant in candidates.candidates(role, device.adapter, device.limits):
-            if variant == SIMPLE[role]:
+    for job in set(Job) - set(pinned):
+        for variant in candidates.candidates(job, device):
+            if variant == SIMPLE[job]:
                 break
             if str(variant) in barred:
                 continue
             with suppress(UnsupportedModel, LimitError):
-                count = tokens[0] if role is Job.DECODE else tokens[-1]
+                count = tokens[0] if job is Job.DECODE else tokens[-1]
                 recorder.plan("trial", count, SIMPLE.but(variant), layers=(0,))
                 choice = choice.but(variant)
                 break
@@ -115,8 +116,8 @@ def fingerprint(device: Device, recorder: Recorder, tokens: Sequence[int]) -> st
 def kernels_digest() -> str:
     """Of the kernels' texts, and of the variants made from them; the same in every process."""
     variants = [
-        {**asdict(variant), "role": role.value, "features": sorted(variant.features)}
-        for role, variants in candidates.VARIANTS.items()
+        {**asdict(variant), "job": job.value, "features": sorted(variant.features)}
+        for job, variants in candidates.VARIANTS.items()
         for variant in variants
     ]
     digest = hashlib.sha256(json.dumps(variants).encode())

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..device import Device
@@ -17,20 +16,6 @@ from ..source import Source
 from ..store import Manifest, Placement, Store
 from .image import Image
 from .layout import LAYOUT_VERSION
-
-
-@dataclass
-class Watch:
-    """Times the stages of a load."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _since: float = field(default_factory=time.perf_counter)
-
-    def lap(self, stage: str) -> None:
-        """The time since the last lap belongs to this stage."""
-        now = time.perf_counter()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._since
-        self._since = now
 
 
 async def read_header(source: Source, store: Store | None, manifest: Manifest | None) -> tuple[Header, bytes]:

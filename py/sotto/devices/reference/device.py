@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
+from ...device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Traits
 from ...errors import Cancelled, OutOfMemory
 from ...plan import wgsl
 from ...weights import layout
@@ -42,12 +42,17 @@ class NumpyDevice:
 
     def __init__(self) -> None:
         self.adapter = AdapterInfo("numpy", "numpy", "reference", "cpu", np.__version__, True, ())
+        self.threads = 0
         self.limits = Limits(1 << 40, 1 << 40, 64, 1 << 16, 1 << 30, 1 << 30)
         self._buffers: dict[int, NDArray[np.uint8]] = {}
         self._programs: dict[int, Program] = {}
         self._matrices: dict[tuple[int, int, int, int], Floats] = {}  # by buffer, offset, rows, columns
         self._next = 1
         self._cancelled = False
+
+    @property
+    def traits(self) -> Traits:
+        return Traits.of(self.adapter)
 
     @property
     def rates(self) -> tuple[float, float] | None:
