@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tiny
+import turns
 from sotto.api import drive, iterate
 from sotto.engine import generation
 from sotto.engine.cached_text import CachedText
@@ -130,11 +131,9 @@ def test_five_hundred_edits_of_a_conversation(
             text = [2, *some(100)]
         text = text[: CONTEXT - 1]
         shared = engine.session.kept.shared(text)
-        engine.session.begin()
-        got = logprobs(drive(engine.session.prefill(text)))
-        fresh.session.begin()
+        got = logprobs(turns.prefill(engine, text))
         fresh.forget()
-        expected = logprobs(drive(fresh.session.prefill(text)))
+        expected = logprobs(turns.prefill(fresh, text))
         differences.append(np.abs(got - expected)[expected > -8])
         reused += shared
         whole += len(text)
@@ -151,21 +150,18 @@ def test_a_prompt_given_up_halfway_is_continued(engines: tuple[Engine, Engine]) 
     """Stop between the chunks of a prompt: what was read counts, the rest is read next time."""
     engine, fresh = engines
     ids = np.random.default_rng(2).integers(200, 512, 100).tolist()
-    machine, breaths = engine.device.machine, 0  # type: ignore[attr-defined]
+    machine = engine.device.machine  # type: ignore[attr-defined]
     breathe = machine.breathe
 
     async def clicked() -> None:
-        nonlocal breaths
-        breaths += 1
-        if breaths == 25:  # in the third or fourth chunk
+        if len(engine.session.kept.ids) >= 2 * CHUNK:
             engine.stop()
         await breathe()
 
     machine.breathe = clicked
     engine.forget()
-    engine.session.begin()
     with pytest.raises(Cancelled):
-        drive(engine.session.prefill(ids))
+        turns.prefill(engine, ids)
     machine.breathe = breathe
     assert len(engine.session.kept.ids) % CHUNK == 0
     assert 0 < len(engine.session.kept.ids) < 100

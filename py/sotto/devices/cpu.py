@@ -18,10 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader
-from ..errors import Cancelled, OutOfMemory
+from ..errors import OutOfMemory
 from ..paths import kernels_folder
 from ..plan import wgsl
 from ..plan.plan import STEP_BYTES as STEP_BLOCK_BYTES
+from .cancellation import Cancellation
 
 RECORD_BYTES = 64
 ALIGNMENT = 256
@@ -201,7 +202,7 @@ class CpuDevice:
         self._pages = 0
         self._programs: dict[int, _Loaded] = {}
         self._next = 1
-        self._cancelled = False
+        self._cancellation = Cancellation()
         self._shared = (0, 0)  # address, bytes
         self._own = (0, 0)  # address, bytes of each thread
 
@@ -307,7 +308,7 @@ class CpuDevice:
     async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
         loaded = self._programs[program]
         plan = loaded.program
-        self._cancelled = False
+        number = self._cancellation.begin()
         self.machine.write(plan.inputs.buffer, inputs)
         todo = len(plan.steps) if steps is None else steps
         first = 0
@@ -315,8 +316,7 @@ class CpuDevice:
             if first >= todo:
                 break
             await self.machine.breathe()
-            if self._cancelled:
-                raise Cancelled
+            self._cancellation.check(number)
             last = min(first + count, todo)
             self._steps(loaded, first, last)
             first = last
@@ -332,10 +332,9 @@ class CpuDevice:
         """What `submit` promises, done now: one call into WebAssembly for all of it."""
         loaded = self._programs[program]
         plan = loaded.program
-        self._cancelled = False
+        number = self._cancellation.begin()
         await self.machine.breathe()
-        if self._cancelled:
-            raise Cancelled
+        self._cancellation.check(number)
         if inputs is not None:
             self.machine.write(plan.inputs.buffer, inputs)
         self._steps(loaded, 0, len(plan.steps), repeats)
@@ -371,7 +370,7 @@ class CpuDevice:
         return seconds
 
     def cancel(self) -> None:
-        self._cancelled = True
+        self._cancellation.cancel()
 
     async def finish(self) -> None:
         """Everything is always done."""
