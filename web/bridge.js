@@ -122,8 +122,8 @@ export class Gpu {
     /** @type {Map<number, GPUBuffer[]>} */
     this.staging = new Map(); // size -> at rest
     this.handles = 0;
-    this.running = 0;
-    this.cancelled = false;
+    this.runs = 0; // begun so far
+    this.cancelled = 0; // runs up to this one end, later ones do not: devices/cancellation.py tells why
     this.pace = new Pace();
     this.freeSince = 0; // ms: when the latest part of a run was done
     /** @type {BridgeError | null} the device is gone: every call fails with this */
@@ -259,30 +259,25 @@ export class Gpu {
     this.write(program.inputs.buffer, 0, inputs);
     /** @type {Promise<void>[]} */
     const flying = [];
-    this.cancelled = false;
-    this.running += 1;
-    try {
-      for (let first = 0; ; ) {
-        const end = work.length ? this.pace.end(work, first, last) : last;
-        const encoder = this.device.createCommandEncoder();
-        const pass = encoder.beginComputePass();
-        dispatch(pass, program, first, end);
-        pass.end();
-        if (end === last) {
-          const source = find(this.buffers, outputs.buffer, "buffer");
-          return await this.submitAndTake(encoder, source, outputs.offset, outputs.nbytes);
-        }
-        this.queue.submit([encoder.finish()]);
-        const part = work.slice(first, end);
-        const began = performance.now();
-        first = end;
-        flying.push(this.queue.onSubmittedWorkDone().then(() => this.learn(part, began)));
-        flying.at(-1)?.catch(() => {}); // it may fail before its turn comes, or after the run is over
-        if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(/** @type {Promise<void>} */ (flying.shift()));
-        if (this.cancelled) throw new BridgeError("Cancelled", "the run was stopped");
+    const number = ++this.runs;
+    for (let first = 0; ; ) {
+      const end = work.length ? this.pace.end(work, first, last) : last;
+      const encoder = this.device.createCommandEncoder();
+      const pass = encoder.beginComputePass();
+      dispatch(pass, program, first, end);
+      pass.end();
+      if (end === last) {
+        const source = find(this.buffers, outputs.buffer, "buffer");
+        return await this.submitAndTake(encoder, source, outputs.offset, outputs.nbytes);
       }
-    } finally {
-      this.running -= 1;
+      this.queue.submit([encoder.finish()]);
+      const part = work.slice(first, end);
+      const began = performance.now();
+      first = end;
+      flying.push(this.queue.onSubmittedWorkDone().then(() => this.learn(part, began)));
+      flying.at(-1)?.catch(() => {}); // it may fail before its turn comes, or after the run is over
+      if (flying.length === SUBMITS_IN_FLIGHT) await this.settle(/** @type {Promise<void>} */ (flying.shift()));
+      if (number <= this.cancelled) throw new BridgeError("Cancelled", "the run was stopped");
     }
   }
 
@@ -348,7 +343,9 @@ export class Gpu {
     const querySet = this.device.createQuerySet({ type: "timestamp", count: QUERIES });
     const usage = GPUBufferUsage.QUERY_RESOLVE | GPUBufferUsage.COPY_SRC;
     const resolved = this.device.createBuffer({ size: 8 * QUERIES, usage });
+    const number = ++this.runs;
     for (let first = 0; first < count; first += QUERIES / 2) {
+      if (number <= this.cancelled) throw new BridgeError("Cancelled", "the timing was stopped");
       const queries = 2 * Math.min(count - first, QUERIES / 2);
       for (let query = 0; query < queries; query += 2) {
         const timestampWrites = { querySet, beginningOfPassWriteIndex: query, endOfPassWriteIndex: query + 1 };
@@ -370,9 +367,9 @@ export class Gpu {
     return seconds;
   }
 
-  /** Let the run in progress fail with Cancelled before its next submit. */
+  /** Let the runs in progress fail with Cancelled before their next submit. */
   cancel() {
-    this.cancelled = this.running > 0;
+    this.cancelled = this.runs;
   }
 
   /** Resolves when everything written and submitted so far is done. */

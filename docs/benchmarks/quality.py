@@ -30,19 +30,19 @@ from sotto.text.sampler import SampleOutputs
 from sotto.tuning import candidates
 
 
-def decoded(engine: Engine, ids: list[int]) -> np.ndarray:
+async def decoded(engine: Engine, ids: list[int]) -> np.ndarray:
     """Log-probability of each token but the first, from the candidates of decode's own runs; nan for others.
 
     The candidates' logits are normalised by the sum over the candidates alone, so this is for comparing variants.
     """
     found = []
-    for position, token in enumerate(ids[:-1]):
-        data = drive(engine.session.run(engine.session.programs[1], position, [token]))
-        out = SampleOutputs.of(data)
-        logits = out.logits.astype(np.float64)
-        known = np.flatnonzero(out.ids == ids[position + 1])
-        total = np.log(np.exp(logits - logits.max()).sum()) + logits.max()
-        found.append(logits[known[0]] - total if known.size else np.nan)
+    with engine.session.turn() as turn:
+        for position, token in enumerate(ids[:-1]):
+            out = SampleOutputs.of(await turn.run(engine.session.programs[1], position, [token]))
+            logits = out.logits.astype(np.float64)
+            known = np.flatnonzero(out.ids == ids[position + 1])
+            total = np.log(np.exp(logits - logits.max()).sum()) + logits.max()
+            found.append(logits[known[0]] - total if known.size else np.nan)
     return np.array(found)
 
 
@@ -73,9 +73,9 @@ def main() -> None:
                 simple = drive(
                     Engine.load(source, device, None, Settings(variant="decode:simple", tune=False))
                 )
-                plain = decoded(simple, ids)
+                plain = drive(decoded(simple, ids))
                 simple.close()
-            off = decoded(engine, ids) - plain
+            off = drive(decoded(engine, ids)) - plain
         off = off[~np.isnan(off)]
         print(f"{variant:36} nll {-off.mean():+.5f}  |delta logprob| {np.abs(off).mean():.5f}", flush=True)
         engine.close()

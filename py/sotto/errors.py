@@ -64,6 +64,17 @@ class Cancelled(SottoError):
         super().__init__("Stopped.")
 
 
+class TurnLost(Cancelled):
+    """A run has ended because another one was begun on the same model, which remembers one text at a time."""
+
+    def __init__(self) -> None:
+        SottoError.__init__(
+            self,
+            "Another text was begun on this model, which ended this one.",
+            "Load the model twice to go on with two.",
+        )
+
+
 class ContextFull(SottoError):
     """A prompt does not fit the context.
 

@@ -127,7 +127,7 @@ class RunStats:
         mode: "batches": the device picks tokens, several without asking; "single": Python picks each token, because
             the caller changes the logits; "speculation": the device picks, and drafts were checked.
         reused_tokens: of the prompt, which were in the KV cache already.
-        stop_reason: "eos", "stop", "length", "context" or "cancelled".
+        stop_reason: "eos", "stop", "length", "context", "cancelled" or, where an error was raised, "failed".
         decode_seconds: from the first token's choice until the last one arrived.
         batches, largest_batch: submits of decode runs, and the most tokens of one.
         dropped_tokens: computed behind the end of the answer, and never shown.

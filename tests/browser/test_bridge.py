@@ -313,6 +313,23 @@ def test_cancel_stops_between_submits(gpu: Gpu) -> None:
     close(gpu.run(program, inputs(0)), done + pairs)
 
 
+def test_a_cancelled_run_does_not_go_on_beside_the_next(gpu: Gpu) -> None:
+    example = Example(gpu)
+    gpu.write(example.x_buffer, 0, np.ones(N, np.float32))
+    pairs = 60
+    program = gpu.load(example.program([1.0] * pairs, [2] * pairs))
+    replay = """(async () => {
+        const lost = gpu.run(v.program, Uint8Array.from(v.inputs));
+        gpu.cancel();
+        const next = gpu.run(v.program, Uint8Array.from(v.inputs));
+        return (await Promise.allSettled([lost, next])).map(({ status, reason }) => reason?.name ?? status);
+    })()"""
+    assert gpu.call(replay, program=program, inputs=list(inputs(0))) == ["Cancelled", "fulfilled"]
+    done = np.frombuffer(gpu.read(example.sum, 0, 4 * N), np.float32)
+    assert pairs < done[0] < 2 * pairs, "the next one is whole, what was cancelled ended after some pairs"
+    assert np.all(done == done[0])
+
+
 def test_cancel_of_nothing_is_forgotten(gpu: Gpu) -> None:
     example = Example(gpu)
     program = gpu.load(example.program([1.0, 1.0, 1.0], HUGE))

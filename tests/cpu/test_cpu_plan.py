@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tiny
+import turns
 from cpu import quantized
 from sotto.api import drive, iterate
 from sotto.device import Device, Work
@@ -46,7 +47,7 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
     engines = load(cpu, data), load(NumpyDevice(), data)
     here, there = (engine.device for engine in engines)
     ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
-    drive(engines[1].session.prefill(ids[:40]))  # the ring has wrapped: 32 + 8
+    turns.prefill(engines[1], ids[:40])  # the ring has wrapped: 32 + 8
     plan = engines[0].session.programs[chunk].plan
     inputs = plan.inputs(40, ids[40 : 40 + chunk])
     programs = [engine._memory.program(plan) for engine in engines]

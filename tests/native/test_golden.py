@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import turns
 from sotto import assets
 from sotto.api import drive, iterate
 from sotto.engine.engine import Engine
 from sotto.native.dawn import NativeDevice
 from sotto.reports import Settings
 from sotto.source import FileSource
-from sotto.text.sampler import SampleOutputs, Sampling
+from sotto.text.sampler import Sampling
 
 CLEAR_MARGIN = 0.35
 
@@ -53,7 +54,7 @@ def test_the_best_token_is_the_references_where_its_margin_is_clear(
     """The decode plan this time: prefill, then the reference's own tokens one at a time."""
     prompt = next(p for p in golden["prompts"] if p["id"] == case)
     ids = list(prompt["prompt_ids"])
-    out = drive(engine.session.prefill(ids))
+    out = turns.prefill(engine, ids)
     logits = dict(zip(out.ids.tolist(), out.logits.tolist(), strict=True))
     for expected in prompt["first_top5"]:
         assert logits[expected["id"]] == pytest.approx(expected["logit"], abs=0.05)
@@ -63,7 +64,7 @@ def test_the_best_token_is_the_references_where_its_margin_is_clear(
             assert out.ids[0] == step["id"], f"at token {len(ids)}"
             checked += 1
         ids.append(step["id"])
-        out = SampleOutputs.of(drive(engine.session.run(engine.session.programs[1], len(ids) - 1, ids[-1:])))
+        out = turns.decode(engine, len(ids) - 1, ids[-1])
     assert checked > 2
 
 
@@ -73,9 +74,9 @@ def test_a_kept_prefix_gives_the_same_log_probabilities(engine: Engine, golden: 
     answer = [p.token for p in iterate(engine.generate(ids, 6, Sampling(temperature=0), ignore_eos=True))]
     ids = [*ids, *answer, *ids[1:6]]
     assert engine.session.kept.shared(ids) == len(ids) - 6, "the answer's last token was never fed back"
-    kept = drive(engine.session.prefill(ids))
+    kept = turns.prefill(engine, ids)
     engine.forget()
-    fresh = drive(engine.session.prefill(ids))
+    fresh = turns.prefill(engine, ids)
     a, b = (dict(zip(out.ids.tolist(), out.logits.tolist(), strict=True)) for out in (fresh, kept))
     common = sorted(a.keys() & b.keys())
     assert len(common) > 60

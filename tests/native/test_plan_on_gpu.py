@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import tiny
+import turns
 from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device, Pipeline, Shader
@@ -55,7 +56,7 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
     bound = 1e-2 if matmul and matmul.precision == "f16" else 2e-3
     ids = np.random.default_rng(1).integers(200, engines[0].config.vocabulary, 50).tolist()
     for engine in engines:
-        drive(engine.session.prefill(ids[:40]))  # the ring has wrapped: 32 + 8
+        turns.prefill(engine, ids[:40])  # the ring has wrapped: 32 + 8
     position, chunk = 40, ids[40 : 40 + tokens]
     loaded = [engine.session.programs[tokens] for engine in engines]
     plan = loaded[0].plan
@@ -109,10 +110,9 @@ def candidates_of(gpu: NativeDevice, variant: str) -> tuple[int, list[dict[int, 
     logits = []
     for position in POSITIONS:
         if position:
-            drive(engine.session.prefill(ids[:position]))
-        out = drive(engine.session.run(engine.session.programs[1], position, ids[position : position + 1]))
-        found = np.frombuffer(out, np.uint32)[: 2 * count].reshape(-1, 2)
-        logits.append(dict(zip(found[:, 0].tolist(), found[:, 1].view(np.float32).tolist(), strict=True)))
+            turns.prefill(engine, ids[:position])
+        out = turns.decode(engine, position, ids[position])
+        logits.append(dict(zip(out.ids.tolist(), out.logits.tolist(), strict=True)))
     engine.close()
     return count, logits
 

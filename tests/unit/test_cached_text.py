@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import tiny
+import turns
 from sotto.api import drive, iterate
 from sotto.engine import generation
 from sotto.engine.cached_text import CachedText
@@ -130,11 +131,9 @@ def test_five_hundred_edits_of_a_conversation(
             text = [2, *some(100)]
         text = text[: CONTEXT - 1]
         shared = engine.session.kept.shared(text)
-        engine.session.begin()
-        got = logprobs(drive(engine.session.prefill(text)))
-        fresh.session.begin()
+        got = logprobs(turns.prefill(engine, text))
         fresh.forget()
-        expected = logprobs(drive(fresh.session.prefill(text)))
+        expected = logprobs(turns.prefill(fresh, text))
         differences.append(np.abs(got - expected)[expected > -8])
         reused += shared
         whole += len(text)
@@ -161,9 +160,8 @@ def test_a_prompt_given_up_halfway_is_continued(engines: tuple[Engine, Engine]) 
 
     machine.breathe = clicked
     engine.forget()
-    engine.session.begin()
     with pytest.raises(Cancelled):
-        drive(engine.session.prefill(ids))
+        turns.prefill(engine, ids)
     machine.breathe = breathe
     assert len(engine.session.kept.ids) % CHUNK == 0
     assert 0 < len(engine.session.kept.ids) < 100

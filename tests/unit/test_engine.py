@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import tiny
+import turns
 from sotto.api import drive, iterate
 from sotto.device import Limits
 from sotto.devices.pace import amounts, longest
@@ -75,7 +76,7 @@ def test_scores_are_the_log_probabilities_of_a_softmax(engine: Engine) -> None:
         )  # f16 keys round differently
     whole = load_with_candidates(engine)
     for at in (1, 7, 33, 43):
-        out = drive(whole.session.prefill(ids[:at]))
+        out = turns.prefill(whole, ids[:at])
         logits = out.logits.astype(np.float64)
         total = np.log(np.exp(logits - logits[0]).sum()) + logits[0]
         expected = logits[out.ids.tolist().index(ids[at])] - total
@@ -137,10 +138,10 @@ def test_a_slow_device_reads_in_smaller_chunks(
 
     device.run = watched  # type: ignore[method-assign]
     ids = prompt(engine, 75)
-    out = drive(slow.session.prefill(ids))
+    out = turns.prefill(slow, ids)
     assert used == chunks
     engine.forget()
-    assert out.ids[0] == drive(engine.session.prefill(ids)).ids[0]
+    assert out.ids[0] == turns.prefill(engine, ids).ids[0]
 
 
 def test_stop_ends_within_one_token(engine: Engine) -> None:

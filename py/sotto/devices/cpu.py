@@ -18,10 +18,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Processor, Program, Shader, Traits
-from ..errors import Cancelled, OutOfMemory
+from ..errors import OutOfMemory
 from ..paths import kernels_folder
 from ..plan import wgsl
 from ..plan.plan import STEP_BYTES as STEP_BLOCK_BYTES
+from .cancellation import Cancellation
 from .pace import Pace, amounts
 
 RECORD_BYTES = 64
@@ -211,7 +212,7 @@ class CpuDevice:
         self._pages = 0
         self._programs: dict[int, _Loaded] = {}
         self._next = 1
-        self._cancelled = False
+        self._cancellation = Cancellation()
         self._shared = (0, 0)  # address, bytes
         self._own = (0, 0)  # address, bytes of each thread
         self._pace = Pace(PART_SECONDS)
@@ -321,15 +322,14 @@ class CpuDevice:
     async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
         loaded = self._programs[program]
         plan = loaded.program
-        self._cancelled = False
+        number = self._cancellation.begin()
         self.machine.write(plan.inputs.buffer, inputs)
         todo = len(plan.steps) if steps is None else min(steps, len(plan.steps))
         work = amounts(plan.work, *struct.unpack_from("<2I", inputs)) if plan.work else []
         first = 0
         while first < todo:
             await self.machine.breathe()
-            if self._cancelled:
-                raise Cancelled
+            self._cancellation.check(number)
             last = self._pace.end(work, first, todo) if work else todo
             began = time.perf_counter()
             self._steps(loaded, first, last)
@@ -345,10 +345,9 @@ class CpuDevice:
         """What `submit` promises, done now: one call into WebAssembly for all of it."""
         loaded = self._programs[program]
         plan = loaded.program
-        self._cancelled = False
+        number = self._cancellation.begin()
         await self.machine.breathe()
-        if self._cancelled:
-            raise Cancelled
+        self._cancellation.check(number)
         if inputs is not None:
             self.machine.write(plan.inputs.buffer, inputs)
         self._steps(loaded, 0, len(plan.steps), repeats)
@@ -384,7 +383,7 @@ class CpuDevice:
         return seconds
 
     def cancel(self) -> None:
-        self._cancelled = True
+        self._cancellation.cancel()
 
     async def finish(self) -> None:
         """Everything is always done."""

@@ -243,7 +243,7 @@ class Engine:
     async def _compile(self, stages: Stages) -> None:
         for index, (tokens, plan) in enumerate(self._plans.items()):
             stages.tell("pipelines", index, len(self._plans))
-            self.session.programs[tokens] = Loaded(plan, await self.device.load(self._memory.program(plan)))
+            self.session.programs[tokens] = await self._loaded(plan)
 
     def _prepare_check(self) -> None:
         """Let what checks drafts compile beside the first answer, where it can have decode's very arithmetic: the fused
@@ -319,7 +319,11 @@ class Engine:
         """The program that checks drafts; None as long as it is being compiled, which begins now at the latest."""
         plan = self._check
         if plan and self._checker is None and await self.device.ready(*kernels(plan)[:2], 0):
-            self._checker = Loaded(plan, await self.device.load(self._memory.program(plan)))
+            loaded = await self._loaded(plan)
+            if self._checker is None:
+                self._checker = loaded
+            else:  # somebody else was faster
+                self.device.unload(loaded.program)
         return self._checker
 
     def stop(self) -> None:
@@ -338,27 +342,39 @@ class Engine:
 
         Raises:
             ContextFull: more tokens than the context holds.
+            Cancelled: `stop` was called.
+            TurnLost: something else was begun on this model meanwhile.
         """
         ids = list(ids)
         if len(ids) > self.context:
             raise ContextFull(len(ids), self.context)
         self._check_ids(ids)
-        session = self.session
-        session.begin()
-        session.forget()
+        scorer = await self._scorer()
+        parts = []
+        self.session.forget()
+        with self.session.turn() as turn:
+            await turn.read(ids[: first - 1], first - 1)
+            for start in range(first - 1, len(ids) - 1, scorer.plan.tokens):
+                end = min(start + scorer.plan.tokens, len(ids) - 1)
+                out = await turn.run(scorer, start, ids[start:end], targets=ids[start + 1 : end + 1])
+                parts.append(np.frombuffer(out, np.float32)[: end - start])
+        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+    async def _scorer(self) -> Loaded:
+        """The program that scores."""
         if self._score is None:
             tokens = min(SCORE_CHUNK, self.context)
             size = next((size for size in self._sizes if size >= tokens), self._sizes[-1])
             plan = self._recorder.plan("score", tokens, self._verdict.choices[size], Head.SCORES)
-            self._score = Loaded(plan, await self.device.load(self._memory.program(plan)))
-        plan = self._score.plan
-        await session.read(ids[: first - 1], first - 1)
-        parts = []
-        for start in range(first - 1, len(ids) - 1, plan.tokens):
-            end = min(start + plan.tokens, len(ids) - 1)
-            out = await session.run(self._score, start, ids[start:end], targets=ids[start + 1 : end + 1])
-            parts.append(np.frombuffer(out, np.float32)[: end - start])
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+            loaded = await self._loaded(plan)
+            if self._score is None:
+                self._score = loaded
+            else:  # somebody else was faster
+                self.device.unload(loaded.program)
+        return self._score
+
+    async def _loaded(self, plan: Plan) -> Loaded:
+        return Loaded(plan, await self.device.load(self._memory.program(plan)))
 
     def forget(self) -> None:
         """Read the next prompt from its beginning, also where it shares that with the text in the cache.
@@ -370,8 +386,8 @@ class Engine:
     async def time_token(self) -> float:
         """Seconds that one token takes at the beginning of a text."""
         started = time.perf_counter()
-        self.session.begin()
-        await self.session.run(self.session.programs[1], 0, [self.tokenizer.bos])
+        with self.session.turn() as turn:
+            await turn.run(self.session.programs[1], 0, [self.tokenizer.bos])
         return time.perf_counter() - started
 
     async def profile(
@@ -385,11 +401,8 @@ class Engine:
                 computed means nothing where that is not the plan's order.
             position: of the first token; what the cache holds before it is attended to.
         """
-        self.session.begin()
-        self.session.forget()
-        loaded = self.session.programs[tokens]
-        inputs = loaded.plan.inputs(position, [0] * tokens)
-        return await self.device.profile(loaded.program, inputs, passes)
+        with self.session.turn() as turn:
+            return await turn.profile(self.session.programs[tokens], position, passes)
 
     def close(self) -> None:
         """Free the model's device memory; the device itself stays open."""

@@ -22,7 +22,7 @@ from ..text.prompt import StopStrings
 from ..text.sampler import Rule, SampleOutputs, Sampling, choose
 from ..text.tokenizer import Detokenizer, Tokenizer
 from .drafts import Lookup
-from .session import Flight, Session
+from .session import Flight, Session, Turn
 
 MOST_TOKENS = 16  # of a batch
 FEW_TOKENS = 4  # of a batch, where drafts are found and worth more
@@ -133,10 +133,8 @@ class Batches:
         seconds: what each token of the latest batch took.
     """
 
-    def __init__(
-        self, session: Session, rule: Rule, ends: frozenset[int], stats: RunStats, clock: Clock
-    ) -> None:
-        self._session = session
+    def __init__(self, turn: Turn, rule: Rule, ends: frozenset[int], stats: RunStats, clock: Clock) -> None:
+        self._turn = turn
         self._rule = rule
         self._ends = ends
         self._stats = stats
@@ -148,7 +146,7 @@ class Batches:
         self._flown = False
 
     async def first(self, prompt: Sequence[int]) -> list[int]:
-        outputs = await self._session.prefill(prompt, self._rule)
+        outputs = await self._turn.prefill(prompt, self._rule)
         return outputs.picked(0, 1)
 
     async def more(self, ids: Sequence[int], room: int) -> list[int]:
@@ -156,7 +154,7 @@ class Batches:
             self._fly(min(self._size, self.most, room), ids)
         began = time.perf_counter()
         flight = self._flights.popleft()
-        tokens, _, batch = await self._session.land(flight)
+        tokens, _, batch = await self._turn.land(flight)
         waited = time.perf_counter() - began
         self.seconds = self._clock.landed(batch, waited, flight.seconds) / len(tokens)
         self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(self.seconds, 1e-6))))
@@ -179,10 +177,8 @@ class Batches:
     def _fly(self, tokens: int, ids: Sequence[int]) -> None:
         """Submit a batch: the first one after the text `ids`, later ones where the last ended."""
         alone = not self._flights
-        if self._flown:
-            flight = self._session.decode(tokens)
-        else:
-            flight = self._session.decode(tokens, ids[-1], self._rule.pack(1))
+        after = () if self._flown else (ids[-1], self._rule.pack(1))
+        flight = self._turn.decode(tokens, *after)
         self._flown = True
         self._flights.append(flight)
         self._clock.submitted(alone)
@@ -192,8 +188,9 @@ class Batches:
 class Speculation:
     """Batches, and where the text has been before, drafts that are checked instead, if that was found faster."""
 
-    def __init__(self, session: Session, batches: Batches, stats: RunStats, clock: Clock) -> None:
+    def __init__(self, session: Session, turn: Turn, batches: Batches, stats: RunStats, clock: Clock) -> None:
         self._session = session
+        self._turn = turn
         self._batches = batches
         self._stats = stats
         self._clock = clock
@@ -242,7 +239,7 @@ class Speculation:
     async def _checked(self, ids: Sequence[int], draft: Sequence[int]) -> list[int]:
         began = time.perf_counter()
         self._clock.submitted(alone=True)
-        tokens, batch = await self._session.check(ids[-1], draft)
+        tokens, batch = await self._turn.check(ids[-1], draft)
         waited = time.perf_counter() - began
         self._clock.landed(batch, waited)
         self._session.costs.checked(waited)
@@ -257,8 +254,8 @@ class Speculation:
 class Singles:
     """Python picks, one token a round trip, so that the caller can change the logits."""
 
-    def __init__(self, session: Session, rule: Rule, change: Logits, stats: RunStats, clock: Clock) -> None:
-        self._session = session
+    def __init__(self, turn: Turn, rule: Rule, change: Logits, stats: RunStats, clock: Clock) -> None:
+        self._turn = turn
         self._rule = rule
         self._change = change
         self._stats = stats
@@ -266,14 +263,14 @@ class Singles:
         self._draw = 0
 
     async def first(self, prompt: Sequence[int]) -> list[int]:
-        return [self._pick(await self._session.prefill(prompt), prompt)]
+        return [self._pick(await self._turn.prefill(prompt), prompt)]
 
     async def more(self, ids: Sequence[int], room: int) -> list[int]:
-        flight = self._session.decode(1, ids[-1])
+        flight = self._turn.decode(1, ids[-1])
         self._clock.submitted(alone=True)
         self._stats.largest_batch = 1
         began = time.perf_counter()
-        _, outputs, batch = await self._session.land(flight)
+        _, outputs, batch = await self._turn.land(flight)
         self._clock.landed(batch, time.perf_counter() - began, flight.seconds)
         return [self._pick(outputs, ids)]
 
@@ -306,64 +303,76 @@ class _Text:
 
 
 def _picker(
-    session: Session, request: Request, ends: frozenset[int], stats: RunStats, clock: Clock
+    session: Session, turn: Turn, request: Request, ends: frozenset[int], stats: RunStats, clock: Clock
 ) -> Picker:
     rule = Rule.of(request.sampling, session.candidates)
     if request.logits:
         stats.mode = "single"
-        return Singles(session, rule, request.logits, stats, clock)
-    batches = Batches(session, rule, ends, stats, clock)
+        return Singles(turn, rule, request.logits, stats, clock)
+    batches = Batches(turn, rule, ends, stats, clock)
     if session.checker and not rule.inverse_temperature and not rule.repeat_last:
-        return Speculation(session, batches, stats, clock)
+        return Speculation(session, turn, batches, stats, clock)
     return batches
+
+
+def _reason(ended: bool, tokens: int, most: int, wanted: int) -> str:
+    """Why an answer ends after so many tokens of the `most` that fit, or a stop string; empty where it goes on."""
+    if ended:
+        return "stop"
+    if tokens < most:
+        return ""
+    return "length" if tokens >= wanted else "context"
 
 
 async def generate(
     session: Session, tokenizer: Tokenizer, request: Request, stats: RunStats
 ) -> AsyncGenerator[TextPart]:
-    """The answer, token by token; `stats` is kept up to date."""
-    turn = session.begin()
+    """The answer, token by token, in a turn of its own; `stats` is kept up to date.
+
+    Where somebody else takes the cache, it ends like one that was stopped.
+    """
     ids = list(request.prompt)
     ends = frozenset() if request.ignore_eos else frozenset(tokenizer.stop_ids)
     clock = Clock(stats)
-    picker = _picker(session, request, ends, stats, clock)
     shown = _Text(tokenizer, request.stop)
     most = min(request.max_tokens, session.context - len(ids))
-    stats.reused_tokens = session.kept.shared(ids)
-    started = time.perf_counter()
-    tokens: deque[int] = deque()
-    try:
-        tokens.extend(await picker.first(ids))
-        stats.prefill_seconds = stats.time_to_first_token = time.perf_counter() - started
-        clock.restart()
-        first_of_batch = True
-        while not stats.stop_reason:
-            if not tokens:
-                tokens.extend(await picker.more(ids, most - stats.new_tokens))
-                first_of_batch = True
-            token = tokens.popleft()
-            stats.new_tokens += 1
-            if token in ends:
-                stats.stop_reason = "eos"
-                break
-            ids.append(token)
-            text, ended = shown.push(token)
-            if ended:
-                stats.stop_reason = "stop"
-            elif stats.new_tokens >= most:
-                stats.stop_reason = "length" if stats.new_tokens >= request.max_tokens else "context"
-            began = stats.total_seconds = time.perf_counter() - started
-            yield TextPart(text, token)
-            clock.shown(time.perf_counter() - started - began, first_of_batch)
-            first_of_batch = False
-            if (session.stopped or session.turn != turn) and not stats.stop_reason:
-                stats.stop_reason = "cancelled"
-        if stats.stop_reason not in ("stop", "cancelled") and (rest := shown.rest()):
-            yield TextPart(rest, ids[-1])
-    except Cancelled:
-        stats.stop_reason = "cancelled"
-    finally:
-        clock.stop()
-        stats.dropped_tokens = len(tokens) + picker.flying
-        stats.stop_reason = stats.stop_reason or "cancelled"
-        stats.total_seconds = time.perf_counter() - started
+    with session.turn() as turn:
+        picker = _picker(session, turn, request, ends, stats, clock)
+        stats.reused_tokens = session.kept.shared(ids)
+        started = time.perf_counter()
+        tokens: deque[int] = deque()
+        try:
+            tokens.extend(await picker.first(ids))
+            stats.prefill_seconds = stats.time_to_first_token = time.perf_counter() - started
+            clock.restart()
+            first_of_batch = True
+            while not stats.stop_reason:
+                if not tokens:
+                    tokens.extend(await picker.more(ids, most - stats.new_tokens))
+                    first_of_batch = True
+                token = tokens.popleft()
+                stats.new_tokens += 1
+                if token in ends:
+                    stats.stop_reason = "eos"
+                    break
+                ids.append(token)
+                text, ended = shown.push(token)
+                stats.stop_reason = _reason(ended, stats.new_tokens, most, request.max_tokens)
+                began = stats.total_seconds = time.perf_counter() - started
+                yield TextPart(text, token)
+                clock.shown(time.perf_counter() - started - began, first_of_batch)
+                first_of_batch = False
+                if turn.over and not stats.stop_reason:
+                    stats.stop_reason = "cancelled"
+            if stats.stop_reason not in ("stop", "cancelled") and (rest := shown.rest()):
+                yield TextPart(rest, ids[-1])
+        except Cancelled:
+            stats.stop_reason = "cancelled"
+        except Exception:
+            stats.stop_reason = "failed"
+            raise
+        finally:
+            clock.stop()
+            stats.dropped_tokens = len(tokens) + picker.flying
+            stats.stop_reason = stats.stop_reason or "cancelled"
+            stats.total_seconds = time.perf_counter() - started

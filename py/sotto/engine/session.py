@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 
 from ..device import Batch, Device, Work
 from ..devices.pace import amounts, longest
-from ..errors import Cancelled
+from ..errors import Cancelled, TurnLost
 from ..plan.plan import Plan
 from ..plan.work import work
 from ..text.sampler import NO_TOKEN, Rule, SampleOutputs, not_a_number
 from .cached_text import CachedText
 from .drafts import Costs
+
+T = TypeVar("T")
 
 STEP_SECONDS = 0.2  # nothing else can use a GPU while it does a step: a screen and a stop wait that long
 
@@ -46,7 +50,7 @@ class Flight:
 
 
 class Session:
-    """Runs a model's programs, one after the other, on the one KV cache, and knows what text is in it.
+    """A model's programs, the one KV cache that they work on, and who has it.
 
     Args:
         context: slots of the cache: tokens that fit.
@@ -57,7 +61,6 @@ class Session:
     Attributes:
         programs: by the most tokens that each takes; 1 is decode, the others are prefill chunks.
         text: the buffer of the text's token ids, which the repetition penalty looks at.
-        turn: number of the latest user of the cache; whoever began earlier has lost it.
         kept: what is in the cache.
         costs: what decoding and checking drafts was measured to take.
         checker: gives the program that tells the most probable successor of each of a few tokens, or None as long as
@@ -70,29 +73,47 @@ class Session:
         self.candidates = candidates
         self.programs: dict[int, Loaded] = {}
         self.text = 0
-        self.turn = 0
-        self.stopped = False
         self.kept = CachedText(ring, window)
         self.costs = Costs()
         self.checker: Callable[[], Awaitable[Loaded | None]] | None = None
-        self._end = 0  # one past the last position that flights write
-        self._picked = 0  # tokens that flights pick, since the inputs were written
-        self._token = 0  # that the next landing flight began with
+        self._turn: Turn | None = None
+        self._forgotten = False
 
-    def begin(self) -> int:
-        """Forget an earlier `stop`, and take the cache; the number of the turn."""
-        self.stopped = False
-        self.turn += 1
-        return self.turn
+    @contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """Take the cache, from whoever has it, and give it back at the end.
+
+        Neither waits, so that it can be done where nothing may wait: in a generator that is thrown away. What the one
+        before has under way on the device is cancelled or done before anything that is begun now, and its results are
+        dropped.
+        """
+        mine = Turn(self, self._device)
+        earlier, self._turn = self._turn, mine
+        if earlier:
+            earlier.lose()
+        if self._forgotten:
+            self._forgotten = False
+            self.kept.rewind(0)
+        try:
+            yield mine
+        finally:
+            mine.lose()
+            if self._turn is mine:
+                self._turn = None
+
+    @property
+    def taken(self) -> bool:
+        """Whether somebody has the cache."""
+        return self._turn is not None
 
     def forget(self) -> None:
-        """Let the next text be read from its beginning, whatever it shares with what is in the cache."""
-        self.kept.rewind(0)
+        """Let the next turn read its text from the beginning, whatever it shares with what is in the cache."""
+        self._forgotten = True
 
     def stop(self) -> None:
-        """Let the run in progress, and every later one until `begin`, raise Cancelled."""
-        self.stopped = True
-        self._device.cancel()
+        """Let what is done in the turn there is raise Cancelled, from now on."""
+        if self._turn:
+            self._turn.stop()
 
     async def can_check(self) -> bool:
         """Whether drafts can be checked by now."""
@@ -123,6 +144,69 @@ class Session:
         attention, others = longest(steps, rates)
         return max(attention, others) if self._device.traits.few_cores else others
 
+
+class Turn:
+    """The use of the cache for one text, run by run, from `Session.turn` on. One run at a time may be awaited.
+
+    Every method raises TurnLost once the turn was given back or somebody else has taken the cache, also for what was
+    begun before: what the device then gives is dropped, and never becomes part of the other's text. After
+    `Session.stop` they raise Cancelled. Besides, they raise DeviceError.
+    """
+
+    def __init__(self, session: Session, device: Device) -> None:
+        self._session = session
+        self._device = device
+        self._kept = session.kept
+        self._lost = False
+        self._stopped = False
+        self._waiting = 0  # for the device, now
+        self._end = 0  # one past the last position that flights write
+        self._picked = 0  # tokens that flights pick, since the inputs were written
+        self._token = 0  # that the next landing flight began with
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more can be done in it."""
+        return self._lost or self._stopped
+
+    def lose(self) -> None:
+        """The cache is somebody else's."""
+        self._lost = True
+        self._interrupt()
+
+    def stop(self) -> None:
+        """Whoever waits for this does not want it any more."""
+        self._stopped = True
+        self._interrupt()
+
+    def _interrupt(self) -> None:
+        if self._waiting:
+            self._device.cancel()
+
+    def _check(self) -> None:
+        if self._lost:
+            raise TurnLost
+        if self._stopped:
+            raise Cancelled
+
+    async def _done(self, work: Awaitable[T]) -> T:
+        """What some work of the device gives, if the cache still is ours then."""
+        self._waiting += 1
+        try:
+            result = await work
+        except BaseException as error:
+            if not self._lost:
+                # Whoever waits may have been interrupted: what is under way must not go on beside what comes next.
+                self._device.cancel()
+            elif isinstance(error, Cancelled):
+                raise TurnLost from error
+            raise
+        finally:
+            self._waiting -= 1
+        if self._lost:
+            raise TurnLost
+        return result
+
     async def prefill(self, ids: Sequence[int], rule: Rule | None = None) -> SampleOutputs:
         """Read a text, but for what it shares with the one in the cache.
 
@@ -133,15 +217,21 @@ class Session:
         Returns:
             The outputs for its last token; the first of `picks` is the next one.
         """
+        self._check()
         if rule and rule.repeat_last:
-            self._device.write(self.text, 0, struct.pack(f"<{len(ids)}I", *ids))
-        self.kept.rewind(self.kept.shared(ids))
+            self._device.write(self._session.text, 0, struct.pack(f"<{len(ids)}I", *ids))
+        loaded, position = await self._read_up_to_end(ids)
         packed = rule.pack(0) if rule else b""
+        return SampleOutputs.of(await self.run(loaded, position, ids[position:], rule=packed))
+
+    async def _read_up_to_end(self, ids: Sequence[int]) -> tuple[Loaded, int]:
+        """Read a text but for its last chunk: the program for that, and the position where it begins."""
+        self._kept.rewind(self._kept.shared(ids))
         while True:
-            position = len(self.kept.ids)
-            loaded = self.chunk(position, len(ids) - position)
+            position = len(self._kept.ids)
+            loaded = self._session.chunk(position, len(ids) - position)
             if position + loaded.plan.tokens >= len(ids):
-                return SampleOutputs.of(await self.run(loaded, position, ids[position:], rule=packed))
+                return loaded, position
             await self._read_chunk(loaded, position, ids)
 
     async def read(self, ids: Sequence[int], least: int) -> None:
@@ -149,8 +239,8 @@ class Session:
 
         What comes next is not asked.
         """
-        while (position := len(self.kept.ids)) < least:
-            await self._read_chunk(self.chunk(position, len(ids) - position), position, ids)
+        while (position := len(self._kept.ids)) < least:
+            await self._read_chunk(self._session.chunk(position, len(ids) - position), position, ids)
 
     async def _read_chunk(self, loaded: Loaded, position: int, ids: Sequence[int]) -> None:
         await self.run(loaded, position, ids[position : position + loaded.plan.tokens], loaded.plan.body)
@@ -165,20 +255,27 @@ class Session:
         rule: bytes = b"",
         targets: Sequence[int] = (),
     ) -> bytes:
-        """Run a program on the tokens `ids`, the first of which is at `position`: at most where the cache's text ends.
-
-        Raises:
-            Cancelled: `stop` was called.
-        """
-        if self.stopped:
-            raise Cancelled
-        assert position <= len(self.kept.ids), "what lies before a run is in the cache"
-        self.kept.rewind(position)
-        self.kept.writes(position + len(ids))
+        """Run a program on some tokens of a text, which begin where the cache's text ends, or before."""
+        self._check()
+        kept = self._kept
+        assert position <= len(kept.ids), "what lies before a run is in the cache"
+        kept.rewind(position)
+        kept.writes(position + len(ids))
         inputs = loaded.plan.inputs(position, ids, targets, rule)
-        out = await self._device.run(loaded.program, inputs, steps=steps)
-        self.kept.ids += ids
+        out = await self._done(self._device.run(loaded.program, inputs, steps=steps))
+        kept.ids += ids
+        self._check()
         return out
+
+    async def profile(
+        self, loaded: Loaded, position: int, passes: Sequence[Sequence[int]]
+    ) -> list[float] | None:
+        """Seconds of passes of a program's steps (`Device.profile`), on tokens 0 from `position` on. What is in the
+        cache means nothing afterwards."""
+        self._check()
+        self._kept.rewind(0)
+        inputs = loaded.plan.inputs(position, [0] * loaded.plan.tokens)
+        return await self._done(self._device.profile(loaded.program, inputs, passes))
 
     def decode(self, tokens: int, last: int | None = None, rule: bytes = b"") -> Flight:
         """Submit a batch: so many tokens, each picked by the device from what the one before it gave.
@@ -187,55 +284,51 @@ class Session:
             tokens: at most PICKS less what is in flight already.
             last: the token that follows the cache's text; without one, the batch goes on where the last one ends.
             rule: how to pick, with the number of the first draw.
-
-        Raises:
-            Cancelled: `stop` was called.
         """
-        if self.stopped:
-            raise Cancelled
-        loaded = self.programs[1]
+        self._check()
+        loaded = self._session.programs[1]
         inputs = None
         if last is not None:
-            self._end, self._picked, self._token = len(self.kept.ids), 0, last
+            self._end, self._picked, self._token = len(self._kept.ids), 0, last
             inputs = loaded.plan.inputs(self._end, [last], rule=rule)
         first = self._picked
         self._picked += tokens
         self._end += tokens
-        self.kept.writes(self._end)
+        self._kept.writes(self._end)
         began = time.perf_counter()
         batch = self._device.submit(loaded.program, inputs, tokens)
         return Flight(tokens, first, batch, time.perf_counter() - began)
 
     async def land(self, flight: Flight) -> tuple[list[int], SampleOutputs, Batch]:
         """The tokens that a flight picked, and all it told; flights land in their order."""
-        batch = await flight.batch
+        self._check()
+        batch = await self._done(flight.batch)
         outputs = SampleOutputs.of(batch.outputs)
         tokens = outputs.picked(flight.first, flight.tokens)
-        self.kept.ids += [self._token, *tokens[:-1]]
+        self._kept.ids += [self._token, *tokens[:-1]]
         self._token = tokens[-1]
+        self._check()
         return tokens, outputs, batch
 
     async def check(self, last: int, draft: Sequence[int]) -> tuple[list[int], Batch]:
         """What the model writes after `last`, the token that follows the cache's text, if it writes a draft. Only where
-        `can_check`.
+        `Session.can_check`.
 
         Returns:
             The draft as far as the model agrees, and the token that it writes then.
-
-        Raises:
-            Cancelled: `stop` was called.
         """
-        if self.stopped:
-            raise Cancelled
-        loaded = await self.checker() if self.checker else None
+        loaded = await self._session.checker() if self._session.checker else None
         assert loaded is not None
-        position = len(self.kept.ids)
+        self._check()
+        kept = self._kept
+        position = len(kept.ids)
         inputs = loaded.plan.inputs(position, [last, *draft])
-        self.kept.writes(position + 1 + len(draft))
-        batch = await self._device.submit(loaded.program, inputs, 1)
+        kept.writes(position + 1 + len(draft))
+        batch = await self._done(self._device.submit(loaded.program, inputs, 1))
         best: list[int] = np.frombuffer(batch.outputs, np.uint32)[: 1 + len(draft)].tolist()
         if NO_TOKEN in best:
             raise not_a_number()
         agreed = next((i for i, token in enumerate(draft) if best[i] != token), len(draft))
-        self.kept.ids += [last, *draft[:agreed]]
+        kept.ids += [last, *draft[:agreed]]
+        self._check()
         return best[: agreed + 1], batch

@@ -22,8 +22,9 @@ from typing import Any
 import numpy as np
 
 from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Step, Traits
+from ..devices.cancellation import Cancellation
 from ..devices.pace import Amount, Pace, amounts
-from ..errors import Cancelled, DeviceError, OutOfMemory
+from ..errors import DeviceError, OutOfMemory
 
 _LIMITS = {
     "max_buffer": "max-buffer-size",
@@ -216,7 +217,7 @@ class NativeDevice:
         self._pipelines: dict[_Key, Any] = {}
         self._compiling: dict[_Key, Any] = {}  # promises
         self._next = 1
-        self._cancelled = False
+        self._cancellation = Cancellation()
         self._pace = Pace()
         self._free_since = 0.0  # when the latest part of a run was done
         self._written = 0  # bytes since the last submit
@@ -370,11 +371,11 @@ class NativeDevice:
     async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
         loaded = self._programs[program]
         plan = loaded.program
-        self._cancelled = False
+        number = self._cancellation.begin()
         todo = len(loaded.steps) if steps is None else steps
         with self._for_people():
             self._queue.write_buffer(loaded.inputs, 0, inputs)
-            self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)))
+            self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)), number)
         return self._taken(loaded.staging[0], plan.outputs.nbytes)
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
@@ -398,8 +399,8 @@ class NativeDevice:
             staging.unmap()
         return data
 
-    def _submit_parts(self, loaded: _Loaded, todo: int, work: list[Amount]) -> None:
-        """Submit the first `todo` steps part by part, at most two in flight. Raises Cancelled."""
+    def _submit_parts(self, loaded: _Loaded, todo: int, work: list[Amount], number: int) -> None:
+        """Submit the first `todo` steps of a run part by part, at most two in flight. Raises Cancelled."""
         first = 0
         in_flight: deque[tuple[Any, list[Amount], float]] = (
             deque()
@@ -417,8 +418,7 @@ class NativeDevice:
                 if work:
                     self._pace.learn(part, now - max(began, self._free_since))
                 self._free_since = now
-            if self._cancelled:
-                raise Cancelled
+            self._cancellation.check(number)
 
     def _commands(
         self, loaded: _Loaded, first: int, last: int, *, ends: bool = True, repeats: int = 1
@@ -473,7 +473,7 @@ class NativeDevice:
         return seconds
 
     def cancel(self) -> None:
-        self._cancelled = True
+        self._cancellation.cancel()
 
     async def finish(self) -> None:
         with self._for_people():

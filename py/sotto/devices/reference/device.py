@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Traits
-from ...errors import Cancelled, OutOfMemory
+from ...errors import OutOfMemory
 from ...plan import wgsl
 from ...weights import layout
+from ..cancellation import Cancellation
 from .call import Call, Floats
 from .kernels import KERNELS
 
@@ -48,7 +49,7 @@ class NumpyDevice:
         self._programs: dict[int, Program] = {}
         self._matrices: dict[tuple[int, int, int, int], Floats] = {}  # by buffer, offset, rows, columns
         self._next = 1
-        self._cancelled = False
+        self._cancellation = Cancellation()
 
     @property
     def traits(self) -> Traits:
@@ -105,7 +106,7 @@ class NumpyDevice:
     async def run(self, program: int, inputs: bytes, *, steps: int | None = None) -> bytes:
         loaded = self._programs[program]
         self.write(loaded.inputs.buffer, 0, inputs)
-        return self._replayed(loaded, steps)
+        return self._replayed(loaded, 0, len(loaded.steps) if steps is None else steps)
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
         loaded = self._programs[program]
@@ -114,17 +115,17 @@ class NumpyDevice:
             if inputs is not None:
                 self.write(loaded.inputs.buffer, 0, inputs)
             for _ in range(repeats):
-                outputs = self._replayed(loaded, None)
+                outputs = self._replayed(loaded, 0, len(loaded.steps))
             return outputs
 
         return Later(replays)
 
-    def _replayed(self, loaded: Program, steps: int | None) -> bytes:
+    def _replayed(self, loaded: Program, first: int, last: int) -> bytes:
+        """Do the steps from `first` up to `last`; what is in the outputs then."""
         position, count = self._buffers[loaded.inputs.buffer][:8].view(np.uint32).tolist()
-        self._cancelled = False
-        for step in loaded.steps[:steps]:
-            if self._cancelled:
-                raise Cancelled
+        number = self._cancellation.begin()
+        for step in loaded.steps[first:last]:
+            self._cancellation.check(number)
             pipeline = loaded.pipelines[step.pipeline]
             kernel = wgsl.named(loaded.shaders[pipeline.shader].label)
             names = {b.number: b.name for b in kernel.bindings}
@@ -158,7 +159,7 @@ class NumpyDevice:
         return None
 
     def cancel(self) -> None:
-        self._cancelled = True
+        self._cancellation.cancel()
 
     async def finish(self) -> None:
         """Everything is always done."""
