@@ -8,12 +8,16 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from gguf_writer import RawTensor, write
 from sotto.formats.blocks import CODE_TYPES, FLOAT_TYPES, TYPES, quantize
+from sotto.formats.gguf_checkpoint import source_name
+from sotto.formats.gguf_writer import RawTensor, metadata_of, write
+from sotto.models import synthetic
+from sotto.models.gemma3 import Config
+from sotto.text.vocabulary import SENTENCEPIECE, TokenType, Vocabulary
 
 DEFAULT_TYPES: Mapping[str, str] = {
     "token_embd": "Q8_0",
@@ -81,40 +85,29 @@ class Tiny:
 
 def build(tiny: Tiny = Tiny()) -> bytes:
     """The bytes of the model's GGUF file; the same for the same `tiny`."""
-    metadata = {**_model_metadata(tiny), **vocabulary_metadata(tiny.vocabulary), **tiny.metadata}
+    metadata = metadata_of("gemma3", asdict(config(tiny)), vocabulary(tiny.vocabulary))
+    metadata |= {"general.name": "Tiny random Gemma 3", **tiny.metadata}
     if tiny.chat:
         metadata["tokenizer.chat_template"] = CHAT_TEMPLATE
     tensors = {name: _tensor(tiny, name, shape) for name, shape in shapes(tiny).items()}
     return write({key: value for key, value in metadata.items() if value is not None}, tensors)
 
 
+def config(tiny: Tiny) -> Config:
+    """The model's sizes."""
+    return Config(
+        tiny.layers, tiny.width, tiny.heads, tiny.kv_heads, tiny.head_dim, tiny.hidden, tiny.vocabulary, tiny.window,
+        eps=1e-6, rope_base=1e6, rope_factor=1.0, context_limit=tiny.context,
+    )  # fmt: skip
+
+
 def shapes(tiny: Tiny) -> dict[str, tuple[int, ...]]:
-    """Every tensor of the model and its shape in numpy order (rows, columns)."""
-    width, hidden, head = tiny.width, tiny.hidden, tiny.head_dim
-    found: dict[str, tuple[int, ...]] = {"token_embd.weight": (tiny.vocabulary, width)}
-    layer = {
-        "attn_norm": (width,),
-        "attn_q": (tiny.heads * head, width),
-        "attn_k": (tiny.kv_heads * head, width),
-        "attn_v": (tiny.kv_heads * head, width),
-        "attn_output": (width, tiny.heads * head),
-        "attn_q_norm": (head,),
-        "attn_k_norm": (head,),
-        "post_attention_norm": (width,),
-        "ffn_norm": (width,),
-        "ffn_gate": (hidden, width),
-        "ffn_up": (hidden, width),
-        "ffn_down": (width, hidden),
-        "post_ffw_norm": (width,),
-    }
-    for index in range(tiny.layers):
-        found |= {f"blk.{index}.{name}.weight": shape for name, shape in layer.items()}
-    found["output_norm.weight"] = (width,)
-    return found
+    """Every tensor of the model by the file's name, and its shape in numpy order (rows, columns)."""
+    return {source_name(name): shape for name, shape in synthetic.tensors(config(tiny)).items()}
 
 
-def vocabulary_metadata(size: int = 512) -> dict[str, object]:
-    """The `tokenizer.ggml.*` values of the test vocabulary, filled up to `size` with unused control tokens.
+def vocabulary(size: int = 512) -> Vocabulary:
+    """The test vocabulary, filled up to `size` with unused control tokens.
 
     Order as in Gemma's: control, user-defined, bytes, then normal pieces whose score falls with their rank.
     """
@@ -122,43 +115,22 @@ def vocabulary_metadata(size: int = 512) -> dict[str, object]:
     normal = [*pieces, "▁", *LETTERS]  # as in Gemma's vocabulary, single characters come last
     byte_tokens = [f"<0x{value:02X}>" for value in range(256)]
     tokens = [*CONTROL, *USER_DEFINED, *byte_tokens, *normal]
-    types = [3] * len(CONTROL) + [4] * len(USER_DEFINED) + [6] * 256 + [1] * len(normal)
+    types = [TokenType.CONTROL] * len(CONTROL) + [TokenType.USER_DEFINED] * len(USER_DEFINED)
+    types += [TokenType.BYTE] * 256 + [TokenType.NORMAL] * len(normal)
     scores = (
         [-1000.0] * (len(CONTROL) + len(USER_DEFINED)) + [0.0] * 256 + [-float(n) for n in range(len(normal))]
     )
     unused = size - len(tokens)
     if unused < 0:
         raise ValueError(f"the test vocabulary needs {len(tokens)} ids")
-    return {
-        "tokenizer.ggml.model": "llama",
-        "tokenizer.ggml.tokens": tokens + [f"<unused{n}>" for n in range(unused)],
-        "tokenizer.ggml.scores": np.array(scores + [-1000.0] * unused, np.float32),
-        "tokenizer.ggml.token_type": np.array(types + [3] * unused, np.int32),
-        "tokenizer.ggml.bos_token_id": 2,
-        "tokenizer.ggml.eos_token_id": 1,
-        "tokenizer.ggml.unknown_token_id": 3,
-        "tokenizer.ggml.padding_token_id": 0,
-        "tokenizer.ggml.add_bos_token": True,
-        "tokenizer.ggml.add_space_prefix": False,
-    }
-
-
-def _model_metadata(tiny: Tiny) -> dict[str, object]:
-    return {
-        "general.architecture": "gemma3",
-        "general.name": "Tiny random Gemma 3",
-        "gemma3.context_length": tiny.context,
-        "gemma3.embedding_length": tiny.width,
-        "gemma3.block_count": tiny.layers,
-        "gemma3.feed_forward_length": tiny.hidden,
-        "gemma3.attention.head_count": tiny.heads,
-        "gemma3.attention.head_count_kv": tiny.kv_heads,
-        "gemma3.attention.key_length": tiny.head_dim,
-        "gemma3.attention.value_length": tiny.head_dim,
-        "gemma3.attention.layer_norm_rms_epsilon": 1e-6,
-        "gemma3.attention.sliding_window": tiny.window,
-        "gemma3.rope.freq_base": 1e6,
-    }
+    return Vocabulary(
+        SENTENCEPIECE,
+        tokens + [f"<unused{n}>" for n in range(unused)],
+        np.array(scores + [-1000.0] * unused, np.float32),
+        np.array(types + [TokenType.CONTROL] * unused, np.uint8),
+        bos=2,
+        eos=1,
+    )
 
 
 def _tensor(tiny: Tiny, name: str, shape: tuple[int, ...]) -> RawTensor:
@@ -190,7 +162,6 @@ def _values(tiny: Tiny, kind: str, name: str, shape: tuple[int, ...]) -> np.ndar
         # A fifth of the strength of a layer's output, or the tied head would repeat the token it was given.
         values *= 0.2
         # Control and byte tokens stay improbable: the model does not end by chance, and writes legible text.
-        tokens = vocabulary_metadata(tiny.vocabulary)["tokenizer.ggml.token_type"]
-        assert isinstance(tokens, np.ndarray)
-        values[np.isin(tokens, (3, 6))] *= 0.1
+        types = vocabulary(tiny.vocabulary).types
+        values[np.isin(types, (TokenType.CONTROL, TokenType.BYTE))] *= 0.1
     return values

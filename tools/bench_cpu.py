@@ -26,10 +26,9 @@ sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
 from chromium import QUIET, find_chromium
 from playwright.sync_api import Page, sync_playwright
 
-from sotto import assets
+from sotto import assets, formats
 from sotto.api import drive
 from sotto.assets import default_cache
-from sotto.formats import gguf
 from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Resource, Site
 from sotto.source import FileSource
@@ -155,8 +154,8 @@ def page_times(page: Page, address: str) -> dict[str, float]:
 
 def prompt_text(model: Path, ids: list[int]) -> str:
     """The text of the prompt, for a contender that makes tokens itself and puts BOS in front."""
-    header, _ = drive(gguf.read_header(FileSource(model)))
-    return Tokenizer.from_metadata(header.metadata).decode(ids)
+    checkpoint = drive(formats.open(FileSource(model)))
+    return Tokenizer(checkpoint.check_model()).decode(ids)
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ from sotto.bench.desk import Desk
 from sotto.bench.report import Report
 from sotto.bench.request import Request
 from sotto.errors import SottoError
-from sotto.formats import synthetic
+from sotto.models import synthetic
 from sotto.native.dawn import NativeDevice
 from sotto.native.disk import DiskStore
 from sotto.plan.variants import Job

@@ -12,12 +12,11 @@ import store
 from pyodide.code import run_js
 
 import cpu as cpu_js
-from sotto import models
+from sotto import formats, models
 from sotto.browser.cpu import open_cpu
 from sotto.browser.gpu import WebDevice
 from sotto.browser.ranges import WebSource
 from sotto.browser.store import WebStore
-from sotto.formats import gguf
 from sotto.plan.memory import Memory
 from sotto.plan.weights import bind
 from sotto.store import Manifest
@@ -60,13 +59,13 @@ async def prepare(file: dict[str, Any]) -> dict[str, Any]:
     """Open the device and its buffers for the model's weights."""
     source = WebSource(store, file["url"], "model", file["size"], "bench")
     device = await (WebDevice.open(bridge) if file["device"] == "gpu" else open_cpu(cpu_js))
-    header, head = await gguf.read_header(source)
-    architecture = models.find(header.metadata)
-    image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
+    checkpoint = await formats.open(source)
+    architecture = models.find(checkpoint.architecture)
+    image = Image.of(checkpoint.tensors, architecture.wanted(architecture.read(checkpoint.settings)))
     memory, weights = Memory(device), bind(image, device.limits.max_binding)
     memory.allocate_weights(weights)
-    loader = Loader(device, image, memory.placements, head, lambda _: None)
-    kept.update(source=source, image=image, head=head, loader=loader, store=await WebStore.open(store))
+    loader = Loader(device, image, memory.placements, checkpoint, lambda _: None)
+    kept.update(source=source, image=image, loader=loader, store=await WebStore.open(store))
     return {"adapter": device.adapter.name, "source_bytes": image.source_nbytes, "image_bytes": image.nbytes}
 
 
@@ -85,14 +84,16 @@ async def first(_: None) -> dict[str, float]:
             await source.read(at, min(PIECE, end - at))
 
     async def convert(writer: Any = None) -> None:
-        async for _, data in image.convert(kept["head"], source):
+        async for _, data in image.convert(source):
             if writer:
                 await writer.append(data)
         if writer:
             await writer.commit()
 
     async def keep() -> None:
-        manifest = Manifest("alone", LAYOUT_VERSION, image.nbytes, image.header_nbytes, "model", "")
+        manifest = Manifest(
+            "alone", LAYOUT_VERSION, image.nbytes, "model", "", kept["loader"].checkpoint.to_card()
+        )
         await convert(await cached.begin(manifest))
 
     seconds = {

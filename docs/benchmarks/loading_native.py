@@ -25,10 +25,9 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "py"))
 
-from sotto import models
+from sotto import formats, models
 from sotto.api import drive, open_device
 from sotto.assets import default_model
-from sotto.formats import gguf
 from sotto.native.disk import CHUNK_BYTES, DiskStore
 from sotto.plan.memory import Memory
 from sotto.plan.weights import bind
@@ -55,12 +54,12 @@ def main() -> None:
     given = parser.parse_args()
     source = FileSource(given.model or default_model())
     device = open_device(given.device)
-    header, head = drive(gguf.read_header(source))
-    architecture = models.find(header.metadata)
-    image = Image.of(header, architecture.wanted(architecture.read(header.metadata)))
+    checkpoint = drive(formats.open(source))
+    architecture = models.find(checkpoint.architecture)
+    image = Image.of(checkpoint.tensors, architecture.wanted(architecture.read(checkpoint.settings)))
     memory, weights = Memory(device), bind(image, device.limits.max_binding)
     memory.allocate_weights(weights)
-    loader = Loader(device, image, memory.placements, head, lambda _: None)
+    loader = Loader(device, image, memory.placements, checkpoint, lambda _: None)
     rounds: dict[str, list[float]] = {"first": [], "cached": []}
     small, whole = np.empty(1 << 20, np.uint8), np.ones(image.nbytes, np.uint8)
     with tempfile.TemporaryDirectory() as folder:

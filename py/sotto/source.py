@@ -1,7 +1,9 @@
-"""Where a model file's bytes come from: a file on disk, a Range-reading URL, memory."""
+"""Where a model's bytes come from: a file on disk, a Range-reading URL, memory; or several of them, named."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -88,3 +90,33 @@ class MemorySource:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+class Folder:
+    """The files of a model that comes in several, by name.
+
+    Attributes:
+        name: what a person calls the folder.
+        files: by their names in it.
+        size: bytes in all files.
+        key: identity of the content, made of the files' names and keys.
+    """
+
+    def __init__(self, name: str, files: Mapping[str, Source]) -> None:
+        self.name = name
+        self.files = dict(files)
+        self.size = sum(file.size for file in files.values())
+        parts = "".join(f"{len(n)} {n} {len(files[n].key)} {files[n].key} " for n in sorted(files))
+        self.key = hashlib.sha256(parts.encode()).hexdigest()
+
+    def close(self) -> None:
+        """Release every file."""
+        for file in self.files.values():
+            file.close()
+
+
+def file_of(source: Source | Folder, name: str) -> Source:
+    """The file of this name in a folder; a source that is one file by itself has the name ""."""
+    if not isinstance(source, Folder):
+        return source
+    return source.files[name]

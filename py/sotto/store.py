@@ -25,16 +25,16 @@ class StoredRecord:
 class Manifest:
     """What the store knows about one converted model; written last, so its presence means the entry is whole.
 
-    The converted model is one linear image: the model file's header as it is (`header_nbytes`), then the planes
-    in the order weights.py gives them, cut into records.
+    The converted model is one linear image: the planes in the order that weights/image.py gives them, cut into
+    records. `card` is whatever else a later load needs, as text that checks itself (formats/checkpoint.py).
     """
 
     key: str
     layout_version: int
     nbytes: int
-    header_nbytes: int
     name: str
     created: str  # ISO 8601, UTC
+    card: str
     records: tuple[StoredRecord, ...] = ()
 
 

@@ -132,7 +132,7 @@ async def cache(_: None) -> None:
     gpu = await WebDevice.open(bridge)
     assert await cached.find("k") is None
     image = np.random.default_rng(2).integers(0, 256, 9 << 20, np.uint8)
-    manifest = Manifest("k", LAYOUT_VERSION, image.nbytes, 1000, "モデル.gguf", "2026-11-21T00:00:00Z")
+    manifest = Manifest("k", LAYOUT_VERSION, image.nbytes, "モデル.gguf", "2026-11-21T00:00:00Z", "カード")
     writer = await cached.begin(manifest)
     await writer.append(image[:1000].tobytes())
     await writer.append(image[1000 : 5 << 20])
@@ -141,7 +141,7 @@ async def cache(_: None) -> None:
 
     found = await cached.find("k")
     assert found
-    assert (found.key, found.name, found.nbytes, found.header_nbytes) == ("k", "モデル.gguf", 9 << 20, 1000)
+    assert (found.key, found.name, found.nbytes, found.card) == ("k", "モデル.gguf", 9 << 20, "カード")
     assert [record.nbytes for record in found.records] == [9 << 20]
     assert await cached.head(found, 1000) == image[:1000].tobytes()
     first, second = gpu.buffer(4000, "first"), gpu.buffer(5 << 20, "second")
@@ -180,7 +180,7 @@ async def cache_full(_: None) -> list[str]:
     cached = await WebStore.open(store)
     assert cached
     nbytes = 80 << 20
-    writer = await cached.begin(Manifest("k", LAYOUT_VERSION, nbytes, 0, "model", "2026-11-21T00:00:00Z"))
+    writer = await cached.begin(Manifest("k", LAYOUT_VERSION, nbytes, "model", "2026-11-21T00:00:00Z", ""))
 
     async def write() -> None:
         for _ in range(5):

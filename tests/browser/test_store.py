@@ -119,7 +119,7 @@ def sha256(data: bytes) -> str:
 
 
 def manifest(key: str, nbytes: int, version: int = 1) -> str:
-    fields = {"key": key, "layout_version": version, "nbytes": nbytes, "header_nbytes": 64, "name": "test"}
+    fields = {"key": key, "layout_version": version, "nbytes": nbytes, "card": "", "name": "test"}
     return json.dumps({**fields, "created": "2026-11-21T00:00:00Z", "records": []})
 
 

@@ -21,7 +21,7 @@ from sotto.device import Limits
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import UnsupportedModel
-from sotto.formats import synthetic
+from sotto.models import synthetic
 from sotto.plan.plan import Use
 from sotto.plan.work import prefill_operations, weight_bytes
 from sotto.reports import Settings
@@ -177,7 +177,7 @@ def test_synthetic_shapes(name: str, millions: int) -> None:
     """The exact sizes: parameters as published, int4 weights, plans of the engine."""
     source = synthetic.source(name)
     engine = drive(Engine.outline(source, NumpyDevice(), Settings(context=128)))
-    matrices = {n: s for n, s in synthetic.SHAPES[name].tensors().items() if len(s) == 2}
+    matrices = {n: s for n, s in synthetic.tensors(synthetic.SHAPES[name]).items() if len(s) == 2}
     assert round(sum(a * b for a, b in matrices.values()) / 1e6) == millions
     plan = engine.plans[0]
     assert {d.kernel.format for d in plan.dispatches if d.kernel.format} == {"q4"}
@@ -185,10 +185,10 @@ def test_synthetic_shapes(name: str, millions: int) -> None:
     read = weight_bytes(plan)
     assert 0 <= read / (sum(a * b for a, b in matrices.values()) * 18 / 32) - 1 < 0.01
     # Of the last layer only keys and values are needed of every token; the whole of it, and the head, of the last.
-    last = f"blk.{synthetic.SHAPES[name].layers - 1}."
+    last = f"layers.{synthetic.SHAPES[name].layers - 1}."
     sizes = {n: a * b for n, (a, b) in matrices.items()}
-    once = ["token_embd.weight", *(n for n in sizes if n.startswith(last))]
-    keys_and_values = [f"{last}attn_k.weight", f"{last}attn_v.weight"]
+    once = ["embedding", *(n for n in sizes if n.startswith(last))]
+    keys_and_values = [f"{last}key", f"{last}value"]
     every = sum(size for n, size in sizes.items() if n not in once or n in keys_and_values)
     attention = 4 * 4 * 256 * (5050 * (synthetic.SHAPES[name].layers - 1) + 100)
     operations = prefill_operations(engine.plans[-1], 100)

@@ -63,7 +63,7 @@ def entries(store: DiskStore) -> list[Path]:
 
 
 def manifest(key: str = KEY, nbytes: int = 1000) -> Manifest:
-    return Manifest(key, LAYOUT_VERSION, nbytes, 10, "m.gguf", "2026-01-01T00:00:00+00:00")
+    return Manifest(key, LAYOUT_VERSION, nbytes, "m.gguf", "2026-01-01T00:00:00+00:00", "card")
 
 
 def write(store: DiskStore, data: bytes, key: str = KEY) -> None:
@@ -104,7 +104,7 @@ def test_parts_that_lie_across_records(store: DiskStore) -> None:
     assert drive(store.head(found, RECORD + 3)) == data[: RECORD + 3].tobytes()
 
 
-@pytest.mark.parametrize("where", [10, -10], ids=["the header", "the last weights"])
+@pytest.mark.parametrize("where", [10, -10], ids=["the first weights", "the last weights"])
 def test_damaged_record(model: bytes, store: DiskStore, where: int) -> None:
     load(model, store)
     image = entries(store)[0] / disk.IMAGE
@@ -115,6 +115,31 @@ def test_damaged_record(model: bytes, store: DiskStore, where: int) -> None:
     assert not again.load_stats.cached
     assert tokens(again) == tokens(load(model, None))
     assert load(model, store).load_stats.cached, "the entry was not written again"
+
+
+def test_a_damaged_card_is_made_again(model: bytes, store: DiskStore) -> None:
+    load(model, store)
+    path = entries(store)[0] / disk.MANIFEST
+    fields = json.loads(path.read_text("utf-8"))
+    card = fields["card"]
+    for at in (0, 64, 70, len(card) // 2, len(card) - 1):
+        path.write_text(json.dumps({**fields, "card": card[:at] + "\u00a7" + card[at + 1 :]}), "utf-8")
+        again = load(model, store)
+        assert not again.load_stats.cached
+        assert tokens(again) == tokens(load(model, None))
+        assert load(model, store).load_stats.cached, "the entry was not written again"
+
+
+def test_a_load_from_the_cache_does_not_read_the_file(model: bytes, store: DiskStore) -> None:
+    load(model, store)
+
+    class Unread(MemorySource):
+        async def read(self, offset: int, nbytes: int) -> bytes:
+            raise AssertionError("the file was read")
+
+    engine = drive(Engine.load(Unread(model, "m.gguf", KEY), NumpyDevice(), store, Settings(64, chunks=(8,))))
+    assert engine.load_stats.cached
+    assert tokens(engine) == tokens(load(model, None))
 
 
 def test_damage_is_told_and_the_entry_dropped(store: DiskStore) -> None:
@@ -255,7 +280,7 @@ def test_interrupted_writer(store: DiskStore) -> None:
         from sotto.native.disk import DiskStore
         from sotto.store import Manifest
         writer = drive(DiskStore(Path({str(store.folder)!r})).begin(
-            Manifest({KEY!r}, {LAYOUT_VERSION}, 99, 1, "m", "")))
+            Manifest({KEY!r}, {LAYOUT_VERSION}, 99, "m", "", "")))
         drive(writer.append(bytes(50)))
         os._exit(9)
     """
@@ -295,7 +320,7 @@ def test_two_processes_write_one_model(tmp_path: Path) -> None:
         from sotto.store import Manifest
         for _ in range(20):
             writer = drive(DiskStore(Path({str(store.folder)!r})).begin(
-                Manifest({KEY!r}, {LAYOUT_VERSION}, 1 << 20, 1, "m", "")))
+                Manifest({KEY!r}, {LAYOUT_VERSION}, 1 << 20, "m", "", "")))
             drive(writer.append(bytes(range(256)) * 4096))
             print("written", flush=True)
             input()

@@ -255,15 +255,7 @@ def test_another_architecture_is_named() -> None:
 def test_the_published_1b_files_wrong_window_is_put_right() -> None:
     from sotto.models.gemma3 import Config
 
-    metadata: dict[str, object] = {
-        "tokenizer.ggml.tokens": ["a"],
-        "gemma3.block_count": 26,
-        "gemma3.embedding_length": 1152,
-        "gemma3.attention.head_count": 4,
-        "gemma3.attention.head_count_kv": 1,
-        "gemma3.feed_forward_length": 6912,
-        "gemma3.attention.sliding_window": 1024,
-    }
-    config = Config.read(metadata)
+    sizes = {"layers": 26, "dim": 1152, "heads": 4, "kv_heads": 1, "ffn_dim": 6912, "vocabulary": 1}
+    config = Config.read({**sizes, "window": 1024})
     assert config.window == 512
     assert [i for i in range(26) if config.is_global(i)] == [5, 11, 17, 23]

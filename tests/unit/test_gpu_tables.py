@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 import sample
+from sotto import formats
 from sotto.api import drive
 from sotto.bench.probes import Bandwidth, Probes
 from sotto.bench.protocol import KernelTime
 from sotto.bench.report import Report
 from sotto.bench.request import Request
-from sotto.formats import gguf, synthetic
+from sotto.models import synthetic
 from sotto.source import FileSource
 
 FOLDER = Path(__file__).parents[2] / "docs" / "benchmarks"
@@ -89,8 +90,7 @@ def test_the_file_for_the_peers(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
     made, there = synthetic.source("tiny"), FileSource(path)
     assert there.size == made.size
-    header, _ = drive(gguf.read_header(there))
-    shapes = {name: info.shape for name, info in header.tensors.items()}
-    assert shapes == synthetic.SHAPES["tiny"].tensors()
+    shapes = {name: info.shape for name, info in drive(formats.open(there)).tensors.items()}
+    assert shapes == synthetic.tensors(synthetic.SHAPES["tiny"])
     assert drive(there.read(0, there.size)) == drive(made.read(0, made.size))
     there.close()

@@ -7,11 +7,10 @@ from itertools import pairwise
 import pytest
 
 import tiny
-from sotto import models
+from sotto import formats, models
 from sotto.api import drive
 from sotto.device import Device
 from sotto.devices.reference.device import NumpyDevice
-from sotto.formats import gguf
 from sotto.plan import memory
 from sotto.plan.memory import Memory
 from sotto.plan.weights import Weights, bind
@@ -21,9 +20,10 @@ from sotto.weights.layout import ALIGNMENT
 
 
 def weights(max_binding: int) -> Weights:
-    header, _ = drive(gguf.read_header(MemorySource(tiny.build(tiny.Tiny()), "tiny.gguf", "tiny")))
-    architecture = models.find(header.metadata)
-    return bind(Image.of(header, architecture.wanted(architecture.read(header.metadata))), max_binding)
+    checkpoint = drive(formats.open(MemorySource(tiny.build(tiny.Tiny()), "tiny.gguf", "tiny")))
+    architecture = models.find(checkpoint.architecture)
+    wanted = architecture.wanted(architecture.read(checkpoint.settings))
+    return bind(Image.of(checkpoint.tensors, wanted), max_binding)
 
 
 def allocated(device: Device, loaded: Weights) -> Memory:

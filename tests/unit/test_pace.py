@@ -14,7 +14,7 @@ from sotto.device import Work
 from sotto.devices.pace import GROWTH, SUBMIT_SECONDS, Amount, Pace, amounts, longest
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
-from sotto.formats import synthetic
+from sotto.models import synthetic
 from sotto.ops import Cache, attention, matmul, rms_norm
 from sotto.plan.plan import Plan, Tensor, Use, tensor
 from sotto.plan.weights import Matrix, Shard

@@ -10,12 +10,12 @@ from itertools import pairwise
 import pytest
 
 import tiny
-from sotto import models, ops
+from sotto import formats, models, ops
 from sotto.api import drive
 from sotto.device import AdapterInfo, Limits
 from sotto.devices.reference.device import NumpyDevice
 from sotto.errors import LimitError
-from sotto.formats import gguf, synthetic
+from sotto.models import synthetic
 from sotto.models.base import Bound, Head
 from sotto.paths import kernels_folder
 from sotto.plan import wgsl
@@ -42,13 +42,13 @@ def record(
     head: Head = Head.CANDIDATES,
 ) -> Plan:
     """A whole forward pass of a model."""
-    header, _ = drive(gguf.read_header(source))
-    architecture = models.find(header.metadata)
-    config = architecture.read(header.metadata)
+    checkpoint = drive(formats.open(source))
+    architecture = models.find(checkpoint.architecture)
+    config = architecture.read(checkpoint.settings)
     plan = Plan(f"{tokens} tokens", tokens, scored=head is Head.SCORES, choice=choice)
     constants = architecture.constants(config, 128)
     recording = Bound(
-        bind(Image.of(header, architecture.wanted(config)), max_binding),
+        bind(Image.of(checkpoint.tensors, architecture.wanted(config)), max_binding),
         architecture.caches(config, 128, 32),
         {name: tensor(name, array.shape, "f32", Use.WEIGHT) for name, array in constants.items()},
         tensor("text", (128,), "u32", Use.CACHE),

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import tiny
-from sotto import models
+from sotto import formats, models
 from sotto.api import drive
 from sotto.errors import FormatError, UnsupportedModel
-from sotto.formats import blocks, gguf
-from sotto.formats.gguf import Header
+from sotto.formats import blocks
+from sotto.formats.checkpoint import TensorInfo
 from sotto.plan.weights import bind
-from sotto.source import MemorySource
+from sotto.source import Folder, MemorySource, Source
 from sotto.weights import image as weights
 from sotto.weights import layout, reads
 from sotto.weights.image import Image
 from sotto.weights.layout import ALIGNMENT
 
 
-def opened(data: bytes) -> tuple[MemorySource, Header, bytes, list[weights.Wanted]]:
+def opened(data: bytes) -> tuple[MemorySource, dict[str, TensorInfo], list[weights.Wanted]]:
     source = MemorySource(data, "tiny.gguf", "tiny")
-    header, head = drive(gguf.read_header(source))
-    architecture = models.find(header.metadata)
-    return source, header, head, architecture.wanted(architecture.read(header.metadata))
+    checkpoint = drive(formats.open(source))
+    architecture = models.find(checkpoint.architecture)
+    return source, dict(checkpoint.tensors), architecture.wanted(architecture.read(checkpoint.settings))
 
 
-async def collect(image: Image, head: bytes, source: MemorySource) -> tuple[np.ndarray, list[int]]:
+async def collect(image: Image, source: Source | Folder) -> tuple[np.ndarray, list[int]]:
     parts, done = [], []
-    async for count, data in image.convert(head, source):
+    async for count, data in image.convert(source):
         parts.append(data.copy())
         done.append(count)
     return np.concatenate(parts), done
@@ -38,11 +39,10 @@ async def collect(image: Image, head: bytes, source: MemorySource) -> tuple[np.n
 
 def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "READ_BYTES", 20_000)  # many pieces for each tensor
-    source, header, head, wanted = opened(tiny.build(tiny.Tiny()))
-    image = Image.of(header, wanted)
-    data, done = drive(collect(image, head, source))
+    source, tensors, wanted = opened(tiny.build(tiny.Tiny()))
+    image = Image.of(tensors, wanted)
+    data, done = drive(collect(image, source))
     assert data.size == image.nbytes
-    assert data[: image.header_nbytes].tobytes() == head
     assert done == sorted(done)
     assert done[-1] == image.source_nbytes
     loaded = bind(image, max_binding=1 << 30)
@@ -54,7 +54,7 @@ def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -
     for want in wanted:
         expected = []
         for name in want.sources:
-            info = header.tensors[name]
+            info = tensors[name]
             raw = np.frombuffer(drive(source.read(info.offset, info.nbytes)), np.uint8)
             expected.append(blocks.dequantize(info.type, raw, info.shape))
         if expected[0].ndim == 1:
@@ -79,7 +79,7 @@ def test_the_image_holds_every_tensor_exactly(monkeypatch: pytest.MonkeyPatch) -
                     got, truth[piece.row : piece.row + piece.rows], err_msg=want.name
                 )
         checked += len(want.sources)
-    assert checked == len(header.tensors)
+    assert checked == len(tensors)
 
 
 class Watched(MemorySource):
@@ -106,10 +106,10 @@ def test_the_file_is_read_once_in_large_pieces_announced_before(
 ) -> None:
     monkeypatch.setattr(reads, "READ_BYTES", piece)
     data = tiny.build(tiny.Tiny())
-    _, header, head, wanted = opened(data)
+    _, tensors, wanted = opened(data)
     source = Watched(data)
-    image = Image.of(header, wanted)
-    drive(collect(image, head, source))
+    image = Image.of(tensors, wanted)
+    drive(collect(image, source))
     assert source.reads == source.expected
     total = sum(nbytes for _, nbytes in source.reads)
     assert image.source_nbytes <= total <= image.source_nbytes * 17 / 16
@@ -119,8 +119,8 @@ def test_the_file_is_read_once_in_large_pieces_announced_before(
 
 
 def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
-    _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
-    image = Image.of(header, wanted)
+    _, tensors, wanted = opened(tiny.build(tiny.Tiny()))
+    image = Image.of(tensors, wanted)
     whole, cut = bind(image, 1 << 30), bind(image, 70_000)
     assert len(cut.matrix("embed").shards) > len(whole.matrix("embed").shards)
     for want in wanted:
@@ -137,28 +137,27 @@ def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
 
 def test_formats_that_differ_stay_apart_and_equal_ones_merge() -> None:
     types = {"blk.0.attn_q": "Q5_0", "blk.0.attn_k": "Q8_0", "blk.0.attn_v": "Q4_0"}
-    _, header, _, wanted = opened(tiny.build(tiny.Tiny(types=types)))
-    pieces = bind(Image.of(header, wanted), 1 << 30).matrix("layer 0 qkv").shards
+    _, tensors, wanted = opened(tiny.build(tiny.Tiny(types=types)))
+    pieces = bind(Image.of(tensors, wanted), 1 << 30).matrix("layer 0 qkv").shards
     assert [p.format for p in pieces] == ["q8", "q4"]
     assert pieces[1].row == pieces[0].rows
 
 
 def test_a_missing_tensor_is_named() -> None:
-    _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
-    del header.tensors["blk.1.ffn_up.weight"]
-    with pytest.raises(FormatError, match=r"blk\.1\.ffn_up\.weight"):
-        Image.of(header, wanted)
+    _, tensors, wanted = opened(tiny.build(tiny.Tiny()))
+    del tensors["layers.1.up"]
+    with pytest.raises(FormatError, match=r"layers\.1\.up"):
+        Image.of(tensors, wanted)
 
 
 def test_a_wrong_shape_is_named() -> None:
-    _, header, _, wanted = opened(tiny.build(tiny.Tiny()))
-    info = header.tensors["output_norm.weight"]
-    header.tensors["output_norm.weight"] = gguf.TensorInfo(info.name, (3,), info.type, info.offset, 12)
+    _, tensors, wanted = opened(tiny.build(tiny.Tiny()))
+    tensors["final_norm"] = replace(tensors["final_norm"], shape=(3,), nbytes=12)
     with pytest.raises(FormatError, match=r"output_norm\.weight has shape \[3\]"):
-        Image.of(header, wanted)
+        Image.of(tensors, wanted)
 
 
 def test_an_undecodable_type_is_named() -> None:
-    _, header, _, wanted = opened(tiny.build(tiny.Tiny(types={"blk.3.ffn_down": "Q2_K"})))
-    with pytest.raises(UnsupportedModel, match="Q2_K"):
-        Image.of(header, wanted)
+    _, tensors, wanted = opened(tiny.build(tiny.Tiny(types={"blk.3.ffn_down": "Q2_K"})))
+    with pytest.raises(UnsupportedModel, match=r"blk\.3\.ffn_down\.weight.*Q2_K"):
+        Image.of(tensors, wanted)

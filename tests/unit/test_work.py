@@ -10,7 +10,7 @@ import pytest
 import tiny
 from sotto import ops
 from sotto.device import Work
-from sotto.formats import synthetic
+from sotto.models import synthetic
 from sotto.models.base import Head
 from sotto.plan import wgsl
 from sotto.plan.costs import COSTS

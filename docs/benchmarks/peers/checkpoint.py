@@ -26,60 +26,61 @@ from transformers import PreTrainedTokenizerFast
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "py"))
 
+from sotto import formats
 from sotto.api import drive
-from sotto.formats import blocks, gguf
+from sotto.formats import blocks
+from sotto.models.gemma3 import Config
 from sotto.source import FileSource
 
 NAMES = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
+    "attention_norm": "input_layernorm",
+    "query": "self_attn.q_proj",
+    "key": "self_attn.k_proj",
+    "value": "self_attn.v_proj",
+    "output": "self_attn.o_proj",
+    "query_norm": "self_attn.q_norm",
+    "key_norm": "self_attn.k_norm",
     "post_attention_norm": "post_attention_layernorm",
     "ffn_norm": "pre_feedforward_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-    "post_ffw_norm": "post_feedforward_layernorm",
+    "gate": "mlp.gate_proj",
+    "up": "mlp.up_proj",
+    "down": "mlp.down_proj",
+    "post_ffn_norm": "post_feedforward_layernorm",
 }
 
 
 def renamed(name: str) -> str:
-    """The checkpoint's name of a GGUF tensor."""
-    if name.startswith("blk."):
-        _, layer, kind, _ = name.split(".")
+    """The name there of a tensor."""
+    if name.startswith("layers."):
+        _, layer, kind = name.split(".")
         return f"model.layers.{layer}.{NAMES[kind]}.weight"
-    return {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}[name]
+    return {"embedding": "model.embed_tokens.weight", "final_norm": "model.norm.weight"}[name]
 
 
-def configuration(header: gguf.Header) -> dict[str, object]:
+def configuration(about: Config) -> dict[str, object]:
     """config.json in the form that transformers 4 reads."""
-    about = {k.removeprefix("gemma3."): v for k, v in header.metadata.items() if k.startswith("gemma3.")}
-    layers = about["block_count"]
     return {
         "architectures": ["Gemma3ForCausalLM"],
         "model_type": "gemma3_text",
-        "vocab_size": header.tensors["token_embd.weight"].shape[0],
-        "hidden_size": about["embedding_length"],
-        "intermediate_size": about["feed_forward_length"],
-        "num_hidden_layers": layers,
-        "num_attention_heads": about["attention.head_count"],
-        "num_key_value_heads": about["attention.head_count_kv"],
-        "head_dim": about["attention.key_length"],
-        "query_pre_attn_scalar": about["attention.key_length"],
+        "vocab_size": about.vocabulary,
+        "hidden_size": about.dim,
+        "intermediate_size": about.ffn_dim,
+        "num_hidden_layers": about.layers,
+        "num_attention_heads": about.heads,
+        "num_key_value_heads": about.kv_heads,
+        "head_dim": about.head_dim,
+        "query_pre_attn_scalar": about.head_dim,
         "hidden_activation": "gelu_pytorch_tanh",
-        "max_position_embeddings": about["context_length"],
-        "rms_norm_eps": about["attention.layer_norm_rms_epsilon"],
-        "rope_theta": about["rope.freq_base"],
+        "max_position_embeddings": about.context_limit,
+        "rms_norm_eps": about.eps,
+        "rope_theta": about.rope_base,
         "rope_local_base_freq": 10000.0,
         "rope_scaling": None,
-        "sliding_window": about["attention.sliding_window"],
+        "sliding_window": about.window,
         "sliding_window_pattern": 6,
         "layer_types": [
-            "full_attention" if layer % 6 == 5 else "sliding_attention" for layer in range(int(str(layers)))
+            "full_attention" if about.is_global(layer) else "sliding_attention"
+            for layer in range(about.layers)
         ],
         "attention_bias": False,
         "tie_word_embeddings": True,
@@ -99,15 +100,17 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
     source = FileSource(given.model)
-    header, _ = drive(gguf.read_header(source))
+    checkpoint = drive(formats.open(source))
     tensors = {}
-    for info in header.tensors.values():
+    for info in checkpoint.tensors.values():
         raw = np.frombuffer(drive(source.read(info.offset, info.nbytes)), np.uint8)
         values = blocks.dequantize(info.type, raw, info.shape)
-        tensors[renamed(info.name)] = values - 1 if info.name.endswith("norm.weight") else values
+        tensors[renamed(info.name)] = values - 1 if info.name.endswith("norm") else values
     given.folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, given.folder / "model.safetensors", {"format": "pt"})
-    (given.folder / "config.json").write_text(json.dumps(configuration(header), indent=1), "utf-8")
+    (given.folder / "config.json").write_text(
+        json.dumps(configuration(Config.read(checkpoint.settings)), indent=1), "utf-8"
+    )
     words = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}
     empty = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(WordLevel(words, "<unk>")),

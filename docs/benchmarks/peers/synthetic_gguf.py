@@ -15,7 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "py"))
 
 from sotto.api import drive
-from sotto.formats import synthetic
+from sotto.models import synthetic
 
 PIECE = 64 << 20  # bytes
 

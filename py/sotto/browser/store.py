@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pyodide.ffi import create_proxy
@@ -51,6 +51,10 @@ def _sink(device: Device) -> Any:
     raise TypeError("the browser's cache fills the browser's devices only")
 
 
+def _json(manifest: Manifest) -> str:
+    return json.dumps(asdict(manifest), ensure_ascii=False)
+
+
 class WebStore:
     """A `Store` in IndexedDB."""
 
@@ -84,11 +88,11 @@ class WebStore:
 
     async def begin(self, manifest: Manifest) -> WebWriter:
         with for_people():
-            return WebWriter(await self._store.begin(json.dumps(asdict(manifest))))
+            return WebWriter(await self._store.begin(_json(manifest)))
 
     async def head(self, manifest: Manifest, nbytes: int) -> bytes:
         with for_people():
-            return bytes((await self._store.head(json.dumps(asdict(manifest)), nbytes)).to_bytes())
+            return bytes((await self._store.head(_json(replace(manifest, card="")), nbytes)).to_bytes())
 
     async def fill(
         self,
@@ -102,7 +106,7 @@ class WebStore:
         report = create_proxy(progress)
         try:
             with for_people():
-                await self._store.fill(json.dumps(asdict(manifest)), json.dumps(where), sink, report)
+                await self._store.fill(_json(replace(manifest, card="")), json.dumps(where), sink, report)
         finally:
             report.destroy()
 

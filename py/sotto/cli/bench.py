@@ -16,7 +16,7 @@ from ..bench.probes import Probes
 from ..bench.protocol import Spread
 from ..bench.report import Report
 from ..bench.request import PRESETS, Request
-from ..formats import synthetic
+from ..models import synthetic
 from ..source import Source
 from .options import STAGES, bar, device_options, json_option, model_options, output
 

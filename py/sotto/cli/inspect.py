@@ -9,13 +9,13 @@ from math import prod
 import click
 from rich.table import Table
 
-from .. import api
+from .. import api, formats
 from ..assets import DEFAULT_MODEL
 from ..devices.reference.device import NumpyDevice
 from ..engine.engine import Engine
-from ..errors import SottoError
-from ..formats import gguf, synthetic
-from ..formats.gguf import Header
+from ..errors import DeviceError, FormatError, SottoError, UnsupportedModel
+from ..formats.checkpoint import Checkpoint
+from ..models import synthetic
 from ..plan.plan import Plan
 from ..reports import Settings
 from ..source import Source
@@ -49,8 +49,9 @@ def command(
 ) -> None:
     """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run.
 
-    No GPU is needed: plans are recorded as for a GPU without limits and with the kernels that it would try first.
-    An adapter with a small binding limit cuts large matrices into several.
+    What cannot run is shown too, with the reason. No GPU is needed: plans are recorded as for a GPU without limits
+    and with the kernels that it would try first. An adapter with a small binding limit cuts large matrices into
+    several.
     """
     if sum(choice is not None for choice in (model, named, shape)) > 1:
         raise click.UsageError("Give one model: an argument, --model or --shape.")
@@ -62,16 +63,23 @@ def command(
             source = api.open_source(
                 model or named or DEFAULT_MODEL, lambda p: told(STAGES[p.stage], p.done, p.total)
             )
-    header, _ = api.drive(gguf.read_header(source))
+    checkpoint = api.drive(formats.open(source))
     device = NumpyDevice()
     device.adapter = replace(device.adapter, name="a GPU", software=False, features=FEATURES)
-    engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant)))
-    if plan_name is not None:
+    engine: Engine | None = None
+    problem: SottoError | None = None
+    try:
+        engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant)))
+    except (FormatError, UnsupportedModel, DeviceError) as error:
+        if plan_name is not None:
+            raise
+        problem = error
+    if engine and plan_name is not None:
         _print_plan(_find(engine, plan_name), as_json)
     elif as_json:
-        print_json(_facts(source, header, engine))
+        print_json(_facts(source, checkpoint, engine, problem))
     else:
-        _print(source, header, engine)
+        _print(source, checkpoint, engine, problem)
 
 
 def _find(engine: Engine, name: str) -> Plan:
@@ -81,35 +89,46 @@ def _find(engine: Engine, name: str) -> Plan:
     raise SottoError(f"There is no plan {name!r}.", f"There are: {', '.join(p.name for p in engine.plans)}.")
 
 
-def _types(header: Header) -> dict[str, tuple[int, int, int]]:
+def _types(checkpoint: Checkpoint) -> dict[str, tuple[int, int, int]]:
     """By tensor type: tensors, elements, bytes."""
     counts: Counter[str] = Counter()
     elements: Counter[str] = Counter()
     nbytes: Counter[str] = Counter()
-    for info in header.tensors.values():
+    for info in checkpoint.tensors.values():
         counts[info.type] += 1
         elements[info.type] += prod(info.shape)
         nbytes[info.type] += info.nbytes
     return {kind: (counts[kind], elements[kind], nbytes[kind]) for kind, _ in nbytes.most_common()}
 
 
-def _config(engine: Engine) -> dict[str, object]:
-    config = engine.config
-    return asdict(config) if is_dataclass(config) and not isinstance(config, type) else {}
+def _config(checkpoint: Checkpoint, engine: Engine | None) -> dict[str, object]:
+    """A model's sizes as it will run; those of the file where it cannot."""
+    config = engine.config if engine else None
+    if is_dataclass(config) and not isinstance(config, type):
+        return asdict(config)
+    return dict(checkpoint.settings)
 
 
-def _facts(source: Source, header: Header, engine: Engine) -> dict[str, object]:
-    return {
+def _facts(
+    source: Source, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None
+) -> dict[str, object]:
+    types = _types(checkpoint)
+    facts: dict[str, object] = {
         "name": source.name,
         "bytes": source.size,
-        "architecture": header.metadata.get("general.architecture"),
-        "instruction_tuned": engine.instruction_tuned,
-        "config": _config(engine),
-        "parameters": sum(elements for _, elements, _ in _types(header).values()),
+        "format": checkpoint.format,
+        "architecture": checkpoint.architecture,
+        "instruction_tuned": checkpoint.chat_template is not None,
+        "config": _config(checkpoint, engine),
+        "parameters": sum(elements for _, elements, _ in types.values()),
         "tensors": {
             kind: {"tensors": count, "elements": elements, "bytes": nbytes}
-            for kind, (count, elements, nbytes) in _types(header).items()
+            for kind, (count, elements, nbytes) in types.items()
         },
+    }
+    if engine is None:
+        return facts | {"problem": str(problem)}
+    return facts | {
         "context": engine.context,
         "plans": {
             plan.name: {
@@ -131,26 +150,35 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _print(source: Source, header: Header, engine: Engine) -> None:
+def _print(source: Source, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None) -> None:
     console = output()
-    types = _types(header)
+    types = _types(checkpoint)
     parameters = sum(elements for _, elements, _ in types.values())
-    kind = "instruction-tuned" if engine.instruction_tuned else "base model"
+    kind = "instruction-tuned" if checkpoint.chat_template else "base model"
+    what = f"{checkpoint.architecture}, {kind}, " if not checkpoint.refusal else ""
     console.print(
-        f"{source.name}: {header.metadata.get('general.architecture')}, {kind}, "
-        f"{parameters / 1e6:,.0f} million parameters in {source.size / 1e6:,.0f} MB"
+        f"{source.name}: {what}{parameters / 1e6:,.0f} million parameters in {source.size / 1e6:,.0f} MB"
     )
     sizes = _table()
     sizes.show_header = False
     sizes.add_column()
     sizes.add_column(justify="right")
-    for name, value in _config(engine).items():
-        sizes.add_row(name.replace("_", " "), f"{value:,}" if isinstance(value, int) else str(value))
+    for name, value in _config(checkpoint, engine).items():
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        sizes.add_row(name.replace("_", " "), f"{value:,}" if whole else str(value))
     console.print(sizes, "")
     tensors = _table("tensor type", "tensors", "elements", "MB")
     for name, (count, elements, nbytes) in types.items():
         tensors.add_row(name, f"{count:,}", f"{elements:,}", f"{nbytes / 1e6:,.1f}")
     console.print(tensors, "")
+    if engine is None:
+        console.print(f"It cannot run here. {problem}", markup=False)
+        return
+    _print_plans(engine)
+
+
+def _print_plans(engine: Engine) -> None:
+    console = output()
     plans = _table("plan", "tokens", "dispatches", "kernels", "variants")
     for plan in engine.plans:
         kernels = len({d.kernel.name for d in plan.dispatches})

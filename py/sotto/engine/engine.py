@@ -13,11 +13,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import models, ops
+from .. import formats, models, ops
 from ..device import Device
-from ..errors import ContextFull, SottoError, StoreDamaged, UnsupportedModel
-from ..formats import gguf
-from ..formats.gguf import Header
+from ..errors import ContextFull, SottoError, UnsupportedModel
+from ..formats.checkpoint import Checkpoint
 from ..models.base import Config, Head
 from ..models.recorder import Recorder
 from ..plan import variants
@@ -25,7 +24,7 @@ from ..plan.memory import Memory, kernels
 from ..plan.plan import Plan, Use, tensor
 from ..plan.weights import bind
 from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
-from ..source import Source
+from ..source import Folder, Source
 from ..store import Store
 from ..text.prompt import Prompt
 from ..text.sampler import Sampling
@@ -35,7 +34,7 @@ from ..tuning.budget import Budget
 from ..tuning.tuner import Tuner
 from ..tuning.verdict import Verdict, usual
 from ..weights.image import Image
-from ..weights.loader import Loader, read_header
+from ..weights.loader import Loader, read_checkpoint
 from .generation import Logits, Request, generate
 from .session import Loaded, Session
 
@@ -57,16 +56,20 @@ class Engine:
         name: the model file's name.
         config: sizes of the model.
         tokenizer: of the model file.
+        instruction_tuned: whether the file has a chat template.
         context: tokens that fit, prompt and answer together.
         load_stats: how loading went.
         stats: of the latest generation, filled in while it runs.
     """
 
-    def __init__(self, device: Device, header: Header, settings: Settings, name: str) -> None:
+    def __init__(self, device: Device, checkpoint: Checkpoint, settings: Settings, name: str) -> None:
         self.device = device
         self.name = name
-        architecture = models.find(header.metadata)
-        self.config: Config = architecture.read(header.metadata)
+        vocabulary = checkpoint.check_model()
+        architecture = models.find(checkpoint.architecture)
+        self.tokenizer = Tokenizer(vocabulary)
+        self.instruction_tuned = checkpoint.chat_template is not None
+        self.config: Config = architecture.read(checkpoint.settings)
         self._check_context(settings.context)
         self.context = settings.context
         self.settings = replace(
@@ -74,11 +77,10 @@ class Engine:
             chunks=tuple(sorted({min(c, settings.context) for c in settings.chunks})),
             candidates=min(settings.candidates, self.config.vocabulary),
         )
-        self.tokenizer = Tokenizer.from_metadata(header.metadata)
         self.stats = RunStats()
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
-        self._image = Image.of(header, architecture.wanted(self.config))
+        self._image = Image.of(checkpoint.tensors, architecture.wanted(self.config))
         limits = device.limits
         self._recorder = Recorder(
             architecture,
@@ -104,7 +106,7 @@ class Engine:
     @classmethod
     async def load(
         cls,
-        source: Source,
+        source: Source | Folder,
         device: Device,
         store: Store | None = None,
         settings: Settings = DEFAULTS,
@@ -126,19 +128,15 @@ class Engine:
         manifest = await store.find(source.key) if store else None
         stages.cached = manifest is not None
         stages.tell("header", 0, 0)
-        try:
-            header, header_bytes = await read_header(source, store, manifest)
-        except StoreDamaged:
-            manifest = None
-            header, header_bytes = await read_header(source, store, None)
-        engine = cls(device, header, settings, source.name)
+        checkpoint, manifest = await read_checkpoint(source, store, manifest)
+        engine = cls(device, checkpoint, settings, source.name)
         try:
             async with engine._tuner(store, budget) as tuner:
                 engine._take(tuner.verdict)
                 stages.lap("header")
                 engine._allocate()
                 await tuner.before(engine.plans, stages)
-                loader = Loader(device, engine._image, engine._memory.placements, header_bytes, progress)
+                loader = Loader(device, engine._image, engine._memory.placements, checkpoint, progress)
                 note = await loader.fill(source, store, manifest)
                 stages.cached = note == "cached"
                 stages.lap("weights")
@@ -159,13 +157,12 @@ class Engine:
         return engine
 
     @classmethod
-    async def outline(cls, source: Source, device: Device, settings: Settings = DEFAULTS) -> Engine:
+    async def outline(cls, source: Source | Folder, device: Device, settings: Settings = DEFAULTS) -> Engine:
         """A model without its weights: the plans and the memory of what `load` would put onto the device.
 
         Raises what `load` raises about the file and the limits.
         """
-        header, _ = await gguf.read_header(source)
-        engine = cls(device, header, settings, source.name)
+        engine = cls(device, await formats.open(source), settings, source.name)
         engine._take(usual(device, engine._recorder, engine._pinned, engine._sizes))
         engine._allocate()
         await engine._compile(Stages(_ignore))
@@ -264,11 +261,6 @@ class Engine:
     def plans(self) -> tuple[Plan, ...]:
         """The recorded plans: decode, then prefill by chunk size."""
         return tuple(self._plans.values())
-
-    @property
-    def instruction_tuned(self) -> bool:
-        """Whether the file has a chat template."""
-        return self.tokenizer.chat_template is not None
 
     def encode(self, prompt: Prompt | Sequence[int]) -> list[int]:
         """A prompt's token ids, BOS included."""

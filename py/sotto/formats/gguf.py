@@ -1,4 +1,4 @@
-"""The header of a GGUF file: metadata and a record for each tensor. Tensor data is never read here.
+"""The container GGUF: a file's metadata, and a record for each tensor. Tensor data is never read here.
 
 Format (ggml's `docs/gguf.md`), little endian: "GGUF", u32 version, u64 tensor count, u64 metadata count; for
 each metadata value: key (string), u32 type, value; for each tensor: name (string), u32 dimension count, u64
@@ -9,7 +9,9 @@ multiple of the alignment. A string is a u64 byte length and UTF-8.
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -17,8 +19,10 @@ from ..errors import FormatError
 from ..source import Source
 from .blocks import TYPES
 
-FIRST_READ = 8 << 20
-"""Bytes of the first read: the header of a Gemma 3 with its 262,144 token strings is 6.5 MB."""
+MOST_BYTES = 64 << 20
+"""Of a header: that of a Gemma 3 with its 262,144 token strings has 6.5 MB."""
+
+VERSIONS = (2, 3)  # they differ in what big-endian files are
 
 _STRING, _ARRAY = 8, 9
 _SCALARS = {
@@ -37,14 +41,18 @@ _SCALARS = {
 _U32 = _SCALARS[4]
 _U64 = _SCALARS[10]
 _TYPE_NAMES = {kind.id: kind.name for kind in TYPES.values()}
+_LONGEST_NAME = 200  # characters
+_DEEPEST = 4  # levels of arrays in arrays
+_ALIGNMENTS = tuple(1 << power for power in range(3, 21))
+_MOST_ELEMENTS = 1 << 40  # of a tensor
 _DAMAGED = "Download the file again; if it stays so, choose another file of this model."
 
 
 @dataclass(frozen=True)
-class TensorInfo:
+class Record:
     """Where a tensor lies: shape in numpy order (rows, columns), `offset` from the file's start, in bytes.
 
-    `type` is a name of `quant.TYPES`, or "type 99" for an id not known there; then `nbytes` is 0.
+    `type` is a name of `blocks.TYPES`, or "type 99" for an id not known there; then `nbytes` is 0.
     """
 
     name: str
@@ -63,7 +71,7 @@ class Header:
     """
 
     metadata: dict[str, object]
-    tensors: dict[str, TensorInfo]
+    tensors: dict[str, Record]
     nbytes: int
 
 
@@ -85,80 +93,93 @@ def parse(data: bytes | bytearray | memoryview) -> Header:
     tensor_count, value_count = reader.scalar(_U64), reader.scalar(_U64)
     metadata: dict[str, object] = {}
     for _ in range(value_count):
-        key = reader.string("a metadata key")
+        key = reader.name("a metadata key")
         if key in metadata:
             raise FormatError(f"The metadata key {key!r} occurs twice in the model file.", _DAMAGED)
         metadata[key] = reader.value(reader.scalar(_U32), key)
     records = [reader.tensor() for _ in range(tensor_count)]
     alignment = metadata.get("general.alignment", 32)
-    if not isinstance(alignment, int) or alignment < 1:
-        raise FormatError(f"general.alignment is {alignment!r} in the model file.", _DAMAGED)
+    if isinstance(alignment, bool) or not isinstance(alignment, int) or alignment not in _ALIGNMENTS:
+        raise FormatError(f"general.alignment is {repr(alignment)[:40]} in the model file.", _DAMAGED)
     start = -(-reader.at // alignment) * alignment
     reader.need(start - reader.at)
-    tensors: dict[str, TensorInfo] = {}
+    tensors: dict[str, Record] = {}
     for name, shape, type_id, offset in records:
         if name in tensors:
             raise FormatError(f"The tensor {name} occurs twice in the model file.", _DAMAGED)
+        if offset % alignment or offset > _MOST_ELEMENTS:
+            raise FormatError(f"The tensor {name} cannot begin at byte {offset:,} of the data.", _DAMAGED)
         tensors[name] = _place(name, shape, type_id, start + offset)
+    _check_overlaps(tensors.values())
     return Header(metadata, tensors, start)
 
 
-async def read_header(source: Source) -> tuple[Header, bytes]:
-    """Read the header through a growing prefix of the file; returns it with exactly its `nbytes` bytes.
+async def read_header(source: Source, data: bytes) -> Header:
+    """Read the header through a growing prefix of the file.
 
-    Raises FormatError also for a truncated file: one that ends inside its header or before a tensor's end.
+    Args:
+        source: the file.
+        data: its first bytes, as many as have been read.
+
+    Raises:
+        FormatError: also for a truncated file, one that ends inside its header or before a tensor's end.
     """
-    data = b""
-    wanted = FIRST_READ
     while True:
-        data += await source.read(len(data), min(wanted, source.size) - len(data))
         try:
             header = parse(data)
             break
         except NeedMoreBytes as more:
-            if more.at_least > source.size:
-                raise FormatError(
-                    f"{source.name} is truncated: it ends inside its header, after {source.size:,} bytes.",
-                    _DAMAGED,
-                ) from None
-            wanted = max(2 * wanted, more.at_least)
+            if more.at_least > min(source.size, MOST_BYTES):
+                raise _endless(source, more.at_least) from None
+            wanted = min(max(2 * len(data), more.at_least), source.size)
         except FormatError as error:
             raise FormatError(f"{source.name}: {error.message}", error.hint) from error
+        data += await source.read(len(data), wanted - len(data))
     end, last = max(((t.offset + t.nbytes, t.name) for t in header.tensors.values()), default=(0, ""))
     if end > source.size:
         raise FormatError(
             f"{source.name} is truncated: its last {end - source.size:,} bytes are missing (tensor {last}).",
             _DAMAGED,
         )
-    return header, data[: header.nbytes]
+    return header
 
 
-def _place(name: str, shape: tuple[int, ...], type_id: int, offset: int) -> TensorInfo:
+def _endless(source: Source, nbytes: int) -> FormatError:
+    """The error for a header that needs more bytes than the file, or any header, has."""
+    if source.size < MOST_BYTES:
+        return FormatError(
+            f"{source.name} is truncated: it ends inside its header, after {source.size:,} bytes.", _DAMAGED
+        )
+    return FormatError(
+        f"{source.name} is damaged: its header would have at least {nbytes:,} bytes, but only "
+        f"{MOST_BYTES:,} are possible.",
+        _DAMAGED,
+    )
+
+
+def _check_overlaps(tensors: Iterable[Record]) -> None:
+    """Raise FormatError where two tensors share bytes."""
+    before: Record | None = None
+    for record in sorted(tensors, key=lambda record: (record.offset, record.nbytes)):
+        if before and before.offset + before.nbytes > record.offset:
+            raise FormatError(
+                f"The tensors {before.name} and {record.name} overlap in the model file.", _DAMAGED
+            )
+        before = record
+
+
+def _place(name: str, shape: tuple[int, ...], type_id: int, offset: int) -> Record:
     """A tensor's record with its size in bytes."""
     type_name = _TYPE_NAMES.get(type_id)
     if type_name is None:
-        return TensorInfo(name, shape, f"type {type_id}", offset, 0)
+        return Record(name, shape, f"type {type_id}", offset, 0)
     kind = TYPES[type_name]
     if shape[-1] % kind.elements:
         raise FormatError(
             f"The tensor {name} has rows of {shape[-1]} elements; {type_name} packs {kind.elements}.",
             _DAMAGED,
         )
-    return TensorInfo(name, shape, type_name, offset, kind.size(shape))
-
-
-def _not_gguf(start: bytes) -> FormatError:
-    """The error for a file that starts otherwise, with a guess at what it is."""
-    hint = "Sotto reads models in the GGUF format, version 3 (files named .gguf)."
-    if start.lstrip()[:1] == b"<":
-        hint += (
-            " This looks like a web page: the download may have been answered by an error or a login page."
-        )
-    elif start == b"vers":
-        hint += " This looks like a Git LFS pointer: download the file itself."
-    elif start[:2] == b"PK":
-        hint += " This looks like a zip archive."
-    return FormatError(f"The model file is not a GGUF file: it starts with {start!r}.", hint)
+    return Record(name, shape, type_name, offset, kind.size(shape))
 
 
 class _Reader:
@@ -175,18 +196,17 @@ class _Reader:
 
     def check_start(self) -> None:
         """Magic and version."""
-        start = self.data[:4]
-        if start != b"GGUF"[: len(start)]:
-            raise _not_gguf(start)
+        if self.data[:4] != b"GGUF"[: len(self.data)]:
+            raise FormatError("The model file is not a GGUF file.", _DAMAGED)
         self.at = 4
         version = self.scalar(_U32)
         if version == 0x03000000:
             raise FormatError(
                 "The model file is a big-endian GGUF file.", "Choose the ordinary, little-endian file."
             )
-        if version != 3:
+        if version not in VERSIONS:
             raise FormatError(
-                f"The model file is GGUF version {version}; Sotto reads version 3.",
+                f"The model file is GGUF version {version}; Sotto reads versions 2 and 3.",
                 "Choose a newer file of this model, or convert it again with current tools.",
             )
 
@@ -200,6 +220,13 @@ class _Reader:
     def string(self, what: str) -> str:
         """One string; `what` names it in an error."""
         return self.strings(1, what)[0]
+
+    def name(self, what: str) -> str:
+        """A string that is a key or a name: never long."""
+        found = self.string(what)
+        if len(found) > _LONGEST_NAME:
+            raise FormatError(f"The model file has {what} of {len(found):,} characters.", _DAMAGED)
+        return found
 
     def strings(self, count: int, what: str) -> list[str]:
         """So many strings in a row. A tight loop: a vocabulary is 262,144 of them."""
@@ -234,14 +261,16 @@ class _Reader:
             raise FormatError(f"The metadata value {key} has the unknown type {kind}.", _DAMAGED)
         return self.scalar(_SCALARS[kind])
 
-    def array(self, key: str) -> object:
+    def array(self, key: str, depth: int = 1) -> object:
         """An array: u32 element type, u64 count, elements."""
+        if depth > _DEEPEST:
+            raise FormatError(f"The metadata array {key} holds arrays more than {_DEEPEST} deep.", _DAMAGED)
         kind, count = self.scalar(_U32), self.scalar(_U64)
         if kind == _STRING:
             return self.strings(count, key)
         if kind == _ARRAY:
             self.need(12 * count)
-            return [self.array(key) for _ in range(count)]
+            return [self.array(key, depth + 1) for _ in range(count)]
         if kind not in _SCALARS:
             raise FormatError(f"The metadata array {key} has elements of the unknown type {kind}.", _DAMAGED)
         dtype = np.dtype(_SCALARS[kind].format)
@@ -252,11 +281,13 @@ class _Reader:
 
     def tensor(self) -> tuple[str, tuple[int, ...], int, int]:
         """One tensor record: name, shape in numpy order, type id, offset from the data's start."""
-        name = self.string("a tensor's name")
+        name = self.name("a tensor's name")
         count = self.scalar(_U32)
         if not 1 <= count <= 4:
             raise FormatError(f"The tensor {name} has {count} dimensions.", _DAMAGED)
         extents = tuple(self.scalar(_U64) for _ in range(count))
         if 0 in extents:
             raise FormatError(f"The tensor {name} is empty.", _DAMAGED)
+        if prod(extents) > _MOST_ELEMENTS:
+            raise FormatError(f"The tensor {name} has the impossible shape {list(extents[::-1])}.", _DAMAGED)
         return name, extents[::-1], self.scalar(_U32), self.scalar(_U64)

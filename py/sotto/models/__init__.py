@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from ..errors import UnsupportedModel
 from . import gemma3
 from .base import Architecture
@@ -13,12 +11,11 @@ ARCHITECTURES: dict[str, Architecture] = {
 }
 
 
-def find(metadata: Mapping[str, object]) -> Architecture:
-    """The architecture a file's metadata names. Raises UnsupportedModel."""
-    name = metadata.get("general.architecture")
+def find(name: str) -> Architecture:
+    """The architecture of a checkpoint's name for it. Raises UnsupportedModel."""
     if name not in ARCHITECTURES:
         raise UnsupportedModel(
             f"This file holds a model of the architecture {name!r}, which Sotto cannot run.",
             f"Choose one of: {', '.join(ARCHITECTURES)}.",
         )
-    return ARCHITECTURES[str(name)]
+    return ARCHITECTURES[name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
@@ -10,7 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, UnsupportedModel
+from ..formats.checkpoint import Setting
 from ..ops import Cache
 from ..plan.plan import Plan, Tensor
 from ..plan.weights import Weights
@@ -70,7 +71,7 @@ class Architecture:
     """The functions of one architecture; `config` is what `read` returned.
 
     Attributes:
-        read: metadata -> config.
+        read: a checkpoint's settings -> config.
         wanted: config -> the weights to load.
         miniature: config -> a small one of the same kind and with as many layers, to check a device with.
         caches: (config, context, chunk) -> the KV cache of each layer.
@@ -78,7 +79,7 @@ class Architecture:
         forward: records a plan.
     """
 
-    read: Callable[[Mapping[str, object]], Config]
+    read: Callable[[Mapping[str, Setting]], Config]
     wanted: Callable[[Config], list[Wanted]]
     miniature: Callable[[Config], Config]
     caches: Callable[[Config, int, int], tuple[Cache, ...]]
@@ -86,12 +87,34 @@ class Architecture:
     forward: Callable[[Plan, Config, Bound], None]
 
 
-def number(metadata: Mapping[str, object], key: str, default: float | None = None) -> float:
-    """A numeric setting of a model file. Raises FormatError when it is missing, not a number, or negative."""
-    value = metadata.get(key, default)
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+def number(settings: Mapping[str, Setting], name: str, default: float | None = None) -> float:
+    """A numeric setting of a checkpoint, within its bounds. Raises FormatError when it is missing."""
+    value = settings.get(name, default)
+    if value is None or isinstance(value, str | tuple):
         raise FormatError(
-            f"The file's setting {key} is {'missing' if value is None else repr(value)}.",
+            f"The file does not say how many, or how large: {name}.",
             "The file is damaged or was converted wrongly: try another copy.",
         )
     return value
+
+
+def understood(settings: Mapping[str, Setting], names: Collection[str]) -> None:
+    """Raise UnsupportedModel for a setting that is none of these: the model would compute something else."""
+    for name, value in settings.items():
+        if name not in names:
+            raise UnsupportedModel(
+                f"The file's setting {name} is {value}, which Sotto does not know of a model of this kind.",
+                "Choose another file of this model.",
+            )
+
+
+def supported(settings: Mapping[str, Setting], name: str, *values: Setting) -> None:
+    """Raise UnsupportedModel for a setting with a value other than these, if it is there at all."""
+    if name in settings and settings[name] not in values:
+        given, *wanted = (
+            f"a list of {len(v)}" if isinstance(v, tuple) else str(v) for v in (settings[name], *values)
+        )
+        raise UnsupportedModel(
+            f"The file's setting {name} is {given}; of a model of this kind Sotto can run only {' or '.join(wanted)}.",
+            "Choose another file of this model.",
+        )

@@ -16,17 +16,23 @@ from numpy.typing import NDArray
 
 from .. import ops
 from ..errors import FormatError
+from ..formats.checkpoint import Setting
 from ..ops import Cache, Pending
 from ..plan.plan import Plan, Tensor, Use, tensor
 from ..plan.variants import Job
 from ..plan.weights import Matrix
 from ..weights.image import Wanted
 from . import base
-from .base import Architecture, Bound, Head, number
+from .base import Architecture, Bound, Head, number, supported, understood
 
 PATTERN = 6  # every sixth layer is global; not in the files
 LOCAL_ROPE_BASE = 10_000.0  # not in the files
 WIDTH_1B, LAYERS_1B, WINDOW_1B = 1152, 26, 512
+UNDERSTOOD = frozenset({
+    "layers", "dim", "heads", "kv_heads", "head_dim", "value_dim", "ffn_dim", "vocabulary", "context_limit", "eps",
+    "window", "window_pattern", "rope_base", "local_rope_base", "rope_scaling", "rope_factor", "rope_dim",
+    "query_scale", "attention_softcap", "logit_softcap", "causal",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -47,46 +53,53 @@ class Config:
     context_limit: int
 
     @classmethod
-    def read(cls, metadata: Mapping[str, object]) -> Config:
-        """From a GGUF's metadata. Raises FormatError for a missing or impossible setting."""
+    def read(cls, settings: Mapping[str, Setting]) -> Config:
+        """From a checkpoint's settings.
 
-        def size(key: str, default: float | None = None) -> int:
-            return int(number(metadata, f"gemma3.{key}", default))
+        Raises:
+            FormatError: a setting is missing, or they do not fit together.
+            UnsupportedModel: a setting changes what is computed, in a way that Sotto has not.
+        """
 
-        tokens = metadata.get("tokenizer.ggml.tokens")
-        if not isinstance(tokens, list) or not tokens:
-            raise FormatError(
-                "The file has no vocabulary (tokenizer.ggml.tokens).", "Try another copy of the model."
-            )
-        layers, dim, heads = size("block_count"), size("embedding_length"), size("attention.head_count")
-        window = size("attention.sliding_window", WINDOW_1B)
-        if (dim, layers) == (WIDTH_1B, LAYERS_1B):
-            window = WINDOW_1B  # some published 1B files say 1024
-        if metadata.get("gemma3.rope.scaling.type") == "linear":
-            rope_factor = number(metadata, "gemma3.rope.scaling.factor", 1.0)
-        else:
-            rope_factor = 1.0
+        def size(name: str, default: float | None = None) -> int:
+            return int(number(settings, name, default))
+
+        understood(settings, UNDERSTOOD)
+        layers, dim, heads = size("layers"), size("dim"), size("heads")
+        # Some published 1B files say 1024.
+        window = WINDOW_1B if (dim, layers) == (WIDTH_1B, LAYERS_1B) else size("window")
         config = cls(
             layers=layers,
             dim=dim,
             heads=heads,
-            kv_heads=size("attention.head_count_kv", heads),
-            head_dim=size("attention.key_length", 256),
-            ffn_dim=size("feed_forward_length"),
-            vocabulary=len(tokens),
+            kv_heads=size("kv_heads", heads),
+            head_dim=size("head_dim", 256),
+            ffn_dim=size("ffn_dim"),
+            vocabulary=size("vocabulary"),
             window=window,
-            eps=number(metadata, "gemma3.attention.layer_norm_rms_epsilon", 1e-6),
-            rope_base=number(metadata, "gemma3.rope.freq_base", 1_000_000.0),
-            rope_factor=rope_factor,
-            context_limit=size("context_length", 32_768),
+            eps=number(settings, "eps", 1e-6),
+            rope_base=number(settings, "rope_base", 1_000_000.0),
+            rope_factor=number(settings, "rope_factor", 1.0)
+            if settings.get("rope_scaling") == "linear"
+            else 1.0,
+            context_limit=size("context_limit", 32_768),
         )
-        if (
-            0 in (layers, dim, heads, config.kv_heads, config.head_dim, config.ffn_dim, window)
-            or heads % config.kv_heads
-        ):
+        if heads % config.kv_heads or config.head_dim % 2:
             raise FormatError(
                 f"The file's sizes do not make a Gemma 3: {config}.", "Try another copy of the model."
             )
+        supported(settings, "value_dim", config.head_dim)
+        supported(settings, "rope_dim", config.head_dim)
+        supported(settings, "rope_scaling", "linear", "none")
+        supported(settings, "local_rope_base", LOCAL_ROPE_BASE)
+        if settings.get("window_pattern") != tuple(not config.is_global(i) for i in range(layers)):
+            supported(settings, "window_pattern", PATTERN)
+        supported(settings, "attention_softcap", 0.0)
+        supported(settings, "logit_softcap", 0.0)
+        supported(settings, "causal", True)
+        scale = number(settings, "query_scale", config.query_scale)
+        if not np.isclose(scale, config.query_scale, rtol=1e-4):
+            supported(settings, "query_scale", config.query_scale)
         return config
 
     def is_global(self, layer: int) -> bool:
@@ -103,24 +116,24 @@ def wanted(config: base.Config) -> list[Wanted]:
     """The weights, in the order the forward pass uses them."""
     c = cast(Config, config)
     q, kv, out = c.heads * c.head_dim, c.kv_heads * c.head_dim, c.dim
-    weights = [Wanted("embed", ("token_embd.weight",), ((c.vocabulary, c.dim),))]
+    weights = [Wanted("embed", ("embedding",), ((c.vocabulary, c.dim),))]
 
     def add(layer: int, name: str, *sources: tuple[str, tuple[int, ...]]) -> None:
-        names = tuple(f"blk.{layer}.{source}.weight" for source, _ in sources)
+        names = tuple(f"layers.{layer}.{source}" for source, _ in sources)
         weights.append(Wanted(f"layer {layer} {name}", names, tuple(shape for _, shape in sources)))
 
     for i in range(c.layers):
-        add(i, "attention norm", ("attn_norm", (out,)))
-        add(i, "qkv", ("attn_q", (q, out)), ("attn_k", (kv, out)), ("attn_v", (kv, out)))
-        add(i, "q norm", ("attn_q_norm", (c.head_dim,)))
-        add(i, "k norm", ("attn_k_norm", (c.head_dim,)))
-        add(i, "output", ("attn_output", (out, q)))
+        add(i, "attention norm", ("attention_norm", (out,)))
+        add(i, "qkv", ("query", (q, out)), ("key", (kv, out)), ("value", (kv, out)))
+        add(i, "q norm", ("query_norm", (c.head_dim,)))
+        add(i, "k norm", ("key_norm", (c.head_dim,)))
+        add(i, "output", ("output", (out, q)))
         add(i, "post attention norm", ("post_attention_norm", (out,)))
         add(i, "ffn norm", ("ffn_norm", (out,)))
-        add(i, "gate up", ("ffn_gate", (c.ffn_dim, out)), ("ffn_up", (c.ffn_dim, out)))
-        add(i, "down", ("ffn_down", (out, c.ffn_dim)))
-        add(i, "post ffn norm", ("post_ffw_norm", (out,)))
-    weights.append(Wanted("final norm", ("output_norm.weight",), ((c.dim,),)))
+        add(i, "gate up", ("gate", (c.ffn_dim, out)), ("up", (c.ffn_dim, out)))
+        add(i, "down", ("down", (out, c.ffn_dim)))
+        add(i, "post ffn norm", ("post_ffn_norm", (out,)))
+    weights.append(Wanted("final norm", ("final_norm",), ((c.dim,),)))
     return weights
 
 

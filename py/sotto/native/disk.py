@@ -273,7 +273,7 @@ class DiskWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             manifest = replace(self._manifest, records=tuple(self._records))
-            (self._folder / MANIFEST).write_text(json.dumps(asdict(manifest)), "utf-8")
+            (self._folder / MANIFEST).write_text(json.dumps(asdict(manifest), ensure_ascii=False), "utf-8")
             await self._store.drop(manifest.key)
             self._folder.replace(self._entry)
         except OSError as error:

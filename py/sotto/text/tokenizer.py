@@ -1,4 +1,4 @@
-"""Gemma's tokenizer, exact to its SentencePiece model, from the tables in a GGUF file.
+"""Gemma's tokenizer, exact to its SentencePiece model, from a checkpoint's vocabulary.
 
 Text to ids: spaces become '▁'; user-defined pieces (runs of newlines, tabs and spaces, HTML tags) are cut
 out, leftmost and longest first; the rest is merged from single characters, always the adjacent pair whose
@@ -13,25 +13,21 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
 from itertools import compress
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import FormatError, UnsupportedModel
-
-SPACE = "▁"
-"""How the vocabulary spells a space (U+2581)."""
+from ..errors import UnsupportedModel
+from .vocabulary import SENTENCEPIECE, SPACE, TokenType, Vocabulary
 
 CONTROL_NAMES: tuple[str, ...] = ("<pad>", "<eos>", "<bos>", "<unk>")
 CONTROL_NAMES += ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>")
 """Control tokens whatever type the file gives them: some published Gemma 3 files have their types wrong."""
 
-_NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _BYTE = 1, 2, 3, 4, 6  # tokenizer.ggml.token_type
 _CACHED_WORD = 24  # characters of the longest word worth remembering
 _CACHED_WORDS = 1 << 16
 
@@ -47,76 +43,30 @@ class Segment:
 class Tokenizer:
     """Text to token ids and back. Tables are built when first needed: loading a model only needs the ids."""
 
-    def __init__(
-        self,
-        tokens: Sequence[str],
-        scores: NDArray[np.float32],
-        types: NDArray[np.int32],
-        *,
-        bos: int,
-        eos: int,
-        chat_template: str | None = None,
-    ) -> None:
-        self.bos = bos
-        self.eos = eos
-        self.chat_template = chat_template
-        self.size = len(tokens)
-        self._tokens = tokens
-        self._scores = scores
-        self._types = types
-        self._words: dict[str, list[int]] = {}
-
-    @classmethod
-    def from_metadata(cls, metadata: Mapping[str, object]) -> Tokenizer:
-        """The tokenizer of a GGUF header.
-
-        Raises FormatError when the tables are missing or do not fit together, UnsupportedModel for another
-        kind of tokenizer.
-        """
-        kind = metadata.get("tokenizer.ggml.model")
-        if kind != "llama":
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        """Raises UnsupportedModel for another kind of vocabulary."""
+        if vocabulary.kind != SENTENCEPIECE:
             raise UnsupportedModel(
-                f"The model file has a tokenizer of the kind {kind!r}.",
-                "Sotto reads Gemma's SentencePiece tokenizer ('llama'): choose another file of this model.",
+                f"The model file has a tokenizer of the kind {vocabulary.kind!r}.",
+                "Sotto reads Gemma's SentencePiece tokenizer: choose another file of this model.",
             )
-        tokens = metadata.get("tokenizer.ggml.tokens")
-        scores = metadata.get("tokenizer.ggml.scores")
-        types = metadata.get("tokenizer.ggml.token_type")
-        bos = metadata.get("tokenizer.ggml.bos_token_id", 2)
-        eos = metadata.get("tokenizer.ggml.eos_token_id", 1)
-        template = metadata.get("tokenizer.chat_template")
-        if not (
-            isinstance(tokens, list)
-            and isinstance(scores, np.ndarray)
-            and isinstance(types, np.ndarray)
-            and len(tokens) == len(scores) == len(types)
-            and all(isinstance(token, int) and 0 <= token < len(tokens) for token in (bos, eos))
-        ):
-            raise FormatError(
-                "The model file's tokenizer tables are missing or do not fit together.",
-                "Choose another file of this model.",
-            )
-        assert isinstance(bos, int) and isinstance(eos, int)
-        return cls(
-            tokens,
-            scores.astype(np.float32, copy=False),
-            types.astype(np.int32, copy=False),
-            bos=bos,
-            eos=eos,
-            chat_template=template if isinstance(template, str) else None,
-        )
+        self.bos = vocabulary.bos
+        self.size = len(vocabulary)
+        self._vocabulary = vocabulary
+        self._tokens = vocabulary.tokens
+        self._words: dict[str, list[int]] = {}
 
     # --- Tables ---------------------------------------------------------------------------------------------
 
-    def _of_type(self, *kinds: int) -> dict[str, int]:
+    def _of_type(self, *kinds: TokenType) -> dict[str, int]:
         """Pieces of the given types and their ids. `compress` keeps the walk over the vocabulary in C."""
-        mask = np.isin(self._types, kinds)
+        mask = np.isin(self._vocabulary.types, kinds)
         return dict(zip(compress(self._tokens, mask.tolist()), np.flatnonzero(mask).tolist(), strict=True))
 
     @cached_property
     def _control(self) -> dict[str, int]:
         """Control tokens by type, and by name where the type is wrong."""
-        found = self._of_type(_CONTROL, _UNKNOWN)
+        found = self._of_type(TokenType.CONTROL, TokenType.UNKNOWN)
         for name in CONTROL_NAMES:
             if name not in found and name in self._tokens:
                 found[name] = self._tokens.index(name)
@@ -125,18 +75,18 @@ class Tokenizer:
     @cached_property
     def _normal(self) -> dict[str, int]:
         """The pieces that merging may build."""
-        return _without(self._of_type(_NORMAL), CONTROL_NAMES)
+        return _without(self._of_type(TokenType.NORMAL), CONTROL_NAMES)
 
     @cached_property
     def _user_defined(self) -> dict[str, int]:
         """Pieces matched before any merging, as they look once spaces are replaced."""
-        found = _without(self._of_type(_USER_DEFINED), CONTROL_NAMES)
+        found = _without(self._of_type(TokenType.USER_DEFINED), CONTROL_NAMES)
         return {piece.replace(" ", SPACE): token for piece, token in found.items()}
 
     @cached_property
     def _byte_values(self) -> dict[int, int]:
         """Byte tokens: id -> byte. Their pieces are spelled <0x00> to <0xFF>."""
-        return {token: int(piece[3:5], 16) for piece, token in self._of_type(_BYTE).items()}
+        return {token: int(piece[3:5], 16) for piece, token in self._of_type(TokenType.BYTE).items()}
 
     @cached_property
     def _byte_tokens(self) -> list[int]:
@@ -156,7 +106,7 @@ class Tokenizer:
     @cached_property
     def _costs(self) -> list[float]:
         """By id: the lower, the sooner a pair is merged into this piece."""
-        costs: list[float] = (-self._scores).tolist()
+        costs: list[float] = (-self._vocabulary.scores).tolist()
         return costs
 
     @cached_property
@@ -188,7 +138,8 @@ class Tokenizer:
     def stop_ids(self) -> frozenset[int]:
         """Tokens that end a text: the end of the sequence, and a turn's end or start if there are turns."""
         turns = (self._control.get(name) for name in ("<end_of_turn>", "<start_of_turn>"))
-        return frozenset([self.eos, *(token for token in turns if token is not None)])
+        ends = (self._vocabulary.eos, self._vocabulary.end_of_turn, *turns)
+        return frozenset(token for token in ends if token is not None)
 
     # --- Text to ids ----------------------------------------------------------------------------------------
 

@@ -1,14 +1,14 @@
 """From a file's tensors to the records a model binds: which tensors, which shapes, in which order.
 
-A model lists what it wants (`Wanted`); `Image.of` holds the list against the file's header and lays the planes
-out as one linear image: the header's bytes first, then plane after plane. The image is what the caches keep and
-what devices are filled from; it depends on the file and the layout only, not on the device. `convert` streams
-it, a few megabytes at a time, in order.
+A model lists what it wants (`Wanted`); `Image.of` holds the list against the checkpoint's tensors and lays the planes
+out as one linear image, plane after plane. The image is what the caches keep and what devices are filled from; it
+depends on the checkpoint and the layout only, not on the device. `convert` streams it, a few megabytes at a time, in
+order.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, UnsupportedModel
 from ..formats import blocks
-from ..formats.gguf import Header, TensorInfo
-from ..source import Source
+from ..formats.checkpoint import TensorInfo, transformed
+from ..source import Folder, Source, file_of
 from . import compiled, layout
 from .layout import aligned
 from .reads import Part, planned
@@ -32,7 +32,7 @@ class Wanted:
 
     Attributes:
         name: the model's name for it.
-        sources: names of the file's tensors, stacked by rows in this order.
+        sources: canonical names of the checkpoint's tensors, stacked by rows in this order.
         shapes: their expected shapes: (rows, columns) each, or one (length,) for a vector.
     """
 
@@ -47,29 +47,29 @@ class Image:
     Attributes:
         parts: what it consists of, in order.
         nbytes: total length.
-        header_nbytes: length of the model file's header, which is the image's beginning.
         source_nbytes: bytes of the source tensors that conversion reads.
     """
 
-    def __init__(self, parts: list[Part], header_nbytes: int, nbytes: int) -> None:
+    def __init__(self, parts: list[Part], nbytes: int) -> None:
         self.parts = parts
-        self.header_nbytes = header_nbytes
         self.nbytes = nbytes
         self.source_nbytes = sum(s.nbytes for p in parts for s in p.sources)
 
     @classmethod
-    def of(cls, header: Header, wanted: list[Wanted]) -> Image:
+    def of(cls, tensors: Mapping[str, TensorInfo], wanted: list[Wanted]) -> Image:
         """Lay out what the model wants.
 
         Raises:
             FormatError: a tensor is missing or has another shape than the file's own settings say.
-            UnsupportedModel: a tensor type or a width without kernels, named.
+            UnsupportedModel: a tensor type or a width without kernels, or a tensor that the model does not know,
+                named.
         """
         parts: list[Part] = []
-        end = aligned(header.nbytes)
+        end = 0
+        _check_all_known(tensors, wanted)
         for want in wanted:
             infos = [
-                _checked(header, name, shape) for name, shape in zip(want.sources, want.shapes, strict=True)
+                _checked(tensors, name, shape) for name, shape in zip(want.sources, want.shapes, strict=True)
             ]
             row = 0
             for group in _same_format(infos):
@@ -91,7 +91,8 @@ class Image:
                     form = layout.format_of(group[0].type)
                     if columns % layout.BLOCK:
                         raise UnsupportedModel(
-                            f"{group[0].name} has {columns} columns; the kernels need a multiple of {layout.BLOCK}."
+                            f"{group[0].source} has {columns} columns; the kernels need a multiple of {layout.BLOCK}.",
+                            "Choose another model.",
                         )
                     weight_bytes = form.weight_bytes(rows, columns)
                     scale_offset = aligned(end + weight_bytes)
@@ -103,9 +104,9 @@ class Image:
                     row += rows
                 parts.append(part)
                 end = aligned(max(part.offset + part.weight_bytes, part.scale_offset + part.scale_bytes))
-        return cls(parts, header.nbytes, end)
+        return cls(parts, end)
 
-    async def convert(self, header: bytes, source: Source) -> AsyncGenerator[tuple[int, NDArray[np.uint8]]]:
+    async def convert(self, source: Source | Folder) -> AsyncGenerator[tuple[int, NDArray[np.uint8]]]:
         """Yield the image from beginning to end as (bytes of the source's tensors used so far, next bytes).
 
         The bytes are valid until the next are asked for. Holds a few reads of the source, one conversion, and one
@@ -113,8 +114,6 @@ class Image:
         """
         at = done = 0
         async with aclosing(self._planes(source)) as planes:
-            yield 0, np.frombuffer(header, np.uint8)
-            at = len(header)
             async for done, offset, data in planes:
                 if offset > at:
                     yield done, np.zeros(offset - at, np.uint8)
@@ -123,7 +122,7 @@ class Image:
         if at < self.nbytes:
             yield done, np.zeros(self.nbytes - at, np.uint8)
 
-    async def _planes(self, source: Source) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
+    async def _planes(self, source: Source | Folder) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
         """Yield (bytes of the source used so far, offset in the image, bytes) in the image's order."""
         convert = compiled.converter()
         reads = list(planned(self.parts))
@@ -131,18 +130,20 @@ class Image:
         scales = np.empty(0, np.uint8)
         for number, read in enumerate(reads):
             for ahead in reads[expected : number + READS_AHEAD + 1]:
-                source.expect(ahead.offset, ahead.nbytes)
+                file_of(source, ahead.file).expect(ahead.offset, ahead.nbytes)
                 expected += 1
-            raw = np.frombuffer(await source.read(read.offset, read.nbytes), np.uint8)
+            raw = np.frombuffer(await file_of(source, read.file).read(read.offset, read.nbytes), np.uint8)
             for rows in read.rows:
                 part = rows.part
+                shape = (rows.count, part.columns) if part.form else (part.columns,)
                 data = raw[rows.offset - read.offset :][: rows.nbytes]
+                kind, data = transformed(rows.tensor, data, shape)
                 done += rows.nbytes
                 if part.form is None:
-                    vector = blocks.dequantize(rows.type, data, (part.columns,))
+                    vector = blocks.dequantize(kind, data, shape)
                     yield done, part.offset, vector.astype("<f4").view(np.uint8)
                     continue
-                plane, scale = convert(rows.type, data, rows.count, part.columns)
+                plane, scale = convert(kind, data, rows.count, part.columns)
                 if rows.first == 0:
                     offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
                 scales[filled : filled + scale.size] = scale
@@ -153,18 +154,33 @@ class Image:
                     yield done, part.scale_offset, scales
 
 
-def _checked(header: Header, name: str, shape: tuple[int, ...]) -> TensorInfo:
-    info = header.tensors.get(name)
+def _check_all_known(tensors: Mapping[str, TensorInfo], wanted: list[Wanted]) -> None:
+    """Raise UnsupportedModel for a tensor that the model would not use: it changes what should be computed."""
+    used = {source for want in wanted for source in want.sources}
+    unknown = [info.source for name, info in tensors.items() if name not in used]
+    if unknown:
+        more = f" and {len(unknown) - 1:,} more" if len(unknown) > 1 else ""
+        raise UnsupportedModel(
+            f"The file has the tensor {unknown[0]}{more}, which Sotto does not know of a model of this kind.",
+            "Choose another file of this model.",
+        )
+
+
+def _checked(tensors: Mapping[str, TensorInfo], name: str, shape: tuple[int, ...]) -> TensorInfo:
+    info = tensors.get(name)
     if info is None:
         raise FormatError(
-            f"The file has no tensor {name}.", "It may be incomplete, or made for another program."
+            f"The file has no tensor for {name}.", "It may be incomplete, or made for another program."
         )
     if info.shape != shape:
         raise FormatError(
-            f"{name} has shape {list(info.shape)}; by the file's own settings it should be {list(shape)}.",
+            f"{info.source} has shape {list(info.shape)}; by the file's own settings it should be {list(shape)}.",
             "The file is damaged or was converted wrongly: try another copy.",
         )
-    layout.format_of(info.type)
+    try:
+        layout.format_of(info.type)
+    except UnsupportedModel as error:
+        raise UnsupportedModel(f"{info.source}: {error.message}", error.hint) from None
     return info
 
 

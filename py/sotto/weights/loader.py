@@ -7,23 +7,30 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from .. import formats
 from ..device import Device
 from ..errors import StoreDamaged, StoreFull
-from ..formats import gguf
-from ..formats.gguf import Header
+from ..formats.checkpoint import Checkpoint
 from ..reports import LoadProgress
-from ..source import Source
+from ..source import Folder, Source
 from ..store import Manifest, Placement, Store
 from .image import Image
 from .layout import LAYOUT_VERSION
 
 
-async def read_header(source: Source, store: Store | None, manifest: Manifest | None) -> tuple[Header, bytes]:
-    """A model file's header, parsed and as it is. Raises FormatError; StoreDamaged for the stored one."""
+async def read_checkpoint(
+    source: Source | Folder, store: Store | None, manifest: Manifest | None
+) -> tuple[Checkpoint, Manifest | None]:
+    """What there is to know of a model, and its entry in the store if that is still there. Raises FormatError.
+
+    What was stored with the converted weights goes before the file, whose header takes far longer to read.
+    """
     if store and manifest:
-        data = await store.head(manifest, manifest.header_nbytes)
-        return gguf.parse(data), data
-    return await gguf.read_header(source)
+        try:
+            return Checkpoint.from_card(manifest.card), manifest
+        except StoreDamaged:
+            await store.drop(source.key)
+    return await formats.open(source), None
 
 
 @dataclass(frozen=True)
@@ -33,10 +40,10 @@ class Loader:
     device: Device
     image: Image
     placements: Sequence[Placement]
-    header: bytes
+    checkpoint: Checkpoint
     progress: Callable[[LoadProgress], None]
 
-    async def fill(self, source: Source, store: Store | None, manifest: Manifest | None) -> str:
+    async def fill(self, source: Source | Folder, store: Store | None, manifest: Manifest | None) -> str:
         """Bring the weights to the device. Returns "cached", or why the store was not written, or ""."""
         if store and manifest:
             total = manifest.nbytes
@@ -53,17 +60,16 @@ class Loader:
                 pass  # the entry is gone; convert again
         return await self._convert(source, store)
 
-    async def _convert(self, source: Source, store: Store | None) -> str:
+    async def _convert(self, source: Source | Folder, store: Store | None) -> str:
         image = self.image
         note = ""
         writer = None
         if store:
             created = datetime.now(UTC).isoformat(timespec="seconds")
+            card = self.checkpoint.to_card()
             try:
                 writer = await store.begin(
-                    Manifest(
-                        source.key, LAYOUT_VERSION, image.nbytes, image.header_nbytes, source.name, created
-                    )
+                    Manifest(source.key, LAYOUT_VERSION, image.nbytes, source.name, created, card)
                 )
             except StoreFull as error:
                 note = str(error)
@@ -71,7 +77,7 @@ class Loader:
         place = next(places, None)
         at = 0
         try:
-            async with aclosing(image.convert(self.header, source)) as pieces:
+            async with aclosing(image.convert(source)) as pieces:
                 async for done, data in pieces:
                     end = at + data.size
                     while place and place.image_offset < end:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from ..formats.gguf import TensorInfo
+from ..formats.checkpoint import TensorInfo, Transform
 from . import layout
 
 READ_BYTES = 8 << 20  # bytes read and converted at a time
@@ -34,15 +34,16 @@ class Rows:
     part: Part
     first: int
     count: int
-    type: str
+    tensor: TensorInfo
     offset: int  # in the file
     nbytes: int
 
 
 @dataclass(frozen=True)
 class Read:
-    """A range of the file, and what is in it in the order of the image."""
+    """A range of a file, and what is in it in the order of the image."""
 
+    file: str  # "" where there is one
     offset: int
     nbytes: int
     rows: tuple[Rows, ...]
@@ -56,10 +57,12 @@ def _rows(parts: list[Part]) -> Iterator[Rows]:
             rows = info.shape[0] if part.form else 1
             row_bytes = info.nbytes // rows
             step = max(1, READ_BYTES // (row_bytes * layout.ROWS)) * layout.ROWS
+            if Transform.TRANSPOSE in info.transforms:
+                step = rows  # a row lies all over the tensor
             for first in range(0, rows, step):
                 count = min(step, rows - first)
                 offset = info.offset + first * row_bytes
-                yield Rows(part, at + first, count, info.type, offset, count * row_bytes)
+                yield Rows(part, at + first, count, info, offset, count * row_bytes)
             at += rows
 
 
@@ -73,13 +76,14 @@ def planned(parts: list[Part]) -> Iterator[Read]:
     while waiting:
         start, end, wanted = waiting[0].offset, waiting[0].offset, 0
         best = waiting[0].offset, waiting[0].nbytes, 1
+        file = waiting[0].tensor.file
         for count, rows in enumerate(waiting, 1):
             start, end = min(start, rows.offset), max(end, rows.offset + rows.nbytes)
             wanted += rows.nbytes
-            if end - start > READ_BYTES:
+            if end - start > READ_BYTES or rows.tensor.file != file:
                 break
             if end - start - wanted <= wanted // 16:
                 best = start, end - start, count
         offset, nbytes, count = best
-        yield Read(offset, nbytes, tuple(waiting[:count]))
+        yield Read(file, offset, nbytes, tuple(waiting[:count]))
         del waiting[:count]

@@ -20,7 +20,7 @@ from ...browser import gpu as web
 from ...browser.ranges import WebSource
 from ...browser.store import WebStore
 from ...errors import Cancelled, SottoError
-from ...formats import synthetic
+from ...models import synthetic
 from ...source import Source
 from ..options import Model, Models, choose
 from ..screen import Screen

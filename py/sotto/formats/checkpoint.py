@@ -1,0 +1,271 @@
+"""A model's checkpoint, whatever files it came in: settings, tensors and vocabulary under names of our own.
+
+Settings, all of them sizes in elements, positions or tokens where nothing else is said; a file need not have all:
+
+    layers, dim (D), heads (H), kv_heads (G), head_dim (E), value_dim, ffn_dim (F), vocabulary (V), context_limit
+    eps                 added to the mean square in norms
+    window              positions that a local layer sees, its own included
+    window_pattern      every so-manieth layer is global; or for each layer, whether it is local
+    rope_base, local_rope_base   of the RoPE angles of global and of local layers
+    rope_scaling        "none", "linear", or the file's word for another rule; rope_factor: positions are divided by it
+    rope_dim            elements of a head that are rotated
+    query_scale         queries are multiplied by it
+    attention_softcap, logit_softcap   0 for none
+    causal              whether a token sees only those before it
+
+What a file says beyond these of its attention, rope or scales stands here too, under the file's own word: a model
+refuses what it does not know (`models.base.understood`), because it would compute something else.
+
+Tensors, matrices as (outputs, inputs): embedding (V, D), head (V, D; absent where it is tied), final_norm (D,), and
+for each layer `layers.3.` and one of attention_norm (D,), query (H E, D), key (G E, D), value (G E, D), query_norm
+(E,), key_norm (E,), output (D, H E), post_attention_norm (D,), ffn_norm (D,), gate (F, D), up (F, D), down (D, F),
+post_ffn_norm (D,). A tensor without such a name keeps the file's own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import Enum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError, StoreDamaged, UnsupportedModel
+from ..text.vocabulary import MOST_TOKENS, Vocabulary
+from . import blocks
+
+Setting = bool | int | float | str | tuple[bool, ...]
+
+MOST_LAYERS = 1024
+LONGEST_WORD = 64
+_HINT = "The file is damaged or was converted wrongly: try another copy."
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a numeric setting may be."""
+
+    low: float
+    high: float
+    whole: bool = True
+
+
+RANGES: dict[str, Range] = {
+    "layers": Range(1, MOST_LAYERS),
+    "dim": Range(1, 1 << 16),
+    "heads": Range(1, 1 << 10),
+    "kv_heads": Range(1, 1 << 10),
+    "head_dim": Range(1, 1 << 12),
+    "value_dim": Range(1, 1 << 12),
+    "rope_dim": Range(1, 1 << 12),
+    "ffn_dim": Range(1, 1 << 20),
+    "vocabulary": Range(1, MOST_TOKENS),
+    "window": Range(1, 1 << 24),
+    "context_limit": Range(1, 1 << 24),
+    "eps": Range(1e-12, 1.0, whole=False),
+    "rope_base": Range(1.0, 1e12, whole=False),
+    "local_rope_base": Range(1.0, 1e12, whole=False),
+    "rope_factor": Range(1e-3, 1e6, whole=False),
+    "query_scale": Range(1e-6, 1e6, whole=False),
+    "attention_softcap": Range(0.0, 1e6, whole=False),
+    "logit_softcap": Range(0.0, 1e6, whole=False),
+}
+WORDS = ("rope_scaling",)
+FLAGS = ("causal",)
+
+
+def checked(name: str, value: object, source: str) -> Setting:
+    """A setting's value, if this setting can have it; `source` is the file's name of it. Raises FormatError.
+
+    Numbers that must be whole come back as int, the others as float. `window_pattern` may be a period or a flag for
+    each layer.
+    """
+    valid = RANGES.get(name)
+    if name == "window_pattern":
+        if isinstance(value, tuple) and len(value) <= MOST_LAYERS and all(isinstance(v, bool) for v in value):
+            return value
+        valid = Range(1, MOST_LAYERS)
+    if valid:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if number and math.isfinite(value) and valid.low <= value <= valid.high:  # type: ignore[arg-type, operator]
+            if not valid.whole:
+                return float(value)  # type: ignore[arg-type]
+            if value == int(value):  # type: ignore[call-overload]
+                return int(value)  # type: ignore[call-overload, no-any-return]
+        kind = "a whole number" if valid.whole else "a number"
+        expected = f"{kind} from {valid.low:,g} to {valid.high:,g}"
+    elif name in WORDS:
+        if isinstance(value, str) and len(value) <= LONGEST_WORD:
+            return value
+        expected = "a word"
+    elif isinstance(value, bool) or (name not in FLAGS and isinstance(value, int | float | str)):
+        return value
+    else:
+        expected = "true or false"
+    raise FormatError(f"The file's setting {source} is {_shortened(value)}; it must be {expected}.", _HINT)
+
+
+def _shortened(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:40]}…"
+
+
+class Transform(Enum):
+    """What is done to a tensor's values when they are converted."""
+
+    ADD_ONE = "add one"  # to a vector: norms that are stored as their distance from 1
+    TRANSPOSE = "transpose"  # a matrix that is stored as (inputs, outputs)
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """Where a tensor lies, and how it becomes what a model binds.
+
+    Attributes:
+        name: the canonical one.
+        source: the file's name of it, for people.
+        shape: (length,) or (rows, columns), after the transforms.
+        type: a name of `blocks.TYPES`, or "type 99" for one not known there; then `nbytes` is 0.
+        offset: from the start of the file, in bytes.
+        nbytes: in the file.
+        transforms: applied in this order.
+        file: its name among a folder's files; "" where there is one file.
+    """
+
+    name: str
+    source: str
+    shape: tuple[int, ...]
+    type: str
+    offset: int
+    nbytes: int
+    transforms: tuple[Transform, ...] = ()
+    file: str = ""
+
+
+def transformed(
+    info: TensorInfo, data: NDArray[np.uint8], shape: tuple[int, ...]
+) -> tuple[str, NDArray[np.uint8]]:
+    """A tensor's type and bytes after its transforms.
+
+    Args:
+        info: the tensor.
+        data: bytes of the whole tensor; where nothing is transposed, whole rows of it will do.
+        shape: that the result has.
+
+    Raises:
+        UnsupportedModel: the transform cannot be done with this type.
+    """
+    kind = info.type
+    for transform in info.transforms:
+        if transform is Transform.ADD_ONE and len(shape) == 1:
+            values = blocks.dequantize(kind, data, shape) + np.float32(1)
+            kind, data = "F32", values.astype("<f4").view(np.uint8)
+        elif transform is Transform.TRANSPOSE and len(shape) == 2 and kind in blocks.FLOAT_TYPES:
+            elements = data.reshape(*shape[::-1], -1)
+            data = np.ascontiguousarray(elements.swapaxes(0, 1)).reshape(-1)
+        else:
+            raise UnsupportedModel(
+                f"The tensor {info.source} (type {kind}, shape {list(shape)}) is stored in a way that cannot be "
+                f"converted: {transform.value}.",
+                "Choose another file of this model.",
+            )
+    return kind, data
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a model's files say of it; the tensors' data stays where it is.
+
+    Attributes:
+        format: of the files: "GGUF".
+        name: what a person calls the file or folder.
+        architecture: as in `models.ARCHITECTURES`, or whatever the file says.
+        settings: by the names above, checked.
+        tensors: by canonical name.
+        vocabulary: None where the file has none.
+        chat_template: of an instruction-tuned model; it is never run.
+        refusal: why this is nothing that can run, and what to take instead; None for a model.
+    """
+
+    format: str
+    name: str
+    architecture: str
+    settings: Mapping[str, Setting]
+    tensors: Mapping[str, TensorInfo]
+    vocabulary: Vocabulary | None
+    chat_template: str | None = None
+    refusal: tuple[str, str] | None = None
+
+    def check_model(self) -> Vocabulary:
+        """Raise UnsupportedModel unless this is a model by itself; returns its vocabulary."""
+        if self.refusal:
+            raise UnsupportedModel(*self.refusal)
+        if self.vocabulary is None:
+            raise UnsupportedModel(
+                f"{self.name} has no vocabulary: text cannot be read with it.",
+                "Choose another file of this model.",
+            )
+        return self.vocabulary
+
+    # --- As a card --------------------------------------------------------------------------------------------
+
+    def to_card(self) -> str:
+        """All of it as text, to be kept with the converted weights: a checksum, a space, JSON."""
+        fields = {
+            "format": self.format,
+            "name": self.name,
+            "architecture": self.architecture,
+            "settings": dict(self.settings),
+            "tensors": [
+                asdict(info) | {"transforms": [transform.value for transform in info.transforms]}
+                for info in self.tensors.values()
+            ],
+            "vocabulary": self.vocabulary and self.vocabulary.to_json(),
+            "chat_template": self.chat_template,
+            "refusal": self.refusal,
+        }
+        text = json.dumps(fields, ensure_ascii=False)
+        return f"{_checksum(text)} {text}"
+
+    @classmethod
+    def from_card(cls, card: str) -> Checkpoint:
+        """The checkpoint that `to_card` described. Raises StoreDamaged when a character of it has changed."""
+        checksum, _, text = card.partition(" ")
+        try:
+            if checksum != _checksum(text):
+                raise ValueError("another checksum")
+            fields = json.loads(text)
+            vocabulary = fields.pop("vocabulary")
+            settings = {name: _setting(value) for name, value in fields.pop("settings").items()}
+            tensors = {info["name"]: _tensor(info) for info in fields.pop("tensors")}
+            refusal = fields.pop("refusal")
+            return cls(
+                **fields,
+                settings=settings,
+                tensors=tensors,
+                vocabulary=vocabulary and Vocabulary.from_json(vocabulary),
+                refusal=refusal and (refusal[0], refusal[1]),
+            )
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise StoreDamaged(
+                "What was kept of the converted model's settings is damaged.",
+                "The model is converted again from its file.",
+            ) from error
+
+
+def _checksum(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _setting(value: Setting | list[bool]) -> Setting:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _tensor(fields: dict[str, object]) -> TensorInfo:
+    shape, transforms = fields.pop("shape"), fields.pop("transforms")
+    assert isinstance(shape, list) and isinstance(transforms, list)
+    return TensorInfo(shape=tuple(shape), transforms=tuple(map(Transform, transforms)), **fields)  # type: ignore[arg-type]

@@ -1,0 +1,148 @@
+"""The tables of a tokenizer: its tokens with their spellings, scores and types, whatever file they came from."""
+
+from __future__ import annotations
+
+import base64
+import re
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import FormatError
+
+SPACE = "▁"
+"""How the vocabulary spells a space (U+2581)."""
+
+SENTENCEPIECE = "sentencepiece"
+"""The kind of vocabulary that `Tokenizer` reads: pairs are merged by score."""
+
+MOST_TOKENS = 1 << 20
+LONGEST_TOKEN = 512  # characters; Gemma's longest token has 31
+MOST_USER_DEFINED = 16_384  # are matched by one pattern, whose making takes time; Gemma 3 has 165, or 6,414
+MOST_JOINTS = 4096  # likewise: spaces inside tokens; Gemma 3 has one
+_BYTE_NAME = re.compile("<0x[0-9A-Fa-f]{2}>")
+_HINT = "The file is damaged or was converted wrongly: try another copy."
+
+
+class TokenType(IntEnum):
+    """What a token is, with SentencePiece's numbers."""
+
+    NORMAL = 1
+    UNKNOWN = 2
+    CONTROL = 3
+    USER_DEFINED = 4  # matched before any merging
+    UNUSED = 5
+    BYTE = 6
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a model, by id.
+
+    Attributes:
+        kind: SENTENCEPIECE, or the file's word for another algorithm.
+        tokens: spellings.
+        scores: (V,) f32; of two pairs that could be merged, the one whose token has the higher score is.
+        types: (V,) u8, of `TokenType`.
+        bos: id of the token that begins a text.
+        eos: id of the token that ends one.
+        end_of_turn: id of another token that ends one, where the file names it.
+    """
+
+    kind: str
+    tokens: Sequence[str]
+    scores: NDArray[np.float32]
+    types: NDArray[np.uint8]
+    bos: int
+    eos: int
+    end_of_turn: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def check(self) -> None:
+        """Raise FormatError where the tables do not fit together, or hold what no vocabulary holds."""
+        size = len(self.tokens)
+        if not (0 < size <= MOST_TOKENS and len(self.scores) == len(self.types) == size):
+            raise FormatError(
+                f"The vocabulary's tables do not fit together: {size:,} tokens, {len(self.scores):,} scores, "
+                f"{len(self.types):,} types.",
+                _HINT,
+            )
+        for what, token in (("first", self.bos), ("last", self.eos), ("turn's last", self.end_of_turn)):
+            if token is not None and not 0 <= token < size:
+                raise FormatError(
+                    f"A text's {what} token has the id {token}; the vocabulary has {size:,}.", _HINT
+                )
+        if not np.isfinite(self.scores).all():
+            wrong = int(np.flatnonzero(~np.isfinite(self.scores))[0])
+            raise FormatError(f"The vocabulary's score of token {wrong} is {self.scores[wrong]}.", _HINT)
+        longest = max(self.tokens, key=len)
+        if len(longest) > LONGEST_TOKEN:
+            raise FormatError(f"The vocabulary has a token of {len(longest):,} characters.", _HINT)
+        self._check_types()
+
+    def _check_types(self) -> None:
+        known = np.isin(self.types, [int(kind) for kind in TokenType])
+        if not known.all():
+            wrong = int(np.flatnonzero(~known)[0])
+            raise FormatError(f"The vocabulary's token {wrong} is of the type {self.types[wrong]}.", _HINT)
+        if self.kind != SENTENCEPIECE:
+            return
+        misspelt = [name for name in self.of(TokenType.BYTE) if not _BYTE_NAME.fullmatch(name)]
+        if misspelt:
+            raise FormatError(
+                f"The vocabulary says that {misspelt[0]!r} is a byte; bytes are spelled <0x00> to <0xFF>.",
+                _HINT,
+            )
+        normal = self.of(TokenType.NORMAL)
+        if "" in normal or len(set(normal)) < len(normal):
+            raise FormatError("The vocabulary has normal tokens that are empty, or the same twice.", _HINT)
+        count = len(self.of(TokenType.USER_DEFINED))
+        if count > MOST_USER_DEFINED:
+            raise FormatError(f"The vocabulary has {count:,} tokens of the type 'user defined'.", _HINT)
+        joints = sum(token.count(SPACE, 1) for token in normal if token.rfind(SPACE) > 0)
+        if joints > MOST_JOINTS:
+            raise FormatError(f"The vocabulary's tokens have {joints:,} spaces inside.", _HINT)
+
+    def of(self, *kinds: TokenType) -> list[str]:
+        """The spellings of all tokens of these types, by id."""
+        return [self.tokens[i] for i in np.flatnonzero(np.isin(self.types, kinds)).tolist()]
+
+    # --- As JSON --------------------------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, object]:
+        """What `from_json` makes the vocabulary of; a few long strings, because 262,144 short ones take long."""
+        joined = "".join(self.tokens)
+        separator = next(chr(code) for code in range(0xE000, 0x110000) if chr(code) not in joined)
+        return {
+            "kind": self.kind,
+            "separator": separator,
+            "tokens": separator.join(self.tokens),
+            "scores": _packed(self.scores.astype("<f4")),
+            "types": _packed(self.types),
+            "bos": self.bos,
+            "eos": self.eos,
+            "end_of_turn": self.end_of_turn,
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, object]) -> Vocabulary:
+        """The vocabulary that `to_json` described. Raises KeyError, TypeError or ValueError for anything else."""
+        given = dict(fields)
+        separator, tokens = str(given.pop("separator")), str(given.pop("tokens"))
+        scores = np.frombuffer(_unpacked(given.pop("scores")), "<f4")
+        types = np.frombuffer(_unpacked(given.pop("types")), np.uint8)
+        return cls(tokens=tokens.split(separator), scores=scores, types=types, **given)  # type: ignore[arg-type]
+
+
+def _packed(array: NDArray[np.float32] | NDArray[np.uint8]) -> str:
+    return base64.b64encode(zlib.compress(array.tobytes(), 1)).decode()
+
+
+def _unpacked(text: object) -> bytes:
+    return zlib.decompress(base64.b64decode(str(text)))
