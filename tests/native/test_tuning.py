@@ -142,7 +142,7 @@ def test_what_is_remembered_ends_with_the_browser_the_kernels_and_the_model(
     monkeypatch.undo()
     offer(monkeypatch, "slow")
     keys.append(key())
-    recorder = replace(recorder, weights=recorder.weights.shortened("embed", 64))
+    recorder = replace(recorder, weights=recorder.weights.shortened(64))
     keys.append(key())
     assert len(set(keys)) == 5
     engine.close()

@@ -66,9 +66,8 @@ def consider(data: bytes) -> None:
     """Do what a load does before it takes memory."""
     checkpoint = drive(formats.open(MemorySource(data, "altered.gguf", "k")))
     vocabulary = checkpoint.check_model()
-    architecture = models.find(checkpoint.architecture)
-    config = architecture.read(checkpoint.settings)
-    Image.of(checkpoint.tensors, architecture.wanted(config))
+    model = models.find(checkpoint.architecture).read(checkpoint.settings)
+    Image.of(checkpoint.tensors, model.wanted())
     Tokenizer(vocabulary).encode("the voice\n of <b>🚀")
 
 

@@ -336,8 +336,8 @@ def test_a_card_with_another_character_is_damaged() -> None:
 
 
 async def image_of(checkpoint: Checkpoint, from_: Source | Folder) -> tuple[Image, np.ndarray]:
-    architecture = models.find(checkpoint.architecture)
-    image = Image.of(checkpoint.tensors, architecture.wanted(architecture.read(checkpoint.settings)))
+    model = models.find(checkpoint.architecture).read(checkpoint.settings)
+    image = Image.of(checkpoint.tensors, model.wanted())
     return image, np.concatenate([data.copy() async for _, data in image.convert(from_)])
 
 

@@ -198,7 +198,7 @@ def test_a_device_that_computes_nonsense_is_told(engine: Engine, monkeypatch: py
     with pytest.raises(DeviceError, match="not a number"):
         tokens(engine, prompt(engine, 9), 3, logits=nonsense)
     broken = load(NumpyDevice(), layers=1)
-    norm = broken._recorder.weights.vector("final norm")
+    norm = broken._recorder.weights.vector("final_norm")
     broken._memory.write(norm, np.full(256, np.nan, np.float32))
     with pytest.raises(DeviceError, match="not a number"):
         tokens(broken, prompt(engine, 9), 3)

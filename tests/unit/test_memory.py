@@ -21,9 +21,8 @@ from sotto.weights.layout import ALIGNMENT
 
 def weights(max_binding: int) -> Weights:
     checkpoint = drive(formats.open(MemorySource(tiny.build(tiny.Tiny()), "tiny.gguf", "tiny")))
-    architecture = models.find(checkpoint.architecture)
-    wanted = architecture.wanted(architecture.read(checkpoint.settings))
-    return bind(Image.of(checkpoint.tensors, wanted), max_binding)
+    model = models.find(checkpoint.architecture).read(checkpoint.settings)
+    return bind(Image.of(checkpoint.tensors, model.wanted()), max_binding)
 
 
 def allocated(device: Device, loaded: Weights) -> Memory:
@@ -74,7 +73,7 @@ def test_no_buffer_passes_what_the_adapter_allows() -> None:
 def test_a_part_of_a_plane_lies_inside_it() -> None:
     loaded = weights(1 << 30)
     found = allocated(NumpyDevice(), loaded)
-    matrix = loaded.matrix("embed")
+    matrix = loaded.matrix("embedding")
     whole, part = matrix.shards[0].weights, matrix.part(64, 32).shards[0].weights
     assert found.place(part) == (found.place(whole)[0], found.place(whole)[1] + part.offset)
     assert part.offset > 0

@@ -16,7 +16,8 @@ from sotto.device import AdapterInfo, Limits
 from sotto.devices.reference.device import NumpyDevice
 from sotto.errors import LimitError
 from sotto.models import synthetic
-from sotto.models.base import Bound, Head
+from sotto.models.base import Head
+from sotto.models.recorder import Recorder
 from sotto.paths import kernels_folder
 from sotto.plan import wgsl
 from sotto.plan.plan import STEP_BYTES, Plan, Use, tensor
@@ -43,21 +44,10 @@ def record(
 ) -> Plan:
     """A whole forward pass of a model."""
     checkpoint = drive(formats.open(source))
-    architecture = models.find(checkpoint.architecture)
-    config = architecture.read(checkpoint.settings)
-    plan = Plan(f"{tokens} tokens", tokens, scored=head is Head.SCORES, choice=choice)
-    constants = architecture.constants(config, 128)
-    recording = Bound(
-        bind(Image.of(checkpoint.tensors, architecture.wanted(config)), max_binding),
-        architecture.caches(config, 128, 32),
-        {name: tensor(name, array.shape, "f32", Use.WEIGHT) for name, array in constants.items()},
-        tensor("text", (128,), "u32", Use.CACHE),
-        head,
-        64,
-        range(config.layers),
-    )
-    architecture.forward(plan, config, recording)
-    return plan
+    model = models.find(checkpoint.architecture).read(checkpoint.settings)
+    weights = bind(Image.of(checkpoint.tensors, model.wanted()), max_binding)
+    limits = Limits(1 << 40, 1 << 40, 10, 256, 32_768, 1 << 30)
+    return Recorder.of(model, weights, 128, 32, 64, limits).plan(f"{tokens} tokens", tokens, choice, head)
 
 
 @pytest.fixture(scope="module", params=[1, 4, 32])

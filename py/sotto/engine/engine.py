@@ -21,7 +21,7 @@ from ..models.base import Config, Head
 from ..models.recorder import Recorder
 from ..plan import variants
 from ..plan.memory import Memory, kernels
-from ..plan.plan import Plan, Use, tensor
+from ..plan.plan import Plan
 from ..plan.weights import bind
 from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
 from ..source import Folder, Source
@@ -66,10 +66,10 @@ class Engine:
         self.device = device
         self.name = name
         vocabulary = checkpoint.check_model()
-        architecture = models.find(checkpoint.architecture)
+        architecture = models.find(checkpoint.architecture).read(checkpoint.settings)
         self.tokenizer = Tokenizer(vocabulary)
         self.instruction_tuned = checkpoint.chat_template is not None
-        self.config: Config = architecture.read(checkpoint.settings)
+        self.config: Config = architecture.config
         self._check_context(settings.context)
         self.context = settings.context
         self.settings = replace(
@@ -80,15 +80,13 @@ class Engine:
         self.stats = RunStats()
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
-        self._image = Image.of(checkpoint.tensors, architecture.wanted(self.config))
+        self._image = Image.of(checkpoint.tensors, architecture.wanted())
         limits = device.limits
-        self._recorder = Recorder(
+        self._recorder = Recorder.of(
             architecture,
-            self.config,
             bind(self._image, limits.max_binding),
-            architecture.caches(self.config, self.context, max((1, *self.settings.chunks))),
-            architecture.constants(self.config, self.context),
-            tensor("text", (self.context,), "u32", Use.CACHE),
+            self.context,
+            max((1, *self.settings.chunks)),
             self.settings.candidates,
             limits,
         )

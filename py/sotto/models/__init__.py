@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from ..errors import UnsupportedModel
-from . import gemma3
-from .base import Architecture
+from typing import Any
 
-ARCHITECTURES: dict[str, Architecture] = {
-    "gemma3": gemma3.ARCHITECTURE,
+from ..errors import UnsupportedModel
+from .base import Architecture
+from .gemma3 import Gemma3
+
+ARCHITECTURES: dict[str, type[Architecture[Any, Any]]] = {
+    "gemma3": Gemma3,
 }
 
 
-def find(name: str) -> Architecture:
+def find(name: str) -> type[Architecture[Any, Any]]:
     """The architecture of a checkpoint's name for it. Raises UnsupportedModel."""
     if name not in ARCHITECTURES:
         raise UnsupportedModel(

@@ -18,7 +18,7 @@ from ..formats.blocks import TYPES
 from ..formats.gguf_checkpoint import source_name
 from ..formats.gguf_writer import header, metadata_of
 from ..text.vocabulary import SENTENCEPIECE, TokenType, Vocabulary
-from .gemma3 import Config, wanted
+from .gemma3 import Config, Gemma3
 
 
 def _config(
@@ -49,9 +49,8 @@ SHAPES = {
 
 def tensors(config: Config) -> dict[str, tuple[int, ...]]:
     """Every tensor of a model with a tied head by its canonical name, in numpy order (rows, columns)."""
-    return {
-        name: shape for want in wanted(config) for name, shape in zip(want.sources, want.shapes, strict=True)
-    }
+    wanted = [want for want in Gemma3(config).wanted() if not want.optional]
+    return {name: shape for want in wanted for name, shape in zip(want.sources, want.shapes, strict=True)}
 
 
 class SyntheticSource:

@@ -211,15 +211,16 @@ def decode_output(p: Plan, label: str, partials: Partials, matrix: Matrix) -> Te
 
 
 def decode_gate_up(
-    p: Plan, label: str, x: Tensor, pending: Pending, norm: Tensor, matrix: Matrix, *, eps: float
+    p: Plan, label: str, x: Tensor, pending: Pending | None, norm: Tensor, matrix: Matrix, *, eps: float
 ) -> tuple[Tensor, Tensor]:
     """The residual stream x (T, D) -> gelu(gate) * up (T, F) of norm(x + norm(pending)), and the new stream (T, D).
 
-    A matrix (2F, D) in several pieces takes a dispatch for each, and one for the product.
+    A matrix (2F, D) in several pieces takes a dispatch for each, and one for the product; so does a stream with nothing
+    pending, as before the first layer.
     """
     tokens, columns = x.shape
     width = matrix.rows // 2
-    if len(matrix.shards) > 1:
+    if pending is None or len(matrix.shards) > 1:
         both, x = decode_qkv(p, label, x, pending, norm, matrix, eps=eps)
         return geglu(p, both), x
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")

@@ -150,20 +150,17 @@ class Plan:
     @contextmanager
     def scope(self, label: str) -> Iterator[None]:
         """Prefix the labels of what is recorded inside, e.g. "layer 3"."""
-        self._labels.append(label)
+        outside = self._labels
+        self._labels = [*outside, label]
         try:
             yield
         finally:
-            self._labels.pop()
+            self._labels = outside
 
-    @contextmanager
-    def last_token(self) -> Iterator[None]:
-        """What is recorded inside sees a run of one token, the last of this run, at its place in the text."""
+    def follow_last_token(self) -> None:
+        """What is recorded from here on sees a run of one token, the last of this run, at its place in the text."""
         self._step = self.last_step
-        try:
-            yield
-        finally:
-            self._step = self.step
+        self._labels.append("last token")
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
         """A tensor that lives from its first writer to its last reader."""

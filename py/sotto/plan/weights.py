@@ -95,11 +95,22 @@ class Weights:
         """A vector by the model's name."""
         return self._vectors[name]
 
-    def shortened(self, name: str, rows: int) -> Weights:
-        """The same weights with only the first rows of a matrix, a multiple of 32."""
-        matrix = self._matrices[name]
-        part = matrix.part(0, min(rows, matrix.rows))
-        return Weights({**self._matrices, name: part}, self._vectors, self.offsets)
+    def __contains__(self, name: str) -> bool:
+        return name in self._matrices or name in self._vectors
+
+    @property
+    def head(self) -> Matrix:
+        """The matrix (V, D) of the logits: the model's own, or the embedding, to which it is tied."""
+        return self.matrix(self._head)
+
+    @property
+    def _head(self) -> str:
+        return "head" if "head" in self else "embedding"
+
+    def shortened(self, rows: int) -> Weights:
+        """The same weights with only the first rows of the head, a multiple of 32."""
+        part = self.head.part(0, min(rows, self.head.rows))
+        return Weights({**self._matrices, self._head: part}, self._vectors, self.offsets)
 
     def planes(self) -> list[Tensor]:
         """Every plane, for allocation."""

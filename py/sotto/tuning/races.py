@@ -150,7 +150,7 @@ class Races:
     def _short(self, tokens: int) -> Recorder:
         """The model with a part of the head, which would be most of a workload."""
         rows = DECODE_ROWS if tokens == 1 else PREFILL_ROWS
-        return replace(self._recorder, weights=self._recorder.weights.shortened("embed", rows))
+        return replace(self._recorder, weights=self._recorder.weights.shortened(rows))
 
     async def _race(
         self, workload: Workload, job: Job, until: float, tried: Callable[[], None]

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from itertools import groupby
 
 import numpy as np
@@ -51,18 +50,9 @@ class SelfCheck:
     """
 
     def __init__(self, recorder: Recorder) -> None:
-        architecture = recorder.architecture
-        config = architecture.miniature(recorder.config)
-        self._weights = _Invented(architecture.wanted(config), recorder.weights)
-        self._recorder = replace(
-            recorder,
-            config=config,
-            weights=self._weights,
-            caches=architecture.caches(config, CONTEXT, CHUNK),
-            constants=architecture.constants(config, CONTEXT),
-            text=replace(recorder.text, shape=(CONTEXT,), nbytes=4 * CONTEXT),
-            candidates=CANDIDATES,
-        )
+        architecture = recorder.architecture.miniature()
+        self._weights = _Invented(architecture.wanted(), recorder.weights)
+        self._recorder = Recorder.of(architecture, self._weights, CONTEXT, CHUNK, CANDIDATES, recorder.limits)
         # The same kernels read both kinds of cache: the ring is the harder one, and a second one would be compiled
         # for as long as half of the rest together.
         ring = min(cache.keys.shape[0] for cache in recorder.caches)
@@ -126,7 +116,7 @@ class SelfCheck:
             for plan in self.plans:
                 program = await device.load(memory.program(plan))
                 count = min(COUNT, plan.tokens)
-                inputs = probe_inputs(plan, self._weights.matrix("embed").rows, POSITION, count)
+                inputs = probe_inputs(plan, self._weights.head.rows, POSITION, count)
                 try:
                     if await warm(plan, program, inputs):
                         break
@@ -175,6 +165,9 @@ class _Invented(Weights):
         self._wanted = {w.name: w for w in wanted}
         self._real = real
         self.data: dict[str, NDArray[np.generic]] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._real
 
     def matrix(self, name: str) -> Matrix:
         if name not in self._matrices:

@@ -212,7 +212,7 @@ class Trial:
         """A variant with its result; None without the time."""
         program = await self._device.load(self._memory.program(plan))
         try:
-            rows = workload.recorder.weights.matrix("embed").rows
+            rows = workload.recorder.weights.head.rows
             inputs = probe_inputs(plan, rows, workload.position, workload.count)
             if await self.warm(plan, program, inputs, until) or self.lazy:
                 self._device.unload(program)

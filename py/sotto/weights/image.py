@@ -34,11 +34,13 @@ class Wanted:
         name: the model's name for it.
         sources: canonical names of the checkpoint's tensors, stacked by rows in this order.
         shapes: their expected shapes: (rows, columns) each, or one (length,) for a vector.
+        optional: the checkpoint need not have it.
     """
 
     name: str
     sources: tuple[str, ...]
     shapes: tuple[tuple[int, ...], ...]
+    optional: bool = False
 
 
 class Image:
@@ -68,6 +70,8 @@ class Image:
         end = 0
         _check_all_known(tensors, wanted)
         for want in wanted:
+            if want.optional and not any(name in tensors for name in want.sources):
+                continue
             infos = [
                 _checked(tensors, name, shape) for name, shape in zip(want.sources, want.shapes, strict=True)
             ]
