@@ -41,7 +41,7 @@ TEXTS = {tuple(variant.options.values()): variant for variant in reversed(ops.DE
 # A sweep and how it multiplies are tried with every format; how its lanes share rows and add up, and what the other
 # kernels have before and after the same sweep, with two.
 BY_FORMAT = ("rows", "lanes-subgroups", "lanes-f16-subgroups", "lanes-int8-subgroups")
-FORMATS = {layout.FORMAT_OF_TYPE[name]: name for name in TYPES}  # a type for each
+FORMATS = {layout.format_of(name).name: name for name in TYPES}  # a type for each
 TWO = ("Q4_K", "Q6_K")
 
 
@@ -51,7 +51,7 @@ def cases(by_format: Sequence[str]) -> pytest.MarkDecorator:
         pytest.param(variant, name, id=f"{variant.name}-{name}")
         for variant in TEXTS
         for name in (FORMATS.values() if variant.name in by_format else TWO)
-        if variant.precision != "int8" or layout.FORMATS[layout.FORMAT_OF_TYPE[name]].scale_bytes
+        if variant.precision != "int8" or layout.format_of(name).packed
     ]
     return pytest.mark.parametrize(("variant", "type_name"), found, indirect=["variant"])
 

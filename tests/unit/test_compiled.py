@@ -35,10 +35,6 @@ def random_rows(type_name: str, rows: int, columns: int) -> np.ndarray:
     return data
 
 
-def test_every_type_is_compiled() -> None:
-    assert set(compiled.TYPES) == set(layout.FORMAT_OF_TYPE)
-
-
 CASES = [(t, *shape) for t in compiled.TYPES for shape in SHAPES if shape[1] % quant.TYPES[t].elements == 0]
 
 

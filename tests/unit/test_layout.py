@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
+from sotto.devices.cpu import signatures
 from sotto.errors import UnsupportedModel
 from sotto.formats import blocks
-from sotto.weights import layout
+from sotto.paths import kernels_folder
+from sotto.weights import compiled, layout
+from sotto.weights.layout import FORMATS
 
-TYPES = sorted(layout.FORMAT_OF_TYPE)
+TYPES = sorted(layout.types())
 
 
 def random_blocks(type_name: str, rows: int, columns: int) -> np.ndarray:
@@ -80,3 +85,113 @@ def test_int4_stays_int4_and_five_bits_become_int8() -> None:
 def test_an_unknown_type_is_named() -> None:
     with pytest.raises(UnsupportedModel, match="IQ4_XS"):
         layout.format_of("IQ4_XS")
+
+
+class Q41(blocks.CodeType):
+    """ggml's Q4_1, which Sotto cannot read: d f16, m f16, qs[16]; value d * q + m."""
+
+    def __init__(self) -> None:
+        super().__init__("Q4_1", 3, 32, 20, low=0, high=15, group=32, half=True, minimum=True)
+
+    def decode(self, data: blocks.Bytes) -> blocks.Decoded:
+        scale, offset = (data[:, at : at + 2].copy().view("<f2").astype(np.float32) for at in (0, 2))
+        return np.concatenate([data[:, 4:] & 15, data[:, 4:] >> 4], axis=1), scale, -offset
+
+    def encode(self, values: blocks.Floats) -> blocks.Bytes:
+        raise NotImplementedError
+
+
+def test_a_new_type_is_one_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A format that holds it is found, and where it is not compiled numpy converts it."""
+    with pytest.raises(UnsupportedModel, match="Q4_1"):
+        layout.format_of("Q4_1")
+    monkeypatch.setitem(blocks.TYPES, "Q4_1", Q41())
+    assert layout.format_of("Q4_1").name == "q4m" and "Q4_1" in layout.types()
+    rows, columns = 11, 96
+    data = np.random.default_rng(1).integers(0, 256, blocks.TYPES["Q4_1"].size((rows, columns)), np.uint8)
+    data.reshape(-1, 20)[:, 1:4:2] &= 0xBF  # no infinity, no NaN
+    planes = compiled.converter()("Q4_1", data, rows, columns)
+    expected = []
+    for block in data.reshape(-1, 20):
+        d, m = block[:4].copy().view("<f2").astype(np.float32)
+        expected += [d * np.float32(q) + m for q in (*(block[4:] & 15), *(block[4:] >> 4))]
+    values = layout.dequantize(FORMATS["q4m"], *planes, rows, columns)
+    np.testing.assert_array_equal(values.reshape(-1), np.array(expected, np.float32))
+
+
+def test_a_type_that_no_format_holds_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is rounded to fit: codes of other ranges, finer groups, larger scales, minima."""
+
+    class Other(Q41):
+        def __init__(self, low: int, high: int, group: int, half: bool, minimum: bool) -> None:
+            blocks.CodeType.__init__(self, "Q4_1", 3, 32, 20, low, high, group, half, minimum)
+
+    for sizes, form in {
+        (-8, 7, 32, True, False): "q4",
+        (-8, 7, 64, True, False): "q4",
+        (-8, 7, 32, False, False): "q8h",
+        (-8, 8, 32, True, False): "q8",
+        (0, 15, 32, False, False): "q4m",
+        (0, 31, 32, True, True): None,
+        (-8, 7, 16, True, False): "q8h",
+        (-8, 7, 8, True, False): None,
+        (-129, 0, 32, True, False): None,
+    }.items():
+        found = next((f.name for f in FORMATS.values() if f.holds(Other(*sizes))), None)
+        assert found == form, sizes
+
+
+def text(path: str) -> str:
+    """A kernel's source without comments."""
+    return re.sub(r"//[^\n]*", "", (kernels_folder() / path).read_text("utf-8"))
+
+
+def test_the_conversion_in_c_has_every_type_with_pythons_sizes() -> None:
+    source = text("loading/convert.c")
+    listed = re.search(r"enum type \{([^}]*)\}", source)
+    table = re.search(r"KINDS\[TYPES\] = \{(.*?)\};", source, re.DOTALL)
+    assert listed and table
+    names = [name.strip().removeprefix("TYPE_") for name in listed[1].split(",")]
+    assert names == [*compiled.TYPES, "TYPES"]
+    assert set(compiled.TYPES) == set(layout.types()), "what is missing there is converted by numpy, slowly"
+    kinds = re.findall(r"\{(\d+), (\d+), (\d+), (\d+)\}", table[1])
+    assert len(kinds) == len(compiled.TYPES)
+    for name, sizes in zip(compiled.TYPES, kinds, strict=True):
+        less_one, nbytes, piece_columns, item_bytes = map(int, sizes)
+        kind, form = blocks.TYPES[name], layout.format_of(name)
+        assert nbytes * kind.elements == kind.nbytes * (less_one + 1), name  # floats: by 16 bytes
+        assert piece_columns == form.piece_columns, name
+        assert item_bytes * layout.COLUMNS == form.scale_bytes * layout.BLOCK, name
+
+
+def test_the_cpus_kernels_have_every_format_with_pythons_sizes() -> None:
+    formats = signatures().formats
+    assert formats == {name: number for number, name in enumerate(["none", *FORMATS])}
+    source = text("cpu/weights.h")
+    assert "return format >= FORMAT_F16" in source
+    assert [form.packed for form in FORMATS.values()] == [formats[n] < formats["f16"] for n in FORMATS]
+    for function, size in {"tile_bytes": "weight_bytes", "scale_tile_bytes": "scale_plane_bytes"}.items():
+        body = re.search(rf"u32 {function}\(enum format format\) \{{(.*?)\n\}}", source, re.DOTALL)
+        assert body
+        told = {}
+        for cases, value in re.findall(r"((?:case \w+: )+)return (\d+);", body[1]):
+            told |= dict.fromkeys(re.findall(r"FORMAT_(\w+)", cases), int(value))
+        (default,) = re.findall(r"default: return (\d+);", body[1])
+        for name, form in FORMATS.items():
+            assert told.get(name.upper(), int(default)) == getattr(form, size)(8, 128), (function, name)
+
+
+READERS = {  # folders of kernels/lib, and whether codes are all that is read there
+    "weights": False,
+    "packed": True,
+    "decode/pieces/f32": False,
+    "decode/pieces/f16": False,
+    "decode/pieces/int8": True,
+}
+
+
+@pytest.mark.parametrize("folder", READERS)
+def test_the_gpus_kernels_read_every_format(folder: str) -> None:
+    """Files that are no format's are what formats share."""
+    found = {path.stem for path in (kernels_folder() / "lib" / folder).glob("*.wgsl")}
+    assert found & FORMATS.keys() == {n for n, form in FORMATS.items() if form.packed or not READERS[folder]}

@@ -306,7 +306,7 @@ def _splits(p: Plan, window: int) -> int:
 def _element(p: Plan, shard: Shard) -> str:
     """What activations are multiplied as: not int8 where weights are floats, which have no codes for that."""
     element = p.choice[Job.DECODE].options["element"]
-    return "f32" if element == "int8" and layout.FORMATS[shard.format].scale_bytes == 0 else element
+    return "f32" if element == "int8" and not layout.FORMATS[shard.format].packed else element
 
 
 def _kernel(

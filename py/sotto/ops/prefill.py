@@ -8,11 +8,11 @@ from ..plan import wgsl
 from ..plan.plan import Plan, Tensor
 from ..plan.variants import Job, Variant
 from ..plan.weights import Matrix, Shard
+from ..weights.layout import FORMATS
 from . import simple
 from .simple import Cache, groups, matvec, planes, require
 
 BUSY = 256  # workgroups below which a matmul's columns are divided: several for each core of a GPU
-PACKED = {"q4", "q4m", "q8", "q8h"}  # formats whose codes are integers
 LEAST_BLOCKS = 4  # blocks of 32 columns that a part keeps
 
 
@@ -170,14 +170,14 @@ def _in_tiles(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     splits = max(1, min(BUSY // tiles, columns // 32 // LEAST_BLOCKS))
     y = p.scratch(label, (tokens, matrix.rows))
     target = y if splits == 1 else p.scratch(f"{label} parts", (tokens, splits, matrix.rows))
-    packed = variant.precision == "int8" and any(shard.format in PACKED for shard in matrix.shards)
+    packed = variant.precision == "int8" and any(FORMATS[shard.format].packed for shard in matrix.shards)
     int8 = quantize(p, f"{label} input", x) if packed else None
     for shard in matrix.shards:
         grid = (-(-shard.rows // wide), -(-tokens // tall), splits)
         constants = {
             "K": columns, "N": shard.rows, "OFFSET": shard.row, "STRIDE": matrix.rows, "TOKENS": tall,
         }  # fmt: skip
-        if int8 and shard.format in PACKED:
+        if int8 and FORMATS[shard.format].packed:
             matmul_int8(p, label, int8, shard, target, grid, constants)
             continue
         p.add(

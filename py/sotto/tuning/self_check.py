@@ -24,9 +24,8 @@ from ..plan.memory import Memory, first_steps
 from ..plan.plan import Dispatch, Plan, Tensor, Use
 from ..plan.variants import SIMPLE
 from ..plan.weights import Matrix, Shard, Weights
-from ..weights import layout
 from ..weights.image import Wanted
-from ..weights.layout import aligned
+from ..weights.layout import FORMATS, ROWS, Codes, Floats, Format, aligned
 from .comparison import Result, distance, fake_cache, probe_inputs
 
 CONTEXT, CHUNK = 160, 32
@@ -185,37 +184,35 @@ class _Invented(Weights):
         shapes = self._wanted[name].shapes
         rows, columns = sum(shape[0] for shape in shapes), shapes[0][1]
         formats = [form for form, _ in groupby(shard.format for shard in self._real.matrix(name).shards)]
-        step = rows // len(formats) // layout.ROWS * layout.ROWS
+        step = rows // len(formats) // ROWS * ROWS
         shards = []
         for index, form in enumerate(formats):
             first = index * step
             last = rows if index == len(formats) - 1 else first + step
-            shards.append(
-                self._shard(f"{name}[{first}:{last}]", layout.FORMATS[form], first, last - first, columns)
-            )
+            shards.append(self._shard(f"{name}[{first}:{last}]", FORMATS[form], first, last - first, columns))
         return Matrix(name, rows, columns, tuple(shards))
 
-    def _shard(self, name: str, form: layout.Format, first: int, rows: int, columns: int) -> Shard:
+    def _shard(self, name: str, form: Format, first: int, rows: int, columns: int) -> Shard:
         random = _random(name)
         shape = (rows, columns)
-        weights = Tensor(name, shape, "u32", Use.WEIGHT, name, 0, form.weight_bytes(rows, columns))
-        count = form.weight_bytes(rows, columns)
-        if form.scale_bytes == 0:
+        nbytes = form.weight_bytes(rows, columns)
+        weights = Tensor(name, shape, "u32", Use.WEIGHT, name, 0, nbytes)
+        if isinstance(form, Floats):
             values = random.standard_normal(rows * columns, np.float32) / np.float32(columns**0.5)
-            kinds = {"f16": values.astype("<f2"), "f32": values}
-            self._put(name, kinds.get(form.name, (values.view("<u4") >> np.uint32(16)).astype("<u2")))
+            self._put(name, form.type.encode(values))
             return Shard(first, rows, columns, form.name, weights, None)
-        self._put(name, random.integers(0, 256, count, np.uint8))
+        assert isinstance(form, Codes)
+        self._put(name, random.integers(0, 256, nbytes, np.uint8))
         scales = Tensor(
             f"{name} scales", shape, "u32", Use.WEIGHT, f"{name} scales", 0, form.scale_plane_bytes(*shape)
         )
-        small = form.scale_bytes == layout.FORMATS["q4"].scale_bytes  # f16
-        items = scales.nbytes // (2 if small else 4)
-        codes = 4.6 if form.piece_columns == layout.BLOCK else 74.0  # standard deviation of nibbles, of bytes
-        scale = random.uniform(0.5, 1.5, items).astype(np.float32) / np.float32(codes * columns**0.5)
-        if form.name == "q4m":
-            scale[1::2] = 7.5 * scale[0::2]  # a pair is a scale and a minimum
-        self._put(scales.memory, scale.astype("<f2") if small else scale)
+        items = scales.nbytes // np.dtype(form.scale_dtype).itemsize
+        levels = 1 << form.bits  # all equally probable
+        deviation = ((levels**2 - 1) / 12) ** 0.5
+        scale = random.uniform(0.5, 1.5, items).astype(np.float32) / np.float32(deviation * columns**0.5)
+        if form.minimum:  # of each pair; the codes' mean becomes 0
+            scale[1::2] = scale[0::2] * np.float32(form.lowest + (levels - 1) / 2)
+        self._put(scales.memory, scale.astype(form.scale_dtype))
         return Shard(first, rows, columns, form.name, weights, scales)
 
     def _put(self, memory: str, data: NDArray[np.generic]) -> None:

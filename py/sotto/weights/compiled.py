@@ -37,9 +37,15 @@ def path() -> Path:
 def converter() -> Convert:
     """The fastest `layout.convert` there is here. The planes that it returns are valid until its next call."""
     try:
-        return linked() if sys.platform == "emscripten" else Library().convert
+        compiled = linked() if sys.platform == "emscripten" else Library().convert
     except (ImportError, OSError):  # no wasmtime, or a browser without SIMD
         return layout.convert
+
+    def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
+        how = compiled if type_name in TYPES else layout.convert
+        return how(type_name, data, rows, columns)
+
+    return convert
 
 
 def linked() -> Convert:

@@ -12,13 +12,15 @@ changes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import UnsupportedModel
-from ..formats import blocks as quant
+from ..formats import blocks
+from ..formats.blocks import BlockType, CodeType, FloatType
 
 LAYOUT_VERSION = 4
 ROWS = 8  # rows in a tile
@@ -31,18 +33,38 @@ Plane = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Format:
-    """How one kind of weight is stored.
+class Format(ABC):
+    """How one kind of weight is stored, and what of it a device has to know.
 
     Attributes:
         name: as in kernels/lib/weights/<name>.wgsl.
         piece_columns: columns in a 16-byte piece.
-        scale_bytes: bytes of the scale plane for 128 columns of one row; 0 without a scale plane.
     """
 
     name: str
     piece_columns: int
-    scale_bytes: int
+
+    @property
+    @abstractmethod
+    def packed(self) -> bool:
+        """Whether there are integer codes with scales, which can be multiplied as such, in place of floats."""
+
+    @property
+    @abstractmethod
+    def scale_bytes(self) -> int:
+        """Bytes of the scale plane for 128 columns of one row; 0 without a scale plane."""
+
+    @abstractmethod
+    def holds(self, kind: BlockType) -> bool:
+        """Whether it stores exactly what a file's tensor type can say."""
+
+    @abstractmethod
+    def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
+        """A file's rows as pieces (rows, pieces of a row, 16), and scales (rows, blocks of 32 columns, bytes)."""
+
+    @abstractmethod
+    def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
+        """What a kernel computes from what `pack` gave: (rows, columns) f32."""
 
     def weight_bytes(self, rows: int, columns: int) -> int:
         """Bytes of the weight plane."""
@@ -53,29 +75,110 @@ class Format:
         return _up(rows, ROWS) * _up(columns, COLUMNS) // COLUMNS * self.scale_bytes
 
 
-FORMATS = {
-    f.name: f
-    for f in (
-        Format("q4", 32, 8),  # f16 scale for 32 columns
-        Format("q4m", 32, 32),  # f32 scale and f32 minimum for 32 columns
-        Format("q8", 16, 8),  # f16 scale for 32 columns
-        Format("q8h", 16, 32),  # f32 scale for 16 columns
-        Format("f16", 8, 0),
-        Format("bf16", 8, 0),
-        Format("f32", 4, 0),
-    )
-}
+@dataclass(frozen=True)
+class Floats(Format):
+    """Numbers as they are in the file.
 
-# int4 codes stay int4; 5 and 6 bits become int8 without loss; floats stay as they are.
-FORMAT_OF_TYPE = {
-    "Q4_0": "q4",
-    "Q4_K": "q4m",
-    "Q5_0": "q8",
-    "Q8_0": "q8",
-    "Q6_K": "q8h",
-    "F16": "f16",
-    "BF16": "bf16",
-    "F32": "f32",
+    Attributes:
+        type: of the file.
+    """
+
+    type: FloatType
+
+    @property
+    def packed(self) -> bool:
+        return False
+
+    @property
+    def scale_bytes(self) -> int:
+        return 0
+
+    def holds(self, kind: BlockType) -> bool:
+        return kind == self.type
+
+    def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
+        return data.reshape(rows, -1, PIECE_BYTES), None
+
+    def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
+        return self.type.decode(pieces.reshape(-1)).reshape(len(pieces), -1)
+
+
+@dataclass(frozen=True)
+class Codes(Format):
+    """Codes in as many bits, lowest .. lowest + 2^bits - 1; value = scale * code - minimum.
+
+    Attributes:
+        group: columns that share a scale.
+        scale_dtype: of the scales, and of the minima, which follow each its scale.
+        minimum: whether there are any.
+    """
+
+    bits: int
+    lowest: int
+    group: int
+    scale_dtype: str
+    minimum: bool = False
+
+    @property
+    def packed(self) -> bool:
+        return True
+
+    @property
+    def scale_bytes(self) -> int:
+        return COLUMNS // self.group * np.dtype(self.scale_dtype).itemsize * (2 if self.minimum else 1)
+
+    def holds(self, kind: BlockType) -> bool:
+        return (
+            isinstance(kind, CodeType)
+            and self.lowest <= kind.low
+            and kind.high < self.lowest + (1 << self.bits)
+            and kind.group % self.group == 0
+            and (kind.half or self.scale_dtype == "<f4")
+            and (self.minimum or not kind.minimum)
+        )
+
+    def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
+        codes = blocks.codes(kind.name, data, rows, columns)
+        q = codes.q.view(np.uint8)
+        if self.bits == 4:
+            # Byte i of a block holds columns i (low nibble) and 16 + i (high nibble), counted from the lowest code.
+            unsigned = (q - np.uint8(self.lowest % 256)).reshape(rows, -1, 2, 16)  # wraps, as it should
+            pieces: Plane = unsigned[:, :, 0] | (unsigned[:, :, 1] << np.uint8(4))
+        else:
+            pieces = q.reshape(rows, -1, PIECE_BYTES)
+        parts = [codes.scale]
+        if self.minimum:
+            parts.append(np.zeros_like(codes.scale) if codes.minimum is None else codes.minimum)
+        shared = [np.repeat(part, codes.group // self.group, axis=1) for part in parts]
+        scales = np.stack(shared, axis=-1).astype(self.scale_dtype)  # exact
+        return pieces, np.ascontiguousarray(scales).view(np.uint8).reshape(rows, columns // BLOCK, -1)
+
+    def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
+        rows = len(pieces)
+        if self.bits == 4:
+            nibbles = np.concatenate([pieces & 15, pieces >> 4], axis=-1)
+            codes = nibbles.astype(np.float32) + np.float32(self.lowest)
+        else:
+            codes = pieces.view(np.int8).astype(np.float32)
+        parts = scales.view(self.scale_dtype).astype(np.float32).reshape(rows, -1, 2 if self.minimum else 1)
+        values = codes.reshape(rows, -1, self.group) * parts[..., :1]
+        if self.minimum:
+            values -= parts[..., 1:]
+        result: NDArray[np.float32] = values.reshape(rows, -1)
+        return result
+
+
+FORMATS: dict[str, Format] = {
+    form.name: form
+    for form in (  # a type of a file is stored in the first one that holds it
+        Codes("q4", 32, bits=4, lowest=-8, group=32, scale_dtype="<f2"),
+        Codes("q4m", 32, bits=4, lowest=0, group=32, scale_dtype="<f4", minimum=True),
+        Codes("q8", 16, bits=8, lowest=-128, group=32, scale_dtype="<f2"),
+        Codes("q8h", 16, bits=8, lowest=-128, group=16, scale_dtype="<f4"),
+        Floats("f16", 8, blocks.F16()),
+        Floats("bf16", 8, blocks.BF16()),
+        Floats("f32", 4, blocks.F32()),
+    )
 }
 
 
@@ -83,15 +186,25 @@ def _up(length: int, unit: int) -> int:
     return -(-length // unit) * unit
 
 
+def types() -> list[str]:
+    """The tensor types of files that have a format: all that can be decoded and that some format holds exactly."""
+    return [kind.name for kind in blocks.decodable() if _holder(kind)]
+
+
 def format_of(type_name: str) -> Format:
     """The format a file's tensor type is stored in. Raises UnsupportedModel naming the type."""
-    try:
-        return FORMATS[FORMAT_OF_TYPE[type_name]]
-    except KeyError:
+    kind = blocks.TYPES.get(type_name)
+    form = _holder(kind) if kind else None
+    if form is None:
         raise UnsupportedModel(
             f"Tensors of type {type_name} are not supported yet.",
-            f"Choose a file with {', '.join(FORMAT_OF_TYPE)} tensors.",
-        ) from None
+            f"Choose a file with {', '.join(types())} tensors.",
+        )
+    return form
+
+
+def _holder(kind: BlockType) -> Format | None:
+    return next((form for form in FORMATS.values() if form.holds(kind)), None)
 
 
 def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
@@ -107,25 +220,9 @@ def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane
         weight plane and scale plane, flat uint8; the latter is empty for float formats.
     """
     form = format_of(type_name)
-    if form.scale_bytes == 0:
-        return _tile(data.reshape(rows, -1, PIECE_BYTES), form.piece_columns), np.empty(0, np.uint8)
-    codes = quant.codes(type_name, data, rows, columns)
-    if form.piece_columns == BLOCK:
-        # Byte i of a block holds columns i (low nibble) and 16 + i (high nibble), as unsigned codes.
-        bias = np.uint8(0 if codes.minimum is not None else 8)  # wraps for negative codes, as it should
-        unsigned: Plane = (codes.q.view(np.uint8) + bias).reshape(rows, -1, 2, 16)
-        pieces: Plane = unsigned[:, :, 0] | (unsigned[:, :, 1] << np.uint8(4))
-    else:
-        pieces = codes.q.view(np.uint8).reshape(rows, -1, PIECE_BYTES)
-    if form.name == "q4m":
-        assert codes.minimum is not None
-        scales = np.stack([codes.scale, codes.minimum], axis=-1).astype("<f4")
-    elif form.name == "q8h":
-        scales = codes.scale.astype("<f4").reshape(rows, -1, 2)
-    else:
-        scales = codes.scale.astype("<f2")[..., None]  # exact: the file's scales are f16
-    itemwise = np.ascontiguousarray(scales).view(np.uint8).reshape(rows, columns // BLOCK, -1)
-    return _tile(pieces, form.piece_columns), _tile(itemwise, BLOCK)
+    pieces, scales = form.pack(blocks.TYPES[type_name], data, rows, columns)
+    weights = _tile(pieces, form.piece_columns)
+    return weights, np.empty(0, np.uint8) if scales is None else _tile(scales, BLOCK)
 
 
 def _tile(items: Plane, item_columns: int) -> Plane:
@@ -151,28 +248,7 @@ def _untile(plane: Plane, rows: int, columns: int, item_columns: int) -> Plane:
 def dequantize(form: Format, weights: Plane, scales: Plane, rows: int, columns: int) -> NDArray[np.float32]:
     """What a kernel computes from the planes: (rows, columns) f32. The reference of kernels/lib/weights/."""
     pieces = _untile(weights, rows, columns, form.piece_columns)
-    if form.scale_bytes == 0:
-        if form.name == "bf16":
-            return (pieces.view("<u2").astype(np.uint32) << 16).view(np.float32).reshape(rows, columns)
-        return pieces.view("<f2" if form.name == "f16" else "<f4").astype(np.float32).reshape(rows, columns)
-    blocks = _untile(scales, rows, columns, BLOCK)
-    if form.piece_columns == BLOCK:
-        codes = np.concatenate([pieces & 15, pieces >> 4], axis=-1).astype(np.float32)
-        if form.name == "q4m":
-            pair = blocks.view("<f4")
-            values = codes * pair[..., :1] - pair[..., 1:]
-        else:
-            values = (codes - 8) * blocks.view("<f2").astype(np.float32)
-    else:
-        scale = blocks.view("<f4" if form.name == "q8h" else "<f2").astype(np.float32)
-        values = (
-            pieces.view(np.int8)
-            .astype(np.float32)
-            .reshape(rows, -1, scale.shape[-1], BLOCK // scale.shape[-1])
-        )
-        values = values * scale[..., None]
-    result: NDArray[np.float32] = values.reshape(rows, columns)
-    return result
+    return form.unpack(pieces, _untile(scales, rows, columns, BLOCK) if form.packed else scales)
 
 
 ALIGNMENT = 256  # bytes: WebGPU's default minStorageBufferOffsetAlignment
