@@ -36,6 +36,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "base.gguf").write_bytes(tiny.build(SIZES))
     (folder / "chat.gguf").write_bytes(tiny.build(tiny.Tiny(layers=2, types=TYPES, chat=True)))
     (folder / "text.gguf").write_text("This is no model.")
+    odd = tiny.Tiny(layers=2, types={"blk.1.ffn_down": "Q2_K"}, metadata={"split.no": 0, "split.count": 1})
+    (folder / "odd.gguf").write_bytes(tiny.build(odd))
     (folder / "half.gguf").write_bytes(tiny.build(SIZES)[:200_000])
     return folder
 
@@ -167,6 +169,16 @@ def test_bench_shortens_itself(sotto: Callable[..., Run]) -> None:
     assert re.search(r"^decode \d+ ", told, re.MULTILINE)
 
 
+def test_inspect_shows_what_cannot_run(sotto: Callable[..., Run]) -> None:
+    told = sotto("inspect", "odd.gguf").stdout
+    assert "gemma3, base model" in told and re.search(r"^Q2_K +1 ", told, re.MULTILINE)
+    assert re.search(r"^layers +2 *$", told, re.MULTILINE) and "KV cache" not in told
+    assert "cannot run here. blk.1.ffn_down.weight: Tensors of type Q2_K" in " ".join(told.split())
+    facts = json.loads(sotto("inspect", "odd.gguf", "--json").stdout)
+    assert "Q2_K" in facts["problem"] and facts["config"]["layers"] == 2 and "plans" not in facts
+    assert "Q2_K" in sotto("inspect", "odd.gguf", "--plan", "decode", code=1).stderr
+
+
 def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:
     nowhere = {"VK_ICD_FILENAMES": "/nonexistent"}
     facts = json.loads(sotto("inspect", "--shape", "1b", "--json", **nowhere).stdout)
@@ -239,7 +251,7 @@ def test_unknown_adapter(sotto: Callable[..., Run], variables: dict[str, str]) -
         ("missing.gguf", "missing.gguf does not exist"),
         ("text.gguf", "is not a GGUF file"),
         ("half.gguf", "half.gguf"),
-        (".", "4 GGUF files"),
+        (".", "5 GGUF files"),
     ],
 )
 def test_files_that_are_no_model(sotto: Callable[..., Run], model: str, told: str) -> None:

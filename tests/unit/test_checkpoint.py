@@ -22,6 +22,7 @@ from sotto.formats.gguf_writer import RawTensor, write
 from sotto.plan.weights import bind
 from sotto.reports import Settings
 from sotto.source import Folder, MemorySource, Source
+from sotto.text.vocabulary import SENTENCEPIECE, TokenType, Vocabulary
 from sotto.weights import layout, reads
 from sotto.weights.image import Image
 
@@ -266,6 +267,37 @@ def test_a_vocabulary_alone() -> None:
 def test_tables_that_do_not_fit(change: dict[str, object]) -> None:
     with pytest.raises(FormatError, match=r"tiny\.gguf"):
         opened(**{f"tokenizer.ggml.{key}": value for key, value in change.items()})
+
+
+@pytest.mark.parametrize(
+    ("tokens", "kind", "complaint"),
+    [
+        (
+            [f"w{i}" for i in range(20_000)],
+            TokenType.USER_DEFINED,
+            "20,000 tokens of the type 'user defined'",
+        ),
+        ([f"a▁b{i}" for i in range(5000)], TokenType.NORMAL, "5,000 spaces inside"),
+        ([f"▁{i}" for i in range(4999)] + ["▁" * 400, "x▁y"], TokenType.NORMAL, ""),
+        (["▁a" * 200 + str(i) for i in range(25)], TokenType.NORMAL, "4,975 spaces inside"),
+        (["a", "b" * 513], TokenType.NORMAL, "a token of 513 characters"),
+        (["a", "b", "a"], TokenType.NORMAL, "the same twice"),
+        (["a", "b", "a"], TokenType.UNUSED, ""),
+        (["a", ""], TokenType.NORMAL, "empty"),
+        (["<0x0A>", "<0xG0>"], TokenType.BYTE, "'<0xG0>' is a byte"),
+    ],
+)
+def test_a_vocabulary_that_would_take_long_or_makes_no_sense(
+    tokens: list[str], kind: TokenType, complaint: str
+) -> None:
+    size = len(tokens)
+    types = np.full(size, kind, np.uint8)
+    vocabulary = Vocabulary(SENTENCEPIECE, tokens, np.zeros(size, np.float32), types, bos=0, eos=1)
+    if complaint:
+        with pytest.raises(FormatError, match=complaint):
+            vocabulary.check()
+    else:
+        vocabulary.check()
 
 
 def test_another_token_that_ends_a_turn() -> None:

@@ -185,6 +185,64 @@ def test_contradictions_are_named():
             read(data + bytes(64))
 
 
+def placed(*offsets: int) -> bytes:
+    """A file with three tensors of 64 bytes that its records place there."""
+    data = write({}, {f"t{i}": RawTensor((16,), "F32", bytes(64)) for i in range(3)})
+    for i, offset in enumerate(offsets):
+        record = struct.pack("<Q2sIQI", 2, f"t{i}".encode(), 1, 16, 0)
+        assert record in data
+        data = data.replace(record + struct.pack("<Q", 64 * i), record + struct.pack("<Q", offset))
+    return data
+
+
+def test_places_that_cannot_be_are_named():
+    read(placed(0, 64, 128))
+    read(placed(128, 0, 64))
+    for offsets, complaint in (
+        ((0, 32, 128), "t0 and t1 overlap"),
+        ((0, 64, 64), "t[12] and t[12] overlap"),
+        ((0, 64, 129), "t2 cannot begin at byte 129"),
+        ((0, 64, 1 << 62), "t2 cannot begin"),
+    ):
+        with pytest.raises(FormatError, match=complaint):
+            read(placed(*offsets))
+    with pytest.raises(FormatError, match="impossible shape"):
+        read(write({}, {"t": RawTensor((1 << 32, 1 << 32), "F32", bytes(64))}))
+
+
+def test_names_and_headers_have_a_greatest_length():
+    with pytest.raises(FormatError, match="a metadata key of 201 characters"):
+        read(write({"k" * 201: 1}, {}))
+    with pytest.raises(FormatError, match="a tensor's name of 201 characters"):
+        read(write({}, {"t" * 201: RawTensor((1,), "F32", bytes(4))}))
+
+    class Endless(MemorySource):
+        """A header of one string that goes on and on."""
+
+        def __init__(self):
+            super().__init__(write({"key": "value"}, {}), "endless.gguf", "key")
+            self.size, self.asked = 1 << 40, 0
+
+        async def read(self, offset, nbytes):
+            self.asked += nbytes
+            return bytes(nbytes)
+
+    source = Endless()
+    start = bytearray(write({"key": "value"}, {}))
+    at = start.index(b"value") - 8
+    for length in (gguf.MOST_BYTES, 1 << 50):
+        struct.pack_into("<Q", start, at, length)
+        with pytest.raises(FormatError, match=r"endless\.gguf is damaged: its header would have"):
+            asyncio.run(gguf.read_header(source, bytes(start)))
+    assert source.asked == 0
+
+
+def test_version_2_is_read_too():
+    data = bytearray(write(METADATA, TENSORS))
+    struct.pack_into("<I", data, 4, 2)
+    assert read(bytes(data)).tensors == read(write(METADATA, TENSORS)).tensors
+
+
 def test_absurd_counts_do_not_allocate():
     for counts in ((1 << 60, 0), (0, 1 << 60)):
         with pytest.raises(FormatError):

@@ -26,7 +26,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -91,7 +90,7 @@ def checked(name: str, value: object, source: str) -> Setting:
         valid = Range(1, MOST_LAYERS)
     if valid:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and math.isfinite(value) and valid.low <= value <= valid.high:  # type: ignore[arg-type, operator]
+        if number and valid.low <= value <= valid.high:  # type: ignore[arg-type, operator]
             if not valid.whole:
                 return float(value)  # type: ignore[arg-type]
             if value == int(value):  # type: ignore[call-overload]

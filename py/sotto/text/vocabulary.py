@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,29 +101,30 @@ class Vocabulary:
                 _HINT,
             )
         normal = self.of(TokenType.NORMAL)
-        if "" in normal or len(set(normal)) < len(normal):
+        different = set(normal)
+        if "" in different or len(different) < len(normal):
             raise FormatError("The vocabulary has normal tokens that are empty, or the same twice.", _HINT)
         count = len(self.of(TokenType.USER_DEFINED))
         if count > MOST_USER_DEFINED:
             raise FormatError(f"The vocabulary has {count:,} tokens of the type 'user defined'.", _HINT)
-        joints = sum(token.count(SPACE, 1) for token in normal if token.rfind(SPACE) > 0)
+        separator, joined = _joined(normal)
+        joints = joined.count(SPACE) - joined.count(separator + SPACE) - joined.startswith(SPACE)
         if joints > MOST_JOINTS:
             raise FormatError(f"The vocabulary's tokens have {joints:,} spaces inside.", _HINT)
 
     def of(self, *kinds: TokenType) -> list[str]:
         """The spellings of all tokens of these types, by id."""
-        return [self.tokens[i] for i in np.flatnonzero(np.isin(self.types, kinds)).tolist()]
+        return list(compress(self.tokens, np.isin(self.types, kinds).tolist()))
 
     # --- As JSON --------------------------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, object]:
         """What `from_json` makes the vocabulary of; a few long strings, because 262,144 short ones take long."""
-        joined = "".join(self.tokens)
-        separator = next(chr(code) for code in range(0xE000, 0x110000) if chr(code) not in joined)
+        separator, joined = _joined(self.tokens)
         return {
             "kind": self.kind,
             "separator": separator,
-            "tokens": separator.join(self.tokens),
+            "tokens": joined,
             "scores": _packed(self.scores.astype("<f4")),
             "types": _packed(self.types),
             "bos": self.bos,
@@ -138,6 +140,13 @@ class Vocabulary:
         scores = np.frombuffer(_unpacked(given.pop("scores")), "<f4")
         types = np.frombuffer(_unpacked(given.pop("types")), np.uint8)
         return cls(tokens=tokens.split(separator), scores=scores, types=types, **given)  # type: ignore[arg-type]
+
+
+def _joined(tokens: Sequence[str]) -> tuple[str, str]:
+    """A character that is in no token, and the tokens with it in between."""
+    text = "".join(tokens)
+    separator = next(chr(code) for code in range(0xE000, 0x110000) if chr(code) not in text)
+    return separator, separator.join(tokens)
 
 
 def _packed(array: NDArray[np.float32] | NDArray[np.uint8]) -> str:
