@@ -1,8 +1,7 @@
-"""store.js on the IndexedDB and the network of a real Chromium."""
+"""store.js on the IndexedDB of a real Chromium, and ranges.js on its network."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import threading
@@ -15,112 +14,11 @@ import numpy as np
 import pytest
 from pages import PageError, in_page, open_blank
 from playwright.sync_api import BrowserContext, Page
+from stores import BIG, LIBRARY, LONG, MIB, PRELUDE, RECORD, SMALL, Store, image, manifest, sha256
 
 from checksums import checksum
 from sotto.site.server import parse_range
 from sotto.site.site import OfferedModel
-from sotto.weights import compiled
-
-MIB = 1 << 20
-LIBRARY = list(compiled.path().read_bytes())
-RECORD = 32 * MIB
-BIG = 150 * MIB - 12  # four whole records and a part of a fifth, a part of a chunk at its end
-SMALL = 9 * MIB + 4
-LONG = RECORD + MIB  # a whole record, stored while the image is written, and one that the commit stores
-
-
-# An image whose bytes follow from the offset: word i is i * 2654435761, so that any part can be made again.
-PRELUDE = """(async () => {
-    globalThis.bridge = await import(`${origin}/bridge.js`);
-    globalThis.files = await import(`${origin}/store.js`);
-    globalThis.store = await files.open(Uint8Array.from(v.library));
-    globalThis.image = (offset, nbytes) => Uint32Array.from({ length: nbytes / 4 },
-        (_, i) => Math.imul(offset / 4 + i, 2654435761));
-    globalThis.writeImage = async (json, piece, nbytes) => {
-        const writer = await store.begin(json);
-        for (let at = 0; at < nbytes; at += piece) {
-            await writer.append(image(at, Math.min(piece, nbytes - at)));
-        }
-        return writer;
-    };
-    globalThis.inside = async (kind, use) => {
-        const database = await new Promise((resolve) => {
-            indexedDB.open('sotto').onsuccess = (event) => resolve(event.target.result);
-        });
-        const transaction = database.transaction(kind, 'readwrite');
-        const request = use(transaction.objectStore(kind));
-        return new Promise((resolve) => {
-            transaction.oncomplete = () => { database.close(); resolve(request.result); };
-        });
-    };
-    globalThis.idOf = async (key, index) => {
-        const { writer } = await inside('manifests', (manifests) => manifests.get(key));
-        return [writer, index];
-    };
-})()"""
-
-
-def image(offset: int, nbytes: int) -> bytes:
-    """The same bytes as the page's `image`."""
-    words = np.arange(offset // 4, (offset + nbytes) // 4, dtype=np.uint64) * 2654435761
-    return words.astype(np.uint32).tobytes()
-
-
-class Store:
-    """The cache in a page, called as Python calls it."""
-
-    def __init__(self, page: Page, site: str) -> None:
-        self.page = page
-        open_blank(page, site)
-        self.call(PRELUDE, library=LIBRARY)
-
-    def call(self, expression: str, **values: object) -> Any:
-        return in_page(self.page, expression, **values)
-
-    def write(self, key: str, nbytes: int, version: int = 1, piece: int = 5 * MIB) -> None:
-        write = "writeImage(v.json, v.piece, v.nbytes).then((writer) => writer.commit())"
-        self.call(write, json=manifest(key, nbytes, version), piece=piece, nbytes=nbytes)
-
-    def start(self, key: str, nbytes: int, version: int = 1, name: str = "writer") -> None:
-        """Write an image, all whole records of it onto the disk, and leave its writer as it is."""
-        write = "writeImage(v.json, 1 << 20, v.nbytes)"
-        keep = "(writer) => { globalThis[v.name] = writer; return writer.saving; }"
-        self.call(f"{write}.then({keep})", json=manifest(key, nbytes, version), nbytes=nbytes, name=name)
-
-    def find(self, key: str, version: int = 1) -> dict[str, Any] | None:
-        found = self.call("store.find(v.key, v.version)", key=key, version=version)
-        return None if found is None else dict(json.loads(found))
-
-    def head(self, key: str, nbytes: int) -> str:
-        """The SHA-256 of the first bytes."""
-        head = "crypto.subtle.digest('SHA-256', await store.head(v.json, v.nbytes))"
-        return self.sha256(head, json=json.dumps(self.find(key)), nbytes=nbytes)
-
-    def sha256(self, digest: str, **values: object) -> str:
-        """What an expression for a digest gives, in hex: bytes by the million are not sent to the test."""
-        return bytes(self.call(f"Array.from(new Uint8Array(await {digest}))", **values)).hex()
-
-    def fill(self, key: str, placements: list[list[int]]) -> list[int]:
-        fill = """(async () => {
-            const progress = [];
-            await store.fill(v.json, JSON.stringify(v.placements), gpu, (done) => progress.push(done));
-            return progress;
-        })()"""
-        return list(self.call(fill, json=json.dumps(self.find(key)), placements=placements))
-
-    def records(self) -> list[list[Any]]:
-        """The model's key and the index of every record."""
-        ids = self.call("inside('records', (records) => records.getAllKeys())")
-        return sorted([writer.partition(" ")[2], index] for writer, index in ids)
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def manifest(key: str, nbytes: int, version: int = 1) -> str:
-    fields = {"key": key, "layout_version": version, "nbytes": nbytes, "card": "", "name": "test"}
-    return json.dumps({**fields, "created": "2026-11-21T00:00:00Z", "records": []})
 
 
 @pytest.fixture
@@ -167,7 +65,7 @@ def test_checksums_are_those_of_the_documented_form(store: Store) -> None:
     assert found
     data = image(0, SMALL)
     hashes = b"".join(checksum(data[at : at + 4 * MIB]) for at in range(0, SMALL, 4 * MIB))
-    assert found["records"] == [{"nbytes": SMALL, "sha256": sha256(hashes)}]
+    assert found["records"] == [{"nbytes": SMALL, "checksum": checksum(hashes).hex()}]
 
 
 @pytest.mark.parametrize("piece", [4, 4 * MIB, SMALL])
@@ -213,33 +111,6 @@ def test_the_old_entry_stays_until_the_commit(store: Store) -> None:
     assert store.records() == [["k", 0]]
 
 
-def test_an_entry_kept_under_its_key(store: Store) -> None:
-    """As entries were before writers had names, when records were twice as long."""
-    store.write("k", 65 * MIB)
-    store.call("""(async () => {
-        const taken = [];
-        for (const index of [0, 1, 2]) {
-            const id = await idOf('k', index);
-            taken.push(await inside('records', (records) => records.get(id)));
-            await inside('records', (records) => records.delete(id));
-        }
-        const entry = await inside('manifests', (manifests) => manifests.get('k'));
-        delete entry.writer;
-        const joined = async (blobs) => new Uint8Array(await new Blob(blobs).arrayBuffer());
-        const blob = new Blob([await joined([taken[0].blob, taken[1].blob])]);
-        const hashes = await joined([taken[0].hashes, taken[1].hashes]);
-        const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', hashes));
-        entry.records.splice(0, 2, { nbytes: blob.size, sha256: digest.toHex() });
-        await inside('records', (records) => records.put({ blob, hashes }, ['k', 0]));
-        await inside('records', (records) => records.put(taken[2], ['k', 1]));
-        await inside('manifests', (manifests) => manifests.put(entry, 'k'));
-    })()""")
-    store.write("other", 8)  # looks for what can be swept
-    assert store.head("k", 65 * MIB) == sha256(image(0, 65 * MIB))
-    assert store.find("k", version=2) is None
-    assert store.records() == [["other", 0]]
-
-
 def test_drop_forgets_one_entry(store: Store) -> None:
     store.write("k", 1000)
     store.write("k2", 1000)
@@ -251,6 +122,8 @@ def test_drop_forgets_one_entry(store: Store) -> None:
 def test_a_missing_record_is_noticed_when_looked_for(store: Store) -> None:
     store.write("k", LONG)
     store.call("idOf('k', 1).then((id) => inside('records', (records) => records.delete(id)))")
+    with pytest.raises(PageError, match="StoreDamaged: records are missing"):
+        store.find("k")
     assert store.find("k") is None
     assert store.records() == []
 
@@ -333,12 +206,6 @@ def test_no_storage_at_all(page: Page, site: str) -> None:
             f"import('{site}store.js').then((files) => files.open(Uint8Array.from(v.library)))",
             library=LIBRARY,
         )
-
-
-def test_room(store: Store) -> None:
-    store.write("k", SMALL)
-    room = store.call("store.room()")
-    assert SMALL / 2 < room["usage"] < room["quota"]
 
 
 # --- several writers
@@ -602,7 +469,7 @@ def stubborn() -> Iterator[str]:
 
 def fetch_range(page: Page, url: str, offset: int, nbytes: int) -> dict[str, Any]:
     fetch = """(async () => {
-        const { fetchRange } = await import('/store.js');
+        const { fetchRange } = await import('/ranges.js');
         const { bytes, size, tag } = await fetchRange(...v.range);
         return { bytes: Array.from(bytes), size, tag };
     })()"""
