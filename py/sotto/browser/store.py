@@ -54,6 +54,7 @@ class WebStore:
 
     def __init__(self, store: Any) -> None:
         self._store = store
+        self._unreadable: StoreFull | None = None
 
     @classmethod
     async def open(cls, module: Any) -> Store:
@@ -72,7 +73,8 @@ class WebStore:
         try:
             with for_people():
                 found = await self._store.find(key, LAYOUT_VERSION)
-        except StoreFull:  # storage that cannot be read holds nothing
+        except StoreFull as error:  # storage that cannot be read holds nothing, and is not written in vain
+            self._unreadable = error
             return None
         if found is None:
             return None
@@ -83,6 +85,8 @@ class WebStore:
             raise StoreDamaged.of(f"the manifest has another shape: {error}") from error
 
     async def begin(self, manifest: Manifest) -> WebWriter:
+        if self._unreadable:
+            raise self._unreadable
         with for_people():
             return WebWriter(await self._store.begin(manifest.to_json()))
 
