@@ -72,7 +72,8 @@ export async function removeLeft({ manifests, records }, ids, living) {
     else manifests.delete(key);
   }
   for (const id of ids) {
-    if (!Array.isArray(id) || !writers.has(id[0])) records.delete(id);
+    const [writer] = Array.isArray(id) ? id : [];
+    if (typeof writer !== "string" || !writers.has(writer)) records.delete(id);
   }
 }
 

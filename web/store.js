@@ -109,7 +109,8 @@ export class Store {
   async fill(json, placements, gpu, progress) {
     const manifest = JSON.parse(json);
     /** @type {[number, number, number, number][]} */
-    let waiting = JSON.parse(placements).sort((a, b) => a[0] - b[0]);
+    let waiting = JSON.parse(placements);
+    waiting.sort((a, b) => a[0] - b[0]);
     let uploaded = Promise.resolve();
     for await (const { at, data } of this.chunks(manifest, manifest.nbytes)) {
       const end = at + data.length;
