@@ -89,16 +89,6 @@ export class Store {
     await this.database.within("readwrite", (stores) => removeLeft(stores, ids, living));
   }
 
-  /** The first bytes of the image, checked.
-   * @param {string} json the manifest  @param {number} nbytes  @returns {Promise<Uint8Array>} */
-  async head(json, nbytes) {
-    const bytes = new Uint8Array(nbytes);
-    for await (const { at, data } of this.chunks(JSON.parse(json), nbytes)) {
-      bytes.set(data.subarray(0, nbytes - at), at);
-    }
-    return bytes;
-  }
-
   /**
    * Copy parts of the image into GPU buffers. Each chunk is checked before any of it is copied.
    * @param {string} json the manifest
@@ -112,7 +102,7 @@ export class Store {
     let waiting = JSON.parse(placements);
     waiting.sort((a, b) => a[0] - b[0]);
     let uploaded = Promise.resolve();
-    for await (const { at, data } of this.chunks(manifest, manifest.nbytes)) {
+    for await (const { at, data } of this.chunks(manifest)) {
       const end = at + data.length;
       for (const [offset, nbytes, buffer, target] of waiting) {
         if (offset >= end) break;
@@ -155,21 +145,19 @@ export class Store {
     return hold(name, { ifAvailable: true });
   }
 
-  /** The chunks of the image up to `nbytes`, in order, checked; an entry that cannot be read is dropped.
-   * @param {Manifest} manifest  @param {number} nbytes  @yields {{at: number, data: Uint8Array}} */
-  async *chunks(manifest, nbytes) {
+  /** The chunks of the image in order, checked; an entry that cannot be read is dropped.
+   * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} */
+  async *chunks(manifest) {
     try {
       const chunk = await Chunk.with(this.library);
       /** @type {ReturnType<Store["record"]>[]} */
       const reading = [];
       let begun = 0;
-      let end = 0; // of those begun, in the image
       const begin = () => {
-        if (begun === manifest.records.length || end >= nbytes) return;
+        if (begun === manifest.records.length) return;
         const record = this.record(manifest, begun);
         record.catch(() => {}); // told when its turn comes
         reading.push(record);
-        end += manifest.records[begun].nbytes;
         begun += 1;
       };
       for (let i = 0; i < AHEAD; i += 1) begin();
@@ -179,7 +167,7 @@ export class Store {
         begin();
         const altered = damaged(`record ${index} is altered`);
         if (chunk.sum(hashes) !== manifest.records[index].checksum) throw altered;
-        for (let from = 0, hash = 0; from < bytes.length && at < nbytes; from += CHUNK, hash += HASH) {
+        for (let from = 0, hash = 0; from < bytes.length; from += CHUNK, hash += HASH) {
           const data = bytes.subarray(from, from + CHUNK);
           if (chunk.sum(data) !== hex(hashes.subarray(hash, hash + HASH))) throw altered;
           yield { at, data };

@@ -132,10 +132,6 @@ class Store(Protocol):
         """Start writing an entry (`records` still empty), replacing any other entry of the same key."""
         ...
 
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        """The first bytes of the image. Raises StoreDamaged."""
-        ...
-
     async def fill(
         self,
         manifest: Manifest,

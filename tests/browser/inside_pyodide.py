@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +12,7 @@ import bridge
 import numpy as np
 import ranges
 import store
+from pyodide.code import run_js
 
 import cpu as cpu_js
 from sotto.browser.cpu import open_cpu
@@ -144,7 +146,6 @@ async def cache(_: None) -> None:
     assert found
     assert (found.key, found.name, found.nbytes, found.card) == ("k", "モデル.gguf", 9 << 20, "カード")
     assert [record.nbytes for record in found.records] == [9 << 20]
-    assert await cached.head(found, 1000) == image[:1000].tobytes()
     first, second = gpu.buffer(4000, "first"), gpu.buffer(5 << 20, "second")
     progress: list[int] = []
     placements = [Placement(2000, 4000, first, 0), Placement(3 << 20, 5 << 20, second, 0)]
@@ -172,6 +173,52 @@ async def cache(_: None) -> None:
     writer = await cached.begin(manifest)
     await writer.abort()
     gpu.close()
+
+
+async def cache_altered(_: None) -> list[list[str]]:
+    """What is said of manifests that have what JavaScript needs, but not what Python does."""
+    told = []
+    for field, value in (("name", 5), ("created", None), ("card", ["text"]), ("colour", 1)):
+        cached = await WebStore.open(store)
+        writer = await cached.begin(Manifest("k", LAYOUT_VERSION, 4, "model", "2026-11-21T00:00:00Z", "card"))
+        await writer.append(bytes(4))
+        await writer.commit()
+        assert await cached.find("k")
+        await run_js(ALTER)(field, json.dumps(value))
+        told.append(await failure(cached.find("k")))
+        assert await cached.find("k") is None, "it is told once"
+    return told
+
+
+ALTER = """async (field, value) => {
+    const database = await new Promise((resolve) => {
+        indexedDB.open("sotto").onsuccess = ({ target }) => resolve(target.result);
+    });
+    const manifests = database.transaction("manifests", "readwrite").objectStore("manifests");
+    const entry = await new Promise((resolve) => {
+        manifests.get("k").onsuccess = ({ target }) => resolve(target.result);
+    });
+    entry[field] = JSON.parse(value);
+    await new Promise((resolve) => { manifests.put(entry, "k").transaction.oncomplete = resolve; });
+    database.close();
+}"""
+
+
+async def cache_refused(refused: list[str]) -> list[str]:
+    """What a person is told where a method of the browser's storage throws, and nothing else is heard of it."""
+    run_js("""(kind, method) => {
+        self[kind].prototype[method] = () => { throw new DOMException("not here", "SecurityError"); };
+    }""")(*refused)
+    cached = await WebStore.open(store)
+    assert await cached.find("k") is None
+    await cached.keep_note("n", "note")
+    await cached.find_note("n")
+    await cached.drop("k")
+    release = await cached.hold("name")
+    assert release
+    release()
+    manifest = Manifest("k", LAYOUT_VERSION, 4, "model", "2026-11-21T00:00:00Z", "card")
+    return await failure(cached.begin(manifest))
 
 
 async def cache_full(_: None) -> list[str]:

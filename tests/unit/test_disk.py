@@ -74,6 +74,14 @@ def write(store: DiskStore, data: bytes, key: str = KEY) -> None:
     drive(writer.commit())
 
 
+def content(store: DiskStore, manifest: Manifest) -> bytes:
+    """The whole image."""
+    device = NumpyDevice()
+    place = Placement(0, manifest.nbytes, device.buffer(manifest.nbytes, "all"), 0)
+    drive(store.fill(manifest, [place], device, lambda _: None))
+    return drive(device.read(place.buffer, 0, manifest.nbytes))
+
+
 def test_second_load_comes_from_the_cache(model: bytes, store: DiskStore) -> None:
     first, second, without = load(model, store), load(model, store), load(model, None)
     assert (first.load_stats.cached, second.load_stats.cached) == (False, True)
@@ -103,7 +111,6 @@ def test_parts_that_lie_across_records(store: DiskStore) -> None:
     got = np.frombuffer(drive(device.read(where, 0, 2 * RECORD)), np.uint8)
     np.testing.assert_array_equal(got[64:], data[RECORD - 8 : 3 * RECORD - 72])
     assert not got[:64].any()
-    assert drive(store.head(found, RECORD + 3)) == data[: RECORD + 3].tobytes()
 
 
 @pytest.mark.parametrize("where", [10, -10], ids=["the first weights", "the last weights"])
@@ -151,7 +158,7 @@ def test_damage_is_told_and_the_entry_dropped(store: DiskStore) -> None:
     assert found is not None
     wrong = replace(found, records=(replace(found.records[0], checksum="0" * 64),))
     with pytest.raises(StoreDamaged, match=r"m\.gguf"):
-        drive(store.head(wrong, 4))
+        drive(store.fill(wrong, [], NumpyDevice(), lambda _: None))
     assert entries(store) == []
 
 
@@ -350,18 +357,14 @@ def _parsed(text: str) -> Any:
         return None
 
 
-@pytest.mark.parametrize("field", ["header_nbytes", "nbytes"])
-def test_an_entry_of_another_image_is_made_again(model: bytes, store: DiskStore, field: str) -> None:
+def test_an_entry_of_another_image_is_made_again(model: bytes, store: DiskStore) -> None:
     """Whole in itself, but not what this model file gives: a load says so once, and the next one is as usual."""
     expected = tokens(load(model, store))
     entry = entries(store)[0]
     fields = json.loads((entry / disk.MANIFEST).read_text("utf-8"))
-    if field == "nbytes":
-        last = fields["records"].pop()["nbytes"]
-        os.truncate(entry / disk.IMAGE, fields["nbytes"] - last)
-        fields["nbytes"] -= last
-    else:
-        fields[field] = 100
+    last = fields["records"].pop()["nbytes"]
+    os.truncate(entry / disk.IMAGE, fields["nbytes"] - last)
+    fields["nbytes"] -= last
     (entry / disk.MANIFEST).write_text(json.dumps(fields), "utf-8")
     again = load(model, store)
     assert not again.load_stats.cached and tokens(again) == expected
@@ -504,7 +507,7 @@ def test_two_processes_write_one_model(tmp_path: Path) -> None:
             assert [output.readline() for output in outputs] == ["committed\n"] * 2
             found = drive(store.find(KEY))
             assert found is not None
-            assert drive(store.head(found, 1 << 20)) == bytes(range(256)) * 4096
+            assert content(store, found) == bytes(range(256)) * 4096
     assert [writer.returncode for writer in writers] == [0, 0]
     assert len(entries(store)) == 1
 
@@ -515,7 +518,7 @@ def test_abort_leaves_the_old_entry(store: DiskStore) -> None:
     drive(writer.append(b"new!"))
     drive(writer.abort())
     found = drive(store.find(KEY))
-    assert found is not None and drive(store.head(found, 4)) == b"old!"
+    assert found is not None and content(store, found) == b"old!"
 
 
 def test_no_room(model: bytes, store: DiskStore) -> None:

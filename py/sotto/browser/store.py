@@ -90,10 +90,6 @@ class WebStore:
         with for_people():
             return WebWriter(await self._store.begin(manifest.to_json()))
 
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        with for_people():
-            return bytes((await self._store.head(replace(manifest, card="").to_json(), nbytes)).to_bytes())
-
     async def fill(
         self,
         manifest: Manifest,
@@ -146,9 +142,6 @@ class NoStore:
 
     async def begin(self, manifest: Manifest) -> WebWriter:
         raise StoreFull(self._why.message, self._why.hint)
-
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        raise StoreDamaged.of("there are none")
 
     async def fill(
         self,

@@ -75,11 +75,6 @@ class DiskStore:
         except OSError as error:
             raise _full(self.folder, error) from error
 
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        parts = []
-        self._read(manifest, nbytes, lambda at, data: parts.append(data[: max(0, nbytes - at)].tobytes()))
-        return b"".join(parts)
-
     async def fill(
         self,
         manifest: Manifest,
@@ -102,7 +97,7 @@ class DiskStore:
             waiting = [place for place in waiting if place.image_offset + place.nbytes > end]
             progress(end)
 
-        self._read(manifest, manifest.nbytes, copy)
+        self._read(manifest, copy)
 
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
@@ -140,8 +135,8 @@ class DiskStore:
     def _note(self, key: str) -> Path:
         return self.folder / NOTES / f"{_digest(key)}.json"
 
-    def _read(self, manifest: Manifest, nbytes: int, take: Callable[[int, NDArray[np.uint8]], None]) -> None:
-        """Give the records that hold the image's first bytes, chunk by chunk: their offset and bytes, read-only.
+    def _read(self, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]) -> None:
+        """Give the image chunk by chunk: offset and bytes, read-only.
 
         `take` may not keep the bytes. Another thread checks the next chunks meanwhile. Raises StoreDamaged before a
         damaged record's last chunk.
@@ -152,7 +147,7 @@ class DiskStore:
         except (OSError, ValueError) as error:  # an empty file cannot be mapped
             raise self._damaged(manifest.key, manifest.name) from error
         try:
-            whole = _give(mapping, manifest, nbytes, take)
+            whole = _give(mapping, manifest, take)
         finally:  # before a damaged entry is removed: Windows removes no file that is mapped
             with suppress(BufferError):  # where `take` failed, its traceback still has the bytes
                 mapping.close()
@@ -191,13 +186,11 @@ class _Chunk:
     ends: StoredRecord | None
 
 
-def _cut(manifest: Manifest, nbytes: int) -> list[_Chunk]:
-    """The chunks of the records that hold the image's first bytes."""
+def _cut(manifest: Manifest) -> list[_Chunk]:
+    """The chunks of all records."""
     chunks: list[_Chunk] = []
     at = 0
     for record in manifest.records:
-        if at >= nbytes:
-            break
         end = at + record.nbytes
         for offset in range(at, end, CHUNK_BYTES):
             last = offset + CHUNK_BYTES >= end
@@ -206,14 +199,12 @@ def _cut(manifest: Manifest, nbytes: int) -> list[_Chunk]:
     return chunks
 
 
-def _give(
-    mapping: mmap.mmap, manifest: Manifest, nbytes: int, take: Callable[[int, NDArray[np.uint8]], None]
-) -> bool:
+def _give(mapping: mmap.mmap, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]) -> bool:
     """Do what `DiskStore._read` says, on the mapped image. Returns whether it is whole; keeps none of its bytes."""
     image = np.frombuffer(mapping, np.uint8)
     if image.size != manifest.nbytes:
         return False
-    chunks = _cut(manifest, nbytes)
+    chunks = _cut(manifest)
     parts = [image[chunk.offset :][: chunk.nbytes] for chunk in chunks]
     checker = ThreadPoolExecutor(1)
     try:

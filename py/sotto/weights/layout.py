@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import UnsupportedModel
 from ..formats import blocks as quant
 
-LAYOUT_VERSION = 4
+LAYOUT_VERSION = 5
 ROWS = 8  # rows in a tile
 PIECES = 4  # pieces of a row in a tile
 PIECE_BYTES = 16

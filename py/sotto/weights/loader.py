@@ -31,7 +31,8 @@ async def read_checkpoint(
 ) -> tuple[Checkpoint, Manifest | None, str]:
     """What there is to know of a model, its entry in the store if that is still there, else what is to be said of it.
 
-    Raises FormatError. What was stored with the converted weights goes before the file, whose header takes far longer to read.
+    Raises FormatError. What was stored with the converted weights goes before the file, whose header takes far longer
+    to read.
     """
     if store and manifest:
         try:
