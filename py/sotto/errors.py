@@ -54,7 +54,15 @@ class StoreFull(SottoError):
 
 
 class StoreDamaged(SottoError):
-    """A cached record is missing or its checksum is wrong; the entry has been dropped."""
+    """An entry of the weight cache is not what was written; it has been dropped."""
+
+    @classmethod
+    def of(cls, why: str) -> StoreDamaged:
+        """Of a cache in which a person does not look for files."""
+        return cls(
+            f"The cached weights cannot be used: {why}.",
+            "They were dropped and are made again from the model file.",
+        )
 
 
 class Cancelled(SottoError):

@@ -58,6 +58,7 @@ class LoadStats:
             "pipelines" is what had to be waited for afterwards, also for other kernels than the usual ones.
         device_bytes: on the device, by kind.
         note: why the weights were not stored, when they were not.
+        dropped: why those in the store could not be used but had to be made again; usually empty.
         variants: of the kernels, job by job ("matmul": "simple"), for each plan.
         chosen: how.
         rejected: why a variant is not used here, by "job:name".
@@ -70,6 +71,7 @@ class LoadStats:
     seconds: dict[str, float]
     device_bytes: dict[str, int]
     note: str = ""
+    dropped: str = ""
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     chosen: How = How.USUAL
     rejected: Mapping[str, str] = field(default_factory=dict)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
 
 from .device import Bytes, Device
 
 
 @dataclass(frozen=True)
 class StoredRecord:
-    """One piece of the image: its bytes, and the sha256 of its chunks' checksums as hex digits.
+    """One piece of the image: its bytes, and the checksum of its chunks' checksums as hex digits.
 
-    The chunks' size and their checksum are the store's own (disk.py, kernels/loading/checksum.c): several times as
+    The chunks' size and both checksums are the store's own (disk.py, kernels/loading/checksum.c): several times as
     fast to verify as a sha256 of all bytes, and meant against damage only.
     """
 
     nbytes: int
-    sha256: str
+    checksum: str
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,58 @@ class Manifest:
     created: str  # ISO 8601, UTC
     card: str
     records: tuple[StoredRecord, ...] = ()
+
+    def to_json(self) -> str:
+        """As stores keep it."""
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str, key: str, layout_version: int) -> Manifest | None:
+        """What a store kept under a key, and may have been damaged since; None if it is of another layout version.
+
+        Raises:
+            ValueError: it is not what `to_json` gives of a whole entry of this key; says what is wrong.
+        """
+        try:
+            fields = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("it is nested too deep") from error
+        if not isinstance(fields, dict):
+            raise ValueError("it is no object")
+        version = fields.get("layout_version")
+        if type(version) is int and version != layout_version:
+            return None
+        saved = fields.pop("records", None)
+        if not isinstance(saved, list) or not all(isinstance(record, dict) for record in saved):
+            raise ValueError("it has no list of records")
+        records = tuple(StoredRecord(**_exactly(record, _RECORD)) for record in saved)
+        manifest = cls(**_exactly(fields, _MANIFEST), records=records)
+        if manifest.key != key or manifest.layout_version != layout_version:
+            raise ValueError("it is another model's")
+        if sum(record.nbytes for record in records) != manifest.nbytes:
+            raise ValueError("its records are not the whole image")
+        return manifest
+
+
+_RECORD = {"nbytes": int, "checksum": str}
+_MANIFEST = {
+    "key": str,
+    "layout_version": int,
+    "nbytes": int,
+    "name": str,
+    "created": str,
+    "card": str,
+}
+
+
+def _exactly(fields: dict[str, Any], expected: dict[str, type]) -> dict[str, Any]:
+    """The fields, if they have these names and types, and no number is negative. Raises ValueError."""
+    if fields.keys() != expected.keys():
+        raise ValueError(f"its fields are not {', '.join(expected)}")
+    for name, kind in expected.items():
+        if type(fields[name]) is not kind or (kind is int and fields[name] < 0):
+            raise ValueError(f"its {name} is no {kind.__name__}")
+    return fields
 
 
 @dataclass(frozen=True)
@@ -68,15 +121,15 @@ class Store(Protocol):
     """Keeps converted models between sessions."""
 
     async def find(self, key: str) -> Manifest | None:
-        """The whole entry of the current layout version, or None; a stale or partial one is dropped."""
+        """The whole entry of the current layout version, or None; one of another version is dropped.
+
+        Raises:
+            StoreDamaged: there was one, but not a whole one, and it has been dropped.
+        """
         ...
 
     async def begin(self, manifest: Manifest) -> Writer:
         """Start writing an entry (`records` still empty), replacing any other entry of the same key."""
-        ...
-
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        """The first bytes of the image. Raises StoreDamaged."""
         ...
 
     async def fill(

@@ -68,16 +68,17 @@ def _time_limited(executable: Path, folder: Path) -> Path:
     return command
 
 
-def launch(playwright: Playwright, folder: Path, *, webgpu: bool = True) -> Browser:
+def launch(playwright: Playwright, folder: Path, *more: str, webgpu: bool = True) -> Browser:
     """Start a headless Chromium whose pages keep nothing.
 
     Args:
         folder: an empty folder for the browser's own use.
+        more: options of its command line.
         webgpu: False for a browser that has navigator.gpu but no adapter.
     """
     return playwright.chromium.launch(
         executable_path=_time_limited(find_chromium(playwright), folder),
-        args=[*QUIET, *(WEBGPU if webgpu else ())],
+        args=[*QUIET, *(WEBGPU if webgpu else ()), *more],
     )
 
 

@@ -10,6 +10,7 @@ async function start(source) {
   await pyodide.loadPackage("numpy");
   pyodide.registerJsModule("bridge", await load("/bridge.js"));
   pyodide.registerJsModule("store", await load("/store.js"));
+  pyodide.registerJsModule("ranges", await load("/ranges.js"));
   pyodide.registerJsModule("cpu", await load("/cpu.js"));
   pyodide.unpackArchive(await (await fetch(`${self.origin}/app.zip`)).arrayBuffer(), "zip");
   pyodide.FS.writeFile("inside_pyodide.py", source);

@@ -76,6 +76,24 @@ def test_the_cache(python: Python) -> None:
     python.call("cache")
 
 
+def test_manifests_that_only_python_can_judge(python: Python) -> None:
+    told = python.call("cache_altered")
+    for (kind, message, hint), why in zip(told, ["name", "created", "card", "fields"], strict=True):
+        assert kind == "StoreDamaged"
+        assert message.startswith("The cached weights cannot be used: the manifest has another shape: its ")
+        assert why in message
+        assert "made again" in hint
+
+
+@pytest.mark.parametrize("refused", [["IDBFactory", "open"], ["IDBObjectStore", "getKey"]])
+def test_a_cache_that_is_refused_is_a_sentence(python: Python, refused: list[str]) -> None:
+    """Where nothing can be opened, and where nothing can be read."""
+    kind, message, hint = python.call("cache_refused", refused)
+    assert kind == "StoreFull"
+    assert message == "The browser did not keep the converted weights (not here)."
+    assert "still runs" in hint
+
+
 def test_a_full_cache_is_a_sentence(python: Python) -> None:
     session = python.page.context.new_cdp_session(python.page)
     origin = python.page.url.removesuffix("/blank")

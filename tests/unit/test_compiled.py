@@ -80,7 +80,7 @@ def test_a_module_that_cannot_run_leaves_it_to_numpy(monkeypatch: pytest.MonkeyP
 
 
 def compute(library: Library, data: np.ndarray) -> bytes:
-    """The checksum as web/store.js asks for it."""
+    """The checksum as web/chunk.js asks for it."""
     result, start = 3072, 65536
     library._memory.grow(library._store, -(-data.size // 65536) + 1)
     library._bytes(start, data.size + 128)[:] = 255

@@ -22,6 +22,7 @@ _BROWSERS = (
     "with a GPU; where the browser is new enough, its hardware acceleration may be switched off."
 )
 
+
 Told = Callable[[str, str], SottoError]
 
 # What each kind of BridgeError means to a person: made of the thing it is about and of JavaScript's message.
@@ -53,10 +54,7 @@ _ERRORS: dict[str, Told] = {
         f"The browser's storage has no room for the converted weights ({why}).",
         "The model still runs, but the next visit converts it again; free disk space to avoid that.",
     ),
-    "StoreDamaged": lambda what, why: StoreDamaged(
-        f"The cached weights cannot be used: {why}.",
-        "They were dropped and are made again from the model file.",
-    ),
+    "StoreDamaged": lambda what, why: StoreDamaged.of(why),
     "NoRange": lambda what, why: SottoError(
         f"{what} cannot be read in parts: {why}.", "Serve it with a server that supports HTTP Range."
     ),

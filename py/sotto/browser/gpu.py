@@ -1,6 +1,6 @@
 """The browser's side of the engine under Pyodide: WebGPU, IndexedDB and HTTP ranges as Protocols.
 
-The JavaScript modules bridge.js and store.js do the work; the page hands them over as module objects. What
+The JavaScript modules bridge.js, store.js and ranges.js do the work; the page hands them over as module objects. What
 crosses is numbers, bytes and JSON. Bytes go to JavaScript as a view of Python's memory and come back with one
 copy. A batch of tokens is two calls into JavaScript: `WebDevice.submit`, and the copy of what it gave.
 """

@@ -15,7 +15,7 @@ class WebSource:
     """A `Source` that reads a model file over HTTP by ranges.
 
     Args:
-        module: the JavaScript module store.js.
+        module: the JavaScript module ranges.js.
         url: address of the file.
         name: what a person calls the file.
         size: bytes in the file.

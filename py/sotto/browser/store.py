@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from pyodide.ffi import create_proxy
 
 from ..device import Bytes, Device
 from ..devices.cpu import CpuDevice
-from ..errors import (
-    StoreFull,
-)
-from ..store import Manifest, Placement, StoredRecord
+from ..errors import StoreDamaged, StoreFull
+from ..store import Manifest, Placement, Store
 from ..weights import compiled
 from ..weights.layout import LAYOUT_VERSION
 from .cpu import WebMachine
@@ -51,19 +49,16 @@ def _sink(device: Device) -> Any:
     raise TypeError("the browser's cache fills the browser's devices only")
 
 
-def _json(manifest: Manifest) -> str:
-    return json.dumps(asdict(manifest), ensure_ascii=False)
-
-
 class WebStore:
     """A `Store` in IndexedDB."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
+        self._unreadable: StoreFull | None = None
 
     @classmethod
-    async def open(cls, module: Any) -> WebStore | None:
-        """Open the cache; None where the browser keeps no data (the engine then runs without one).
+    async def open(cls, module: Any) -> Store:
+        """Open the cache; where the browser keeps no data, a store that keeps nothing and tells why.
 
         Args:
             module: the JavaScript module store.js.
@@ -71,28 +66,29 @@ class WebStore:
         try:
             with for_people():
                 return cls(await module.open(compiled.path().read_bytes()))
-        except StoreFull:
-            return None
+        except StoreFull as error:
+            return NoStore(error)
 
     async def find(self, key: str) -> Manifest | None:
         try:
             with for_people():
                 found = await self._store.find(key, LAYOUT_VERSION)
-        except StoreFull:  # storage that cannot be read holds nothing
+        except StoreFull as error:  # storage that cannot be read holds nothing, and is not written in vain
+            self._unreadable = error
             return None
         if found is None:
             return None
-        fields = json.loads(found)
-        records = tuple(StoredRecord(**record) for record in fields.pop("records"))
-        return Manifest(**fields, records=records)
+        try:
+            return Manifest.from_json(found, key, LAYOUT_VERSION)
+        except ValueError as error:
+            await self.drop(key)
+            raise StoreDamaged.of(f"the manifest has another shape: {error}") from error
 
     async def begin(self, manifest: Manifest) -> WebWriter:
+        if self._unreadable:
+            raise self._unreadable
         with for_people():
-            return WebWriter(await self._store.begin(_json(manifest)))
-
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        with for_people():
-            return bytes((await self._store.head(_json(replace(manifest, card="")), nbytes)).to_bytes())
+            return WebWriter(await self._store.begin(manifest.to_json()))
 
     async def fill(
         self,
@@ -106,12 +102,12 @@ class WebStore:
         report = create_proxy(progress)
         try:
             with for_people():
-                await self._store.fill(_json(replace(manifest, card="")), json.dumps(where), sink, report)
+                await self._store.fill(replace(manifest, card="").to_json(), json.dumps(where), sink, report)
         finally:
             report.destroy()
 
     async def drop(self, key: str) -> None:
-        with for_people():
+        with suppress(StoreFull), for_people():
             await self._store.drop(key)
 
     async def find_note(self, key: str) -> str | None:
@@ -130,8 +126,40 @@ class WebStore:
         release: Callable[[], None] | None = await self._store.hold(name)
         return release
 
-    async def room(self) -> tuple[int, int]:
-        """Bytes this site uses and bytes it may use."""
-        with for_people():
-            room = await self._store.room()
-            return int(room.usage), int(room.quota)
+
+class NoStore:
+    """A `Store` where the browser keeps nothing: it finds nothing, and tells whoever wants to write why.
+
+    Args:
+        why: what is raised when an entry is begun.
+    """
+
+    def __init__(self, why: StoreFull) -> None:
+        self._why = why
+
+    async def find(self, key: str) -> Manifest | None:
+        return None
+
+    async def begin(self, manifest: Manifest) -> WebWriter:
+        raise StoreFull(self._why.message, self._why.hint)
+
+    async def fill(
+        self,
+        manifest: Manifest,
+        placements: Sequence[Placement],
+        device: Device,
+        progress: Callable[[int], None],
+    ) -> None:
+        raise StoreDamaged.of("there are none")
+
+    async def drop(self, key: str) -> None:
+        """There is nothing to forget."""
+
+    async def find_note(self, key: str) -> str | None:
+        return None
+
+    async def keep_note(self, key: str, text: str) -> None:
+        """Nothing is kept."""
+
+    async def hold(self, name: str) -> Callable[[], None] | None:
+        return lambda: None

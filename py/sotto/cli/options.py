@@ -129,7 +129,8 @@ def loaded(
             progress=lambda p: told(STAGES[p.stage], p.done, p.total),
         )
     with ready:
-        for remark in filter(None, (ready.load_stats.instead, ready.load_stats.note)):
+        stats = ready.load_stats
+        for remark in filter(None, (stats.instead, stats.dropped, stats.note)):
             click.echo(remark, err=True)
         yield ready
 

@@ -34,7 +34,7 @@ from ..tuning.budget import Budget
 from ..tuning.tuner import Tuner
 from ..tuning.verdict import Verdict, usual
 from ..weights.image import Image
-from ..weights.loader import Loader, read_checkpoint
+from ..weights.loader import Loader, find, read_checkpoint
 from .generation import Logits, Request, generate
 from .session import Loaded, Session
 
@@ -123,10 +123,10 @@ class Engine:
             DeviceError: the device gave up.
         """
         stages = Stages(progress)
-        manifest = await store.find(source.key) if store else None
+        manifest, dropped = await find(source, store)
         stages.cached = manifest is not None
         stages.tell("header", 0, 0)
-        checkpoint, manifest = await read_checkpoint(source, store, manifest)
+        checkpoint, manifest, altered = await read_checkpoint(source, store, manifest)
         engine = cls(device, checkpoint, settings, source.name)
         try:
             async with engine._tuner(store, budget) as tuner:
@@ -135,8 +135,8 @@ class Engine:
                 engine._allocate()
                 await tuner.before(engine.plans, stages)
                 loader = Loader(device, engine._image, engine._memory.placements, checkpoint, progress)
-                note = await loader.fill(source, store, manifest)
-                stages.cached = note == "cached"
+                filled = await loader.fill(source, store, manifest)
+                stages.cached = filled.cached
                 stages.lap("weights")
                 stages.tell("tokenizer", 0, 1)
                 engine.tokenizer.encode("a b")  # builds the tables now rather than at the first prompt
@@ -149,7 +149,11 @@ class Engine:
             engine.close()
             raise
         engine.load_stats = replace(
-            engine._facts(), cached=stages.cached, seconds=stages.seconds, note="" if stages.cached else note
+            engine._facts(),
+            cached=stages.cached,
+            seconds=stages.seconds,
+            note=filled.note,
+            dropped=dropped or altered or filled.dropped,
         )
         stages.tell("ready", 1, 1)
         return engine

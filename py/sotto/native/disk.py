@@ -16,10 +16,10 @@ import mmap
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
@@ -55,19 +55,16 @@ class DiskStore:
 
     async def find(self, key: str) -> Manifest | None:
         entry = self._entry(key)
-        try:
-            manifest = _read_manifest(entry)
-            whole = (
-                manifest.key == key
-                and manifest.layout_version == LAYOUT_VERSION
-                and sum(r.nbytes for r in manifest.records) == manifest.nbytes
-                and (entry / IMAGE).stat().st_size == manifest.nbytes
-            )
-        except (OSError, ValueError, TypeError, KeyError):
-            whole = False
-        if not whole:
-            await self.drop(key)
+        if not entry.exists():
             return None
+        try:
+            manifest = Manifest.from_json((entry / MANIFEST).read_text("utf-8"), key, LAYOUT_VERSION)
+            if manifest and (entry / IMAGE).stat().st_size != manifest.nbytes:
+                raise ValueError("the image has another length")
+        except (OSError, ValueError) as error:
+            raise self._damaged(key) from error
+        if not manifest:
+            await self.drop(key)
         return manifest
 
     async def begin(self, manifest: Manifest) -> DiskWriter:
@@ -78,12 +75,6 @@ class DiskStore:
         except OSError as error:
             raise _full(self.folder, error) from error
 
-    async def head(self, manifest: Manifest, nbytes: int) -> bytes:
-        parts = []
-        for at, data in self._chunks(manifest, nbytes):
-            parts.append(data[: max(0, nbytes - at)].tobytes())
-        return b"".join(parts)
-
     async def fill(
         self,
         manifest: Manifest,
@@ -92,7 +83,9 @@ class DiskStore:
         progress: Callable[[int], None],
     ) -> None:
         waiting = sorted(placements, key=lambda place: place.image_offset)
-        for at, data in self._chunks(manifest, manifest.nbytes):
+
+        def copy(at: int, data: NDArray[np.uint8]) -> None:
+            nonlocal waiting
             end = at + data.size
             for place in waiting:
                 first = max(place.image_offset, at)
@@ -103,6 +96,8 @@ class DiskStore:
                 device.write(place.buffer, offset, data[first - at : last - at])
             waiting = [place for place in waiting if place.image_offset + place.nbytes > end]
             progress(end)
+
+        self._read(manifest, copy)
 
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
@@ -140,39 +135,30 @@ class DiskStore:
     def _note(self, key: str) -> Path:
         return self.folder / NOTES / f"{_digest(key)}.json"
 
-    def _chunks(self, manifest: Manifest, nbytes: int) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-        """The records that hold the image's first bytes, chunk by chunk: (offset, bytes), the bytes read-only.
+    def _read(self, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]) -> None:
+        """Give the image chunk by chunk: offset and bytes, read-only.
 
-        Another thread checks the next chunks meanwhile. Raises StoreDamaged before a damaged record's last chunk.
+        `take` may not keep the bytes. Another thread checks the next chunks meanwhile. Raises StoreDamaged before a
+        damaged record's last chunk.
         """
         try:
             with (self._entry(manifest.key) / IMAGE).open("rb") as file:
-                image = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+                mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         except (OSError, ValueError) as error:  # an empty file cannot be mapped
-            raise self._damaged(manifest) from error
-        if image.size != manifest.nbytes:
-            raise self._damaged(manifest)
-        chunks = _cut(manifest, nbytes)
-        parts = [image[chunk.offset :][: chunk.nbytes] for chunk in chunks]
-        checker = ThreadPoolExecutor(1)
+            raise self._damaged(manifest.key, manifest.name) from error
         try:
-            sums = [checker.submit(_sums, part) for part in parts]
-            hashing = hashlib.sha256()
-            for chunk, part, sum_of_part in zip(chunks, parts, sums, strict=True):
-                hashing.update(sum_of_part.result())
-                if chunk.ends:
-                    if hashing.hexdigest() != chunk.ends.sha256:
-                        raise self._damaged(manifest)
-                    hashing = hashlib.sha256()
-                yield chunk.offset, part
-        finally:
-            checker.shutdown(cancel_futures=True)
+            whole = _give(mapping, manifest, take)
+        finally:  # before a damaged entry is removed: Windows removes no file that is mapped
+            with suppress(BufferError):  # where `take` failed, its traceback still has the bytes
+                mapping.close()
+        if not whole:
+            raise self._damaged(manifest.key, manifest.name)
 
-    def _damaged(self, manifest: Manifest) -> StoreDamaged:
-        entry = self._entry(manifest.key)
+    def _damaged(self, key: str, name: str = "a model") -> StoreDamaged:
+        entry = self._entry(key)
         shutil.rmtree(entry, ignore_errors=True)
         return StoreDamaged(
-            f"The converted weights of {manifest.name} in {entry} were damaged, and have been dropped.",
+            f"The converted weights of {name} in {entry} were damaged, and have been dropped.",
             "They are made again from the model file.",
         )
 
@@ -183,7 +169,8 @@ class DiskStore:
                 if _UNFINISHED in entry.name:
                     stale = time.time() - (entry / IMAGE).stat().st_mtime > _ABANDONED_SECONDS
                 else:
-                    stale = _read_manifest(entry).layout_version != LAYOUT_VERSION
+                    fields = json.loads((entry / MANIFEST).read_text("utf-8"))
+                    stale = fields["layout_version"] != LAYOUT_VERSION
             except (OSError, ValueError, TypeError, KeyError):
                 continue  # not an entry, or not ours to judge
             if stale:
@@ -199,19 +186,40 @@ class _Chunk:
     ends: StoredRecord | None
 
 
-def _cut(manifest: Manifest, nbytes: int) -> list[_Chunk]:
-    """The chunks of the records that hold the image's first bytes."""
+def _cut(manifest: Manifest) -> list[_Chunk]:
+    """The chunks of all records."""
     chunks: list[_Chunk] = []
     at = 0
     for record in manifest.records:
-        if at >= nbytes:
-            break
         end = at + record.nbytes
         for offset in range(at, end, CHUNK_BYTES):
             last = offset + CHUNK_BYTES >= end
             chunks.append(_Chunk(offset, min(CHUNK_BYTES, end - offset), record if last else None))
         at = end
     return chunks
+
+
+def _give(mapping: mmap.mmap, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]) -> bool:
+    """Do what `DiskStore._read` says, on the mapped image. Returns whether it is whole; keeps none of its bytes."""
+    image = np.frombuffer(mapping, np.uint8)
+    if image.size != manifest.nbytes:
+        return False
+    chunks = _cut(manifest)
+    parts = [image[chunk.offset :][: chunk.nbytes] for chunk in chunks]
+    checker = ThreadPoolExecutor(1)
+    try:
+        sums = [checker.submit(_sums, part) for part in parts]
+        hashing = hashlib.sha256()
+        for chunk, part, sum_of_part in zip(chunks, parts, sums, strict=True):
+            hashing.update(sum_of_part.result())
+            if chunk.ends:
+                if hashing.hexdigest() != chunk.ends.checksum:
+                    return False
+                hashing = hashlib.sha256()
+            take(chunk.offset, part)
+        return True
+    finally:
+        checker.shutdown(cancel_futures=True)
 
 
 def _sums(data: NDArray[np.uint8]) -> bytes:
@@ -273,7 +281,7 @@ class DiskWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             manifest = replace(self._manifest, records=tuple(self._records))
-            (self._folder / MANIFEST).write_text(json.dumps(asdict(manifest), ensure_ascii=False), "utf-8")
+            (self._folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
             await self._store.drop(manifest.key)
             self._folder.replace(self._entry)
         except OSError as error:
@@ -303,12 +311,6 @@ def _digest(key: str) -> str:
 
 def _split(view: memoryview, at: int) -> tuple[memoryview, memoryview]:
     return view[:at], view[at:]
-
-
-def _read_manifest(entry: Path) -> Manifest:
-    fields = json.loads((entry / MANIFEST).read_text("utf-8"))
-    records = tuple(StoredRecord(**record) for record in fields.pop("records"))
-    return Manifest(**fields, records=records)
 
 
 def _full(folder: Path, error: OSError) -> StoreFull:

@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pyscript.js_modules import bridge, cpu, store
+from pyscript.js_modules import bridge, cpu, ranges, store
 
 from ..browser.ranges import WebSource
 from ..browser.store import WebStore
@@ -113,7 +113,7 @@ class Page:
         key = model["sha256"] or f"{url}:{model['size']}:{model['etag']}"
         loading = Loading(self._runtime, time.monotonic)
         self._engine = await Engine.load(
-            WebSource(store, url, model["name"], model["size"], key),
+            WebSource(ranges, url, model["name"], model["size"], key),
             device,
             store=await WebStore.open(store),
             settings=Settings(context=self._options.context, variant=self._options.variant),

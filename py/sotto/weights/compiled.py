@@ -1,7 +1,7 @@
 """The heavy loops of loading as compiled code: the layout's conversion, and the checksums of the browser's cache.
 
 kernels/loading/loading.wasm is a WebAssembly shared library made of convert.c, which gives the bytes of
-`layout.convert` many times as fast, and checksum.c, which web/store.js runs by itself. Under Pyodide it is linked to
+`layout.convert` many times as fast, and checksum.c, which web/chunk.js runs by itself. Under Pyodide it is linked to
 the interpreter as any extension module is, so that it works on numpy's own memory; in plain Python it runs on wasmtime
 with a memory of its own. Where neither can be had, numpy converts.
 """

@@ -18,19 +18,44 @@ from .image import Image
 from .layout import LAYOUT_VERSION
 
 
+async def find(source: Source | Folder, store: Store | None) -> tuple[Manifest | None, str]:
+    """The stored entry of a model, and what is to be said of one that was there but could not be used."""
+    try:
+        return (await store.find(source.key) if store else None), ""
+    except StoreDamaged as error:
+        return None, str(error)
+
+
 async def read_checkpoint(
     source: Source | Folder, store: Store | None, manifest: Manifest | None
-) -> tuple[Checkpoint, Manifest | None]:
-    """What there is to know of a model, and its entry in the store if that is still there. Raises FormatError.
+) -> tuple[Checkpoint, Manifest | None, str]:
+    """What there is to know of a model, its entry in the store if that is still there, else what is to be said of it.
 
-    What was stored with the converted weights goes before the file, whose header takes far longer to read.
+    Raises FormatError. What was stored with the converted weights goes before the file, whose header takes far longer
+    to read.
     """
     if store and manifest:
         try:
-            return Checkpoint.from_card(manifest.card), manifest
-        except StoreDamaged:
+            return Checkpoint.from_card(manifest.card), manifest, ""
+        except StoreDamaged as error:
             await store.drop(source.key)
-    return await formats.open(source), None
+            return await formats.open(source), None, str(error)
+    return await formats.open(source), None, ""
+
+
+@dataclass(frozen=True)
+class Filled:
+    """How the weights came onto the device.
+
+    Attributes:
+        cached: from the store.
+        note: why the store was not written, where it was not.
+        dropped: why the store's entry was not used but dropped, where it was.
+    """
+
+    cached: bool
+    note: str = ""
+    dropped: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,24 +68,33 @@ class Loader:
     checkpoint: Checkpoint
     progress: Callable[[LoadProgress], None]
 
-    async def fill(self, source: Source | Folder, store: Store | None, manifest: Manifest | None) -> str:
-        """Bring the weights to the device. Returns "cached", or why the store was not written, or ""."""
+    async def fill(self, source: Source | Folder, store: Store | None, manifest: Manifest | None) -> Filled:
+        """Bring the weights to the device: from the store, or where it has no entry that can be used, converted."""
+        dropped = ""
         if store and manifest:
-            total = manifest.nbytes
             try:
-                await store.fill(
-                    manifest,
-                    self.placements,
-                    self.device,
-                    lambda n: self.progress(LoadProgress("weights", n, total, True)),
-                )
-                await self.device.finish()
-                return "cached"
-            except StoreDamaged:
-                pass  # the entry is gone; convert again
-        return await self._convert(source, store)
+                await self._copy(store, manifest)
+                return Filled(True)
+            except StoreDamaged as error:
+                dropped = str(error)
+        return Filled(False, await self._convert(source, store), dropped)
+
+    async def _copy(self, store: Store, manifest: Manifest) -> None:
+        """Raises StoreDamaged when the entry turns out not to be this model's whole image; it is gone then."""
+        total = manifest.nbytes
+        if total != self.image.nbytes:
+            await store.drop(manifest.key)
+            raise StoreDamaged.of(f"they have {total:,} bytes, not {self.image.nbytes:,}")
+        await store.fill(
+            manifest,
+            self.placements,
+            self.device,
+            lambda n: self.progress(LoadProgress("weights", n, total, True)),
+        )
+        await self.device.finish()
 
     async def _convert(self, source: Source | Folder, store: Store | None) -> str:
+        """Returns why the store was not written, where it was not."""
         image = self.image
         note = ""
         writer = None

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
-from pyscript.js_modules import bridge, cpu, store
+from pyscript.js_modules import bridge, cpu, ranges, store
 
 from ...bench.benchmark import SCRATCH, Benchmark
 from ...bench.control import BenchProgress
@@ -167,7 +167,7 @@ class BenchmarkPage:
         model: Model = choose(self._models, request.model)
         url = self._screen.address(model["url"])
         key = model["sha256"] or f"{url}:{model['size']}:{model['etag']}"
-        return WebSource(store, url, model["name"], model["size"], key)
+        return WebSource(ranges, url, model["name"], model["size"], key)
 
     def _request(self) -> Request:
         """What the form says. Raises SottoError."""
