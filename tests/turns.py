@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sotto.api import drive
 from sotto.engine.engine import Engine
 from sotto.text.sampler import SampleOutputs
@@ -15,6 +18,16 @@ def prefill(engine: Engine, ids: Sequence[int]) -> SampleOutputs:
     async def read() -> SampleOutputs:
         with engine.session.turn() as turn:
             return await turn.prefill(ids)
+
+    return drive(read())
+
+
+def logits(engine: Engine, ids: Sequence[int]) -> NDArray[np.float32]:
+    """The logits (V,) of the token that follows a text."""
+
+    async def read() -> NDArray[np.float32]:
+        with engine.session.turn() as turn:
+            return await turn.logits(ids)
 
     return drive(read())
 

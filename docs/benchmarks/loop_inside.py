@@ -36,7 +36,7 @@ async def generate(what: dict[str, Any]) -> dict[str, float]:
     """One run; the text is gathered, as the page does."""
     engine, tokens = kept["engine"], what["tokens"]
     ids = engine.tokenizer.encode_segments([Segment(TEXT)])
-    change = (lambda ids, logits, text: logits) if what["way"] == "single" else None
+    change = (lambda logits, text: logits) if what["way"] == "single" else None
     text = ""
     sampling = Sampling(seed=1)
     async for piece in engine.generate(ids, tokens, sampling, ignore_eos=True, logits=change):

@@ -12,6 +12,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
+from . import values
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
 from .device import AdapterInfo, Device
@@ -81,8 +82,8 @@ def load(
     device: str = "auto",
     adapter: str | None = None,
     threads: int | None = None,
-    context: int = 2048,
-    candidates: int = 64,
+    context: int = Settings.context,
+    candidates: int = Settings.candidates,
     cache: bool | str | os.PathLike[str] = True,
     variant: str = "",
     progress: Callable[[LoadProgress], None] | None = None,
@@ -97,7 +98,8 @@ def load(
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
         threads: of the CPU; default: as many as are fastest, measured after loading.
         context: the most tokens of prompt and answer together.
-        candidates: the most probable tokens that sampling chooses from: the upper bound of top_k.
+        candidates: the most probable tokens that the device selects, 1 to 1,024. Settings that want more (a larger
+            top_k, or 0 for all) work too, but more slowly.
         cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
             the given folder, or (False) not.
         variant: kernel variants to use without measuring which is fastest: "job:name", with commas between.
@@ -110,8 +112,10 @@ def load(
         DeviceError, LimitError: there is no such processor, or it is too small.
     """
     told = progress or _ignore
-    source = open_source(model, told)
     settings = Settings(context, candidates, variant=variant)
+    if threads is not None:
+        values.whole("threads", threads, 1)
+    source = open_source(model, told)
 
     def loaded_on(opened: Device) -> Model:
         try:

@@ -21,6 +21,10 @@ class SottoError(Exception):
         self.hint = hint
 
 
+class InvalidSetting(SottoError, ValueError):
+    """A setting is of the wrong kind or out of range."""
+
+
 class FormatError(SottoError):
     """A model file is not what it claims to be, or ends too early."""
 

@@ -7,6 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from . import values
+
+MOST_CANDIDATES = 1024  # that a device selects: their scores are kept in a GPU's workgroup memory
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -14,19 +18,30 @@ class Settings:
 
     Attributes:
         context: the most tokens of prompt and answer together; at most what the model was trained for.
-        candidates: logits the GPU selects for the sampler; the upper bound of top-k.
+        candidates: the highest logits, which the device selects to choose from, 1 to 1,024. Where top_k, and
+            repeat_last with a penalty, together want more, all logits are read, which takes longer.
         chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used, or a smaller one
             where a single step on so many tokens would hold a slow device for too long.
         variant: kernel variants to use without measuring, "job:name" with commas between them; "measure" forgets
             what earlier loads measured.
         tune: check the device and measure which kernels are fastest, where that is not known yet.
+
+    Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
     """
 
     context: int = 2048
-    candidates: int = 64
+    candidates: int = 128
     chunks: tuple[int, ...] = (32, 128, 512)
     variant: str = ""
     tune: bool = True
+
+    def __post_init__(self) -> None:
+        values.whole("context", self.context, 2)
+        values.whole("candidates", self.candidates, 1, MOST_CANDIDATES)
+        for tokens in self.chunks:
+            values.whole("a chunk", tokens, 1)
+        if not isinstance(self.variant, str):
+            raise values.invalid("variant", self.variant, 'a text such as "matmul:simple"')
 
 
 class How(StrEnum):
@@ -127,7 +142,8 @@ class RunStats:
 
     Attributes:
         mode: "batches": the device picks tokens, several without asking; "single": Python picks each token, because
-            the caller changes the logits; "speculation": the device picks, and drafts were checked.
+            the caller changes the logits or more of them are wanted than the device selects; "speculation": the device
+            picks, and drafts were checked.
         reused_tokens: of the prompt, which were in the KV cache already.
         stop_reason: "eos", "stop", "length", "context", "cancelled" or, where an error was raised, "failed".
         decode_seconds: from the first token's choice until the last one arrived.

@@ -287,7 +287,7 @@ async def batches(model: dict[str, Any]) -> dict[str, Any]:
         await asyncio.sleep(0.05)
     runs: list[Any] = []
     for sampling in (Sampling(temperature=0), Sampling(temperature=1, repeat_penalty=1.1, seed=3)):
-        for logits in (None, lambda ids, logits, text: logits):
+        for logits in (None, lambda logits, text: logits):
             pieces = engine.generate(model["prompt"], 50, sampling, ignore_eos=True, logits=logits)
             tokens = [piece.token async for piece in pieces]
             runs.append([tokens, asdict(engine.stats)])

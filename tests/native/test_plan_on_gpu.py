@@ -173,10 +173,26 @@ def test_batches_on_the_gpu_give_what_python_picks(
     ids = np.random.default_rng(5).integers(200, engine.config.vocabulary, 50).tolist()
     batched = [p.token for p in iterate(engine.generate(ids, 60, sampling, ignore_eos=True))]
     assert (engine.stats.mode, engine.stats.largest_batch) == ("batches", 16)
-    alone = engine.generate(ids, 60, sampling, ignore_eos=True, logits=lambda i, logits, text: logits)
+    alone = engine.generate(ids, 60, sampling, ignore_eos=True, logits=lambda logits, text: logits)
     single = [p.token for p in iterate(alone)]
     assert (engine.stats.mode, engine.stats.largest_batch) == ("single", 1)
     assert batched == single
+    engine.close()
+
+
+def test_all_logits_are_those_that_the_gpu_selects_from(gpu: NativeDevice) -> None:
+    engine = load(gpu, tiny.build(tiny.Tiny(seed=3)))
+    for length in (1, 8, 50):
+        ids = np.random.default_rng(5).integers(200, engine.config.vocabulary, length).tolist()
+        for follows in ([], [300]):  # from a chunk's program, and from the one for a token
+            engine.forget()
+            turns.prefill(engine, ids)
+            selected = turns.prefill(engine, [*ids, *follows])
+            engine.forget()
+            turns.logits(engine, ids)
+            logits = turns.logits(engine, [*ids, *follows])
+            np.testing.assert_array_equal(logits[selected.ids], selected.logits)
+            assert (logits > selected.logits[-1]).sum() < len(selected.ids)
     engine.close()
 
 
@@ -247,7 +263,7 @@ def test_speculation_gives_what_plain_decoding_gives(gpu: NativeDevice, monkeypa
         for mode in ("single", "batches", "speculation"):
             wanted = mode == "speculation"
             monkeypatch.setattr(Costs, "worthwhile", property(lambda costs, wanted=wanted: wanted))
-            change = (lambda i, logits, text: logits) if mode == "single" else None
+            change = (lambda logits, text: logits) if mode == "single" else None
             pieces = engine.generate(ids, 90, Sampling(temperature=0), ignore_eos=True, logits=change)
             runs.append([p.token for p in iterate(pieces)])
             assert engine.stats.mode == mode

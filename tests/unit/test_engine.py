@@ -15,7 +15,7 @@ from sotto.device import Limits
 from sotto.devices.pace import amounts, longest
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
-from sotto.errors import ContextFull, FormatError, LimitError, SottoError, UnsupportedModel
+from sotto.errors import ContextFull, FormatError, InvalidSetting, LimitError, SottoError, UnsupportedModel
 from sotto.reports import LoadProgress, Settings, TextPart
 from sotto.source import MemorySource
 from sotto.text.sampler import Sampling
@@ -206,10 +206,25 @@ def test_the_same_seed_gives_the_same_text(engine: Engine) -> None:
 def test_bad_prompts_are_refused(engine: Engine) -> None:
     with pytest.raises(SottoError, match="no tokens"):
         tokens(engine, [], 1)
-    with pytest.raises(SottoError, match="99999 is not a token"):
-        tokens(engine, [2, 99999], 1)
-    with pytest.raises(UnsupportedModel, match="top-k 100 is more than the 64 candidates"):
-        tokens(engine, prompt(engine, 5), 1, Sampling(top_k=100))
+    for wrong in (99999, -1, 2.5, True, "2", None):
+        with pytest.raises(InvalidSetting, match=r"^a token is .*from 0 to 511"):
+            tokens(engine, [2, wrong], 1)
+        with pytest.raises(InvalidSetting, match="a token is"):
+            drive(engine.score([2, wrong]))
+    assert tokens(engine, np.array(prompt(engine, 5)), 4) == tokens(engine, prompt(engine, 5), 4)
+
+
+@pytest.mark.parametrize("first", [0, -1, 10, 2.0, True, None])
+def test_scores_begin_at_a_token(engine: Engine, first: object) -> None:
+    ids = prompt(engine, 9)
+    with pytest.raises(InvalidSetting, match=r"first is .* from 1 to 9"):
+        drive(engine.score(ids, first))  # type: ignore[arg-type]
+    assert drive(engine.score(ids, 9)).shape == (0,)
+
+
+def test_nothing_is_written_where_nothing_is_wanted(engine: Engine) -> None:
+    assert tokens(engine, prompt(engine, 9), 0) == []
+    assert (engine.stats.new_tokens, engine.stats.stop_reason) == (0, "length")
 
 
 def test_progress_goes_through_the_stages(model: bytes) -> None:

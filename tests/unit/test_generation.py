@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 import tiny
+import turns
 from sotto.api import drive, iterate
 from sotto.device import Device
 from sotto.devices.cpu import CpuDevice
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine import generation
 from sotto.engine.engine import Engine
-from sotto.errors import DeviceError
+from sotto.errors import DeviceError, SottoError
 from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
 from sotto.source import MemorySource
@@ -57,7 +58,7 @@ def prompt(engine: Engine, length: int, seed: int = 1) -> list[int]:
     return [engine.tokenizer.bos, *ids]
 
 
-def unchanged(ids: np.ndarray, logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+def unchanged(logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
     return logits
 
 
@@ -177,32 +178,101 @@ def test_a_generation_that_is_left_alone_does_not_disturb_the_next(engine: Engin
 
 
 def test_logits_can_be_changed_by_the_caller(engine: Engine) -> None:
-    """The best candidate is forbidden: the second best comes, every time."""
+    """The best token is forbidden: the second best comes, every time."""
     told: list[int] = []
 
-    def second(ids: np.ndarray, logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
-        assert ids.shape == logits.shape == (64,)
-        assert (np.diff(logits) <= 0).all()
-        told.append(int(ids[1]))
+    def second(logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+        assert logits.shape == (engine.config.vocabulary,)
+        assert logits.dtype == np.float32
+        best, next_best = np.argsort(-logits, kind="stable")[:2]
+        told.append(int(next_best))
         assert list(text[9:]) == told[:-1]
-        return np.where(np.arange(64) == 0, -1e9, logits)
+        logits[best] = -np.inf
+        return logits
 
     assert tokens(engine, prompt(engine, 9), 12, logits=second) == told
     assert told != tokens(engine, prompt(engine, 9), 12)
 
 
-def test_a_device_that_computes_nonsense_is_told(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    def nonsense(ids: np.ndarray, logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
-        return np.full_like(logits, np.nan)
+@pytest.mark.parametrize("sampling", [GREEDY, Sampling(seed=1), Sampling(seed=1, top_k=0, top_p=1), WARM])
+def test_what_is_masked_never_comes(engine: Engine, sampling: Sampling) -> None:
+    """Three tokens of all are left, some of them not among the probable ones."""
+    left = [7, 300, 511]
 
-    with pytest.raises(DeviceError, match="not a number"):
-        tokens(engine, prompt(engine, 9), 3, logits=nonsense)
+    def mask(logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+        return np.where(np.isin(np.arange(len(logits)), left), logits / 8, -np.inf)
+
+    found = tokens(engine, prompt(engine, 9), 30, sampling, logits=mask)
+    assert set(found) <= set(left)
+    assert (len(set(found)) > 1) == (sampling != GREEDY)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda logits: np.full_like(logits, -np.inf), "no token to choose"),
+        (lambda logits: np.where(np.arange(len(logits)) == 5, np.nan, logits), "nan for token 5"),
+        (lambda logits: np.where(np.arange(len(logits)) == 6, np.inf, logits), "inf for token 6"),
+        (lambda logits: logits[:64], r"shape \(64,\)"),
+    ],
+)
+def test_impossible_changes_of_logits_are_told(engine: Engine, change: object, told: str) -> None:
+    with pytest.raises(SottoError, match=told):
+        tokens(engine, prompt(engine, 9), 3, logits=lambda logits, text: change(logits))  # type: ignore[operator]
+    assert engine.stats.stop_reason == "failed"
+
+
+def test_a_device_that_computes_nonsense_is_told(engine: Engine) -> None:
     broken = load(NumpyDevice(), layers=1)
     norm = broken._recorder.weights.vector("final_norm")
     broken._memory.write(norm, np.full(256, np.nan, np.float32))
-    with pytest.raises(DeviceError, match="not a number"):
-        tokens(broken, prompt(engine, 9), 3)
+    for change in (None, unchanged):
+        with pytest.raises(DeviceError, match="not a number"):
+            tokens(broken, prompt(engine, 9), 3, logits=change)
     broken.close()
+
+
+def test_the_logits_are_those_that_the_device_selects_from(engine: Engine) -> None:
+    """After a prompt of one chunk, of several, and after one token."""
+    for length in (1, 5, 70):
+        ids = prompt(engine, length)
+        engine.forget()
+        selected = turns.prefill(engine, ids)
+        engine.forget()
+        logits = turns.logits(engine, ids)
+        order = np.argsort(-logits, kind="stable")[: len(selected.ids)]
+        np.testing.assert_array_equal(order, selected.ids)
+        np.testing.assert_array_equal(logits[order], selected.logits)
+        np.testing.assert_array_equal(turns.logits(engine, [*ids, 300]), turns.logits(engine, [*ids, 300]))
+
+
+@pytest.mark.parametrize(
+    ("sampling", "mode"),
+    [
+        (Sampling(seed=2, temperature=3, top_k=0, top_p=1), "single"),
+        (Sampling(seed=2, temperature=3, top_k=2000, top_p=1), "single"),
+        (Sampling(seed=2, temperature=3, top_k=65, top_p=1, repeat_penalty=1.1), "single"),
+        (Sampling(seed=2, temperature=3, top_k=64, top_p=1, repeat_penalty=1.1), "batches"),
+        (Sampling(temperature=0, top_k=0), "batches"),
+    ],
+)
+def test_tokens_come_from_as_many_as_are_asked_for(engine: Engine, sampling: Sampling, mode: str) -> None:
+    """Against the rule on all logits, for settings that the device's selection decides and for others."""
+    ids = prompt(engine, 9)
+    engine.forget()  # what another program reads again is rounded otherwise
+    found = tokens(engine, ids, 25, sampling)
+    assert engine.stats.mode == mode
+    engine.forget()
+    assert found == tokens(engine, ids, 25, sampling, logits=unchanged)
+    ranks = []
+    for at, token in enumerate(found):
+        logits = turns.logits(engine, [*ids, *found[:at]])
+        ranks.append(int((logits > logits[token]).sum()))
+    most = sampling.top_k or engine.config.vocabulary
+    if not sampling.temperature:
+        assert ranks == [0] * 25
+    elif sampling.repeat_penalty == 1:
+        assert 64 < max(ranks) < most, "at this temperature, tokens beyond the first 64 come"
 
 
 def test_statistics_add_up(engine: Engine) -> None:

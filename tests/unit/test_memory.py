@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import count, pairwise
 
 import pytest
 
@@ -11,8 +11,9 @@ from sotto import formats, models
 from sotto.api import drive
 from sotto.device import Device
 from sotto.devices.reference.device import NumpyDevice
-from sotto.plan import memory
+from sotto.plan import memory, wgsl
 from sotto.plan.memory import Memory
+from sotto.plan.plan import Plan, Use, tensor
 from sotto.plan.weights import Weights, bind
 from sotto.source import MemorySource
 from sotto.weights.image import Image
@@ -68,6 +69,55 @@ def test_no_buffer_passes_what_the_adapter_allows() -> None:
     found = allocated(device, weights(70_000))
     assert max(p.nbytes for p in found.placements) <= 80_000
     assert len(found.placements) > 3
+
+
+class Reusing:
+    """A device that gives a freed buffer's handle to the next one, as the CPU does, whose handles are addresses."""
+
+    limits = NumpyDevice().limits
+
+    def __init__(self) -> None:
+        self.labels: dict[int, str] = {}
+
+    def buffer(self, nbytes: int, label: str) -> int:
+        handle = next(n for n in count(1) if n not in self.labels)
+        self.labels[handle] = label
+        return handle
+
+    def free(self, buffer: int) -> None:
+        del self.labels[buffer]  # freed twice, it is not there
+
+
+def program(name: str) -> Plan:
+    plan = Plan(name, 1)
+    x, y = plan.scratch("x", (4096,)), plan.outputs("y", (1, 64))
+    plan.add("last row", wgsl.load("last_row"), (1, 1, 1), {"x": x, "y": y}, D=64)
+    return plan
+
+
+def test_handles_that_are_used_again_are_whose_they_are_now() -> None:
+    """What a program had for a while is freed, and its handle is then a cache's: making room for other programs leaves
+    that alone. And what is made in place of something freed inside a `temporary` is freed with it."""
+    device = Reusing()
+    found = Memory(device)  # type: ignore[arg-type]
+    with found.temporary():
+        found.program(program("trial"))
+    assert not device.labels
+    found.allocate("cache", [tensor("keys", (64,), "f32", Use.CACHE)])
+    found.reserve([program("decode")])
+    assert "keys" in device.labels.values()
+    found.program(program("decode"))
+    before = dict(device.labels)
+    with found.temporary():
+        found.reserve([program("decode")])  # frees the pool and what the program had
+        found.program(program("another"))
+    assert set(device.labels.values()) == {"keys"}
+    assert found.nbytes == {"scratch": 0, "cache": 256}
+    assert before
+    found.reserve([program("decode")])
+    found.program(program("decode"))
+    found.release()
+    assert not device.labels and not any(found.nbytes.values())
 
 
 def test_a_part_of_a_plane_lies_inside_it() -> None:

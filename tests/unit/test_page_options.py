@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from urllib.parse import urlencode
 
-from sotto.errors import SottoError
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sotto.errors import InvalidSetting, SottoError
 from sotto.page.options import Model, Models, Options, choose
 
 
@@ -25,11 +29,48 @@ def test_everything_asked_for() -> None:
     assert Options.from_query(query) == Options("tiny", 512, 20, 0.0, 7)
 
 
-@pytest.mark.parametrize("name", ["context", "max_tokens", "temperature", "seed"])
-@pytest.mark.parametrize("value", ["much", "nan", "1e999"])
-def test_what_is_no_number_is_named(name: str, value: str) -> None:
-    with pytest.raises(SottoError, match=name):
+@pytest.mark.parametrize("name", ["context", "max_tokens", "temperature", "seed", "threads"])
+@pytest.mark.parametrize("value", ["much", "nan", "1e999", "-3", "-0.5", "0x10"])
+def test_what_is_not_possible_is_named(name: str, value: str) -> None:
+    with pytest.raises(
+        InvalidSetting, match=f"In the address, {name} is .*{value if value != '1e999' else ''}"
+    ) as told:
         Options.from_query(f"?{name}={value}")
+    assert "Correct or remove it" in told.value.hint
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "max_tokens=0",
+        "max_tokens=1.5",
+        "context=1",
+        "seed=1.5",
+        f"seed={2**64}",
+        "threads=1.5",
+        "temperature=1e4",
+    ],
+)
+def test_numbers_have_a_kind_and_a_range(query: str) -> None:
+    with pytest.raises(InvalidSetting, match=query.partition("=")[0]):
+        Options.from_query(query)
+
+
+@given(
+    st.sampled_from(["context", "max_tokens", "temperature", "seed", "threads", "device", "model"]), st.text()
+)
+def test_any_address_is_read_or_answered(name: str, value: str) -> None:
+    try:
+        options = Options.from_query(urlencode({name: value}))
+    except InvalidSetting:
+        return
+    assert options.context >= 2 and options.max_tokens >= 1 and options.threads >= 0
+    assert 0 <= options.temperature <= 1000
+
+
+@given(st.text(max_size=9), st.text(max_size=9), st.text(max_size=9))
+def test_whatever_is_in_the_fields_is_an_option(temperature: str, tokens: str, seed: str) -> None:
+    Options().changed(temperature, tokens, seed)
 
 
 def test_fields_change_options() -> None:
@@ -52,5 +93,5 @@ def test_a_processor_is_one_of_three() -> None:
     assert Options.from_query("?device=cpu&threads=3") == Options(device="cpu", threads=3)
     assert Options.from_query("").device == ""
     assert Options.from_query("?variant=matmul:simple").variant == "matmul:simple"
-    with pytest.raises(SottoError, match="device=tpu"):
+    with pytest.raises(InvalidSetting, match="device is 'tpu'"):
         Options.from_query("?device=tpu")

@@ -13,7 +13,7 @@ import sotto
 
 PACKAGE = Path(sotto.__file__).parent
 RANKS = {  # room, or module of the root, by how much of the house it may know
-    "errors": 0, "reports": 0, "paths": 0, "device": 0, "documents": 0,
+    "errors": -2, "values": -1, "reports": 0, "paths": 0, "device": 0, "documents": 0,
     "source": 1, "store": 1, "text": 1, "assets": 1,
     "formats": 2, "library": 2, "site": 2, "tasks": 2,
     "weights": 3,
@@ -28,7 +28,7 @@ RANKS = {  # room, or module of the root, by how much of the house it may know
     "__main__": 12, "__init__": 12,
 }  # fmt: skip
 OUTSIDE = {  # third-party modules, and the rooms that may import them
-    "numpy": {room for room, rank in RANKS.items() if rank or room == "device"},
+    "numpy": {room for room, rank in RANKS.items() if rank > 0 or room == "device"},
     "wgpudawn": {"native"},
     "wasmtime": {"native", "weights"},  # weights: the conversion in C
     "js": {"browser"},

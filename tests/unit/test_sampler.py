@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from numbers import Integral, Real
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from sotto.errors import DeviceError, SottoError
-from sotto.text.sampler import Rule, Sampling, choose, exponential, philox, uniform
+from sotto.errors import DeviceError, InvalidSetting, SottoError
+from sotto.reports import MOST_CANDIDATES
+from sotto.text.sampler import Rule, Sampling, choose, choose_among_all, exponential, philox, uniform
 
 
 class Sampler:
     """Draw after draw by one rule."""
 
     def __init__(self, sampling: Sampling) -> None:
-        self.rule = Rule.of(sampling, 64)
+        self.rule = Rule.of(sampling)
         self.draw = -1
 
     def pick(self, ids: np.ndarray, logits: np.ndarray, history: list[int]) -> int:
@@ -173,27 +177,42 @@ def test_candidates_are_sorted_again_after_the_penalty():
     assert Sampler(sampling).pick(ids_of(2), np.array([4, 3], np.float32), [100]) == 101
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("temperature", -0.1),
-        ("temperature", float("inf")),
-        ("temperature", float("nan")),
-        ("top_k", -1),
-        ("top_p", 0.0),
-        ("top_p", 1.1),
-        ("min_p", -0.1),
-        ("min_p", 1.5),
-        ("repeat_penalty", 0.0),
-        ("repeat_last", -1),
-        ("seed", -1),
-        ("seed", 1 << 64),
-    ],
-)
-def test_a_setting_out_of_range_is_named(name, value):
-    with pytest.raises(SottoError, match=name) as error:
-        Sampling(**{name: value})
-    assert error.value.hint
+NUMBERS = {
+    "temperature": (0, 1000), "top_p": (1e-30, 1), "min_p": (0, 1), "repeat_penalty": (0.01, 100),
+}  # fmt: skip
+WHOLE = {"top_k": (0, None), "repeat_last": (0, None), "seed": (0, 2**64 - 1)}
+ANYTHING = st.one_of(
+    st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.complex_numbers(), st.binary(),
+    st.fractions(), st.lists(st.integers(), max_size=2), st.floats(0, 2), st.integers(0, 100),
+    st.integers(-(2**400), 2**400),
+    st.sampled_from([1e-46, 5e-324, 1e308, np.float32(0.5), np.int64(3), np.bool_(True)]),
+)  # fmt: skip
+
+
+@settings(deadline=None)
+@given(st.sampled_from([*NUMBERS, *WHOLE]), ANYTHING)
+def test_a_setting_is_either_possible_or_named(name: str, value: object) -> None:
+    """Of any kind of value: what is accepted makes a rule of finite numbers that a kernel can be given."""
+    least, most = (NUMBERS | WHOLE)[name]
+    kind = Real if name in NUMBERS else Integral
+    possible = isinstance(value, kind) and not isinstance(value, bool)
+    possible = possible and value >= least and (most is None or value <= most)  # type: ignore[operator]
+    if possible or (name == "seed" and value is None):
+        sampling = Sampling(**{name: value})  # type: ignore[arg-type]
+        assert type(getattr(sampling, name)) in (int, float, type(None))
+        rule = Rule.of(sampling)
+        numbers = np.array(
+            [rule.inverse_temperature, rule.top_p, rule.min_p, rule.penalty, 1 / rule.penalty], np.float32
+        )
+        assert np.isfinite(numbers).all() and numbers[1] > 0 and numbers[3] > 0
+        assert (numbers[0] == 0) == (sampling.temperature < 1e-30)
+        assert 0 <= choose_among_all(rule, 0, np.arange(9, dtype=np.float32), [8, 8]) < 9
+        if rule.wanted <= MOST_CANDIDATES:
+            assert Rule.unpack(rule.pack(3)) == (rule, 3)
+    else:
+        with pytest.raises(InvalidSetting, match=f"^{name} is ") as error:
+            Sampling(**{name: value})  # type: ignore[arg-type]
+        assert isinstance(error.value, ValueError) and error.value.hint
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -219,15 +238,85 @@ def test_the_exponential_is_one():
     ],
 )
 def test_a_rule_survives_the_step_block(sampling):
-    rule = Rule.of(sampling, 64)
+    rule = Rule.of(sampling)
     assert Rule.unpack(rule.pack(12)) == (rule, 12)
 
 
-def test_a_rule_asks_for_no_more_candidates_than_it_uses():
-    assert Rule.of(Sampling(temperature=0), 64).wanted == 1
-    assert Rule.of(Sampling(top_k=5), 64).wanted == 5
-    assert Rule.of(Sampling(top_k=0), 64).wanted == 64
-    assert Rule.of(Sampling(top_k=100), 64).wanted == 64
-    assert (
-        Rule.of(Sampling(temperature=0, repeat_penalty=1.1), 64).wanted == 64
-    )  # the penalty changes the order
+@pytest.mark.parametrize(
+    ("sampling", "wanted"),
+    [
+        (Sampling(temperature=0), 1),
+        (Sampling(top_k=5), 5),
+        (Sampling(top_k=0), 0),
+        (Sampling(top_k=2000), 2000),
+        (Sampling(top_k=20, repeat_penalty=1.1), 84),
+        (Sampling(temperature=0, repeat_penalty=1.1, repeat_last=9), 10),
+        (Sampling(top_k=20, repeat_penalty=1.1, repeat_last=0), 20),
+        (Sampling(top_k=20, repeat_penalty=0.9), 0),  # any token may rise
+    ],
+)
+def test_a_rule_asks_for_as_many_candidates_as_decide(sampling: Sampling, wanted: int) -> None:
+    rule = Rule.of(sampling)
+    assert rule.wanted == wanted
+    assert rule.decided_by(128) == (0 < wanted <= 128)
+    assert not wanted or (rule.decided_by(wanted) and not rule.decided_by(wanted - 1))
+
+
+def penalised(sampling: Sampling, logits: np.ndarray, history: list[int]) -> np.ndarray:
+    """The scores of all tokens."""
+    scores = logits.astype(np.float64)
+    for token in set(history[len(history) - min(len(history), sampling.repeat_last) :]):
+        penalty = sampling.repeat_penalty
+        scores[token] = scores[token] / penalty if scores[token] > 0 else scores[token] * penalty
+    return scores
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_decides_is_among_the_candidates(seed: int) -> None:
+    """The rule applied to all tokens at once, in float64; to all as the host does it; and to the candidates a device
+    selects: one token. Also where those with the highest logits are all penalised, and where logits are equal."""
+    rng = np.random.default_rng(seed)
+    vocabulary = 300
+    logits = rng.normal(0, 3, vocabulary).astype(np.float32)
+    if seed % 4 == 0:
+        logits = np.round(logits)
+    history = np.argsort(-logits)[: rng.integers(1, 30)].tolist() + rng.integers(0, vocabulary, 10).tolist()
+    sampling = Sampling(
+        temperature=float(rng.choice([0, 0.7, 1.5])), top_k=int(rng.choice([0, 1, 5, 40, 200, 1000])),
+        top_p=float(rng.choice([0.8, 1])), repeat_penalty=float(rng.choice([1, 1.3, 5, 0.7])),
+        repeat_last=int(rng.choice([0, 8, 64])), seed=seed,
+    )  # fmt: skip
+    rule = Rule.of(sampling)
+    scores = penalised(sampling, logits, history)
+    ranks = np.lexsort((np.arange(vocabulary), -logits, -scores))
+    allowed = ranks[: (1 if not sampling.temperature else sampling.top_k) or vocabulary]
+    order = np.argsort(-logits, kind="stable")
+    for draw in range(20):
+        token = choose_among_all(rule, draw, logits, history)
+        assert token in allowed
+        assert choose(rule, draw, order, logits[order], history) == token
+        if rule.decided_by(128):
+            best = order[: rule.wanted]
+            assert choose(rule, draw, best, logits[best], history) == token
+
+
+def test_draws_among_all_follow_the_probabilities() -> None:
+    """Most of the probability lies in a tail of tokens each of which would vanish in a float32 sum."""
+    logits = np.zeros(200_000, np.float32)
+    logits[7] = np.log(0.25 / 0.75 * (len(logits) - 1))
+    rule = Rule.of(Sampling(top_k=0, top_p=1, seed=3))
+    drawn = [choose_among_all(rule, draw, logits, []) for draw in range(300)]
+    assert drawn.count(7) / 300 == pytest.approx(0.25, abs=0.08)
+    tail = [token for token in drawn if token != 7]
+    assert len(set(tail)) > 220
+    assert np.mean(tail) == pytest.approx(100_000, rel=0.1)
+
+
+def test_what_may_not_come_does_not() -> None:
+    logits = np.full(1000, -np.inf, np.float32)
+    with pytest.raises(SottoError, match="no token to choose"):
+        choose_among_all(Rule.of(Sampling()), 0, logits, [])
+    logits[[3, 900]] = -5, -4
+    for sampling in (Sampling(seed=1), Sampling(seed=1, top_k=0), Sampling(seed=1, repeat_penalty=0.5)):
+        rule = Rule.of(sampling)
+        assert {choose_among_all(rule, draw, logits, [5]) for draw in range(50)} == {3, 900}

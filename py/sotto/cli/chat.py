@@ -11,14 +11,14 @@ import click
 from ..api import Model
 from ..errors import ContextFull, UnsupportedModel
 from ..text.chat import Message
-from .options import device_options, loaded, model_options, sampling_options
+from .options import device_options, length_option, loaded, model_options, sampling_options
 
 
 @click.command()
 @model_options
 @device_options
 @click.option("--system", default="", metavar="TEXT", help="What the model is told before the conversation.")
-@click.option("-n", "--max-tokens", default=1024, show_default=True, type=click.IntRange(min=1))
+@length_option(1024)
 @sampling_options
 def command(
     model: str,
@@ -38,7 +38,7 @@ def command(
     """
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415  (line editing; some platforms have none)
-    with loaded(model, adapter, context, no_cache, device, threads, variant, sampling["top_k"]) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant) as ready:
         if not ready.engine.instruction_tuned:
             raise UnsupportedModel(
                 f"{ready.name} is a base model: it continues text, and cannot hold a conversation.",

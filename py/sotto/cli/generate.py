@@ -12,6 +12,7 @@ from .options import (
     json_option,
     kernel_facts,
     kernel_lines,
+    length_option,
     loaded,
     model_options,
     print_json,
@@ -25,7 +26,7 @@ from .options import (
 @click.argument("prompt", nargs=-1)
 @model_options
 @device_options
-@click.option("-n", "--max-tokens", default=256, show_default=True, type=click.IntRange(min=1))
+@length_option(256)
 @sampling_options
 @click.option(
     "--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."
@@ -53,7 +54,7 @@ def command(
         if sys.stdin.isatty() and not text:
             raise click.UsageError("Give a prompt, or a text on standard input.")
         text = read_text("-")
-    with loaded(model, adapter, context, no_cache, device, threads, variant, sampling["top_k"]) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant) as ready:
         pieces = ready.generate(text, max_tokens, stop, **sampling)
         if as_json:
             text = "".join(pieces)

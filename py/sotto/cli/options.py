@@ -13,13 +13,28 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from .. import api, reports
+from .. import api, reports, values
 from ..assets import DEFAULT_MODEL
+from ..errors import InvalidSetting
 from ..text.sampler import Sampling
 
 _WIDE = 400  # characters
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _checked_by(check: Callable[..., object], name: str) -> Callable[..., Any]:
+    """Has an option checked where the library checks that setting, before a model is loaded."""
+
+    def checked(context: click.Context, parameter: click.Parameter, value: object) -> object:
+        try:
+            check(**{name: value})
+        except InvalidSetting as error:
+            raise click.BadParameter(str(error), context, parameter) from error
+        return value
+
+    return checked
+
 
 STAGES = {
     "download": "Fetching the model",
@@ -48,7 +63,7 @@ def model_options(command: F) -> F:
         click.option("--no-cache", is_flag=True, help="Neither use nor write the cache of converted weights."),
         click.option(
             "-c", "--context", default=2048, show_default=True, metavar="TOKENS",
-            type=click.IntRange(min=2), help="Room for prompt and answer together.",
+            type=int, callback=_checked_by(reports.Settings, "context"), help="Room for prompt and answer together.",
         ),
         click.option(
             "-a", "--adapter", metavar="NAME",
@@ -80,21 +95,33 @@ def device_options(command: F) -> F:
 
 def sampling_options(command: F) -> F:
     """How tokens are chosen; collected by `sampling`."""
-    usual = Sampling()
+
+    def field(option: str, name: str, kind: type, text: str = "") -> Callable[[F], F]:
+        usual = getattr(Sampling, name)
+        return click.option(
+            option, name, default=usual, show_default=usual is not None, type=kind,
+            callback=_checked_by(Sampling, name), help=text or None,
+        )  # fmt: skip
+
     for option in (
-        click.option("--seed", type=int, help="The same seed gives the same text."),
-        click.option("--repeat-last-n", "repeat_last", default=usual.repeat_last, show_default=True, type=int),
-        click.option("--repeat-penalty", default=usual.repeat_penalty, show_default=True, type=float),
-        click.option("--min-p", default=usual.min_p, show_default=True, type=float),
-        click.option("--top-p", default=usual.top_p, show_default=True, type=float),
-        click.option("--top-k", default=usual.top_k, show_default=True, type=int),
-        click.option(
-            "--temp", "temperature", default=usual.temperature, show_default=True, type=float,
-            help="0 always takes the most probable token.",
-        ),
-    ):  # fmt: skip
+        field("--seed", "seed", int, "The same seed gives the same text."),
+        field("--repeat-last-n", "repeat_last", int),
+        field("--repeat-penalty", "repeat_penalty", float),
+        field("--min-p", "min_p", float),
+        field("--top-p", "top_p", float),
+        field("--top-k", "top_k", int, "0 for all tokens."),
+        field("--temp", "temperature", float, "0 always takes the most probable token."),
+    ):
         command = option(command)
     return command
+
+
+def length_option(usual: int) -> Callable[[F], F]:
+    """-n, --max-tokens."""
+    return click.option(
+        "-n", "--max-tokens", default=usual, show_default=True, type=int,
+        callback=_checked_by(lambda max_tokens: values.whole("max_tokens", max_tokens, 0), "max_tokens"),
+    )  # fmt: skip
 
 
 def json_option(command: F) -> F:
@@ -113,7 +140,6 @@ def loaded(
     device: str,
     threads: int | None,
     variant: str,
-    candidates: int = 64,
 ) -> Iterator[api.Model]:
     """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
     with bar() as told:
@@ -123,7 +149,6 @@ def loaded(
             adapter=adapter,
             threads=threads,
             context=context,
-            candidates=max(candidates, 1),
             cache=not no_cache,
             variant=variant,
             progress=lambda p: told(STAGES[p.stage], p.done, p.total),

@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .. import formats, models, ops
+from .. import formats, models, ops, values
 from ..device import Device
-from ..errors import ContextFull, SottoError, UnsupportedModel
+from ..errors import ContextFull, SottoError
 from ..formats.checkpoint import Checkpoint
 from ..models.base import Config, Head
 from ..models.recorder import Recorder
@@ -285,28 +285,27 @@ class Engine:
 
         Args:
             prompt: segments with their stop strings, or token ids with BOS.
-            max_tokens: the most new tokens.
+            max_tokens: the most new tokens; with 0 nothing is read either.
             sampling: how tokens are chosen.
             stop: more stop strings; they and what follows them are not shown.
             ignore_eos: go on where the model would end, to measure speed.
-            logits: changes the candidates' logits before the choice: given the token ids (K,) and logits (K,) f32 of
-                the candidates and the text so far, it returns new logits. Costs a round trip for each token.
+            logits: changes the logits before the choice: given those of all tokens, (V,) f32, which it may write to,
+                and the text so far, it returns as many; minus infinity for a token that must not come. Costs a round
+                trip for each token, and a copy of the logits.
 
         Raises:
             ContextFull: the prompt leaves no room for an answer.
+            InvalidSetting: a setting is of the wrong kind or out of range.
         """
         ids = self.encode(prompt)
         if len(ids) > self.context - 1:
             raise ContextFull(len(ids), self.context - 1)
-        self._check_ids(ids)
-        if sampling.temperature > 0 and sampling.top_k > self.settings.candidates:
-            raise UnsupportedModel(
-                f"top-k {sampling.top_k} is more than the {self.settings.candidates} candidates the GPU selects.",
-                "Lower top-k, or load the model with more candidates.",
-            )
+        ids = self._check_ids(ids)
+        if isinstance(stop, str):
+            raise values.invalid("stop", stop, "a list of texts")
         stops = (*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop)
-        self.stats = RunStats(prompt_tokens=len(ids))
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
+        self.stats = RunStats(prompt_tokens=len(ids))
         return generate(self.session, self.tokenizer, request, self.stats)
 
     async def _checks(self) -> Loaded | None:
@@ -329,20 +328,21 @@ class Engine:
 
         Args:
             ids: at most `context` tokens, BOS included.
-            first: index of the first token to score, at least 1; what lies before it is only prefilled.
+            first: index of the first token to score, 1 to len(ids); what lies before it is only prefilled.
 
         Returns:
             (len(ids) - first,) f32, in nats.
 
         Raises:
             ContextFull: more tokens than the context holds.
+            InvalidSetting: `first` or a token is none of those there are.
             Cancelled: `stop` was called.
             TurnLost: something else was begun on this model meanwhile.
         """
-        ids = list(ids)
         if len(ids) > self.context:
             raise ContextFull(len(ids), self.context)
-        self._check_ids(ids)
+        ids = self._check_ids(ids)
+        values.whole("first", first, 1, len(ids))
         scorer = await self._scorer()
         parts = []
         self.session.forget()
@@ -368,7 +368,7 @@ class Engine:
         return self._score
 
     async def _loaded(self, plan: Plan) -> Loaded:
-        return Loaded(plan, await self.device.load(self._memory.program(plan)))
+        return await Loaded.load(self.device, self._memory, plan)
 
     def forget(self) -> None:
         """Read the next prompt from its beginning, also where it shares that with the text in the cache.
@@ -417,15 +417,14 @@ class Engine:
                 f"This model allows 2 to {self.config.context_limit:,}.",
             )
 
-    def _check_ids(self, ids: Sequence[int]) -> None:
-        if not ids:
+    def _check_ids(self, ids: Sequence[int]) -> list[int]:
+        """Token ids as plain numbers."""
+        if not len(ids):
             raise SottoError("There is nothing to read: the prompt has no tokens.", "Give it some text.")
-        wrong = next((i for i in ids if not 0 <= i < self.config.vocabulary), None)
-        if wrong is not None:
-            raise SottoError(
-                f"{wrong} is not a token of this model.",
-                f"Token ids go from 0 to {self.config.vocabulary - 1:,}.",
-            )
+        most = self.config.vocabulary - 1
+        if all(type(i) is int and 0 <= i <= most for i in ids):  # nearly always, and quick to see
+            return list(ids)
+        return [values.whole("a token", i, 0, most) for i in ids]
 
 
 def _name(tokens: int) -> str:

@@ -15,11 +15,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import values
 from ..device import Batch
-from ..errors import Cancelled
+from ..errors import Cancelled, SottoError
 from ..reports import RunStats, TextPart
 from ..text.prompt import StopStrings
-from ..text.sampler import Rule, SampleOutputs, Sampling, choose
+from ..text.sampler import Rule, Sampling, choose_among_all
 from ..text.tokenizer import Detokenizer, Tokenizer
 from .drafts import Lookup
 from .session import Flight, Session, Turn
@@ -30,7 +31,8 @@ LEAST_FOUND = 0.2  # of the times that a draft was looked for
 RECENT = 0.1  # weight of the latest time
 BATCH_SECONDS = 0.12  # text comes in steps of at most about this, unless a token takes longer
 
-Logits = Callable[[NDArray[np.uint32], NDArray[np.float32], Sequence[int]], NDArray[np.float32]]
+# Given logits (V,) f32 and the text so far, other logits (V,); minus infinity for tokens that must not come.
+Logits = Callable[[NDArray[np.float32], Sequence[int]], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,13 @@ class Request:
 
     Attributes:
         prompt: token ids, at least one and fewer than the context.
-        max_tokens: the most new tokens.
+        max_tokens: the most new tokens, 0 or more.
         sampling: how tokens are chosen.
         stop: texts that end the answer and are not shown.
         ignore_eos: go on where the model would end.
-        logits: changes the candidates' logits before the choice.
+        logits: changes the logits before the choice.
+
+    Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
     """
 
     prompt: Sequence[int]
@@ -52,6 +56,12 @@ class Request:
     stop: tuple[str, ...]
     ignore_eos: bool
     logits: Logits | None = None
+
+    def __post_init__(self) -> None:
+        values.whole("max_tokens", self.max_tokens, 0)
+        for text in self.stop:
+            if not isinstance(text, str) or not text:
+                raise values.invalid("a stop text", text, "a text of at least one character")
 
 
 class Clock:
@@ -154,7 +164,7 @@ class Batches:
             self._fly(min(self._size, self.most, room), ids)
         began = time.perf_counter()
         flight = self._flights.popleft()
-        tokens, _, batch = await self._turn.land(flight)
+        tokens, batch = await self._turn.land(flight)
         waited = time.perf_counter() - began
         self.seconds = self._clock.landed(batch, waited, flight.seconds) / len(tokens)
         self._size = max(1, min(MOST_TOKENS, 2 * self._size, int(BATCH_SECONDS / max(self.seconds, 1e-6))))
@@ -252,9 +262,10 @@ class Speculation:
 
 
 class Singles:
-    """Python picks, one token a round trip, so that the caller can change the logits."""
+    """Python picks among all tokens, one a round trip: for callers that change the logits, and for rules that what the
+    device selects does not decide."""
 
-    def __init__(self, turn: Turn, rule: Rule, change: Logits, stats: RunStats, clock: Clock) -> None:
+    def __init__(self, turn: Turn, rule: Rule, change: Logits | None, stats: RunStats, clock: Clock) -> None:
         self._turn = turn
         self._rule = rule
         self._change = change
@@ -263,26 +274,42 @@ class Singles:
         self._draw = 0
 
     async def first(self, prompt: Sequence[int]) -> list[int]:
-        return [self._pick(await self._turn.prefill(prompt), prompt)]
+        return [self._pick(await self._turn.logits(prompt), prompt)]
 
     async def more(self, ids: Sequence[int], room: int) -> list[int]:
-        flight = self._turn.decode(1, ids[-1])
         self._clock.submitted(alone=True)
         self._stats.largest_batch = 1
         began = time.perf_counter()
-        _, outputs, batch = await self._turn.land(flight)
-        self._clock.landed(batch, time.perf_counter() - began, flight.seconds)
-        return [self._pick(outputs, ids)]
+        logits = await self._turn.logits(ids)
+        done = time.perf_counter()
+        self._clock.landed(Batch(b"", done, 0.0), done - began)
+        return [self._pick(logits, ids)]
 
     @property
     def flying(self) -> int:
         return 0
 
-    def _pick(self, outputs: SampleOutputs, ids: Sequence[int]) -> int:
-        changed = np.asarray(self._change(outputs.ids, outputs.logits, ids), np.float32)
-        order = np.argsort(-changed, kind="stable")
+    def _pick(self, logits: NDArray[np.float32], ids: Sequence[int]) -> int:
+        if self._change:
+            logits = _changed(self._change, logits, ids)
         self._draw += 1
-        return choose(self._rule, self._draw - 1, outputs.ids[order], changed[order], ids)
+        return choose_among_all(self._rule, self._draw - 1, logits, ids)
+
+
+def _changed(change: Logits, logits: NDArray[np.float32], ids: Sequence[int]) -> NDArray[np.float32]:
+    changed = np.asarray(change(logits.copy(), ids), np.float32)
+    if changed.shape != logits.shape:
+        raise SottoError(
+            f"The function that changes the logits gave an array of shape {changed.shape}.",
+            f"It must give one number for each token: {logits.shape}.",
+        )
+    wrong = np.flatnonzero(~(changed < np.inf))
+    if wrong.size:
+        raise SottoError(
+            f"The function that changes the logits gave {changed[wrong[0]]} for token {wrong[0]}.",
+            "It must give finite numbers, or minus infinity for tokens that must not come.",
+        )
+    return changed
 
 
 class _Text:
@@ -305,8 +332,8 @@ class _Text:
 def _picker(
     session: Session, turn: Turn, request: Request, ends: frozenset[int], stats: RunStats, clock: Clock
 ) -> Picker:
-    rule = Rule.of(request.sampling, session.candidates)
-    if request.logits:
+    rule = Rule.of(request.sampling)
+    if request.logits or not rule.decided_by(session.candidates):
         stats.mode = "single"
         return Singles(turn, rule, request.logits, stats, clock)
     batches = Batches(turn, rule, ends, stats, clock)
@@ -336,6 +363,9 @@ async def generate(
     clock = Clock(stats)
     shown = _Text(tokenizer, request.stop)
     most = min(request.max_tokens, session.context - len(ids))
+    if not most:
+        stats.stop_reason = "length"
+        return
     with session.turn() as turn:
         picker = _picker(session, turn, request, ends, stats, clock)
         stats.reused_tokens = session.kept.shared(ids)

@@ -11,10 +11,12 @@ from functools import cached_property
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ..device import Batch, Device, Work
+from ..device import Batch, Device, Program, Work
 from ..devices.pace import amounts, longest
 from ..errors import Cancelled, TurnLost
+from ..plan.memory import Memory
 from ..plan.plan import Plan
 from ..plan.work import work
 from ..text.sampler import NO_TOKEN, Rule, SampleOutputs, not_a_number
@@ -27,11 +29,42 @@ STEP_SECONDS = 0.2  # nothing else can use a GPU while it does a step: a screen 
 
 
 @dataclass(frozen=True)
+class LogitsPlace:
+    """Where a run leaves the last token's logits (V,) f32 after so many steps, before it picks one of them."""
+
+    steps: int
+    buffer: int
+    offset: int
+    nbytes: int
+
+    @classmethod
+    def of(cls, plan: Plan, program: Program) -> LogitsPlace | None:
+        """Of a plan that ends in `ops.sample`; None for another."""
+        for index, dispatch in enumerate(plan.dispatches):
+            if dispatch.kernel.operation == "sample":
+                x = next(binding.number for binding in dispatch.kernel.bindings if binding.name == "x")
+                bindings = program.steps[index].bindings
+                return cls(index, *next(place for number, *place, _ in bindings if number == x))
+        return None
+
+
+@dataclass(frozen=True)
 class Loaded:
-    """A recorded plan, and its program on the device."""
+    """A recorded plan, and its program on the device.
+
+    Attributes:
+        logits: where the last token's are, for a plan that picks from them.
+    """
 
     plan: Plan
     program: int
+    logits: LogitsPlace | None
+
+    @classmethod
+    async def load(cls, device: Device, memory: Memory, plan: Plan) -> Loaded:
+        """Compile a plan and bind it to the model's memory. Raises DeviceError."""
+        program = memory.program(plan)
+        return cls(plan, await device.load(program), LogitsPlace.of(plan, program))
 
     @cached_property
     def work(self) -> tuple[Work, ...]:
@@ -224,6 +257,19 @@ class Turn:
         packed = rule.pack(0) if rule else b""
         return SampleOutputs.of(await self.run(loaded, position, ids[position:], rule=packed))
 
+    async def logits(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """Read a text, but for what it shares with the one in the cache: the logits (V,) of the token that follows."""
+        self._check()
+        loaded, position = await self._read_up_to_end(ids)
+        place = loaded.logits
+        assert place is not None
+        await self.run(loaded, position, ids[position:], place.steps)
+        data = await self._done(self._device.read(place.buffer, place.offset, place.nbytes))
+        logits = np.frombuffer(data, np.float32)
+        if not np.isfinite(logits).all():
+            raise not_a_number()
+        return logits
+
     async def _read_up_to_end(self, ids: Sequence[int]) -> tuple[Loaded, int]:
         """Read a text but for its last chunk: the program for that, and the position where it begins."""
         self._kept.rewind(self._kept.shared(ids))
@@ -299,16 +345,15 @@ class Turn:
         batch = self._device.submit(loaded.program, inputs, tokens)
         return Flight(tokens, first, batch, time.perf_counter() - began)
 
-    async def land(self, flight: Flight) -> tuple[list[int], SampleOutputs, Batch]:
-        """The tokens that a flight picked, and all it told; flights land in their order."""
+    async def land(self, flight: Flight) -> tuple[list[int], Batch]:
+        """The tokens that a flight picked; flights land in their order."""
         self._check()
         batch = await self._done(flight.batch)
-        outputs = SampleOutputs.of(batch.outputs)
-        tokens = outputs.picked(flight.first, flight.tokens)
+        tokens = SampleOutputs.of(batch.outputs).picked(flight.first, flight.tokens)
         self._kept.ids += [self._token, *tokens[:-1]]
         self._token = tokens[-1]
         self._check()
-        return tokens, outputs, batch
+        return tokens, batch
 
     async def check(self, last: int, draft: Sequence[int]) -> tuple[list[int], Batch]:
         """What the model writes after `last`, the token that follows the cache's text, if it writes a draft. Only where

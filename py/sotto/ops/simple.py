@@ -13,12 +13,12 @@ from ..errors import UnsupportedModel
 from ..plan import wgsl
 from ..plan.plan import Plan, Tensor
 from ..plan.weights import Matrix, Shard
+from ..reports import MOST_CANDIDATES
 from ..text.sampler import PICKS
 
 WORKGROUP = 64  # threads, in every kernel
 LEAST_SLICE, MOST_SLICES = 64, 4096  # of the logits, whose maxima sample looks at first
-MOST_CANDIDATES = 1024  # whose scores are kept in workgroup memory, as are
-KEPT = 1024  # values that are put in order at a time
+KEPT = 1024  # values that sample puts in order at a time, in workgroup memory
 
 
 @dataclass(frozen=True)

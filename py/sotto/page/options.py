@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TypedDict
+from typing import Any, TypedDict
 from urllib.parse import parse_qs
 
-from ..errors import SottoError
+from .. import values
+from ..errors import InvalidSetting, SottoError
+from ..reports import Settings
+from ..text.sampler import MOST_TEMPERATURE, Sampling
 
 DEVICES = ("auto", "gpu", "cpu")
 
@@ -39,34 +42,40 @@ class Options:
     threads: int = 0
     variant: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises InvalidSetting, naming the value, for one of the wrong kind or out of range."""
+        values.whole("max_tokens", self.max_tokens, 1)
+        values.whole("threads", self.threads, 0)
+        Settings(context=self.context, variant=self.variant)
+        Sampling(temperature=self.temperature, seed=self.seed)
+        if self.device not in ("", *DEVICES):
+            raise values.invalid("device", self.device, f"one of: {', '.join(DEVICES)}")
+
     @classmethod
     def from_query(cls, query: str) -> Options:
-        """Read the part of the address after `?`. Raises SottoError naming a value that is not a number."""
-        given = {name: values[-1] for name, values in parse_qs(query.removeprefix("?")).items()}
-        seed = _number(given, "seed", -1.0)
-        device = given.get("device", cls.device)
-        if device not in ("", *DEVICES):
-            raise SottoError(
-                f"?device={device} in the address is no processor.", f"Choose one of: {', '.join(DEVICES)}."
-            )
-        return cls(
-            model=given.get("model", cls.model),
-            context=int(_number(given, "context", cls.context)),
-            max_tokens=int(_number(given, "max_tokens", cls.max_tokens)),
-            temperature=_number(given, "temperature", cls.temperature),
-            seed=None if seed < 0 else int(seed),
-            device=device,
-            threads=int(_number(given, "threads", cls.threads)),
-            variant=given.get("variant", cls.variant),
-        )
+        """Read the part of the address after `?`. Raises InvalidSetting naming a value that is not possible."""
+        given = {name: texts[-1] for name, texts in parse_qs(query.removeprefix("?")).items()}
+        read: dict[str, Any] = {}
+        for name in ("context", "max_tokens", "threads", "seed"):
+            if name in given:
+                read[name] = values.parsed(int, given[name])
+        if "temperature" in given:
+            read["temperature"] = values.parsed(float, given["temperature"])
+        read |= {name: given[name] for name in ("model", "device", "variant") if name in given}
+        try:
+            return cls(**read)
+        except InvalidSetting as error:
+            raise InvalidSetting(
+                f"In the address, {error.message}", f"{error.hint} Correct or remove it."
+            ) from error
 
     def changed(self, temperature: str, max_tokens: str, seed: str) -> Options:
         """These options with what a person wrote into the fields; what is no number there changes nothing."""
         return replace(
             self,
-            temperature=max(0.0, _parsed(temperature, self.temperature)),
+            temperature=min(max(0.0, _parsed(temperature, self.temperature)), MOST_TEMPERATURE),
             max_tokens=max(1, int(_parsed(max_tokens, self.max_tokens))),
-            seed=abs(int(_parsed(seed, 0))) if seed.strip() else None,
+            seed=abs(int(_parsed(seed, 0))) % (1 << 64) if seed.strip() else None,
         )
 
 
@@ -95,13 +104,6 @@ def choose(models: Models, asked: str) -> Model:
             return model
     names = ", ".join(model["name"] for model in models["models"])
     raise SottoError(f"There is no model called {name}.", f"This server has: {names}.")
-
-
-def _number(given: dict[str, str], name: str, default: float) -> float:
-    value = _parsed(given.get(name, ""), math.nan) if name in given else default
-    if math.isnan(value):
-        raise SottoError(f"?{name}={given[name]} in the address is not a number.", "Correct or remove it.")
-    return value
 
 
 def _parsed(text: str, default: float) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from ..device import Bytes, Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
 from ..errors import LimitError
@@ -36,6 +37,15 @@ def first_steps(plan: Plan) -> list[int]:
     return [used.index(pipeline) for pipeline in range(len(set(used)))]
 
 
+@dataclass(frozen=True)
+class _Buffer:
+    """A buffer that there is; `number` counts all that were ever made."""
+
+    kind: str
+    nbytes: int
+    number: int
+
+
 class Memory:
     """Owns the device buffers of one loaded model.
 
@@ -51,7 +61,8 @@ class Memory:
         self._pool: list[int] = []
         self._pool_sizes: list[int] = []
         self._own: list[int] = []  # what programs have for themselves
-        self._buffers: dict[int, tuple[str, int]] = {}  # kind and size by handle
+        self._buffers: dict[int, _Buffer] = {}  # by handle; a device may give a freed one's again
+        self._made = 0
         self.nbytes: dict[str, int] = {}  # bytes by kind: "weights", "cache", "constants", "scratch"
 
     def allocate(self, kind: str, tensors: Iterable[Tensor]) -> None:
@@ -92,9 +103,7 @@ class Memory:
 
     def reserve(self, plans: Iterable[Plan]) -> None:
         """Size the scratch pool for these plans; call before `program`, and when no program is used any more."""
-        self._free([buffer for buffer in (*self._pool, *self._own) if buffer in self._buffers])
-        self._own.clear()
-        self._pool_sizes = []
+        self._free([*self._pool, *self._own])
         for plan in plans:
             for rank, nbytes in enumerate(plan.assign_scratch()[1]):
                 if rank == len(self._pool_sizes):
@@ -142,19 +151,15 @@ class Memory:
     @contextmanager
     def temporary(self) -> Iterator[None]:
         """What is made inside is freed at the end."""
-        before = set(self._buffers)
+        before = self._made
         try:
             yield
         finally:
-            self._free([buffer for buffer in self._buffers if buffer not in before])
+            self._free([handle for handle, buffer in self._buffers.items() if buffer.number > before])
 
     def release(self) -> None:
         """Free every buffer."""
         self._free(list(self._buffers))
-        self._shared.clear()
-        self._placements.clear()
-        self._pool.clear()
-        self._own.clear()
 
     def _buffer(self, kind: str, nbytes: int, label: str) -> int:
         if nbytes > self._device.limits.max_buffer:
@@ -164,7 +169,8 @@ class Memory:
                 "Use a smaller model or context, or another adapter.",
             )
         buffer = self._device.buffer(nbytes, label)
-        self._buffers[buffer] = kind, nbytes
+        self._made += 1
+        self._buffers[buffer] = _Buffer(kind, nbytes, self._made)
         self.nbytes[kind] = self.nbytes.get(kind, 0) + nbytes
         return buffer
 
@@ -173,7 +179,13 @@ class Memory:
         return self._own[-1]
 
     def _free(self, buffers: Sequence[int]) -> None:
-        for buffer in buffers:
-            kind, nbytes = self._buffers.pop(buffer)
-            self.nbytes[kind] -= nbytes
-            self._device.free(buffer)
+        for handle in buffers:
+            buffer = self._buffers.pop(handle)
+            self.nbytes[buffer.kind] -= buffer.nbytes
+            self._device.free(handle)
+        there = self._buffers
+        self._own = [handle for handle in self._own if handle in there]
+        self._shared = {name: place for name, place in self._shared.items() if place[0] in there}
+        self._placements = [place for place in self._placements if place.buffer in there]
+        if any(handle not in there for handle in self._pool):
+            self._pool, self._pool_sizes = [], []

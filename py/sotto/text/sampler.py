@@ -1,17 +1,16 @@
-"""Choosing the next token among the model's most probable ones: the rule, and its settings.
+"""Choosing the next token: the rule, and its settings.
 
 The order is that of Hugging Face's generation, which Gemma's recommended settings are given for: repetition
-penalty, temperature, top-k, top-p, min-p, then one draw. Everything happens among the candidates (64 of them
-unless set otherwise): the tail below them counts as impossible.
+penalty, temperature, top-k, top-p, min-p, then one draw.
 
 The devices choose by the same rule at the end of a run (kernels/sample.wgsl, kernels/cpu/sample.c), in float32 and
 with sums in the same order: the same logits, seed and number of the draw give the same token everywhere, unless
-a draw falls on an edge that roundings move.
+a draw falls on an edge that roundings move. They select some of the highest logits first (128 unless set otherwise).
+What cannot be decided among those is chosen here, among all of them.
 """
 
 from __future__ import annotations
 
-import math
 import secrets
 import struct
 from collections.abc import Sequence
@@ -20,7 +19,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import values
 from ..errors import DeviceError, SottoError
+from ..reports import MOST_CANDIDATES
+
+LEAST_TEMPERATURE = 1e-30  # below it the best token is taken: its inverse still is a float32
+MOST_TEMPERATURE = 1000.0  # then all tokens are as good as equal
+LEAST_TOP_P = 1e-30  # as a float32 it is still above 0
+MOST_PENALTY = 100.0  # logits, which are some tens, stay numbers; it is a factor for either direction
 
 
 @dataclass(frozen=True)
@@ -28,13 +34,13 @@ class Sampling:
     """How to choose. The defaults are Gemma 3's own generation settings.
 
     temperature: 0 always takes the most probable token; 1 takes the model's probabilities as they are.
-    top_k: how many candidates stay; 0 for all of them.
-    top_p: the most probable candidates that together reach this probability stay.
-    min_p: candidates with less than this share of the best one's probability go.
+    top_k: how many of the most probable tokens stay; 0 for all of them.
+    top_p: the most probable tokens that together reach this probability stay.
+    min_p: tokens with less than this share of the best one's probability go.
     repeat_penalty: above 1 makes tokens less probable that are among the `repeat_last` latest.
     seed: the same seed gives the same text; None draws one.
 
-    Raises SottoError, naming the value, when one is out of range.
+    Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
     """
 
     temperature: float = 1.0
@@ -46,18 +52,26 @@ class Sampling:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        _check("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 or more")
-        _check("top_k", self.top_k, self.top_k >= 0, "0 (all candidates) or more")
-        _check("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1")
-        _check("min_p", self.min_p, 0 <= self.min_p <= 1, "between 0 and 1")
-        _check("repeat_penalty", self.repeat_penalty, 0 < self.repeat_penalty < math.inf, "above 0")
-        _check("repeat_last", self.repeat_last, self.repeat_last >= 0, "0 or more")
-        _check("seed", self.seed, self.seed is None or 0 <= self.seed < 1 << 64, "between 0 and 2^64 - 1")
+        self._set("temperature", values.number("temperature", self.temperature, 0, MOST_TEMPERATURE))
+        self._set("top_k", values.whole("top_k", self.top_k, 0))
+        self._set("top_p", values.number("top_p", self.top_p, LEAST_TOP_P, 1))
+        self._set("min_p", values.number("min_p", self.min_p, 0, 1))
+        self._set(
+            "repeat_penalty",
+            values.number("repeat_penalty", self.repeat_penalty, 1 / MOST_PENALTY, MOST_PENALTY),
+        )
+        self._set("repeat_last", values.whole("repeat_last", self.repeat_last, 0))
+        if self.seed is not None:
+            self._set("seed", values.whole("seed", self.seed, 0, (1 << 64) - 1))
+
+    def _set(self, name: str, value: float) -> None:
+        """Keep the plain number, whatever kind of it was given."""
+        object.__setattr__(self, name, value)
 
 
 _PACKED = struct.Struct("<6I5f")
+_MOST = 1 << 30  # of a number of tokens: more than any model or text has
 NO_TOKEN = 0xFFFFFFFF  # what a device picks among logits that are not finite
-LEAST_TEMPERATURE = 1e-30  # below it the best candidate is taken: its inverse still is a float32
 
 
 @dataclass(frozen=True)
@@ -65,8 +79,9 @@ class Rule:
     """Sampling as the kernels take it: the words 2 to 12 of the step block, apart from the number of the draw.
 
     Attributes:
-        wanted: candidates that have to be known.
-        top_k: candidates to draw from.
+        wanted: tokens with the highest logits that have to be known, and are enough to decide; 0 for all. A penalty
+            moves tokens down among them, and leaves at least top_k where they were.
+        top_k: tokens to draw from; 0 for all.
         repeat_last: positions that the penalty looks back; 0 for no penalty.
         seed: of all draws.
         inverse_temperature: 0 takes the best candidate.
@@ -83,21 +98,27 @@ class Rule:
     penalty: float
 
     @classmethod
-    def of(cls, sampling: Sampling, candidates: int) -> Rule:
-        """The rule of some settings, for a model that selects so many candidates; a seed of None is drawn."""
+    def of(cls, sampling: Sampling) -> Rule:
+        """The rule of some settings; a seed of None is drawn."""
         greedy = sampling.temperature < LEAST_TEMPERATURE
-        penalised = sampling.repeat_penalty != 1 and sampling.repeat_last > 0
-        top_k = 1 if greedy else min(sampling.top_k or candidates, candidates)
+        penalty = _rounded(sampling.repeat_penalty)
+        repeat_last = min(sampling.repeat_last, _MOST) if penalty != 1 else 0
+        top_k = 1 if greedy else min(sampling.top_k, _MOST)
+        promoted = repeat_last > 0 and penalty < 1  # tokens from anywhere
         return cls(
-            wanted=candidates if penalised else top_k,
+            wanted=0 if promoted or not top_k else top_k + repeat_last,
             top_k=top_k,
-            repeat_last=min(sampling.repeat_last, 0xFFFFFFFF) if penalised else 0,
+            repeat_last=repeat_last,
             seed=secrets.randbits(32) if sampling.seed is None else sampling.seed,
             inverse_temperature=0.0 if greedy else _rounded(1 / sampling.temperature),
             top_p=_rounded(sampling.top_p),
             min_p=_rounded(sampling.min_p),
-            penalty=_rounded(sampling.repeat_penalty),
+            penalty=penalty,
         )
+
+    def decided_by(self, candidates: int) -> bool:
+        """Whether so many tokens with the highest logits are enough."""
+        return 0 < self.wanted <= candidates
 
     def pack(self, draw: int) -> bytes:
         """The words for a run whose token is the draw of that number."""
@@ -145,13 +166,40 @@ def choose(
     if rule.top_k:
         ids, scores = ids[: rule.top_k], scores[: rule.top_k]
     weights = exponential((scores - scores[0]) * np.float32(rule.inverse_temperature))
-    sums = np.cumsum(weights)  # of float32, one after the other
+    # Of float32, one after the other, as a device adds them. It never has more than so many; where there are more, the
+    # small ones would vanish in a float32's sum.
+    sums = np.cumsum(weights, dtype=np.float32 if len(weights) <= MOST_CANDIDATES else np.float64)
     total = sums[-1] * np.float32(rule.top_p)
     # A candidate stays while those before it have not reached top_p, so the one that crosses it stays too.
     stays = (sums[:-1] < total) & (weights[1:] >= np.float32(rule.min_p))
     kept = sums[: 1 + (len(stays) if stays.all() else int(np.argmin(stays)))]
     place = np.searchsorted(kept, np.float32(uniform(rule.seed, draw)) * kept[-1], side="right")
     return int(ids[min(int(place), len(kept) - 1)])
+
+
+def choose_among_all(
+    rule: Rule, draw: int, logits: NDArray[np.float32], history: Sequence[int] | NDArray[np.integer]
+) -> int:
+    """The next token, by the same rule: one of all V, whose logits (V,) are numbers or -inf for what must not come.
+
+    Raises:
+        SottoError: no token may come.
+    """
+    possible = np.flatnonzero(logits > -np.inf)
+    if not possible.size:
+        raise SottoError(
+            "There is no token to choose: all logits are minus infinity.",
+            "Leave one at least a finite number.",
+        )
+    chosen = possible
+    seen = np.unique(np.asarray(history[-rule.repeat_last :], np.int64)) if rule.repeat_last else possible[:0]
+    wanted = rule.top_k + seen.size
+    if rule.top_k and wanted < possible.size:
+        least = np.partition(logits[possible], possible.size - wanted)[possible.size - wanted]
+        best = possible[logits[possible] >= least]  # and those that are equal to the last of them
+        chosen = np.union1d(best, np.intersect1d(seen, possible))  # a penalty below 1 lets others rise
+    order = chosen[np.argsort(-logits[chosen], kind="stable")]
+    return choose(rule, draw, order, logits[order], history)
 
 
 def not_a_number() -> DeviceError:
@@ -204,11 +252,6 @@ def philox(counter: tuple[int, int, int, int], key: tuple[int, int]) -> tuple[in
 def _rounded(value: float) -> float:
     """The nearest float32."""
     return float(np.float32(value))
-
-
-def _check(name: str, value: object, passed: bool, rule: str) -> None:
-    if not passed:
-        raise SottoError(f"{name} is {value}.", f"It must be {rule}.")
 
 
 PICKS = 64  # the latest picked tokens that a run's outputs hold
