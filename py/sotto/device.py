@@ -8,9 +8,9 @@ a `Processor`, a `Compiler` or a `Timer`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -176,6 +176,23 @@ class Batch:
     outputs: bytes
     done: float
     host_seconds: float
+
+
+class Later:
+    """A batch that is worked out, or waited for, when it is awaited; one that nobody awaits is dropped in silence."""
+
+    def __init__(self, land: Callable[[], Coroutine[Any, Any, Batch]]) -> None:
+        self._land = land
+
+    def __await__(self) -> Generator[Any, Any, Batch]:
+        return self._land().__await__()
+
+
+def flat(data: Bytes) -> NDArray[np.uint8]:
+    """Any buffer as flat bytes, without a copy where it is contiguous."""
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    return np.frombuffer(data, np.uint8)
 
 
 class Processor(Protocol):

@@ -45,7 +45,6 @@ def execute(device: Device, plan: Plan, arrays: Arrays, inputs: bytes) -> dict[s
         shaders,
         pipelines,
         steps,
-        (len(steps),),
         Inputs(buffers["inputs"], plan.inputs_nbytes),
         OutputRange(buffers["inputs"], 0, 4),
     )

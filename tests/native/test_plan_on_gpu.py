@@ -296,7 +296,7 @@ def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) ->
 
     buffer = gpu.buffer(256, "inputs")
     program = Program(
-        "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), (0,), Inputs(buffer, 256),
+        "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), Inputs(buffer, 256),
         OutputRange(buffer, 0, 4),
     )  # fmt: skip
     with pytest.raises(DeviceError, match="refused the kernel broken") as caught:
