@@ -297,7 +297,14 @@ class Compiler(Protocol):
 
 
 class Timer(Protocol):
-    """What tells how long steps take."""
+    """What tells how long steps take.
+
+    Attributes:
+        encode_seconds: what recording the latest commands took, for each replay of a program in them; None where
+            nothing is recorded, or nobody knows.
+    """
+
+    encode_seconds: float | None
 
     async def profile(
         self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]

@@ -37,6 +37,7 @@ class WebDevice:
         self._submit = gpu.submit
         info = gpu.info.to_py()
         self.threads = 0
+        self.encode_seconds: float | None = None
         limits = info["limits"]
         name = info["description"] or info["model"] or info["architecture"] or info["vendor"]
         self.adapter = AdapterInfo(

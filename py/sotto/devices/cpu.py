@@ -182,6 +182,7 @@ class CpuDevice:
         self.machine = machine
         self._running = running
         self.threads = min(threads, running)
+        self.encode_seconds: float | None = None
         build = "relaxed SIMD" if machine.relaxed else "SIMD"
         self.adapter = AdapterInfo(
             "CPU",

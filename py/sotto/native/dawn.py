@@ -175,16 +175,13 @@ class NativeDevice:
         adapter: part of an adapter's name, or its number in `adapters()`; default SOTTO_ADAPTER, else the
             first real GPU, else the first adapter.
 
-    Attributes:
-        encode_seconds: what recording the latest commands took, for each replay of a program in them.
-
     Raises:
         DeviceError: no adapter, or Dawn refuses the device. Every method that asks the GPU for something raises it
             too, also when awaited: the GPU was lost, or it refuses what was asked for.
     """
 
     def __init__(self, adapter: str | None = None) -> None:
-        self.encode_seconds = 0.0
+        self.encode_seconds: float | None = None
         self.threads = 0
         self._wgpu = _wgpu()
         chosen = _choose(adapter)
