@@ -8,9 +8,9 @@ a `Processor`, a `Compiler` or a `Timer`.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -178,6 +178,23 @@ class Batch:
     host_seconds: float
 
 
+class Later:
+    """A batch that is worked out, or waited for, when it is awaited; one that nobody awaits is dropped in silence."""
+
+    def __init__(self, land: Callable[[], Coroutine[Any, Any, Batch]]) -> None:
+        self._land = land
+
+    def __await__(self) -> Generator[Any, Any, Batch]:
+        return self._land().__await__()
+
+
+def flat(data: Bytes) -> NDArray[np.uint8]:
+    """Any buffer as flat bytes, without a copy where it is contiguous."""
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    return np.frombuffer(data, np.uint8)
+
+
 class Processor(Protocol):
     """What holds buffers and replays programs.
 
@@ -212,10 +229,6 @@ class Processor(Protocol):
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         """Copy host bytes into a buffer; offset and length are multiples of 4."""
-        ...
-
-    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        """Copy a part of a buffer to the host."""
         ...
 
     async def load(self, program: Program) -> int:
@@ -284,7 +297,14 @@ class Compiler(Protocol):
 
 
 class Timer(Protocol):
-    """What tells how long steps take."""
+    """What tells how long steps take.
+
+    Attributes:
+        encode_seconds: what recording the latest commands took, for each replay of a program in them; None where
+            nothing is recorded, or nobody knows.
+    """
+
+    encode_seconds: float | None
 
     async def profile(
         self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]

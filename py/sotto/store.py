@@ -7,7 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
-from .device import Bytes, Device
+import numpy as np
+from numpy.typing import NDArray
+
+from .device import Bytes, Device, Processor
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,32 @@ class Placement:
     nbytes: int
     buffer: int
     buffer_offset: int
+
+
+class Filler:
+    """Copies an image that arrives in its order into the buffers that it belongs into.
+
+    Args:
+        placements: in any order.
+    """
+
+    def __init__(self, placements: Sequence[Placement], device: Processor) -> None:
+        self._waiting = sorted(placements, key=lambda place: place.image_offset)
+        self._device = device
+        self._at = 0
+
+    def append(self, data: NDArray[np.uint8]) -> None:
+        """The next bytes of the image; what has no place is left out."""
+        at, end = self._at, self._at + data.size
+        for place in self._waiting:
+            first = max(place.image_offset, at)
+            last = min(place.image_offset + place.nbytes, end)
+            if first >= last:
+                break
+            offset = place.buffer_offset + first - place.image_offset
+            self._device.write(place.buffer, offset, data[first - at : last - at])
+        self._waiting = [place for place in self._waiting if place.image_offset + place.nbytes > end]
+        self._at = end
 
 
 class Writer(Protocol):

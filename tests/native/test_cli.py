@@ -215,6 +215,23 @@ def test_adapters(sotto: Callable[..., Run]) -> None:
     assert sotto(*run, SOTTO_ADAPTER="0").stdout
 
 
+@pytest.mark.parametrize("lost", [("wasmtime",), ("wgpudawn",), ("wasmtime", "wgpudawn")])
+def test_adapters_lists_what_there_is_and_says_what_is_missing(
+    sotto: Callable[..., Run], environment: dict[str, str], tmp_path: Path, lost: tuple[str, ...]
+) -> None:
+    """A package that cannot be imported costs its own processor only."""
+    for package in lost:
+        (tmp_path / f"{package}.py").write_text(f"raise ImportError('no wheel of {package} here')\n", "utf-8")
+    paths = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    code = int(len(lost) == 2)
+    told = sotto("adapters", code=code, PYTHONPATH=paths)
+    facts = json.loads(sotto("adapters", "--json", code=code, PYTHONPATH=paths).stdout)
+    for package in ("wasmtime", "wgpudawn"):
+        assert (f"pip install {package}" in told.stderr) == (package in lost)
+    assert ("WebAssembly" in told.stdout) == (facts["cpu"] is not None) == ("wasmtime" not in lost)
+    assert ("Dawn" in told.stdout) == bool(facts["adapters"]) == ("wgpudawn" not in lost)
+
+
 def test_the_cpu(sotto: Callable[..., Run]) -> None:
     """By name, and because there is no GPU or only a software one; the text does not depend on the threads."""
     run = ("generate", *MODEL, "-v", "-n", "6", "--temp", "0", "the quiet garden")

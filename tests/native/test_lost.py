@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import tiny
 import vulkan
 from sotto import api, cli
 from sotto.api import drive
-from sotto.device import Batch, Inputs, OutputRange, Pipeline, Program, Shader, Step
+from sotto.device import Batch, Inputs, Later, OutputRange, Pipeline, Program, Shader, Step
 from sotto.errors import DeviceError
 from sotto.native import dawn
 from sotto.native.dawn import NativeDevice
@@ -30,10 +30,10 @@ PIPELINE = Pipeline(0, {})
 
 def adding(buffer: int, nbytes: int = 64) -> Program:
     step = Step("add", 0, ((0, buffer, 0, nbytes, "read_write"),), (1, 1, 1))
-    return Program("sum", (SHADER,), (PIPELINE,), (step,), (1,), Inputs(buffer, 8), OutputRange(buffer, 8, 4))
+    return Program("sum", (SHADER,), (PIPELINE,), (step,), Inputs(buffer, 8), OutputRange(buffer, 8, 4))
 
 
-async def landed(flight: dawn._Flight) -> Batch:
+async def landed(flight: Awaitable[Batch]) -> Batch:
     return await flight
 
 
@@ -47,7 +47,6 @@ def device() -> NativeDevice:
 CALLS: dict[str, Callable[[NativeDevice, int, int], object]] = {
     "buffer": lambda device, buffer, program: device.buffer(64, "another"),
     "write": lambda device, buffer, program: device.write(buffer, 0, bytes(64)),
-    "read": lambda device, buffer, program: drive(device.read(buffer, 0, 64)),
     "ready": lambda device, buffer, program: drive(device.ready((SHADER,), (PIPELINE,), 0)),
     "load": lambda device, buffer, program: drive(device.load(adding(buffer))),
     "run": lambda device, buffer, program: drive(device.run(program, bytes(8))),
@@ -110,7 +109,7 @@ class LosingLater(Losing):
     async def load(self, program: Program) -> int:
         return await NativeDevice.load(self, program)
 
-    def submit(self, program: int, inputs: bytes | None, repeats: int) -> dawn._Flight:
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Later:
         self._device.destroy()
         return super().submit(program, inputs, repeats)
 

@@ -12,6 +12,7 @@ import pytest
 
 import tiny
 import turns
+from contents import read
 from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device, Pipeline, Shader
@@ -85,7 +86,7 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
                 continue
             got, expected = (
                 np.frombuffer(
-                    drive(e.device.read(b[1], b[2], b[3])), "f2" if binding.tensor.dtype == "f16" else "f4"
+                    read(e.device, b[1], b[2], b[3]), "f2" if binding.tensor.dtype == "f16" else "f4"
                 )
                 for e, b in zip(engines, (on_gpu, on_numpy), strict=True)
             )
@@ -312,7 +313,7 @@ def test_the_device_reports_a_kernel_that_does_not_compile(gpu: NativeDevice) ->
 
     buffer = gpu.buffer(256, "inputs")
     program = Program(
-        "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), (0,), Inputs(buffer, 256),
+        "bad", (Shader("broken", "fn main( {"),), (Pipeline(0, {}),), (), Inputs(buffer, 256),
         OutputRange(buffer, 0, 4),
     )  # fmt: skip
     with pytest.raises(DeviceError, match="refused the kernel broken") as caught:

@@ -154,10 +154,10 @@ def load(
     return engine.load_stats
 
 
-def trial_notes(folder: Path) -> list[str]:
+def crash_notes(folder: Path) -> list[str]:
     """What the store has about kernels that are being tried."""
     notes = [json.loads(path.read_text("utf-8")) for path in (folder / NOTES).glob("*.json")]
-    return [note["text"] for note in notes if note["key"].endswith(" trials")]
+    return [note["text"] for note in notes if note["key"].endswith(" crashes")]
 
 
 @pytest.fixture(autouse=True)
@@ -525,7 +525,7 @@ def test_loads_at_the_same_time_do_not_suspect_each_other(tmp_path: Path) -> Non
     for stats in found:
         assert stats.chosen == "measured" and not stats.rejected
     assert load(FakeGpu(), store).chosen == "remembered"
-    assert all(note == "" for note in trial_notes(tmp_path))
+    assert all(note == "" for note in crash_notes(tmp_path))
 
 
 def test_without_memory_for_a_sample_nothing_is_tuned() -> None:

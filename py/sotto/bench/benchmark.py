@@ -174,7 +174,7 @@ class Benchmark:
             read_back_bytes_per_token=decode.output.nbytes if decode.output else 0,
             memory_bytes=sum(sizes.values()),
             memory_bytes_by_kind=dict(sizes),
-            encode_seconds_per_token=getattr(device, "encode_seconds", None),
+            encode_seconds_per_token=device.encode_seconds,
             probes=self._probes,
             kernels=self._kernels,
             marks=tuple(sorted(self._control.marks)),

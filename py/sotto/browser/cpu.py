@@ -44,7 +44,7 @@ class WebMachine:
     """The browser as a host of the kernels. Satisfies `cpu.Machine`.
 
     Attributes:
-        cpu: the JavaScript object; the cache of converted weights writes straight to it.
+        cpu: the JavaScript object.
     """
 
     def __init__(self, cpu: Any, relaxed: bool) -> None:
@@ -83,7 +83,18 @@ class WebMachine:
         self.cpu.close()
 
 
-async def open_cpu(module: Any, threads: int | None = None) -> CpuDevice:
+class WebCpu(CpuDevice):
+    """The CPU of a browser."""
+
+    machine: WebMachine
+
+    @property
+    def sink(self) -> Any:
+        """The JavaScript object with `write` and `finish`, for the cache of converted weights."""
+        return self.machine.cpu
+
+
+async def open_cpu(module: Any, threads: int | None = None) -> WebCpu:
     """The CPU as this browser gives it.
 
     Args:
@@ -99,4 +110,4 @@ async def open_cpu(module: Any, threads: int | None = None) -> CpuDevice:
     path = kernels_folder() / "cpu" / f"sotto-{build}.wasm"
     with _for_people():
         machine = WebMachine(await module.open(path.read_bytes(), MIN_PAGES, MAX_PAGES), build == "relaxed")
-    return await CpuDevice.open(machine, threads)
+    return await WebCpu.open(machine, threads)

@@ -9,29 +9,14 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Traits
+from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Program, Shader, Traits
 from .errors import for_people
 
 _TOLD = struct.Struct("<2d")  # what bridge.js appends to a batch's outputs: done, host_seconds
-
-
-class _Flight:
-    """A batch under way."""
-
-    def __init__(self, promise: Any) -> None:
-        self._promise = promise
-
-    async def _land(self) -> Batch:
-        with for_people():
-            told: bytes = (await self._promise).to_bytes()
-        return Batch(told[: -_TOLD.size], *_TOLD.unpack(told[-_TOLD.size :]))
-
-    def __await__(self) -> Generator[Any, Any, Batch]:
-        return self._land().__await__()
 
 
 async def adapters(bridge: Any) -> dict[str, str]:
@@ -52,6 +37,7 @@ class WebDevice:
         self._submit = gpu.submit
         info = gpu.info.to_py()
         self.threads = 0
+        self.encode_seconds: float | None = None
         limits = info["limits"]
         name = info["description"] or info["model"] or info["architecture"] or info["vendor"]
         self.adapter = AdapterInfo(
@@ -89,6 +75,11 @@ class WebDevice:
             return cls(await bridge.open(power, fallback))
 
     @property
+    def sink(self) -> Any:
+        """The JavaScript object with `write` and `finish`, for the cache of converted weights."""
+        return self.gpu
+
+    @property
     def traits(self) -> Traits:
         return Traits.of(self.adapter)
 
@@ -107,10 +98,6 @@ class WebDevice:
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         with for_people():
             self.gpu.write(buffer, offset, data)
-
-    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        with for_people():
-            return bytes((await self.gpu.read(buffer, offset, nbytes)).to_bytes())
 
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         with for_people():
@@ -132,8 +119,15 @@ class WebDevice:
             outputs = await self._run(program, inputs, -1 if steps is None else steps)
             return bytes(outputs.to_bytes())
 
-    def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
-        return _Flight(self._submit(program, inputs, repeats))
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Later:
+        promise = self._submit(program, inputs, repeats)
+
+        async def land() -> Batch:
+            with for_people():
+                told: bytes = (await promise).to_bytes()
+            return Batch(told[: -_TOLD.size], *_TOLD.unpack(told[-_TOLD.size :]))
+
+        return Later(land)
 
     async def profile(
         self, program: int, inputs: bytes, passes: Sequence[Sequence[int]]

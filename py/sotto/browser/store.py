@@ -11,12 +11,11 @@ from typing import Any
 from pyodide.ffi import create_proxy
 
 from ..device import Bytes, Device
-from ..devices.cpu import CpuDevice
 from ..errors import StoreDamaged, StoreFull
 from ..store import Manifest, Placement, Store
 from ..weights import compiled
 from ..weights.layout import LAYOUT_VERSION
-from .cpu import WebMachine
+from .cpu import WebCpu
 from .errors import for_people
 from .gpu import WebDevice
 
@@ -42,11 +41,9 @@ class WebWriter:
 
 def _sink(device: Device) -> Any:
     """The JavaScript object with `write` and `finish` that is behind a device."""
-    if isinstance(device, WebDevice):
-        return device.gpu
-    if isinstance(device, CpuDevice) and isinstance(device.machine, WebMachine):
-        return device.machine.cpu
-    raise TypeError("the browser's cache fills the browser's devices only")
+    if not isinstance(device, WebDevice | WebCpu):
+        raise TypeError("the browser's cache fills the browser's devices only")
+    return device.sink
 
 
 class WebStore:

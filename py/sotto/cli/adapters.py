@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
 from rich.table import Table
 
 from .. import api
+from ..device import AdapterInfo
 from ..errors import DeviceError
 from ..native import dawn, wasm
 from .options import json_option, output, print_json
@@ -20,20 +22,35 @@ def command(as_json: bool) -> None:
 
     With SOTTO_UNSAFE_APIS=1 experimental features of WebGPU are among theirs, and are used: subgroup matrices.
     """
+    found: list[AdapterInfo] = []
+    missing = []
+    cpu, threads = None, 0
     try:
-        found, missing = dawn.adapters(), ""
+        found = dawn.adapters()
         if not found:
-            missing = f"No GPU adapter was found. {dawn.NO_ADAPTER_HINT}"
+            missing.append(f"No GPU adapter was found. {dawn.NO_ADAPTER_HINT}")
     except DeviceError as error:
-        found, missing = [], str(error)
-    cpu = api.drive(wasm.open_cpu())
-    threads = cpu.traits.most_threads
-    cpu.close()
+        missing.append(str(error))
+    try:
+        device = api.drive(wasm.open_cpu())
+        cpu, threads = device.adapter, device.traits.most_threads
+        device.close()
+    except DeviceError as error:
+        missing.append(str(error))
+    for message in missing:
+        click.echo(message, err=True)
     if as_json:
         gpus = [asdict(info) for info in found]
         version = dawn.version() if found else ""
-        print_json({"version": version, "adapters": gpus, "cpu": asdict(cpu.adapter) | {"threads": threads}})
-        return
+        about = asdict(cpu) | {"threads": threads} if cpu else None
+        print_json({"version": version, "adapters": gpus, "cpu": about})
+    else:
+        _print(found, cpu, threads)
+    if not (found or cpu):
+        raise SystemExit(1)
+
+
+def _print(found: Sequence[AdapterInfo], cpu: AdapterInfo | None, threads: int) -> None:
     table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
     for heading in ("", "adapter", "architecture", "backend", "driver", "features"):
         table.add_column(heading)
@@ -43,8 +60,8 @@ def command(as_json: bool) -> None:
         table.add_row(
             str(number), name, f"{info.vendor} {info.architecture}", info.backend, info.driver, features
         )
-    name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
-    table.add_row("cpu", name, cpu.adapter.architecture, cpu.adapter.backend, cpu.adapter.driver, "")
-    output().print(*([dawn.version()] if found else []), table, sep="\n")
-    if missing:
-        click.echo(missing, err=True)
+    if cpu:
+        name = f"CPU, {threads} thread{'s' if threads > 1 else ''}"
+        table.add_row("cpu", name, cpu.architecture, cpu.backend, cpu.driver, "")
+    if found or cpu:
+        output().print(*([dawn.version()] if found else []), table, sep="\n")

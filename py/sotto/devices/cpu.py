@@ -11,13 +11,11 @@ import functools
 import re
 import struct
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol, Self
 
-import numpy as np
-
-from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Processor, Program, Shader, Traits
+from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Processor, Program, Shader, Traits
 from ..errors import OutOfMemory
 from ..paths import kernels_folder
 from ..plan import wgsl
@@ -172,16 +170,6 @@ class _Heap:
         self._free = joined
 
 
-class _Later:
-    """A batch that is computed when it is awaited: the CPU has nothing else to do meanwhile."""
-
-    def __init__(self, replay: Callable[[], Coroutine[Any, Any, Batch]]) -> None:
-        self._replay = replay
-
-    def __await__(self) -> Generator[Any, Any, Batch]:
-        return self._replay().__await__()
-
-
 class CpuDevice:
     """Replays programs on a Machine. Satisfies `device.Device`.
 
@@ -194,6 +182,7 @@ class CpuDevice:
         self.machine = machine
         self._running = running
         self.threads = min(threads, running)
+        self.encode_seconds: float | None = None
         build = "relaxed SIMD" if machine.relaxed else "SIMD"
         self.adapter = AdapterInfo(
             "CPU",
@@ -218,7 +207,7 @@ class CpuDevice:
         self._pace = Pace(PART_SECONDS)
 
     @classmethod
-    async def open(cls, machine: Machine, threads: int | None = None) -> CpuDevice:
+    async def open(cls, machine: Machine, threads: int | None = None) -> Self:
         """Start the workers. Raises DeviceError.
 
         Args:
@@ -266,9 +255,6 @@ class CpuDevice:
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         self.machine.write(buffer + offset, data)
-
-    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        return self.machine.read(buffer + offset, nbytes)
 
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         """The kernels are compiled already."""
@@ -339,7 +325,7 @@ class CpuDevice:
         return self.machine.read(plan.outputs.buffer + plan.outputs.offset, plan.outputs.nbytes)
 
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
-        return _Later(lambda: self._replay(program, inputs, repeats))
+        return Later(lambda: self._replay(program, inputs, repeats))
 
     async def _replay(self, program: int, inputs: bytes | None, repeats: int) -> Batch:
         """What `submit` promises, done now: one call into WebAssembly for all of it."""
@@ -411,10 +397,3 @@ async def best_threads(device: Processor, time_token: Callable[[], Awaitable[flo
             break
     device.threads = best
     return best
-
-
-def as_bytes(data: Bytes) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Any buffer as flat bytes, without a copy where it is contiguous."""
-    if isinstance(data, np.ndarray):
-        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
-    return np.frombuffer(data, np.uint8)

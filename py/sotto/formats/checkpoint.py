@@ -90,7 +90,7 @@ def checked(name: str, value: object, source: str) -> Setting:
         valid = Range(1, MOST_LAYERS)
     if valid:
         number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and valid.low <= value <= valid.high:  # type: ignore[arg-type, operator]
+        if number and valid.low <= value <= valid.high:  # type: ignore[operator]
             if not valid.whole:
                 return float(value)  # type: ignore[arg-type]
             if value == int(value):  # type: ignore[call-overload]

@@ -14,14 +14,14 @@ import struct
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
 import numpy as np
 
-from ..device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Step, Traits
+from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Program, Shader, Step, Traits, flat
 from ..devices.cancellation import Cancellation
 from ..devices.pace import Amount, Pace, amounts
 from ..errors import DeviceError, OutOfMemory
@@ -168,19 +168,6 @@ def _record(compute: Any, steps: Sequence[tuple[Any, ...]]) -> None:
         dispatch(x, y, z)
 
 
-class _Flight:
-    """A batch under way; awaiting it never really waits: it blocks."""
-
-    def __init__(self, take: Callable[[], bytes], host_seconds: float) -> None:
-        self._take = take
-        self._host_seconds = host_seconds
-
-    def __await__(self) -> Generator[None, None, Batch]:
-        outputs = self._take()
-        return Batch(outputs, time.perf_counter(), self._host_seconds)
-        yield  # makes this function a generator
-
-
 class NativeDevice:
     """A Dawn device. Satisfies `device.Device`.
 
@@ -188,16 +175,13 @@ class NativeDevice:
         adapter: part of an adapter's name, or its number in `adapters()`; default SOTTO_ADAPTER, else the
             first real GPU, else the first adapter.
 
-    Attributes:
-        encode_seconds: what recording the latest commands took, for each replay of a program in them.
-
     Raises:
         DeviceError: no adapter, or Dawn refuses the device. Every method that asks the GPU for something raises it
             too, also when awaited: the GPU was lost, or it refuses what was asked for.
     """
 
     def __init__(self, adapter: str | None = None) -> None:
-        self.encode_seconds = 0.0
+        self.encode_seconds: float | None = None
         self.threads = 0
         self._wgpu = _wgpu()
         chosen = _choose(adapter)
@@ -284,18 +268,14 @@ class NativeDevice:
         self._buffers.pop(buffer).destroy()
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
-        flat = np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)
+        source = flat(data)
         with self._for_people():
-            self._queue.write_buffer(self._buffers[buffer], offset, flat)
-            self._written += flat.nbytes
+            self._queue.write_buffer(self._buffers[buffer], offset, source.data)
+            self._written += source.nbytes
             if self._written >= _WRITE_AHEAD:
                 self._queue.submit([])
                 self._queue.on_submitted_work_done_sync()
                 self._written = 0
-
-    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        with self._for_people():
-            return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
 
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         modules: dict[int, Any] = {}
@@ -378,7 +358,7 @@ class NativeDevice:
             self._submit_parts(loaded, todo, amounts(plan.work, *struct.unpack_from("<2I", inputs)), number)
         return self._taken(loaded.staging[0], plan.outputs.nbytes)
 
-    def submit(self, program: int, inputs: bytes | None, repeats: int) -> _Flight:
+    def submit(self, program: int, inputs: bytes | None, repeats: int) -> Later:
         loaded = self._programs[program]
         loaded.staging.reverse()
         with self._for_people():
@@ -387,7 +367,14 @@ class NativeDevice:
             began = time.perf_counter()
             self._queue.submit([self._commands(loaded, 0, len(loaded.steps), repeats=repeats)])
         staging, nbytes = loaded.staging[0], loaded.program.outputs.nbytes
-        return _Flight(lambda: self._taken(staging, nbytes), time.perf_counter() - began)
+        host_seconds = time.perf_counter() - began
+
+        async def land() -> Batch:
+            """Does not wait for anything else: it blocks."""
+            outputs = self._taken(staging, nbytes)
+            return Batch(outputs, time.perf_counter(), host_seconds)
+
+        return Later(land)
 
     def _taken(self, staging: Any, nbytes: int) -> bytes:
         """Wait for a copy of outputs."""

@@ -27,9 +27,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..assets.lock import try_lock
-from ..device import Bytes, Device
+from ..device import Bytes, Device, flat
 from ..errors import StoreDamaged, StoreFull
-from ..store import Manifest, Placement, StoredRecord
+from ..store import Filler, Manifest, Placement, StoredRecord
 from ..weights.layout import LAYOUT_VERSION
 
 RECORD_BYTES = 64 << 20
@@ -82,20 +82,11 @@ class DiskStore:
         device: Device,
         progress: Callable[[int], None],
     ) -> None:
-        waiting = sorted(placements, key=lambda place: place.image_offset)
+        filler = Filler(placements, device)
 
         def copy(at: int, data: NDArray[np.uint8]) -> None:
-            nonlocal waiting
-            end = at + data.size
-            for place in waiting:
-                first = max(place.image_offset, at)
-                last = min(place.image_offset + place.nbytes, end)
-                if first >= last:
-                    break
-                offset = place.buffer_offset + first - place.image_offset
-                device.write(place.buffer, offset, data[first - at : last - at])
-            waiting = [place for place in waiting if place.image_offset + place.nbytes > end]
-            progress(end)
+            filler.append(data)
+            progress(at + data.size)
 
         self._read(manifest, copy)
 
@@ -255,9 +246,7 @@ class DiskWriter:
         self._in_chunk = self._in_record = 0
 
     async def append(self, data: Bytes) -> None:
-        view = (np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)).cast(
-            "B"
-        )
+        view = flat(data).data
         try:
             while view:
                 room = min(CHUNK_BYTES - self._in_chunk, RECORD_BYTES - self._in_record)

@@ -11,8 +11,8 @@ import os
 import threading
 from typing import Any
 
-from ..device import Bytes
-from ..devices.cpu import MAX_PAGES, MIN_PAGES, PAGE, STACK_BYTES, CpuDevice, as_bytes
+from ..device import Bytes, flat
+from ..devices.cpu import MAX_PAGES, MIN_PAGES, PAGE, STACK_BYTES, CpuDevice
 from ..errors import DeviceError, OutOfMemory
 from ..paths import kernels_folder
 
@@ -86,9 +86,9 @@ class WasmtimeMachine:
             self._pages = pages
 
     def write(self, address: int, data: Bytes) -> None:
-        flat = as_bytes(data)
-        assert address + flat.size <= self._pages * PAGE
-        ctypes.memmove(self._base() + address, flat.ctypes.data, flat.size)
+        source = flat(data)
+        assert address + source.size <= self._pages * PAGE
+        ctypes.memmove(self._base() + address, source.ctypes.data, source.size)
 
     def clear(self, address: int, nbytes: int) -> None:
         assert address + nbytes <= self._pages * PAGE

@@ -1,1 +1,1 @@
-"""Is a device right, and which kernels are the fastest on it?"""
+"""Is the device right, and which kernels are fastest on it: asked while a model loads, within a budget of seconds."""

@@ -1,4 +1,4 @@
-"""What a plan is asked when a device or a variant is held against another, and how far two answers are apart."""
+"""What a plan is asked when a device or a variant is held against another, and how far two results are apart."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def distance(got: Result, expected: Result) -> float:
     to be that there: nothing where two tokens at the end of the list changed places, a lot where a token is wrong.
 
     Returns:
-        nan or inf where an answer holds what is no number, names a token twice, or picked another than its highest.
+        nan or inf where a result holds what is no number, names a token twice, or picked another than its highest.
     """
     a, b = got.values, expected.values
     if got.picked is not None:

@@ -28,7 +28,7 @@ class CrashLog:
 
     def __init__(self, store: Store | None, key: str) -> None:
         self._store = store
-        self._key = f"{key} trials"
+        self._key = f"{key} crashes"
         self._release: Callable[[], None] | None = None
         self._kept = ""
         self._ends = 0

@@ -101,7 +101,7 @@ class SelfCheck:
         return (sum(counts[: len(got) + 1]) - left) / sum(counts)
 
     async def _run(self, device: Device, warm: Warm) -> list[Result]:
-        """The answers, up to the one for which there is no time."""
+        """The results, up to the one for which there is no time."""
         memory = Memory(device)
         results = []
         try:

@@ -13,7 +13,7 @@ from ..errors import StoreDamaged, StoreFull
 from ..formats.checkpoint import Checkpoint
 from ..reports import LoadProgress
 from ..source import Folder, Source
-from ..store import Manifest, Placement, Store
+from ..store import Filler, Manifest, Placement, Store
 from .image import Image
 from .layout import LAYOUT_VERSION
 
@@ -107,26 +107,11 @@ class Loader:
                 )
             except StoreFull as error:
                 note = str(error)
-        places = iter(self.placements)
-        place = next(places, None)
-        at = 0
+        filler = Filler(self.placements, self.device)
         try:
             async with aclosing(image.convert(source)) as pieces:
                 async for done, data in pieces:
-                    end = at + data.size
-                    while place and place.image_offset < end:
-                        first = max(place.image_offset, at)
-                        last = min(place.image_offset + place.nbytes, end)
-                        if last > first:
-                            self.device.write(
-                                place.buffer,
-                                place.buffer_offset + first - place.image_offset,
-                                data[first - at : last - at],
-                            )
-                        if last < place.image_offset + place.nbytes:
-                            break
-                        place = next(places, None)
-                    at = end
+                    filler.append(data)
                     if writer:
                         try:
                             await writer.append(data)

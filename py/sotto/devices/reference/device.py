@@ -8,31 +8,19 @@ writes to its outputs in place, and like the kernel leaves tokens past the count
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...device import AdapterInfo, Batch, Bytes, Limits, Pipeline, Program, Shader, Traits
+from ...device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Program, Shader, Traits, flat
 from ...errors import OutOfMemory
 from ...plan import wgsl
 from ...weights import layout
 from ..cancellation import Cancellation
 from .call import Call, Floats
 from .kernels import KERNELS
-
-
-class Later:
-    """A batch that is computed when it is awaited."""
-
-    def __init__(self, compute: Callable[[], bytes]) -> None:
-        self._compute = compute
-
-    def __await__(self) -> Generator[None, None, Batch]:
-        outputs = self._compute()
-        return Batch(outputs, time.perf_counter(), 0.0)
-        yield  # makes this function a generator
 
 
 class NumpyDevice:
@@ -44,6 +32,7 @@ class NumpyDevice:
     def __init__(self) -> None:
         self.adapter = AdapterInfo("numpy", "numpy", "reference", "cpu", np.__version__, True, ())
         self.threads = 0
+        self.encode_seconds: float | None = None
         self.limits = Limits(1 << 40, 1 << 40, 64, 1 << 16, 1 << 30, 1 << 30)
         self._buffers: dict[int, NDArray[np.uint8]] = {}
         self._programs: dict[int, Program] = {}
@@ -81,15 +70,9 @@ class NumpyDevice:
             del self._matrices[key]
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
-        source = (
-            np.ascontiguousarray(data).reshape(-1).view(np.uint8) if isinstance(data, np.ndarray) else data
-        )
-        flat = np.frombuffer(source, np.uint8)
-        self._buffers[buffer][offset : offset + flat.size] = flat
+        source = flat(data)
+        self._buffers[buffer][offset : offset + source.size] = source
         self._forget(buffer)
-
-    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
-        return self._buffers[buffer][offset : offset + nbytes].tobytes()
 
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         """Nothing is compiled."""
@@ -111,12 +94,12 @@ class NumpyDevice:
     def submit(self, program: int, inputs: bytes | None, repeats: int) -> Awaitable[Batch]:
         loaded = self._programs[program]
 
-        def replays() -> bytes:
+        async def replays() -> Batch:
             if inputs is not None:
                 self.write(loaded.inputs.buffer, 0, inputs)
             for _ in range(repeats):
                 outputs = self._replayed(loaded, 0, len(loaded.steps))
-            return outputs
+            return Batch(outputs, time.perf_counter(), 0.0)
 
         return Later(replays)
 
