@@ -36,7 +36,7 @@ async def load(file: dict[str, Any]) -> dict[str, Any]:
         "stages": stats.seconds,
         "memory": device.nbytes,
         "device_bytes": stats.device_bytes,
-        "threads": device.most_threads,
+        "threads": device.traits.most_threads,
         "adapter": f"{device.adapter.architecture}",
     }
 
