@@ -56,7 +56,7 @@ def main() -> None:
     golden = json.loads((ROOT / "tests/golden/gemma3-270m.json").read_text("utf-8"))["perplexity"]
     device = NativeDevice()
     print(device.adapter.name, device.adapter.driver)
-    every = [str(v) for r in Job for v in candidates.candidates(r, device)]
+    every = [str(v) for job in Job for v in candidates.candidates(job, device)]
     plain: np.ndarray | None = None
     for variant in given.variants or every:
         source = FileSource(assets.default_model())

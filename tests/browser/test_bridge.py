@@ -317,7 +317,7 @@ def test_a_cancelled_run_does_not_go_on_beside_the_next(gpu: Gpu) -> None:
     example = Example(gpu)
     gpu.write(example.x_buffer, 0, np.ones(N, np.float32))
     pairs = 60
-    program = gpu.load(example.program([1.0] * pairs, [2] * pairs))
+    program = gpu.load(example.program([1.0] * pairs, HUGE))
     replay = """(async () => {
         const lost = gpu.run(v.program, Uint8Array.from(v.inputs));
         gpu.cancel();

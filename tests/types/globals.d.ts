@@ -1,0 +1,37 @@
+// What the page's JavaScript uses and TypeScript's own descriptions of browsers leave out.
+
+// Chromium alone: https://www.w3.org/TR/battery-status/
+interface BatteryManager extends EventTarget {
+  readonly charging: boolean;
+  readonly level: number;
+}
+
+interface Navigator {
+  getBattery?(): Promise<BatteryManager>;
+}
+
+// https://gpuweb.github.io/gpuweb/: the constants, whose types TypeScript has
+declare const GPUBufferUsage: Readonly<
+  Record<"MAP_READ" | "COPY_SRC" | "COPY_DST" | "STORAGE" | "UNIFORM" | "QUERY_RESOLVE", GPUBufferUsageFlags>
+>;
+declare const GPUMapMode: Readonly<Record<"READ", GPUMapModeFlags>>;
+
+// Chromium's experiment "chromium-experimental-subgroup-matrix"
+interface GPUAdapterInfo {
+  readonly subgroupMatrixConfigs?: readonly {
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }[];
+}
+
+// Of Chart.js, a classic script, which charts.js loads when there is something to draw
+declare var Chart: {
+  new (canvas: HTMLElement, configuration: object): { destroy(): void };
+  defaults: { font: object };
+};
+
+// What boot.js gives to Python
+declare var paint: (changes: string) => void;
