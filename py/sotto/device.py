@@ -231,6 +231,10 @@ class Processor(Protocol):
         """Copy host bytes into a buffer; offset and length are multiples of 4."""
         ...
 
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        """Copy a part of a buffer to the host."""
+        ...
+
     async def load(self, program: Program) -> int:
         """Compile the pipelines and bind the buffers. Raises DeviceError with the compiler's message."""
         ...

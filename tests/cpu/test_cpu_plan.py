@@ -10,7 +10,6 @@ import pytest
 
 import tiny
 import turns
-from contents import read
 from cpu import quantized
 from sotto.api import drive, iterate
 from sotto.device import Device, Work
@@ -57,7 +56,7 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
         for (_, to, at, nbytes, _), (_, buffer, offset, _, _) in zip(
             *(s.bindings for s in steps), strict=True
         ):
-            here.write(to, at, read(there, buffer, offset, nbytes))
+            here.write(to, at, drive(there.read(buffer, offset, nbytes)))
         for engine, program, step in zip(engines, programs, steps, strict=True):
             handle = drive(engine.device.load(replace(program, steps=(step,), work=())))
             drive(engine.device.run(handle, inputs))
@@ -67,7 +66,7 @@ def test_every_dispatch_writes_what_numpy_writes(cpu: CpuDevice, monkeypatch, ch
                 continue
             dtype = {"f16": "f2", "f32": "f4", "u32": "u4"}[binding.tensor.dtype]
             got, expected = (
-                np.frombuffer(read(e.device, b[1], b[2], b[3]), dtype).astype(np.float64)
+                np.frombuffer(drive(e.device.read(b[1], b[2], b[3])), dtype).astype(np.float64)
                 for e, b in zip(engines, (s.bindings[i] for s in steps), strict=True)
             )
             assert np.any(expected)

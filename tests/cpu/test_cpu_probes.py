@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from contents import read
 from sotto.api import drive
 from sotto.bench.probes import _Repeated, probe
 from sotto.devices.cpu import CpuDevice
@@ -25,7 +24,7 @@ def cpu(request) -> Iterator[CpuDevice]:
 
 
 def output(device: CpuDevice, work: _Repeated) -> int:
-    return int(np.frombuffer(read(device, work.output, 0, 4), np.uint32)[0])
+    return int(np.frombuffer(drive(device.read(work.output, 0, 4)), np.uint32)[0])
 
 
 def test_a_chain_runs_in_order(cpu: CpuDevice) -> None:

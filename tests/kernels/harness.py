@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from contents import read
 from sotto.api import drive
 from sotto.device import Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
 from sotto.plan.plan import Plan, Tensor, Use
@@ -54,7 +53,7 @@ def execute(device: Device, plan: Plan, arrays: Arrays, inputs: bytes) -> dict[s
     result = {}
     for name, t in written.items():
         assert t.use is not Use.WEIGHT
-        result[name] = np.frombuffer(read(device, buffers[name], 0, sizes[name]), np.uint8)
+        result[name] = np.frombuffer(drive(device.read(buffers[name], 0, sizes[name])), np.uint8)
     device.unload(handle)
     for buffer in buffers.values():
         device.free(buffer)

@@ -47,6 +47,7 @@ def device() -> NativeDevice:
 CALLS: dict[str, Callable[[NativeDevice, int, int], object]] = {
     "buffer": lambda device, buffer, program: device.buffer(64, "another"),
     "write": lambda device, buffer, program: device.write(buffer, 0, bytes(64)),
+    "read": lambda device, buffer, program: drive(device.read(buffer, 0, 64)),
     "ready": lambda device, buffer, program: drive(device.ready((SHADER,), (PIPELINE,), 0)),
     "load": lambda device, buffer, program: drive(device.load(adding(buffer))),
     "run": lambda device, buffer, program: drive(device.run(program, bytes(8))),

@@ -12,7 +12,6 @@ import pytest
 
 import tiny
 import turns
-from contents import read
 from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device, Pipeline, Shader
@@ -86,7 +85,7 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
                 continue
             got, expected = (
                 np.frombuffer(
-                    read(e.device, b[1], b[2], b[3]), "f2" if binding.tensor.dtype == "f16" else "f4"
+                    drive(e.device.read(b[1], b[2], b[3])), "f2" if binding.tensor.dtype == "f16" else "f4"
                 )
                 for e, b in zip(engines, (on_gpu, on_numpy), strict=True)
             )

@@ -7,7 +7,6 @@ import time
 import numpy as np
 import pytest
 
-from contents import read
 from sotto.api import drive
 from sotto.bench.probes import WORKGROUP, _Repeated, probe
 from sotto.native.dawn import NativeDevice
@@ -15,7 +14,7 @@ from sotto.plan import wgsl
 
 
 def output(device: NativeDevice, work: _Repeated) -> int:
-    return int(np.frombuffer(read(device, work.output, 0, 4), np.uint32)[0])
+    return int(np.frombuffer(drive(device.read(work.output, 0, 4)), np.uint32)[0])
 
 
 def test_a_chain_runs_in_order(gpu: NativeDevice) -> None:
@@ -67,7 +66,7 @@ def test_multiply_adds_reach_their_fixed_point(gpu: NativeDevice) -> None:
         work.bind("x", x, 16)
         drive(work.times(1))
         drive(work.seconds())
-        assert np.frombuffer(read(gpu, work.output, 0, 4), np.float32)[0] == expected
+        assert np.frombuffer(drive(gpu.read(work.output, 0, 4)), np.float32)[0] == expected
         work.release()
     gpu.free(x)
 

@@ -21,7 +21,6 @@ import numpy as np
 import pytest
 
 import tiny
-from contents import read
 from sotto.api import drive, iterate
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
@@ -92,7 +91,9 @@ def test_second_load_comes_from_the_cache(model: bytes, store: DiskStore) -> Non
     assert tokens(first) == tokens(second) == tokens(without)
     planes = {t.memory: t.nbytes for t in without._recorder.weights.planes()}
     for plane in without._recorder.weights.planes():
-        images = [read(e.device, *e._memory.place(plane), planes[plane.memory]) for e in (second, without)]
+        images = [
+            drive(e.device.read(*e._memory.place(plane), planes[plane.memory])) for e in (second, without)
+        ]
         assert images[0] == images[1], plane.name
 
 
@@ -107,7 +108,7 @@ def test_parts_that_lie_across_records(store: DiskStore) -> None:
     done: list[int] = []
     drive(store.fill(found, places, device, done.append))
     assert done == [*range(CHUNK, 3 * RECORD + 1, CHUNK), 3 * RECORD + 100]
-    got = np.frombuffer(read(device, where, 0, 2 * RECORD), np.uint8)
+    got = np.frombuffer(drive(device.read(where, 0, 2 * RECORD)), np.uint8)
     np.testing.assert_array_equal(got[64:], data[RECORD - 8 : 3 * RECORD - 72])
     assert not got[:64].any()
 
@@ -220,7 +221,7 @@ def test_an_entry_dropped_while_it_is_read(store: DiskStore) -> None:
     device = NumpyDevice()
     place = Placement(0, DAMAGE, device.buffer(DAMAGE, "all"), 0)
     drive(store.fill(found, [place], device, lambda _: drive(store.drop(KEY))))
-    assert read(device, place.buffer, 0, DAMAGE) == data
+    assert drive(device.read(place.buffer, 0, DAMAGE)) == data
     with pytest.raises(StoreDamaged):
         drive(store.fill(found, [place], device, lambda _: None))
 

@@ -99,6 +99,10 @@ class WebDevice:
         with for_people():
             self.gpu.write(buffer, offset, data)
 
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        with for_people():
+            return bytes((await self.gpu.read(buffer, offset, nbytes)).to_bytes())
+
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         with for_people():
             self.gpu.prepare(_wanted(shaders, pipelines))

@@ -256,6 +256,9 @@ class CpuDevice:
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         self.machine.write(buffer + offset, data)
 
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        return self.machine.read(buffer + offset, nbytes)
+
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         """The kernels are compiled already."""
 

@@ -277,6 +277,10 @@ class NativeDevice:
                 self._queue.on_submitted_work_done_sync()
                 self._written = 0
 
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        with self._for_people():
+            return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))
+
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         modules: dict[int, Any] = {}
         for pipeline in pipelines:

@@ -74,6 +74,9 @@ class NumpyDevice:
         self._buffers[buffer][offset : offset + source.size] = source
         self._forget(buffer)
 
+    async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
+        return self._buffers[buffer][offset : offset + nbytes].tobytes()
+
     def prepare(self, shaders: Sequence[Shader], pipelines: Sequence[Pipeline]) -> None:
         """Nothing is compiled."""
 
