@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from kernels.harness import compare, execute
-from kernels.test_kernels import F16, F32, TYPES, given, matrix
+from kernels.harness import F16, F32, TYPES, compare, execute, given, matrix
 from sotto import ops
 from sotto.devices.reference import device as reference
 from sotto.formats import blocks

@@ -28,7 +28,7 @@ from ..reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
 from ..source import Source
 from ..store import Store
 from ..text.prompt import Prompt
-from ..text.sampler import Sampling
+from ..text.sampler import Sampling, not_a_number
 from ..text.tokenizer import Tokenizer
 from ..tuning import candidates as selection
 from ..tuning.tuner import Tuner
@@ -341,6 +341,7 @@ class Engine:
 
         Raises:
             ContextFull: more tokens than the context holds.
+            DeviceError: the model's output is not a number.
         """
         ids = list(ids)
         if len(ids) > self.context:
@@ -361,7 +362,10 @@ class Engine:
             end = min(start + plan.tokens, len(ids) - 1)
             out = await session.run(self._score, start, ids[start:end], targets=ids[start + 1 : end + 1])
             parts.append(np.frombuffer(out, np.float32)[: end - start])
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        scores = np.concatenate(parts) if parts else np.empty(0, np.float32)
+        if not np.isfinite(scores).all():
+            raise not_a_number()
+        return scores
 
     def forget(self) -> None:
         """Read the next prompt from its beginning, also where it shares that with the text in the cache.
