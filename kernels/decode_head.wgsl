@@ -7,7 +7,7 @@
 // #include "weights/{format}.wgsl"
 // #include "decode/tokens/{tokens}.wgsl"
 // #include "decode/add_norm.wgsl"
-// #include "decode/{sweep}.wgsl"
+// #include "decode/sweeps/{sweep}.wgsl"
 // #include "order.wgsl"
 @group(0) @binding(6) var<storage, read_write> maxima: array<u32>;
 @group(0) @binding(7) var<storage, read_write> y: array<u32>;
