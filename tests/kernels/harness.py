@@ -7,14 +7,16 @@ differently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from sotto.api import drive
 from sotto.device import Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
+from sotto.devices.reference.kernels import KERNELS
 from sotto.formats import blocks
 from sotto.plan.plan import Plan, Tensor, Use, tensor
 from sotto.plan.weights import Matrix, Shard
@@ -24,6 +26,19 @@ Arrays = Mapping[str, NDArray[np.generic]]
 F32 = 3e-6
 F16 = 1.1e-3
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
+
+
+ran: set[str] = set()  # the operations of the kernels that the test under way has run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test called test_<kernel> has run that kernel: conftest.py has this from here."""
+    ran.clear()
+    result = yield  # raises what the test does, a skip included
+    name = getattr(item, "originalname", item.name).removeprefix("test_")
+    assert name not in KERNELS or name in ran, f"{item.name} ran {sorted(ran)} and not {name}"
+    return result
 
 
 class Loaded:
@@ -39,6 +54,7 @@ class Loaded:
             self._written |= {t.memory: t for t in d.writes}
         assert all(t.role is not Use.WEIGHT for t in self._written.values())
         self._buffers = buffers = {name: device.buffer(nbytes, name) for name, nbytes in self._sizes.items()}
+        self._kernels = {d.kernel.operation for d in plan.dispatches}
         shaders = tuple(Shader(d.kernel.name, d.kernel.source) for d in plan.dispatches)
         pipelines = tuple(Pipeline(i, dict(d.constants)) for i, d in enumerate(plan.dispatches))
         steps = tuple(
@@ -71,6 +87,7 @@ class Loaded:
             padded = np.concatenate([flat, np.zeros(-flat.size % 4, np.uint8)])
             self._device.write(self._buffers[name], 0, padded)
         drive(self._device.run(self._program, inputs))
+        ran.update(self._kernels)
         return {
             name: np.frombuffer(drive(self._device.read(self._buffers[name], 0, self._sizes[name])), np.uint8)
             for name in self._written

@@ -429,12 +429,31 @@ def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, coun
 
 
 def test_one_name_in_four_places() -> None:
-    """kernels/x.wgsl, ops.x, reference.x and test_x here or beside: a kernel without one of them is named."""
+    """kernels/x.wgsl, ops.x, reference.x and test_x here or beside: a kernel without one of them is named.
+
+    That a test_x runs the kernel x, the harness sees.
+    """
     from kernels import test_decode
 
-    kernels = {name for name in wgsl.names() if not wgsl.is_variant(name)}
+    kernels = {name for name in wgsl.names() if wgsl.variant_of(name) is None}
     assert kernels, "no kernels were found"
     assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
     assert dict.fromkeys(kernels ^ set(KERNELS), "reference") == {}
     tests = globals() | vars(test_decode)
     assert {n: "test" for n in kernels if f"test_{n}" not in tests} == {}
+
+
+def test_every_variant_is_recorded_and_computes_what_it_says() -> None:
+    """A file that is another way to compute something is what a variant of the tuner's list records for that, so that
+    test_matmul and test_attention, which go through the list, hold it against numpy."""
+    files = {name: of for name in wgsl.names() if (of := wgsl.variant_of(name)) is not None}
+    recorded: dict[str, str] = {}
+    m, _ = matrix(np.random.default_rng(0), "Q4_0", 64, 256)
+    cache = Cache(given("keys", (64, 1, 64), "f16"), given("values", (64, 1, 64), "f16"))
+    for variant in (v for variants in candidates.VARIANTS.values() for v in variants):
+        p = Plan("test", 40, choice=SIMPLE.but(variant))
+        ops.matmul(p, "y", given("x", (40, 256)), m)
+        ops.attention(p, given("q", (40, 256)), cache, window=64)
+        recorded |= {d.kernel.name.partition(":")[0]: d.kernel.operation for d in p.dispatches}
+    assert files.items() <= recorded.items(), "a variant's file that nothing in candidates.VARIANTS records"
+    assert set(files.values()) <= set(KERNELS)

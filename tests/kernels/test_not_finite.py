@@ -14,8 +14,8 @@ import pytest
 
 import tiny
 from kernels import drawing
+from kernels.decoding import TEXTS, pending, plan, residuals
 from kernels.harness import Loaded, given, matrix, matrix_of
-from kernels.test_decode import TEXTS, pending, residuals
 from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device
@@ -155,7 +155,7 @@ def test_the_fused_head(gpu: NativeDevice, rng, variant: Variant, tokens: int, t
     rows, columns = 8181, 128
     data = blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
     m, _ = matrix_of(type_name, data, rows, columns, 2)
-    p = Plan("test", tokens, choice=SIMPLE.but(variant))
+    p = plan(variant, tokens)
     x, norm = given("x", (tokens, columns)), given("norm", (columns,))
     head = ops.decode_head(p, "y", x, pending(tokens, columns), norm, m, eps=1e-6)
     assert head.slices is not None and m.shards[1].row % head.slices[1] == 0
