@@ -1,11 +1,12 @@
-// y[t] = the index of the highest logit of token t; of equal ones the lowest index. Logits that are no numbers give
-// 0xffffffff.
-//   x (T, V) f32; maxima (T, SLICES) f32 of its slices; y (T) u32. Grid: x over tokens.
+// y[t] = the index of the highest logit of token t; of equal ones the lowest index. A logit that is not finite,
+// wherever it is, gives 0xffffffff.
+//   x (T, V) f32, as bits; maxima (T, SLICES) f32, as bits, of its slices, no number for one with a value that is not
+//   finite; y (T) u32. Grid: x over tokens.
 // Of the logits only the first slice with the highest maximum is read.
 // #include "step.wgsl"
 // #include "order.wgsl"
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> maxima: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> maxima: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
 override V: u32;
 override SLICE: u32;
@@ -70,9 +71,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             mine = first_of(mine, Item(key_of(x[t * V + place]), place));
         }
     }
-    let place = first_of_all(mine, thread).place;
+    let first = first_of_all(mine, thread);
     if (thread == 0u) {
-        let bits = bitcast<u32>(x[t * V + place]);
-        y[t] = select(place, NO_NUMBER, (bits & 0x7f800000u) == 0x7f800000u);
+        y[t] = select(first.place, NO_NUMBER, first.key == EVERY);
     }
 }

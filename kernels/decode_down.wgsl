@@ -4,8 +4,8 @@
 // #include "step.wgsl"
 // #include "weights/{format}.wgsl"
 // #include "decode/tokens/{tokens}.wgsl"
-// #include "decode/{input}.wgsl"
-// #include "decode/{sweep}.wgsl"
+// #include "decode/inputs/{input}.wgsl"
+// #include "decode/sweeps/{sweep}.wgsl"
 // #include "decode/store.wgsl"
 
 @compute @workgroup_size(THREADS)

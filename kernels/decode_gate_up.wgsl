@@ -1,13 +1,13 @@
 // y = gelu(W_gate x) * (W_up x) for one to four tokens, with the norms before it computed on the way in; the tanh form
 // of GELU as in geglu.wgsl.
 //   weights (2N, K) any format: gate rows, then up rows; residual, pending, pending_norm, norm, sum as in
-//   decode/sum.wgsl; y (T, N) f32.
+//   decode/inputs/sum.wgsl; y (T, N) f32.
 // Grid: workgroups of rows. Rows r and N+r are swept together.
 // #include "step.wgsl"
 // #include "weights/{format}.wgsl"
 // #include "decode/tokens/{tokens}.wgsl"
-// #include "decode/sum.wgsl"
-// #include "decode/{sweep}.wgsl"
+// #include "decode/inputs/sum.wgsl"
+// #include "decode/sweeps/{sweep}.wgsl"
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;
 
 fn finish(row: u32, gate: PerToken, second: u32, up: PerToken) {

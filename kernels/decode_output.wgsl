@@ -5,7 +5,7 @@
 // #include "weights/{format}.wgsl"
 // #include "decode/tokens/{tokens}.wgsl"
 // #include "decode/merge.wgsl"
-// #include "decode/{sweep}.wgsl"
+// #include "decode/sweeps/{sweep}.wgsl"
 // #include "decode/store.wgsl"
 
 @compute @workgroup_size(THREADS)

@@ -1,17 +1,17 @@
 // The next token: the COUNT highest logits, in falling order (of equal values the lower index first), one of them
 // drawn by the rule of sampler.py, and the inputs of the run that continues with it.
-//   x (V) f32; maxima (SLICES) f32 from slice_maxima; chosen (2*COUNT + PICKS) u32: index and bits of the f32 value of
+//   x (V) f32 and maxima (SLICES) f32 from slice_maxima or decode_head, as bits; chosen (2*COUNT + PICKS) u32: index and bits of the f32 value of
 //   each candidate, then a ring of the tokens picked since the host last wrote the inputs; inputs: the step block and
 //   the first token id, in place; text (CONTEXT) u32: the text's token ids by position, for the repetition penalty; the
 //   new token is added.
-// Logits that are no numbers give the token 0xffffffff.
+// A logit that is not finite, wherever it is, is the first candidate, and the token is 0xffffffff.
 // As many slices as there are candidates wanted, those with the highest maxima, hold all candidates; of these slices'
 // values few are as high as the least of these maxima. A bisection finds that maximum, and where values are equal or
 // slices few, the value that leaves few enough. What is left is put in order by counting. Grid: one workgroup.
 // #include "draw.wgsl"
 // #include "order.wgsl"
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> maxima: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> maxima: array<u32>;
 @group(0) @binding(2) var<storage, read_write> chosen: array<u32>;
 @group(0) @binding(3) var<storage, read_write> inputs: Inputs;
 @group(0) @binding(4) var<storage, read_write> text: array<u32>;
@@ -50,10 +50,9 @@ const BATCH: u32 = 4;  // items that a thread asks for before it looks at any: m
 var<workgroup> keys: array<u32, KEPT>;     // of what was kept; then the bits of weights, the best score's first
 var<workgroup> places: array<u32, KEPT>;   // their places; then candidates, the best score first
 var<workgroup> words: array<u32, COUNT>;   // slices; then the bits of the candidates' scores, penalised
-var<workgroup> peak: atomic<u32>;          // the highest key
+var<workgroup> peak: atomic<u32>;          // the highest key; EVERY where a logit is not finite
 var<workgroup> total: atomic<u32>;         // of all tallies so far
 var<workgroup> filled: atomic<u32>;        // of keys and places, had they room for all
-var<workgroup> broken: atomic<u32>;        // whether a candidate is no number
 var<workgroup> shared_number: u32;
 var<private> counted: u32;                 // `total` before
 
@@ -70,7 +69,7 @@ fn batch_of(of_values: bool, items: u32, first: u32, thread: u32) -> array<Item,
         let i = first + j * THREADS + thread;
         let there = min(i, items - 1u);
         var place = there;
-        var value: f32;
+        var value: u32;
         if (of_values) {
             place = words[there / SLICE] * SLICE + there % SLICE;
             value = x[min(place, V - 1u)];
@@ -202,7 +201,7 @@ fn choose(wanted: u32, thread: u32) {
         }
         if (rank < wanted) {
             chosen[2u * rank] = it.place;
-            chosen[2u * rank + 1u] = bitcast<u32>(x[it.place]);
+            chosen[2u * rank + 1u] = x[it.place];
         }
     }
     storageBarrier();
@@ -254,12 +253,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     choose(wanted, thread);
 
     for (var i = thread; i < wanted; i += THREADS) {
-        let bits = chosen[2u * i + 1u];
-        words[i] = bitcast<u32>(penalised(chosen[2u * i], bitcast<f32>(bits)));
-        // Not by a comparison: compilers may take it for granted that there are no such numbers.
-        if ((bits & 0x7f800000u) == 0x7f800000u) {
-            atomicStore(&broken, 1u);
-        }
+        words[i] = bitcast<u32>(penalised(chosen[2u * i], bitcast<f32>(chosen[2u * i + 1u])));
     }
     workgroupBarrier();
     for (var i = thread; i < wanted; i += THREADS) {
@@ -282,7 +276,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
     if (inputs.inverse_temperature > 0.0) {
         place = drawn(candidates);
     }
-    let token = select(chosen[2u * places[place]], NO_NUMBER, atomicLoad(&broken) == 1u);
+    let token = select(chosen[2u * places[place]], NO_NUMBER, atomicLoad(&peak) == EVERY);
     let next = inputs.position + inputs.count;
     if (next < CONTEXT) {
         text[next] = token;

@@ -1,7 +1,9 @@
-// y[s] = max of x[s*SLICE .. (s+1)*SLICE): the first level of top_k.
-//   x (V) f32; y (ceil(V / SLICE)) f32. Grid: one thread for each slice.
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+// y[s] = max of x[s*SLICE .. (s+1)*SLICE): what `sample` looks at first. A slice with a value that is not finite has a
+// maximum that is no number.
+//   x (V) f32, as bits; y (ceil(V / SLICE)) f32, as bits. Grid: one thread for each slice.
+// #include "order.wgsl"
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> y: array<u32>;
 override V: u32;
 override SLICE: u32;
 
@@ -11,9 +13,9 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
     if (begin >= V) {
         return;
     }
-    var highest = x[begin];
-    for (var i = begin + 1u; i < min(begin + SLICE, V); i++) {
-        highest = max(highest, x[i]);
+    var highest = 0u;
+    for (var i = begin; i < min(begin + SLICE, V); i++) {
+        highest = max(highest, key_of(x[i]));
     }
-    y[id.x] = highest;
+    y[id.x] = bits_of(highest);
 }

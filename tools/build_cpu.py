@@ -13,6 +13,7 @@ import argparse
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 KERNELS = Path(__file__).resolve().parent.parent / "kernels"
@@ -34,16 +35,25 @@ BUILDS = {  # module below kernels/: how it is linked, and the instructions it m
 }
 
 
-def build(folder: Path) -> list[Path]:
-    """Write the modules into `folder`; the sources are named relatively, so that no path gets into them."""
+def build(folder: Path, modules: Iterable[str] = BUILDS, kernels: Path = KERNELS) -> list[Path]:
+    """Write modules into `folder`; the sources are named relatively, so that no path gets into them.
+
+    Args:
+        modules: of BUILDS, by name.
+        kernels: the folder that has the sources.
+
+    Raises:
+        CalledProcessError: the compiler refuses; it has said why.
+    """
     made = []
-    for name, (linked, features) in BUILDS.items():
+    for name in modules:
+        linked, features = BUILDS[name]
         out = folder.resolve() / name
         out.parent.mkdir(parents=True, exist_ok=True)
-        sources = sorted(path.name for path in (KERNELS / name).parent.glob("*.c"))
+        sources = sorted(path.name for path in (kernels / name).parent.glob("*.c"))
         flags = shlex.split(f"{COMMON} {linked} -mcpu={features}")
         command = [sys.executable, "-m", "ziglang", "cc", *flags, "-o", str(out), *sources]
-        subprocess.run(command, check=True, cwd=(KERNELS / name).parent)
+        subprocess.run(command, check=True, cwd=(kernels / name).parent)
         made.append(out)
     return made
 

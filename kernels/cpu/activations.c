@@ -16,14 +16,19 @@ INLINE i32 sum_bytes(v128 bytes) {
 
 void quantize(const f32 *x, u32 K, struct activations to) {
     for (u32 block = 0; block < up(K, TILE_COLUMNS) / BLOCK; block++) {
+        // As integers, magnitudes are in the same order, with what is no number at its end: a maximum of floats may
+        // leave that out, and codes have none.
         v128 v[8], peak = zero();
         for (u32 i = 0; i < 8; i++) {
             v[i] = block * BLOCK < K ? load(x + block * BLOCK + 4 * i) : zero();
-            peak = max4(peak, wasm_f32x4_abs(v[i]));
+            peak = wasm_i32x4_max(peak, wasm_f32x4_abs(v[i]));
         }
-        f32 highest = max_of(peak);
-        v128 factor = splat(highest > 1e-30f ? 127.0f / highest : 0.0f);
-        to.scales[block] = highest > 1e-30f ? highest / 127.0f : 0.0f;
+        peak = wasm_i32x4_max(peak, wasm_i32x4_shuffle(peak, peak, 2, 3, 0, 1));
+        peak = wasm_i32x4_max(peak, wasm_i32x4_shuffle(peak, peak, 1, 0, 3, 2));
+        f32 highest = wasm_f32x4_extract_lane(peak, 0);
+        u32 none = highest < 1e-30f;
+        v128 factor = splat(none ? 0.0f : 127.0f / highest);
+        to.scales[block] = none ? 0.0f : highest / 127.0f;
         for (u32 half = 0; half < 2; half++) {
             v128 *h = v + 4 * half;
             v128 low = wasm_i16x8_narrow_i32x4(rounded(h[0], factor), rounded(h[1], factor));

@@ -1,5 +1,5 @@
-// y[t] = x[t, target[t]] - log(sum(exp(x[t]))); twin of log_prob.wgsl. x (T, V) f32; targets (T) u32; y (T) f32.
-// Sums of 256 values in f32, sums of those in f64.
+// y[t] = x[t, target[t]] - log(sum(exp(x[t]))); twin of log_prob.wgsl. x (T, V) f32; targets (T) u32; y (T) f32: no number
+// where a logit is not finite. Sums of 256 values in f32, sums of those in f64.
 #include "functions.h"
 #include "kernels.h"
 
@@ -10,7 +10,11 @@ void log_prob(const struct log_prob *s, const struct run *run) {
         for (u32 t = r.begin; t < r.end; t++) {
             const f32 *x = s->x + t * s->V;
             f32 peak = x[0];
-            for (u32 i = 1; i < s->V; i++) peak = x[i] > peak ? x[i] : peak;
+            u32 broken = 0;
+            for (u32 i = 0; i < s->V; i++) {
+                peak = x[i] > peak ? x[i] : peak;
+                broken |= is_not_finite(((const u32 *)x)[i]);
+            }
             f64 total = 0;
             for (u32 i = 0; i < s->V; i += 256) {
                 v128 sums = zero();
@@ -23,6 +27,7 @@ void log_prob(const struct log_prob *s, const struct run *run) {
                 total += sum_of(sums);
             }
             s->y[t] = (f32)((f64)x[s->targets[t]] - peak - natural_log(total));
+            if (broken) ((u32 *)s->y)[t] = NOT_A_NUMBER;
         }
     }
 }

@@ -8,7 +8,8 @@
 #define SPINS 4000  // tries before a thread goes to sleep: some ten microseconds
 
 // Shared by all threads, at the address every call is given. Atomic words first, each kind of traffic on a
-// cache line of its own. cpu.py fills in the fields from `table` on while no job runs.
+// cache line of its own. cpu.py fills in the fields from `table` on, at POOL_FIELDS, while no job runs.
+#define POOL_FIELDS 200
 struct pool {
     _Alignas(64) u32 claimed;     // pieces of the current phase that were taken
     _Alignas(64) u32 arrived;     // threads at the barrier
@@ -25,6 +26,7 @@ struct pool {
     u32 own_bytes;
     u32 repeats;                  // how often the records are run
 };
+_Static_assert(__builtin_offsetof(struct pool, table) == POOL_FIELDS, "where cpu.py writes");
 
 // One thread's view of a run.
 struct run {

@@ -1,16 +1,17 @@
 // The interpreter: one call runs a whole table of steps, every thread through all of it.
 #include "kernels.h"
 
-enum opcode {
-    EMBED, MATVEC, MATMUL, RMS_NORM, NORM_ADD, ROPE_KV, ATTENTION, GEGLU, LAST_ROW, SLICE_MAXIMA, SAMPLE, LOG_PROB,
-    NOTHING, STREAM, DOTS
-};
+#define OPCODE(name) OPCODE_##name,
+enum opcode { KERNELS(OPCODE, OPCODE) };
 
 struct record {
     u32 opcode;
     u32 format;
     u32 fields[STEP_BYTES / 4 - 2];
 };
+
+#define CODED_CASE(name) case OPCODE_##name: name(fields, format, &run); break;
+#define PLAIN_CASE(name) case OPCODE_##name: name(fields, &run); break;
 
 static void steps(struct pool *pool, u32 thread, u32 threads) {
     // After the last barrier thread 0 may already be writing the next job, so the job is read once.
@@ -25,21 +26,7 @@ static void steps(struct pool *pool, u32 thread, u32 threads) {
             const void *fields = table[i].fields;
             const enum format format = (enum format)table[i].format;
             switch ((enum opcode)table[i].opcode) {
-                case EMBED: embed(fields, format, &run); break;
-                case MATVEC: matvec(fields, format, &run); break;
-                case MATMUL: matmul(fields, format, &run); break;
-                case RMS_NORM: rms_norm(fields, &run); break;
-                case NORM_ADD: norm_add(fields, &run); break;
-                case ROPE_KV: rope_kv(fields, &run); break;
-                case ATTENTION: attention(fields, &run); break;
-                case GEGLU: geglu(fields, &run); break;
-                case LAST_ROW: last_row(fields, &run); break;
-                case SLICE_MAXIMA: slice_maxima(fields, &run); break;
-                case SAMPLE: sample(fields, &run); break;
-                case LOG_PROB: log_prob(fields, &run); break;
-                case NOTHING: nothing(fields, &run); break;
-                case STREAM: stream(fields, &run); break;
-                case DOTS: dots(fields, &run); break;
+                KERNELS(CODED_CASE, PLAIN_CASE)
             }
             barrier(&run);
         }
@@ -80,9 +67,9 @@ __attribute__((export_name("quit"))) void quit(struct pool *pool) { start(pool, 
 __attribute__((export_name("own_bytes"))) u32 own_bytes(const struct record *record) {
     const void *fields = record->fields;
     switch ((enum opcode)record->opcode) {
-        case MATVEC: return matvec_own_bytes(fields);
-        case MATMUL: return matmul_own_bytes(fields);
-        case ATTENTION: return attention_own_bytes(fields);
+        case OPCODE_matvec: return matvec_own_bytes(fields);
+        case OPCODE_matmul: return matmul_own_bytes(fields);
+        case OPCODE_attention: return attention_own_bytes(fields);
         default: return 0;
     }
 }
@@ -90,8 +77,8 @@ __attribute__((export_name("own_bytes"))) u32 own_bytes(const struct record *rec
 __attribute__((export_name("shared_bytes"))) u32 shared_bytes(const struct record *record, u32 tokens) {
     const void *fields = record->fields;
     switch ((enum opcode)record->opcode) {
-        case MATMUL: return matmul_shared_bytes(fields, tokens);
-        case ATTENTION: return attention_shared_bytes(fields);
+        case OPCODE_matmul: return matmul_shared_bytes(fields, tokens);
+        case OPCODE_attention: return attention_shared_bytes(fields);
         default: return 0;
     }
 }

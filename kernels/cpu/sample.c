@@ -21,26 +21,46 @@ struct inputs {
     u32 picked, unused[50], token;
 };
 
-// The `wanted` best of x, to `chosen`.
-static void select(const struct sample *s, u32 wanted) {
+// Make x[place] the candidate of that round, and leave its slice without it.
+INLINE void take(const struct sample *s, u32 round, u32 place) {
+    const u32 begin = place / s->SLICE * s->SLICE, end = min_u32(begin + s->SLICE, s->V);
+    s->chosen[2 * round] = place;
+    s->chosen[2 * round + 1] = ((u32 *)s->x)[place];
+    s->x[place] = LOWEST;
+    s->maxima[place / s->SLICE] = s->x[highest(s->x, begin, end)];
+}
+
+// What is not finite, in the slices that have such values, to `chosen`: the first `wanted` of them. Returns how many.
+static u32 take_broken(const struct sample *s, u32 slices, u32 wanted) {
+    u32 taken = 0;
+    for (u32 slice = 0; slice < slices; slice++) {
+        if (!is_not_finite(((u32 *)s->maxima)[slice])) continue;
+        const u32 end = min_u32((slice + 1) * s->SLICE, s->V);
+        for (u32 i = slice * s->SLICE; i < end && taken < wanted; i++) {
+            if (is_not_finite(((u32 *)s->x)[i])) take(s, taken++, i);
+        }
+    }
+    return taken;
+}
+
+// The `wanted` best of x, to `chosen`. Returns whether some of x are not finite: these come first.
+static u32 select(const struct sample *s, u32 wanted) {
     const u32 slices = (s->V + s->SLICE - 1) / s->SLICE, share = (slices + 63) / 64;
+    const u32 broken = take_broken(s, slices, wanted);
     const u32 guards = (slices + share - 1) / share;
     f32 guarded[64];
     for (u32 g = 0; g < guards; g++) {
         guarded[g] = s->maxima[highest(s->maxima, g * share, min_u32((g + 1) * share, slices))];
     }
-    for (u32 round = 0; round < wanted; round++) {
+    for (u32 round = broken; round < wanted; round++) {
         u32 guard = highest(guarded, 0, guards);
         u32 first = guard * share, last = min_u32(first + share, slices);
         u32 slice = highest(s->maxima, first, last);
         u32 begin = slice * s->SLICE, end = min_u32(begin + s->SLICE, s->V);
-        u32 winner = highest(s->x, begin, end);
-        s->chosen[2 * round] = winner;
-        ((f32 *)s->chosen)[2 * round + 1] = s->x[winner];
-        s->x[winner] = LOWEST;
-        s->maxima[slice] = s->x[highest(s->x, begin, end)];
+        take(s, round, highest(s->x, begin, end));
         guarded[guard] = s->maxima[highest(s->maxima, first, last)];
     }
+    return broken > 0;
 }
 
 INLINE u32 high_word(u32 a, u32 b) { return (u32)((unsigned long long)a * b >> 32); }
@@ -89,18 +109,16 @@ void sample(const struct sample *s, const struct run *run) {
         u32 tokens[MOST_CANDIDATES];
         const u32 wanted = in->wanted ? min_u32(in->wanted, s->COUNT) : s->COUNT;
         const u32 next = in->position + in->count;
-        select(s, wanted);
-        u32 bad = 0;
+        const u32 broken = select(s, wanted);
         for (u32 i = 0; i < wanted; i++) {
             u32 token = s->chosen[2 * i], at = i;
             f32 score = penalised(in, s->text, token, ((f32 *)s->chosen)[2 * i + 1]);
-            bad |= (s->chosen[2 * i + 1] & 0x7f800000u) == 0x7f800000u;
             for (; at > 0 && scores[at - 1] < score; at--) scores[at] = scores[at - 1], tokens[at] = tokens[at - 1];
             scores[at] = score, tokens[at] = token;
         }
         u32 candidates = in->top_k ? min_u32(in->top_k, wanted) : wanted;
         u32 token = tokens[in->inverse_temperature > 0 ? drawn(in, scores, candidates, weights) : 0];
-        if (bad) token = ~0u;
+        if (broken) token = ~0u;
         if (next < s->CONTEXT) s->text[next] = token;
         s->chosen[2 * s->COUNT + in->picked % s->PICKS] = token;
         in->position = next, in->count = 1, in->token = token;

@@ -15,6 +15,8 @@ typedef v128_t v128;
 #define BLOCK 32u          // columns with one activation scale
 #define TILE_COLUMNS 128u  // planes are padded to a multiple of this (layout.py)
 #define TILE_ROWS 8u       // rows of a tile
+#define NOT_FINITE 0x7f800000u  // an f32's exponent that infinity has, and what is no number
+#define NOT_A_NUMBER 0x7fc00000u  // the bits of one
 
 INLINE u32 up(u32 length, u32 unit) { return (length + unit - 1) / unit * unit; }
 INLINE u32 min_u32(u32 a, u32 b) { return a < b ? a : b; }
@@ -31,6 +33,13 @@ INLINE v128 to_f32(v128 a) { return wasm_f32x4_convert_i32x4(a); }
 
 // The larger of two numbers; for numbers without NaN, one instruction on every machine.
 INLINE v128 max4(v128 a, v128 b) { return wasm_f32x4_pmax(a, b); }
+
+// Whether the f32 with these bits is not finite; of four, all ones in the lanes that are not.
+INLINE u32 is_not_finite(u32 bits) { return (bits & NOT_FINITE) == NOT_FINITE; }
+INLINE v128 not_finite(v128 v) {
+    const v128 exponent = wasm_u32x4_const_splat(NOT_FINITE);
+    return wasm_i32x4_eq(wasm_v128_and(v, exponent), exponent);
+}
 
 // Lanes added in a fixed order.
 INLINE f32 sum_of(v128 v) {

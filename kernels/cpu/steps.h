@@ -1,11 +1,18 @@
 // What each kernel is given: a record of 64 bytes, an opcode and a weight format, then the fields below, 4 bytes
 // each: addresses of the bindings and values of the constants, under the names they have in the .wgsl twin.
-// Python reads this file to encode a plan (cpu.py): the order of the structs gives the opcodes, the order of
-// the fields their places, and neither is written anywhere else.
+// Python reads this file to encode a plan (cpu.py): the place in KERNELS is the opcode, the order of a struct's fields
+// gives their places. run.c and kernels.h are made from KERNELS too, so that neither order is written anywhere else.
 #pragma once
 #include "simd.h"
 
 #define STEP_BYTES 64
+
+// Every kernel once: those whose weights have a format, and the others.
+#define KERNELS(CODED, PLAIN) \
+    CODED(embed) CODED(matvec) CODED(matmul) \
+    PLAIN(rms_norm) PLAIN(norm_add) PLAIN(rope_kv) PLAIN(attention) PLAIN(geglu) PLAIN(last_row) \
+    PLAIN(slice_maxima) PLAIN(sample) PLAIN(log_prob) \
+    PLAIN(nothing) PLAIN(stream) PLAIN(dots)
 
 enum format { FORMAT_NONE, FORMAT_Q4, FORMAT_Q4M, FORMAT_Q8, FORMAT_Q8H, FORMAT_F16, FORMAT_BF16, FORMAT_F32 };
 
@@ -83,3 +90,7 @@ struct dots {
     const u32 *x; u32 *y;
     u32 ITERATIONS; u32 THREADS;
 };
+
+#define FITS(name) _Static_assert(sizeof(struct name) <= STEP_BYTES - 8, "the record of " #name " is too long");
+KERNELS(FITS, FITS)
+#undef FITS

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page
-from test_web import Python
+from pyodide_page import Python
 
 import tiny
 from sotto.site.site import OfferedModel

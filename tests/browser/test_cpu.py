@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pages import in_page, open_blank
 from playwright.sync_api import Page
-from test_web import Python
+from pyodide_page import Python
 
 import tiny
 from sotto.api import drive, iterate

@@ -1,63 +1,109 @@
-"""Runs one recorded operation on two devices, the GPU and numpy, on the same bytes."""
+"""Runs one recorded operation on two devices, the GPU and numpy, on the same bytes; what such operations are given.
+
+Tolerances are relative to the largest value of an output. f32 sums of a few thousand products in another order
+differ by some 1e-6; f16 stores add half a unit in the last place (2^-11), and only where the f32 values round
+differently.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from sotto.api import drive
 from sotto.device import Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
-from sotto.plan.plan import Plan, Tensor, Use
+from sotto.devices.reference.kernels import KERNELS
+from sotto.formats import blocks
+from sotto.plan.plan import Plan, Tensor, Use, tensor
+from sotto.plan.weights import Matrix, Shard
+from sotto.weights import layout
 
 Arrays = Mapping[str, NDArray[np.generic]]
+F32 = 3e-6
+F16 = 1.1e-3
+TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
+
+
+ran: set[str] = set()  # the operations of the kernels that the test under way has run
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """A test called test_<kernel> has run that kernel: conftest.py has this from here."""
+    ran.clear()
+    result = yield  # raises what the test does, a skip included
+    name = getattr(item, "originalname", item.name).removeprefix("test_")
+    assert name not in KERNELS or name in ran, f"{item.name} ran {sorted(ran)} and not {name}"
+    return result
+
+
+class Loaded:
+    """A plan's dispatches on a device, one buffer for each memory name; run with one input after the other."""
+
+    def __init__(self, device: Device, plan: Plan) -> None:
+        self._device = device
+        self._sizes: dict[str, int] = {"inputs": plan.inputs_nbytes}
+        self._written: dict[str, Tensor] = {}
+        for d in plan.dispatches:
+            for t in d.reads:
+                self._sizes[t.memory] = max(self._sizes.get(t.memory, 0), t.offset + t.nbytes)
+            self._written |= {t.memory: t for t in d.writes}
+        assert all(t.use is not Use.WEIGHT for t in self._written.values())
+        self._buffers = buffers = {name: device.buffer(nbytes, name) for name, nbytes in self._sizes.items()}
+        self._kernels = {d.kernel.operation for d in plan.dispatches}
+        shaders = tuple(Shader(d.kernel.name, d.kernel.source) for d in plan.dispatches)
+        pipelines = tuple(Pipeline(i, dict(d.constants)) for i, d in enumerate(plan.dispatches))
+        steps = tuple(
+            Step(
+                d.label,
+                i,
+                tuple(
+                    (b.number, buffers[b.tensor.memory], b.tensor.offset, b.tensor.nbytes, b.access)
+                    for b in d.bindings
+                ),
+                d.grid,
+            )
+            for i, d in enumerate(plan.dispatches)
+        )
+        program = Program(
+            plan.name,
+            shaders,
+            pipelines,
+            steps,
+            (len(steps),),
+            Inputs(buffers["inputs"], plan.inputs_nbytes),
+            OutputRange(buffers["inputs"], 0, 4),
+        )
+        self._program = drive(device.load(program))
+
+    def run(self, arrays: Arrays, inputs: bytes) -> dict[str, NDArray[np.uint8]]:
+        """Write the arrays into the memories of their names, run every dispatch; all written memory."""
+        for name, array in arrays.items():
+            flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+            padded = np.concatenate([flat, np.zeros(-flat.size % 4, np.uint8)])
+            self._device.write(self._buffers[name], 0, padded)
+        drive(self._device.run(self._program, inputs))
+        ran.update(self._kernels)
+        return {
+            name: np.frombuffer(drive(self._device.read(self._buffers[name], 0, self._sizes[name])), np.uint8)
+            for name in self._written
+        }
+
+    def close(self) -> None:
+        """Release the program and the memory."""
+        self._device.unload(self._program)
+        for buffer in self._buffers.values():
+            self._device.free(buffer)
 
 
 def execute(device: Device, plan: Plan, arrays: Arrays, inputs: bytes) -> dict[str, NDArray[np.uint8]]:
-    """Run every dispatch of the plan with one buffer for each memory name; return all written memory."""
-    sizes: dict[str, int] = {"inputs": plan.inputs_nbytes}
-    written: dict[str, Tensor] = {}
-    for d in plan.dispatches:
-        for t in d.reads:
-            sizes[t.memory] = max(sizes.get(t.memory, 0), t.offset + t.nbytes)
-        written |= {t.memory: t for t in d.writes}
-    buffers = {name: device.buffer(nbytes, name) for name, nbytes in sizes.items()}
-    for name, array in arrays.items():
-        flat = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        device.write(buffers[name], 0, np.concatenate([flat, np.zeros(-flat.size % 4, np.uint8)]))
-    shaders = tuple(Shader(d.kernel.name, d.kernel.source) for d in plan.dispatches)
-    pipelines = tuple(Pipeline(i, dict(d.constants)) for i, d in enumerate(plan.dispatches))
-    steps = tuple(
-        Step(
-            d.label,
-            i,
-            tuple(
-                (b.number, buffers[b.tensor.memory], b.tensor.offset, b.tensor.nbytes, b.access)
-                for b in d.bindings
-            ),
-            d.grid,
-        )
-        for i, d in enumerate(plan.dispatches)
-    )
-    program = Program(
-        plan.name,
-        shaders,
-        pipelines,
-        steps,
-        Inputs(buffers["inputs"], plan.inputs_nbytes),
-        OutputRange(buffers["inputs"], 0, 4),
-    )
-    handle = drive(device.load(program))
-    drive(device.run(handle, inputs))
-    result = {}
-    for name, t in written.items():
-        assert t.use is not Use.WEIGHT
-        result[name] = np.frombuffer(drive(device.read(buffers[name], 0, sizes[name])), np.uint8)
-    device.unload(handle)
-    for buffer in buffers.values():
-        device.free(buffer)
-    return result
+    """Run every dispatch of the plan once; all written memory."""
+    with closing(Loaded(device, plan)) as loaded:
+        return loaded.run(arrays, inputs)
 
 
 def compare(
@@ -89,3 +135,40 @@ def compare(
         assert np.any(b != 0), f"{name}: the reference is all zeros, so nothing was tested"
         seen[name] = a
     return seen
+
+
+def given(name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
+    """A tensor the test fills."""
+    return tensor(name, shape, dtype, Use.CACHE)
+
+
+def matrix(
+    rng: np.random.Generator, type_name: str, rows: int, columns: int, shards: int = 1
+) -> tuple[Matrix, dict[str, np.ndarray]]:
+    """Random weights of a file type in the GPU's layout, as a matrix of one or more shards."""
+    data = blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
+    return matrix_of(type_name, data, rows, columns, shards)
+
+
+def matrix_of(
+    type_name: str, data: NDArray[np.uint8], rows: int, columns: int, shards: int
+) -> tuple[Matrix, dict[str, np.ndarray]]:
+    """A file's bytes of a matrix in the GPU's layout, in one or more shards, and their planes."""
+    row_bytes = data.size // rows
+    form = layout.format_of(type_name)
+    step = -(-rows // shards // 8) * 8
+    pieces, arrays = [], {}
+    for first in range(0, rows, step):
+        count = min(step, rows - first)
+        part = data[first * row_bytes : (first + count) * row_bytes]
+        planes = layout.convert(type_name, part, count, columns)
+        tensors = []
+        for kind, plane in zip(("w", "s"), planes, strict=True):
+            name = f"{kind}{first}"
+            if plane.size:
+                tensors.append(Tensor(name, (count, columns), "u32", Use.WEIGHT, name, 0, plane.size))
+                arrays[name] = plane
+        pieces.append(
+            Shard(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
+        )
+    return Matrix("m", rows, columns, tuple(pieces)), arrays

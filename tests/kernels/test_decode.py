@@ -8,19 +8,18 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pytest
 
-from kernels.harness import compare, execute
-from kernels.test_kernels import F16, F32, TYPES, given, matrix
+from kernels.decoding import EPS, TEXTS, pending, plan, residuals
+from kernels.harness import F16, F32, TYPES, compare, execute, given, matrix
 from sotto import ops
 from sotto.devices.reference import device as reference
 from sotto.formats import blocks
 from sotto.native.dawn import NativeDevice
-from sotto.ops import Cache, Partials, Pending
+from sotto.ops import Cache, Partials
 from sotto.plan.plan import Plan
-from sotto.plan.variants import SIMPLE, Variant
+from sotto.plan.variants import Variant
 from sotto.plan.weights import Matrix
 from sotto.weights import layout
 
-EPS = 1e-6
 LONGEST = 32_768
 
 
@@ -36,8 +35,6 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(11)
 
 
-# Of variants that differ in constants only, the first.
-TEXTS = {tuple(variant.options.values()): variant for variant in reversed(ops.DECODES)}.values()
 # A sweep and how it multiplies are tried with every format; how its lanes share rows and add up, and what the other
 # kernels have before and after the same sweep, with two.
 BY_FORMAT = ("rows", "lanes-subgroups", "lanes-f16-subgroups", "lanes-int8-subgroups")
@@ -70,28 +67,10 @@ def tiling(request: pytest.FixtureRequest) -> Variant:
     return next(variant for variant in ops.DECODES if variant.name == request.param)
 
 
-def plan(variant: Variant, tokens: int) -> Plan:
-    return Plan("test", tokens, choice=SIMPLE.but(variant))
-
-
-def residuals(rng: np.random.Generator, tokens: int, dim: int) -> dict[str, np.ndarray]:
-    """A residual stream as large as Gemma's, past the range of f16, a sublayer's output, and two norms."""
-    return {
-        "x": (rng.standard_normal((tokens, dim)) * 30_000).astype(np.float32),
-        "pending": rng.standard_normal((tokens, dim)).astype(np.float32),
-        "pending_norm": (rng.standard_normal(dim) * 20_000).astype(np.float32),
-        "norm": rng.standard_normal(dim).astype(np.float32),
-    }
-
-
 def shape_of(type_name: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """A shape for a format, so that all are tried, by at least two formats; the columns stand second."""
     rows, columns, *others = shapes[TYPES.index(type_name) % len(shapes)]
     return rows, columns if columns % blocks.TYPES[type_name].elements == 0 else 512, *others
-
-
-def pending(tokens: int, dim: int) -> Pending:
-    return Pending(given("pending", (tokens, dim)), given("pending_norm", (dim,)))
 
 
 def test_every_kernel_stays_within_the_default_limit_of_storage_buffers(variant: Variant) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kernels import drawing, matrices
-from kernels.harness import compare, execute
+from kernels.harness import F16, F32, TYPES, compare, given, matrix
 from sotto import ops
 from sotto.devices.reference import device as reference
 from sotto.devices.reference.kernels import KERNELS
@@ -23,16 +23,10 @@ from sotto.formats import blocks
 from sotto.native.dawn import NativeDevice
 from sotto.ops import Cache
 from sotto.plan import wgsl
-from sotto.plan.plan import Plan, Tensor, Use, tensor
+from sotto.plan.plan import Plan
 from sotto.plan.variants import SIMPLE, Job
-from sotto.plan.weights import Matrix, Shard
-from sotto.text.sampler import NO_TOKEN
 from sotto.tuning import candidates
-from sotto.weights import layout
 
-F32 = 3e-6
-F16 = 1.1e-3
-TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
 RNG_SEED = 7
 MATRICES = tuple(v for v in candidates.VARIANTS[Job.MATMUL] if "matrix" in v.options)
 
@@ -47,36 +41,6 @@ def numpy_device() -> Iterator[reference.NumpyDevice]:
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(RNG_SEED)
-
-
-def given(name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
-    """A tensor the test fills."""
-    return tensor(name, shape, dtype, Use.CACHE)
-
-
-def matrix(
-    rng: np.random.Generator, type_name: str, rows: int, columns: int, shards: int = 1
-) -> tuple[Matrix, dict[str, np.ndarray]]:
-    """Random weights of a file type in the GPU's layout, as a matrix of one or more pieces."""
-    data = blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
-    row_bytes = data.size // rows
-    form = layout.format_of(type_name)
-    step = -(-rows // shards // 8) * 8
-    pieces, arrays = [], {}
-    for first in range(0, rows, step):
-        count = min(step, rows - first)
-        part = data[first * row_bytes : (first + count) * row_bytes]
-        planes = layout.convert(type_name, part, count, columns)
-        tensors = []
-        for kind, plane in zip(("w", "s"), planes, strict=True):
-            name = f"{kind}{first}"
-            if plane.size:
-                tensors.append(Tensor(name, (count, columns), "u32", Use.WEIGHT, name, 0, plane.size))
-                arrays[name] = plane
-        pieces.append(
-            Shard(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
-        )
-    return Matrix("m", rows, columns, tuple(pieces)), arrays
 
 
 @pytest.mark.parametrize("type_name", TYPES)
@@ -423,10 +387,6 @@ def test_sample_draws_by_the_rule(gpu: NativeDevice, numpy_device) -> None:
     drawing.check_draws(gpu, numpy_device, 60)
 
 
-def test_sample_tells_of_no_numbers(gpu: NativeDevice, numpy_device) -> None:
-    drawing.check_no_numbers(gpu, numpy_device)
-
-
 @pytest.mark.parametrize(
     ("vocabulary", "tokens", "count", "length"),
     [
@@ -458,16 +418,6 @@ def test_best(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count, l
     np.testing.assert_array_equal(seen["best"][:count], x.argmax(axis=-1)[:count])
 
 
-def test_best_tells_of_no_numbers(gpu: NativeDevice, numpy_device) -> None:
-    p = Plan("test", 2)
-    ops.best(p, given("x", (2, 100)))
-    x = np.full((2, 100), np.nan, np.float32)
-    x[1] = np.where(np.arange(100) == 7, np.inf, 0)
-    for device in (gpu, numpy_device):
-        written = execute(device, p, {"x": x}, p.inputs(0, [0, 0]))
-        assert (written["best"].view(np.uint32)[:2] == NO_TOKEN).all()
-
-
 @pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (4099, 32, 32)])
 def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count) -> None:
     p = Plan("test", tokens, scored=True)
@@ -479,12 +429,31 @@ def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, coun
 
 
 def test_one_name_in_four_places() -> None:
-    """kernels/x.wgsl, ops.x, reference.x and test_x here or beside: a kernel without one of them is named."""
+    """kernels/x.wgsl, ops.x, reference.x and test_x here or beside: a kernel without one of them is named.
+
+    That a test_x runs the kernel x, the harness sees.
+    """
     from kernels import test_decode
 
-    kernels = {wgsl.operation(name) for name in wgsl.names()}
+    kernels = {name for name in wgsl.names() if wgsl.variant_of(name) is None}
     assert kernels, "no kernels were found"
     assert {n: "ops" for n in kernels if not callable(getattr(ops, n, None))} == {}
     assert dict.fromkeys(kernels ^ set(KERNELS), "reference") == {}
     tests = globals() | vars(test_decode)
     assert {n: "test" for n in kernels if f"test_{n}" not in tests} == {}
+
+
+def test_every_variant_is_recorded_and_computes_what_it_says() -> None:
+    """A file that is another way to compute something is what a variant of the tuner's list records for that, so that
+    test_matmul and test_attention, which go through the list, hold it against numpy."""
+    files = {name: of for name in wgsl.names() if (of := wgsl.variant_of(name)) is not None}
+    recorded: dict[str, str] = {}
+    m, _ = matrix(np.random.default_rng(0), "Q4_0", 64, 256)
+    cache = Cache(given("keys", (64, 1, 64), "f16"), given("values", (64, 1, 64), "f16"))
+    for variant in (v for variants in candidates.VARIANTS.values() for v in variants):
+        p = Plan("test", 40, choice=SIMPLE.but(variant))
+        ops.matmul(p, "y", given("x", (40, 256)), m)
+        ops.attention(p, given("q", (40, 256)), cache, window=64)
+        recorded |= {d.kernel.name.partition(":")[0]: d.kernel.operation for d in p.dispatches}
+    assert files.items() <= recorded.items(), "a variant's file that nothing in candidates.VARIANTS records"
+    assert set(files.values()) <= set(KERNELS)

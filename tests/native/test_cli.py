@@ -18,6 +18,7 @@ import tiny
 import vulkan
 from sotto.bench.report import Report
 from sotto.cli import COMMANDS
+from sotto.plan import wgsl
 from sotto.text.sampler import PICKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -193,6 +194,47 @@ def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:
     )
 
 
+def test_inspect_prints_a_kernel(sotto: Callable[..., Run]) -> None:
+    """The very text that a plan compiles, without a model, a GPU or an option left to guess."""
+    kernel = wgsl.load("matmul_tiled", "q4", stage="f16")
+    printed = sotto("inspect", "--kernel", "matmul_tiled", "--format", "q4", "--option", "stage=f16")
+    assert printed.stdout == kernel.source and not printed.stderr
+    assert "#include" not in printed.stdout and printed.stdout.startswith("enable f16;")
+    assert sotto("inspect", "--kernel", "rms_norm").stdout == wgsl.load("rms_norm").source
+    rows = ("element=f32", "input=sum", "sweep=rows", "tokens=2")
+    options = [word for option in rows for word in ("--option", option)]
+    printed = sotto("inspect", "--kernel", "decode_qkv", "--format", "q4", *options)
+    assert printed.stdout == wgsl.load("decode_qkv", "q4", **dict(o.split("=") for o in rows)).source
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("matmul_quick",), "There is no kernel 'matmul_quick'. There are: attention, "),
+        (("matmul",), "matmul is not told its format. matmul takes format: bf16, f16, f32, q4, q4m, q8, q8h."),
+        (("matmul", "--format", "q5"), "'q5' is no format of matmul. matmul takes format: bf16"),
+        (("matmul_tiled", "--format", "q4"), "matmul_tiled is not told its stage."),
+        (("rms_norm", "--format", "q4"), "rms_norm has no option 'format'. rms_norm takes no options."),
+        (("matmul", "--option", "q4"), "--option 'q4' is not KEY=VALUE."),
+        (("matmul", "--format", "q4", "--option", "format=q8"), "The option format is given twice."),
+        (
+            ("decode_down", "--format", "f16", "--option", "element=int8", "--option", "input=copy",
+             "--option", "rows=2", "--option", "sweep=lanes_memory", "--option", "tokens=1"),
+            "do not go together: there is no lib/decode/pieces/int8/f16.wgsl.",
+        ),
+        (
+            ("decode_down", "--format", "q4", "--option", "element=f32", "--option", "input=copy",
+             "--option", "rows=2", "--option", "sweep=rows", "--option", "tokens=1"),
+            "decode_down has no rows with these options.",
+        ),
+    ],
+)  # fmt: skip
+def test_kernels_that_cannot_be_printed(
+    sotto: Callable[..., Run], arguments: tuple[str, ...], told: str
+) -> None:
+    assert told in " ".join(sotto("inspect", "--kernel", *arguments, code=1).stderr.split())
+
+
 def test_variants_are_pinned(sotto: Callable[..., Run]) -> None:
     run = ("generate", *MODEL, "-n", "4", "--temp", "0", "the")
     pinned = sotto(*run, "--device", "gpu", *SIMPLE)
@@ -290,6 +332,7 @@ def test_files_that_are_no_model(sotto: Callable[..., Run], model: str, told: st
         (("bench", "--prefill", "8,x"), "not a list of lengths"),
         (("bench", "--shape", "7b"), "'7b' is not one of"),
         (("inspect", "base.gguf", "--shape", "1b"), "Give one model"),
+        (("inspect", "base.gguf", "--format", "q4"), "--format and --option are for --kernel"),
     ],
 )
 def test_wrong_usage(sotto: Callable[..., Run], folder: Path, arguments: tuple[str, ...], told: str) -> None:

@@ -1,4 +1,4 @@
-// Sums and maxima over a workgroup in two levels of about sqrt(THREADS): two barriers each. Every thread gets the
+// Sums over a workgroup in two levels of about sqrt(THREADS): two barriers each. Every thread gets the
 // result. Call from uniform control flow.
 override THREADS: u32 = 64;
 const LEVEL: u32 = 16;  // THREADS is a multiple
@@ -21,22 +21,4 @@ fn sum_all(value: PerToken, thread: u32) -> PerToken {
         total += level2[i];
     }
     return total;
-}
-
-fn max_all(value: PerToken, thread: u32) -> PerToken {
-    level1[thread] = value;
-    workgroupBarrier();
-    if (thread < LEVEL) {
-        var highest = level1[thread];
-        for (var i = 1u; i < THREADS / LEVEL; i++) {
-            highest = max(highest, level1[thread + i * LEVEL]);
-        }
-        level2[thread] = highest;
-    }
-    workgroupBarrier();
-    var highest = level2[0];
-    for (var i = 1u; i < LEVEL; i++) {
-        highest = max(highest, level2[i]);
-    }
-    return highest;
 }

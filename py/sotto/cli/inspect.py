@@ -19,6 +19,8 @@ from ..models import synthetic
 from ..plan.plan import Plan
 from ..reports import Settings
 from ..source import Source
+from . import inspect_kernel
+from .inspect_kernel import kernel_options
 from .options import STAGES, bar, json_option, output, print_json, variant_option
 
 FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
@@ -37,6 +39,7 @@ FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
     "--plan", "plan_name", metavar="NAME", help='Show this plan step by step: "decode", "prefill 128".'
 )
 @variant_option
+@kernel_options
 @json_option
 def command(
     model: str | None,
@@ -45,6 +48,9 @@ def command(
     context: int,
     plan_name: str | None,
     variant: str,
+    kernel: str | None,
+    weight_format: str | None,
+    options: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run.
@@ -53,6 +59,11 @@ def command(
     and with the kernels that it would try first. An adapter with a small binding limit cuts large matrices into
     several.
     """
+    if kernel is not None:
+        click.echo(inspect_kernel.text(kernel, weight_format, options), nl=False)
+        return
+    if weight_format or options:
+        raise click.UsageError("--format and --option are for --kernel.")
     if sum(choice is not None for choice in (model, named, shape)) > 1:
         raise click.UsageError("Give one model: an argument, --model or --shape.")
     source: Source

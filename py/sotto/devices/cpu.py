@@ -23,11 +23,11 @@ from ..plan.plan import STEP_BYTES as STEP_BLOCK_BYTES
 from .cancellation import Cancellation
 from .pace import Pace, amounts
 
-RECORD_BYTES = 64
+RECORD_BYTES = 64  # STEP_BYTES in steps.h
 ALIGNMENT = 256
 STACK_BYTES = 64 << 10
 POOL_BYTES = 512
-POOL_FIELDS = 192 + 8  # struct pool in pool.h: the fields from `table` on
+POOL_FIELDS = 200  # struct pool in pool.h: the fields from `table` on
 MAX_THREADS = 32
 PAGE = 65536
 MIN_PAGES = 4  # the limits of the memory that the modules import, set in tools/build_cpu.py
@@ -38,6 +38,8 @@ _STEP_BINDING = 8  # kernels/lib/step.wgsl: the interpreter is given its address
 _STRUCT = re.compile(r"struct (\w+) \{(.*?)\};", re.DOTALL)
 _FIELD = re.compile(r"([\w ]+?)\s*(\*?)\s*(\w+);")
 _FORMATS = re.compile(r"enum format \{([^}]*)\}")
+_KERNELS = re.compile(r"#define KERNELS\(CODED, PLAIN\)((?:.*\\\n)*.*)")
+_KERNEL = re.compile(r"(?:CODED|PLAIN)\((\w+)\)")
 
 
 @dataclass(frozen=True)
@@ -70,19 +72,25 @@ class Signatures:
 
 @functools.cache
 def signatures() -> Signatures:
-    """Read kernels/cpu/steps.h."""
-    text = (kernels_folder() / "cpu" / "steps.h").read_text("utf-8")
+    """What kernels/cpu/steps.h says."""
+    return read_signatures((kernels_folder() / "cpu" / "steps.h").read_text("utf-8"))
+
+
+def read_signatures(text: str) -> Signatures:
+    """The records of a steps.h: of the kernels that its KERNELS lists, in that order, and the formats."""
     text = re.sub(r"//[^\n]*", "", text)
-    listed = _FORMATS.search(text)
-    assert listed is not None, "steps.h lists the formats"
-    formats = {n.strip().removeprefix("FORMAT_").lower(): i for i, n in enumerate(listed[1].split(","))}
+    listed, formats = _KERNELS.search(text), _FORMATS.search(text)
+    assert listed is not None and formats is not None, "steps.h lists the kernels and the formats"
+    structs = dict(_STRUCT.findall(text))
     records = {}
-    for opcode, (name, body) in enumerate(_STRUCT.findall(text)):
+    for opcode, name in enumerate(_KERNEL.findall(listed[1])):
         fields = tuple(
-            (field, "address" if star else kind.split()[-1]) for kind, star, field in _FIELD.findall(body)
+            (field, "address" if star else kind.split()[-1])
+            for kind, star, field in _FIELD.findall(structs[name])
         )
         records[name] = StepLayout(opcode, fields)
-    return Signatures(records, formats)
+    names = {n.strip().removeprefix("FORMAT_").lower(): i for i, n in enumerate(formats[1].split(","))}
+    return Signatures(records, names)
 
 
 class Machine(Protocol):

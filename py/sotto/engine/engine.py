@@ -27,7 +27,7 @@ from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextP
 from ..source import Folder, Source
 from ..store import Store
 from ..text.prompt import Prompt
-from ..text.sampler import Sampling
+from ..text.sampler import Sampling, not_a_number
 from ..text.tokenizer import Tokenizer
 from ..tuning import candidates as selection
 from ..tuning.budget import Budget
@@ -338,6 +338,7 @@ class Engine:
             InvalidSetting: `first` or a token is none of those there are.
             Cancelled: `stop` was called.
             TurnLost: something else was begun on this model meanwhile.
+            DeviceError: the model's output is not a number.
         """
         if len(ids) > self.context:
             raise ContextFull(len(ids), self.context)
@@ -352,7 +353,10 @@ class Engine:
                 end = min(start + scorer.plan.tokens, len(ids) - 1)
                 out = await turn.run(scorer, start, ids[start:end], targets=ids[start + 1 : end + 1])
                 parts.append(np.frombuffer(out, np.float32)[: end - start])
-        return np.concatenate(parts) if parts else np.empty(0, np.float32)
+        scores = np.concatenate(parts) if parts else np.empty(0, np.float32)
+        if not np.isfinite(scores).all():
+            raise not_a_number()
+        return scores
 
     async def _scorer(self) -> Loaded:
         """The program that scores."""

@@ -3,7 +3,7 @@
 Bindings, their access and the overrides are parsed from the source, so that no other file repeats a binding
 number. Two comment directives are understood:
 
-    // #include "reduce.wgsl"              the shared functions of that file, once
+    // #include "reduce.wgsl"              the shared functions of kernels/lib/reduce.wgsl, once
     // #include "weights/{format}.wgsl"    the same, with a name filled in by the caller: one matmul text
                                            serves every weight format; likewise any other {option}
     // #variant-of "matmul"                this file computes what that kernel computes, in another way
@@ -15,9 +15,12 @@ from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..paths import kernels_folder
+from ..weights.layout import FORMATS
 
 _DIRECTIVE = re.compile(r"^(?:enable|requires) [^;]+;[ \t]*$", re.MULTILINE)
 _OPTION = re.compile(r"\{(\w+)\}")
@@ -72,15 +75,63 @@ class Kernel:
         return hash(self.name)
 
 
+class OptionsError(ValueError):
+    """A kernel was not given the options that it asks for.
+
+    Attributes:
+        missing: those that it asks for besides; these may ask for more.
+        surplus: those that it has no use for, with the values of the others.
+    """
+
+    def __init__(self, name: str, asked: Iterable[str], given: Iterable[str]) -> None:
+        super().__init__(f"kernel {name} asks for the options {sorted(asked)}, given {sorted(given)}")
+        self.missing = sorted(set(asked) - set(given))
+        self.surplus = sorted(set(given) - set(asked))
+
+
 def names() -> list[str]:
     """The kernels there are, by file name."""
     return sorted(path.stem for path in kernels_folder().glob("*.wgsl"))
 
 
+def variant_of(name: str) -> str | None:
+    """The kernel that kernels/<name>.wgsl is another way of, if it is one."""
+    found = _VARIANT_OF.search((kernels_folder() / f"{name}.wgsl").read_text("utf-8"))
+    return found[1] if found else None
+
+
 def operation(name: str) -> str:
     """What kernels/<name>.wgsl computes: the name of the kernel that it is a variant of, or its own."""
-    of = _VARIANT_OF.search((kernels_folder() / f"{name}.wgsl").read_text("utf-8"))
-    return of[1] if of else name
+    return variant_of(name) or name
+
+
+def options(name: str) -> dict[str, list[str]]:
+    """What kernels/<name>.wgsl must be read with, the format among it: the values there are for each option.
+
+    Not every value goes with every value of another option.
+    """
+    folder = kernels_folder()
+    found: dict[str, set[str]] = {}
+    seen: set[Path] = set()
+
+    def visit(path: Path) -> None:
+        if path in seen:
+            return
+        seen.add(path)
+        for included in _INCLUDE.findall(path.read_text("utf-8")):
+            pattern = re.compile(_OPTION.sub(r"(?P<\1>\\w+)", included.replace(".", r"\.")))
+            for option in _OPTION.findall(included):
+                found.setdefault(option, set())
+            for file in (folder / "lib").glob(_OPTION.sub("*", included)):
+                match = pattern.fullmatch(file.relative_to(folder / "lib").as_posix())
+                for option, value in match.groupdict().items() if match else ():
+                    found[option].add(value)
+                visit(file)
+
+    visit(folder / f"{name}.wgsl")
+    if "format" in found:
+        found["format"] &= set(FORMATS)  # beside them lie what several share
+    return {option: sorted(values) for option, values in sorted(found.items())}
 
 
 def load(name: str, format: str = "", **options: str) -> Kernel:
@@ -93,7 +144,8 @@ def load(name: str, format: str = "", **options: str) -> Kernel:
 
     Raises:
         FileNotFoundError: no such kernel or include.
-        ValueError: two bindings share a number, or the options are not those the kernel asks for.
+        OptionsError: the options are not those the kernel asks for.
+        ValueError: two bindings share a number.
     """
     return _load(name, tuple(sorted((options | ({"format": format} if format else {})).items())))
 
@@ -127,7 +179,7 @@ def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
 
     source = include((folder / f"{name}.wgsl").read_text("utf-8"))
     if used != set(values):
-        raise ValueError(f"kernel {name} asks for the options {sorted(used)}, given {sorted(values)}")
+        raise OptionsError(name, used, values)
     directives = sorted(set(_DIRECTIVE.findall(source)))
     source = "".join(f"{line}\n" for line in directives) + _DIRECTIVE.sub("", source)
     bare = _COMMENT.sub("", source)

@@ -2,6 +2,7 @@
 // time with a scale of its own, as in quantize.wgsl. They are staged as the bits of f32 values; when all are there, a
 // thread reads a block and leaves in its first three places the codes of columns 0..15, those of columns 16..31, and
 // the scale and the sum of the block's values: no more memory than the f32 values took. (pieces/int8/ has the rest.)
+// #include "peak.wgsl"
 alias Element = u32;
 const HOLDS_SUM: bool = true;  // staging memory can hold the residual stream
 override SETTLE_ROUNDS: u32 = (PART / 32u * TOKENS + THREADS - 1u) / THREADS;
@@ -33,11 +34,11 @@ fn settle(part: u32, thread: u32) {
         }
         let t = item % TOKENS;
         let i = item / TOKENS * 8u;
-        var peaks = vec4<f32>();
+        var peaks = vec4<u32>();
         for (var w = 0u; w < 8u; w++) {
-            peaks = max(peaks, abs(restored(quad_of(t, i + w))));
+            peaks = max(peaks, quad_of(t, i + w) & vec4<u32>(MAGNITUDE));
         }
-        let peak = max(max(peaks.x, peaks.y), max(max(peaks.z, peaks.w), 1e-30));
+        let peak = peak_of(peaks);
         var low: vec4<u32>;
         var high: vec4<u32>;
         var sum = 0.0;

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .call import Call, Floats, Int8, gated, normed, rotated
+from .call import Call, Floats, Int8, gated, normed, rotated, told
 
 
 def _normed_sum(c: Call) -> Floats:
@@ -96,7 +96,7 @@ def decode_head(c: Call) -> None:
     logits = c.f32("y").reshape(-1, vocabulary)[: len(x), offset : offset + rows]
     maxima = c.f32("maxima").reshape(-1, -(-vocabulary // length))
     into = maxima[: len(x), offset // length : offset // length - (-rows // length)]
-    into[:] = np.maximum.reduceat(logits, np.arange(0, rows, length), axis=1)[:, : into.shape[1]]
+    into[:] = np.maximum.reduceat(told(logits), np.arange(0, rows, length), axis=1)[:, : into.shape[1]]
 
 
 DECODE_KERNELS: dict[str, Callable[[Call], None]] = {

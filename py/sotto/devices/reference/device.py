@@ -135,7 +135,8 @@ class NumpyDevice:
             call = Call(
                 raw, pipeline.constants, kernel.format, step.grid, position, count, dequantized, element
             )
-            KERNELS[kernel.operation](call)
+            with np.errstate(over="ignore", invalid="ignore"):  # the choice of a token tells
+                KERNELS[kernel.operation](call)
         out = loaded.outputs
         return self._buffers[out.buffer][out.offset : out.offset + out.nbytes].tobytes()
 

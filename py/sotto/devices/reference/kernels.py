@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...errors import DeviceError
 from ...text.sampler import NO_TOKEN, Rule, choose
-from .call import Call, Floats, Int8, gated, normed, rotated
+from .call import Call, Floats, Int8, gated, normed, rotated, told
 from .decode import DECODE_KERNELS
 
 
@@ -135,7 +134,7 @@ def last_row(c: Call) -> None:
 def slice_maxima(c: Call) -> None:
     length, vocabulary = c.size("SLICE"), c.size("V")
     c.f32("y")[: -(-vocabulary // length)] = np.maximum.reduceat(
-        c.f32("x")[:vocabulary], np.arange(0, vocabulary, length)
+        told(c.f32("x")[:vocabulary]), np.arange(0, vocabulary, length)
     )
 
 
@@ -144,13 +143,11 @@ def sample(c: Call) -> None:
     rule, draw = Rule.unpack(inputs[2:13].tobytes())
     most, place = c.size("COUNT"), c.position + c.count
     wanted = min(rule.wanted, most) or most
-    best = np.argsort(-x, kind="stable")[:wanted]
+    finite = np.isfinite(x)
+    best = np.argsort(np.where(finite, -x, -np.inf), kind="stable")[:wanted]
     chosen[: 2 * wanted] = np.stack([best.astype(np.uint32), x[best].view(np.uint32)], axis=-1).ravel()
     text = c.u32("text")
-    try:
-        token = choose(rule, draw, best, x[best], text[:place])
-    except DeviceError:
-        token = NO_TOKEN
+    token = choose(rule, draw, best, x[best], text[:place]) if finite.all() else NO_TOKEN
     text[place : place + 1] = token
     chosen[2 * most + inputs[13] % c.size("PICKS")] = token
     inputs[:2] = place, 1
@@ -161,12 +158,12 @@ def sample(c: Call) -> None:
 
 def best(c: Call) -> None:
     x = c.f32("x").reshape(-1, c.size("V"))[: c.count]
-    found = np.where(np.isfinite(x.max(axis=-1)), x.argmax(axis=-1), NO_TOKEN)
+    found = np.where(np.isfinite(x).all(axis=-1), x.argmax(axis=-1), NO_TOKEN)
     c.u32("y")[: c.count] = found.astype(np.uint32)
 
 
 def log_prob(c: Call) -> None:
-    x = c.f32("x").reshape(-1, c.size("V"))[: c.count].astype(np.float64)
+    x = told(c.f32("x").reshape(-1, c.size("V"))[: c.count]).astype(np.float64)
     peak = x.max(axis=-1)
     total = np.log(np.exp(x - peak[:, None]).sum(axis=-1)) + peak
     c.f32("y")[: c.count] = x[np.arange(c.count), c.u32("targets")[: c.count]] - total
