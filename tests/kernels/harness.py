@@ -7,7 +7,7 @@ differently.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 
 import numpy as np
@@ -16,8 +16,10 @@ from numpy.typing import NDArray
 
 from sotto.api import drive
 from sotto.device import Device, Inputs, OutputRange, Pipeline, Program, Shader, Step
+from sotto.devices.reference.device import NumpyDevice
 from sotto.devices.reference.kernels import KERNELS
 from sotto.formats import blocks
+from sotto.native.wasm import open_cpu
 from sotto.plan.plan import Plan, Tensor, Use, tensor
 from sotto.plan.weights import Matrix, Shard
 from sotto.weights import layout
@@ -39,6 +41,19 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     name = getattr(item, "originalname", item.name).removeprefix("test_")
     assert name not in KERNELS or name in ran, f"{item.name} ran {sorted(ran)} and not {name}"
     return result
+
+
+CPUS = ("relaxed", "simd")  # the builds of the CPU's kernels
+
+
+def processor(name: str, request: pytest.FixtureRequest) -> Iterator[Device]:
+    """What a fixture of devices yields: "gpu", "numpy", or a CPU of three threads with one of the builds."""
+    if name == "gpu":
+        yield request.getfixturevalue("gpu")  # which others use too
+        return
+    made = NumpyDevice() if name == "numpy" else drive(open_cpu(3, relaxed=name == "relaxed"))
+    yield made
+    made.close()
 
 
 class Loaded:

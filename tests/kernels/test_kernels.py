@@ -1,22 +1,23 @@
 """Every kernel against numpy: odd sizes, tails, in place, one token and many.
 
-Tolerances are relative to the largest value of an output. f32 sums of a few thousand products in another order
-differ by some 1e-6; f16 stores add half a unit in the last place (2^-11), and only where the f32 values round
-differently.
+What the CPU has a kernel for too is tried there with the same cases, three threads, and both builds. Tolerances are
+relative to the largest value of an output.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from cpu import quantized
 from kernels import drawing, matrices
-from kernels.harness import F16, F32, TYPES, compare, given, matrix
+from kernels.harness import CPUS, F16, F32, TYPES, compare, given, matrix, processor
 from sotto import ops
-from sotto.devices.reference import device as reference
+from sotto.device import Device
+from sotto.devices.reference.device import NumpyDevice
 from sotto.devices.reference.kernels import KERNELS
 from sotto.errors import UnsupportedModel
 from sotto.formats import blocks
@@ -32,10 +33,40 @@ MATRICES = tuple(v for v in candidates.VARIANTS[Job.MATMUL] if "matrix" in v.opt
 
 
 @pytest.fixture
-def numpy_device() -> Iterator[reference.NumpyDevice]:
-    device = reference.NumpyDevice()
+def numpy_device() -> Iterator[NumpyDevice]:
+    device = NumpyDevice()
     yield device
     device.close()
+
+
+@pytest.fixture(scope="module", params=["gpu", *CPUS])
+def device(request: pytest.FixtureRequest) -> Iterator[Device]:
+    """The GPU, and the CPU with both builds of its kernels: what all of them have."""
+    yield from processor(request.param, request)
+
+
+@pytest.fixture
+def reference(device: Device, numpy_device: NumpyDevice, monkeypatch: pytest.MonkeyPatch) -> NumpyDevice:
+    """numpy, with int8 activations for the CPU's products of coded weights: then only the order of sums differs."""
+    if not device.traits.wgsl:
+        for name, kernel in quantized.KERNELS.items():
+            monkeypatch.setitem(KERNELS, name, kernel)
+    return numpy_device
+
+
+def on_every_device(
+    job: Job,
+    names: tuple[str, ...],
+    on_gpu: Sequence[tuple[object, ...]],
+    on_cpu: Sequence[tuple[object, ...]],
+) -> pytest.MarkDecorator:
+    """Cases of a job: the GPU with all variants, the CPU with its one."""
+    gpus = [("gpu", variant, *case) for variant in candidates.VARIANTS[job] for case in on_gpu]
+    cpus = [(name, SIMPLE[job], *case) for name in CPUS for case in on_cpu]
+    rows = [
+        pytest.param(*row, id="-".join((row[0], row[1].name, *map(str, row[2:])))) for row in (*gpus, *cpus)
+    ]
+    return pytest.mark.parametrize(("device", "variant", *names), rows, indirect=["device"])
 
 
 @pytest.fixture
@@ -44,8 +75,10 @@ def rng() -> np.random.Generator:
 
 
 @pytest.mark.parametrize("type_name", TYPES)
-@pytest.mark.parametrize(("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3)])
-def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, shards) -> None:
+@pytest.mark.parametrize(
+    ("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3), (9, 96, 1)]
+)
+def test_matvec(device: Device, reference, rng, type_name, rows, columns, shards) -> None:
     if columns % blocks.TYPES[type_name].elements:
         columns = 512
     m, arrays = matrix(rng, type_name, rows, columns, shards)
@@ -54,7 +87,7 @@ def test_matvec(gpu: NativeDevice, numpy_device, rng, type_name, rows, columns, 
     y = ops.matmul(p, "y", x, m)
     assert y.shape == (1, rows)
     arrays["x"] = rng.standard_normal(columns).astype(np.float32)
-    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"y": "f4"}, tolerance=F32)
+    compare(device, reference, p, arrays, p.inputs(0, [0]), dtypes={"y": "f4"}, tolerance=F32)
 
 
 SHAPES = [
@@ -67,19 +100,22 @@ SHAPES = [
 ]
 
 
-@pytest.mark.parametrize("variant", candidates.VARIANTS[Job.MATMUL], ids=lambda v: v.name)
-@pytest.mark.parametrize(
+@on_every_device(
+    Job.MATMUL,
     ("type_name", "rows", "columns", "tokens", "count", "shards"),
     [  # two formats in every shape, each of the others in two
         *((name, *shape) for name in ("Q4_0", "Q6_K") for shape in SHAPES),
         *((name, *shape) for name in ("Q4_K", "Q8_0", "F16", "BF16", "F32") for shape in SHAPES[1:3]),
     ],
+    [(name, *shape) for name in TYPES for shape in SHAPES],
 )
 def test_matmul(
-    gpu: NativeDevice, numpy_device, rng, variant, type_name, rows, columns, tokens, count, shards
+    device: Device, reference, rng, variant, type_name, rows, columns, tokens, count, shards
 ) -> None:
-    if not variant.runs_on(gpu):
-        pytest.skip(f"this adapter has no {', '.join(sorted(variant.features - set(gpu.adapter.features)))}")
+    if not variant.runs_on(device):
+        pytest.skip(
+            f"this adapter has no {', '.join(sorted(variant.features - set(device.adapter.features)))}"
+        )
     if columns % blocks.TYPES[type_name].elements:
         columns = 256
     m, arrays = matrix(rng, type_name, rows, columns, shards)
@@ -90,7 +126,7 @@ def test_matmul(
     # int8: where numpy and the GPU round a half differently, a code is one off
     tolerance = {"f32": F32, "f16": F16, "int8": 1e-3}[variant.precision]
     seen = compare(
-        gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=tolerance
+        device, reference, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=tolerance
     )
     assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
 
@@ -207,29 +243,29 @@ def test_rows_of_a_matrix_are_a_matrix(gpu: NativeDevice, numpy_device, rng, typ
 
 @pytest.mark.parametrize("type_name", TYPES)
 @pytest.mark.parametrize("shards", [1, 3])
-def test_embed(gpu: NativeDevice, numpy_device, rng, type_name, shards) -> None:
+def test_embed(device: Device, reference, rng, type_name, shards) -> None:
     rows, columns, tokens = 100, 768, 7
     m, arrays = matrix(rng, type_name, rows, columns, shards)
     p = Plan("test", tokens)
     ops.embed(p, m, scale=25.3)
     inputs = p.inputs(0, [0, 99, 31, 40, 63])
-    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes={"embedding": "f4"}, tolerance=2e-7)
+    seen = compare(device, reference, p, arrays, inputs, dtypes={"embedding": "f4"}, tolerance=2e-7)
     assert not seen["embedding"].reshape(tokens, columns)[5:].any()
 
 
 @pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (36, 2, 2)])
-def test_rms_norm(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
+def test_rms_norm(device: Device, reference, rng, dim, tokens, count) -> None:
     p = Plan("test", tokens)
     ops.rms_norm(p, "y", given("x", (tokens, dim)), given("weight", (dim,)), eps=1e-6)
     arrays = {
         "x": (rng.standard_normal((tokens, dim)) * 30_000).astype(np.float32),
         "weight": rng.standard_normal(dim).astype(np.float32),
     }
-    compare(gpu, numpy_device, p, arrays, p.inputs(3, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
+    compare(device, reference, p, arrays, p.inputs(3, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
 
 
 @pytest.mark.parametrize(("dim", "tokens", "count"), [(640, 1, 1), (1152, 5, 3), (36, 2, 2)])
-def test_norm_add(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
+def test_norm_add(device: Device, reference, rng, dim, tokens, count) -> None:
     p = Plan("test", tokens)
     ops.norm_add(
         p, "sum", given("x", (tokens, dim)), given("y", (tokens, dim)), given("weight", (dim,)), eps=1e-6
@@ -240,7 +276,7 @@ def test_norm_add(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> N
         "y": rng.standard_normal((tokens, dim)).astype(np.float32),
         "weight": (rng.standard_normal(dim) * 1000).astype(np.float32),
     }
-    seen = compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"x": "f4"}, tolerance=F32)
+    seen = compare(device, reference, p, arrays, p.inputs(0, [0] * count), dtypes={"x": "f4"}, tolerance=F32)
     np.testing.assert_array_equal(seen["x"].reshape(tokens, dim)[count:], x[count:])
 
 
@@ -254,7 +290,7 @@ def test_norm_add(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> N
     ],
 )
 def test_rope_kv(
-    gpu: NativeDevice, numpy_device, rng, heads, kv_heads, dim, slots, position, tokens, count
+    device: Device, reference, rng, heads, kv_heads, dim, slots, position, tokens, count
 ) -> None:
     p = Plan("test", tokens)
     context = 128
@@ -282,8 +318,8 @@ def test_rope_kv(
         "values": old[1],
     }
     inputs = p.inputs(position, [0] * count)
-    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"q": "f4"}, tolerance=F32)
-    seen = compare(gpu, numpy_device, p, arrays, inputs, dtypes={"keys": "f2", "values": "f2"}, tolerance=F16)
+    compare(device, reference, p, arrays, inputs, dtypes={"q": "f4"}, tolerance=F32)
+    seen = compare(device, reference, p, arrays, inputs, dtypes={"keys": "f2", "values": "f2"}, tolerance=F16)
     kept = np.setdiff1d(np.arange(slots), (position + np.arange(count)) % slots)
     for index, name in enumerate(("keys", "values")):
         now = seen[name].reshape(slots, kv_heads, dim)
@@ -292,7 +328,8 @@ def test_rope_kv(
         )
 
 
-@pytest.mark.parametrize(
+@on_every_device(
+    Job.ATTENTION,
     ("heads", "kv_heads", "dim", "slots", "window", "position", "tokens", "count"),
     [
         (4, 1, 256, 256, 256, 0, 1, 1),
@@ -307,11 +344,20 @@ def test_rope_kv(
         (4, 1, 64, 32_768, 32_768, 32_736, 32, 32),  # the end of the longest context
         (8, 1, 32, 900, 300, 10, 600, 590),  # so many rows that their keys are not divided
     ],
+    [
+        (4, 1, 256, 64, 64, 0, 1, 1),
+        (4, 1, 256, 640, 512, 700, 1, 1),
+        (4, 1, 256, 300, 300, 140, 16, 13),
+        (4, 1, 64, 32_768, 32_768, 32_736, 32, 32),
+        (8, 2, 64, 96, 40, 130, 40, 37),
+        (6, 1, 100, 70, 33, 64, 9, 9),
+        (6, 1, 36, 70, 33, 64, 1, 1),
+        (3, 3, 20, 48, 8, 0, 24, 24),
+    ],
 )
-@pytest.mark.parametrize("variant", candidates.VARIANTS[Job.ATTENTION], ids=lambda v: v.name)
 def test_attention(
-    gpu: NativeDevice,
-    numpy_device,
+    device: Device,
+    reference,
     rng,
     variant,
     heads,
@@ -335,7 +381,8 @@ def test_attention(
     }
     inputs = p.inputs(position, [0] * count)
     tolerance = 1e-5 if position < 10_000 else 1e-4  # the more addends, the more rounding
-    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=tolerance)
+    seen = compare(device, reference, p, arrays, inputs, dtypes={"attention": "f4"}, tolerance=tolerance)
+    assert not seen["attention"].reshape(tokens, -1)[count:].any(), "tokens past the count were written"
 
 
 @pytest.mark.parametrize(
@@ -355,36 +402,36 @@ def test_attention_merge(gpu: NativeDevice, numpy_device, rng, splits, tokens, c
 
 
 @pytest.mark.parametrize(("dim", "tokens", "count"), [(2048, 1, 1), (36, 5, 4)])
-def test_geglu(gpu: NativeDevice, numpy_device, rng, dim, tokens, count) -> None:
+def test_geglu(device: Device, reference, rng, dim, tokens, count) -> None:
     p = Plan("test", tokens)
     ops.geglu(p, given("gate_up", (tokens, 2 * dim)))
     arrays = {"gate_up": (rng.standard_normal((tokens, 2 * dim)) * 20).astype(np.float32)}
-    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * count), dtypes={"geglu": "f4"}, tolerance=F32)
+    compare(device, reference, p, arrays, p.inputs(0, [0] * count), dtypes={"geglu": "f4"}, tolerance=F32)
 
 
-def test_last_row(gpu: NativeDevice, numpy_device, rng) -> None:
+def test_last_row(device: Device, reference, rng) -> None:
     p = Plan("test", 6)
     ops.last_row(p, given("x", (6, 100)))
     arrays = {"x": rng.standard_normal((6, 100)).astype(np.float32)}
-    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0] * 4), dtypes={"last row": "f4"}, tolerance=0)
+    compare(device, reference, p, arrays, p.inputs(0, [0] * 4), dtypes={"last row": "f4"}, tolerance=0)
 
 
 @pytest.mark.parametrize("vocabulary", [64, 300, 5000, 262_144, 262_400])
-def test_slice_maxima(gpu: NativeDevice, numpy_device, rng, vocabulary) -> None:
+def test_slice_maxima(device: Device, reference, rng, vocabulary) -> None:
     p = Plan("test", 1)
     ops.slice_maxima(p, given("x", (1, vocabulary)))
     arrays = {"x": rng.standard_normal(vocabulary).astype(np.float32)}
-    compare(gpu, numpy_device, p, arrays, p.inputs(0, [0]), dtypes={"slice maxima": "f4"}, tolerance=0)
+    compare(device, reference, p, arrays, p.inputs(0, [0]), dtypes={"slice maxima": "f4"}, tolerance=0)
 
 
 @pytest.mark.parametrize(("vocabulary", "count"), drawing.CANDIDATES)
 @pytest.mark.parametrize("kind", drawing.KINDS)
-def test_sample(gpu: NativeDevice, numpy_device, vocabulary, count, kind) -> None:
-    drawing.check_candidates(gpu, numpy_device, vocabulary, count, kind)
+def test_sample(device: Device, reference, vocabulary, count, kind) -> None:
+    drawing.check_candidates(device, reference, vocabulary, count, kind)
 
 
-def test_sample_draws_by_the_rule(gpu: NativeDevice, numpy_device) -> None:
-    drawing.check_draws(gpu, numpy_device, 60)
+def test_sample_draws_by_the_rule(device: Device, reference) -> None:
+    drawing.check_draws(device, reference, 60 if device.traits.wgsl else 200)
 
 
 @pytest.mark.parametrize(
@@ -419,13 +466,13 @@ def test_best(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count, l
 
 
 @pytest.mark.parametrize(("vocabulary", "tokens", "count"), [(50, 3, 2), (4099, 32, 32)])
-def test_log_prob(gpu: NativeDevice, numpy_device, rng, vocabulary, tokens, count) -> None:
+def test_log_prob(device: Device, reference, rng, vocabulary, tokens, count) -> None:
     p = Plan("test", tokens, scored=True)
     ops.log_prob(p, given("x", (tokens, vocabulary)), p.targets)
     arrays = {"x": (rng.standard_normal((tokens, vocabulary)) * 8).astype(np.float32)}
     targets = rng.integers(0, vocabulary, count).tolist()
     inputs = p.inputs(0, [0] * count, targets)
-    compare(gpu, numpy_device, p, arrays, inputs, dtypes={"log probabilities": "f4"}, tolerance=F32)
+    compare(device, reference, p, arrays, inputs, dtypes={"log probabilities": "f4"}, tolerance=F32)
 
 
 def test_one_name_in_four_places() -> None:

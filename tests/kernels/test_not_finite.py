@@ -15,16 +15,14 @@ import pytest
 import tiny
 from kernels import drawing
 from kernels.decoding import TEXTS, pending, plan, residuals
-from kernels.harness import Loaded, given, matrix, matrix_of
+from kernels.harness import CPUS, Loaded, given, matrix, matrix_of, processor
 from sotto import ops
 from sotto.api import drive, iterate
 from sotto.device import Device
-from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import DeviceError
 from sotto.formats import blocks
 from sotto.native.dawn import NativeDevice
-from sotto.native.wasm import open_cpu
 from sotto.plan.plan import Plan
 from sotto.plan.variants import SIMPLE, Job, Variant
 from sotto.reports import Settings
@@ -50,16 +48,9 @@ def places(vocabulary: int, length: int) -> list[int]:
     return sorted({place for place in found if place < vocabulary} | {vocabulary - 1})
 
 
-@pytest.fixture(scope="module", params=["numpy", "relaxed", "simd", "gpu"])
+@pytest.fixture(scope="module", params=["numpy", *CPUS, "gpu"])
 def device(request: pytest.FixtureRequest) -> Iterator[Device]:
-    if request.param == "gpu":
-        yield request.getfixturevalue("gpu")  # which others use too
-        return
-    made = (
-        NumpyDevice() if request.param == "numpy" else drive(open_cpu(3, relaxed=request.param == "relaxed"))
-    )
-    yield made
-    made.close()
+    yield from processor(request.param, request)
 
 
 @pytest.fixture
@@ -150,7 +141,7 @@ def spoil(type_name: str, data: np.ndarray, rows: int, row: int, index: int) -> 
 @pytest.mark.parametrize("variant", TEXTS, ids=lambda v: v.name)
 def test_the_fused_head(gpu: NativeDevice, rng, variant: Variant, tokens: int, type_name: str) -> None:
     """In a table of two shards, whose last slice is a short one: the maxima of the head carry it to the choice."""
-    if not variant.runs_on(gpu.adapter, gpu.limits):
+    if not variant.runs_on(gpu):
         pytest.skip(f"{gpu.adapter.name} lacks {sorted(variant.features - set(gpu.adapter.features))}")
     rows, columns = 8181, 128
     data = blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
@@ -182,7 +173,7 @@ INT8 = [v for job in (Job.DECODE, Job.MATMUL) for v in candidates.VARIANTS[job] 
 @pytest.mark.parametrize("variant", INT8, ids=str)
 def test_int8_activations_on_the_gpu(gpu: NativeDevice, rng, variant: Variant) -> None:
     """Codes have no infinity: the block's scale has to tell, for the token alone that the value is of."""
-    if not variant.runs_on(gpu.adapter, gpu.limits):
+    if not variant.runs_on(gpu):
         pytest.skip(f"{gpu.adapter.name} lacks {sorted(variant.features - set(gpu.adapter.features))}")
     tokens = 3 if variant.job is Job.DECODE else 40
     m, arrays = matrix(rng, "Q4_0", 64, 256)
@@ -215,7 +206,7 @@ def _check_activations(device: Device, p: Plan, arrays, rng, tokens: int) -> Non
 @pytest.mark.parametrize("variant", ["decode:simple", "decode:rows"])
 def test_engine(device: Device, rng, variant: str) -> None:
     """One row of the table, and so one logit: the first token, those after it, a draft's check and a score tell."""
-    if variant == "decode:rows" and not device.adapter.wgsl:
+    if variant == "decode:rows" and not device.traits.wgsl:
         pytest.skip("the CPU has the simple kernels")
     source = MemorySource(tiny.build(tiny.Tiny(layers=2, types={"token_embd": "F32"})), "tiny.gguf", "tiny")
     settings = Settings(context=64, chunks=(8,), variant=f"{variant},matmul:simple,attention:simple")
