@@ -60,7 +60,7 @@ def check_draws(device: Device, reference: Device, draws: int) -> None:
             seed=int(rng.integers(1 << 63)),
         )
         position = int(rng.integers(1, CONTEXT))  # the last: there is no room for a token behind it
-        inputs = bytearray(p.inputs(position, [0], rule=Rule.of(sampling, 64).pack(case)))
+        inputs = bytearray(p.inputs(position, [0], rule=Rule.of(sampling).pack(case)))
         inputs[52:56] = int(rng.integers(1000)).to_bytes(4, "little")  # picked so far
         arrays = {"x": x, "text": rng.choice(best[:20], CONTEXT).astype(np.uint32)}
         outcome = []

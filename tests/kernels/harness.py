@@ -89,7 +89,6 @@ class Loaded:
             shaders,
             pipelines,
             steps,
-            (len(steps),),
             Inputs(buffers["inputs"], plan.inputs_nbytes),
             OutputRange(buffers["inputs"], 0, 4),
         )
