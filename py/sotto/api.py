@@ -16,6 +16,7 @@ from . import values
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
 from .device import AdapterInfo, Device
+from .devices import policy
 from .devices.cpu import best_threads
 from .engine.engine import Engine
 from .errors import DeviceError, SottoError, UnsupportedModel
@@ -157,27 +158,15 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
     """A processor by its kind: "gpu", "cpu" or "auto" (see `load`). Asking for an adapter is asking for a GPU.
 
     Raises:
-        SottoError: there is no such kind.
+        InvalidSetting: there is no such kind.
         DeviceError: there is no such processor here.
     """
-    if device not in ("auto", "gpu", "cpu"):
-        raise SottoError(f"There is no kind of processor called {device!r}.", "Choose auto, gpu or cpu.")
-    if device == "cpu":
-        return drive(open_cpu(threads))
-    if _gpu_asked(device, adapter):
+
+    async def gpu() -> Device:
         return dawn.NativeDevice(adapter)
-    try:
-        gpu = dawn.NativeDevice()
-    except DeviceError:
-        return drive(open_cpu(threads))
-    if not gpu.traits.few_cores:
-        return gpu
-    try:
-        cpu = drive(open_cpu(threads))
-    except DeviceError:
-        return gpu
-    gpu.close()
-    return cpu
+
+    asked = "gpu" if device == "auto" and _gpu_asked(device, adapter) else device
+    return drive(policy.choose(asked, gpu, lambda: open_cpu(threads)))[0]
 
 
 def _gpu_asked(device: str, adapter: str | None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,7 +96,10 @@ def test_batches_begin_with_one_token_and_double(engine: Engine, monkeypatch: py
 
     monkeypatch.setattr(engine.device, "submit", watched)
     tokens(engine, prompt(engine, 5), 70)
-    assert submitted == [1, 2, 2, 4, 8, 16, 16, 16, 4]
+    assert submitted[0] == 1, "the first token is there at once"
+    assert all(after <= 2 * before for before, after in pairwise(submitted))
+    assert max(submitted) == 16
+    assert len(submitted) < 12
     assert sum(submitted) == 69, "not a token more than asked for"
 
 
@@ -151,12 +155,14 @@ def test_nothing_is_shown_after_stop(engine: Engine, after: int) -> None:
 
 def test_stop_while_a_batch_is_under_way(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stop comes while Python waits for the device, as a click does: the tokens of that batch are not shown."""
-    breathe, batches = engine.device.machine.breathe, 0  # type: ignore[attr-defined]
+    expected = tokens(engine, prompt(engine, 5), 60)
+    breathe, batches, told = engine.device.machine.breathe, 0, 0  # type: ignore[attr-defined]
 
     async def clicked() -> None:
-        nonlocal batches
+        nonlocal batches, told
         batches += engine.stats.new_tokens > 0
         if batches == 5:
+            told = engine.stats.new_tokens
             engine.stop()
         await breathe()
 
@@ -164,7 +170,8 @@ def test_stop_while_a_batch_is_under_way(engine: Engine, monkeypatch: pytest.Mon
     shown = tokens(engine, prompt(engine, 5), 60)
     monkeypatch.undo()
     assert engine.stats.stop_reason == "cancelled"
-    assert len(shown) == 1 + 1 + 2 + 2 + 4
+    assert shown == expected[:told]
+    assert 0 < told < 60
 
 
 def test_a_generation_that_is_left_alone_does_not_disturb_the_next(engine: Engine) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from ..browser.cpu import open_cpu
 from ..browser.gpu import WebDevice
 from ..device import Device
+from ..devices import policy
 from ..errors import DeviceError, WrongResults
 
 
@@ -41,7 +42,7 @@ class Opened:
 
 
 async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) -> Opened:
-    """Open the processor that was asked for; "auto" is the GPU unless the CPU will do better.
+    """Open the processor that was asked for, or the one that devices/policy.py takes.
 
     Args:
         asked: "auto", "gpu" or "cpu".
@@ -51,26 +52,7 @@ async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) 
     Raises:
         DeviceError: it cannot be had; for "auto", neither can.
     """
-    if asked == "cpu":
-        return Opened(await open_cpu(cpu), "asked")
-    if asked == "gpu":
-        return Opened(await WebDevice.open(bridge), "asked")
-    try:
-        gpu = await WebDevice.open(bridge)
-    except DeviceError:
-        return Opened(await open_cpu(cpu), "none")
-    if gpu.traits.few_cores:
-        why = "software"
-    elif "gpu" in rates and rates.get("cpu", 0.0) > rates["gpu"]:
-        why = "slower"
-    else:
-        return Opened(gpu, "best")
-    try:
-        made = Opened(await open_cpu(cpu), why)
-    except DeviceError:
-        return Opened(gpu, "only")
-    gpu.close()
-    return made
+    return Opened(*await policy.choose(asked, lambda: WebDevice.open(bridge), lambda: open_cpu(cpu), rates))
 
 
 async def instead(cpu: Any, error: DeviceError) -> Opened:
