@@ -354,6 +354,13 @@ def test_a_card_gives_the_checkpoint_back() -> None:
     assert replace(first, scores=second.scores, types=second.types) == second
 
 
+def test_a_card_of_tokens_that_hold_separators() -> None:
+    tokens = ["\ue000", "\ue001a\ue000", "", "\n", '"\\']
+    few = Vocabulary("other", tokens, np.zeros(5, np.float32), np.ones(5, np.uint8), bos=0, eos=1)
+    again = Checkpoint.from_card(replace(opened(), vocabulary=few).to_card()).vocabulary
+    assert again and again.tokens == tokens and again.kind == "other"
+
+
 def test_a_card_with_another_character_is_damaged() -> None:
     card = opened().to_card()
     for at in range(0, len(card), 97):

@@ -144,9 +144,12 @@ class Vocabulary:
 
 def _joined(tokens: Sequence[str]) -> tuple[str, str]:
     """A character that is in no token, and the tokens with it in between."""
-    text = "".join(tokens)
-    separator = next(chr(code) for code in range(0xE000, 0x110000) if chr(code) not in text)
-    return separator, separator.join(tokens)
+    for code in range(0xE000, 0x110000):
+        separator = chr(code)
+        joined = separator.join(tokens)
+        if joined.count(separator) == len(tokens) - 1:
+            return separator, joined
+    raise ValueError("the tokens hold every character")
 
 
 def _packed(array: NDArray[np.float32] | NDArray[np.uint8]) -> str:
