@@ -355,7 +355,7 @@ def test_a_card_gives_the_checkpoint_back() -> None:
 
 
 def test_a_card_of_tokens_that_hold_separators() -> None:
-    tokens = ["\ue000", "\ue001a\ue000", "", "\n", '"\\']
+    tokens = ["\ufdd0", "\ufdd1a\ufdd0", "", "\n", '"\\']
     few = Vocabulary("other", tokens, np.zeros(5, np.float32), np.ones(5, np.uint8), bos=0, eos=1)
     again = Checkpoint.from_card(replace(opened(), vocabulary=few).to_card()).vocabulary
     assert again and again.tokens == tokens and again.kind == "other"

@@ -144,12 +144,12 @@ class Vocabulary:
 
 def _joined(tokens: Sequence[str]) -> tuple[str, str]:
     """A character that is in no token, and the tokens with it in between."""
-    for code in range(0xE000, 0x110000):
+    for code in (*range(0xFDD0, 0xFDF0), *range(0xE000, 0xF900)):  # first those that are no characters
         separator = chr(code)
         joined = separator.join(tokens)
-        if joined.count(separator) == len(tokens) - 1:
+        if joined.count(separator) == max(len(tokens) - 1, 0):
             return separator, joined
-    raise ValueError("the tokens hold every character")
+    raise ValueError("the tokens hold every character that could separate them")
 
 
 def _packed(array: NDArray[np.float32] | NDArray[np.uint8]) -> str:
