@@ -24,7 +24,7 @@ from .native import dawn
 from .native.disk import DiskStore
 from .native.wasm import open_cpu
 from .reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
-from .source import FileSource, Source
+from .source import FileSource, Folder, Source
 from .text import chat
 from .text.chat import Message
 from .text.prompt import Prompt
@@ -144,13 +144,13 @@ def load(
 
 
 def load_from(
-    source: Source,
+    source: Source | Folder,
     device: Device,
     settings: Settings,
     store: DiskStore | None = None,
     progress: Callable[[LoadProgress], None] | None = None,
 ) -> Model:
-    """Load a model from any source onto an open device, which the model then owns."""
+    """Load a model from any source, or a folder of them, onto an open device, which the model then owns."""
     return Model(drive(Engine.load(source, device, store, settings, progress or _ignore)))
 
 

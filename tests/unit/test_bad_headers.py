@@ -165,7 +165,7 @@ def test_bytes_that_are_flipped_or_missing() -> None:
 def vocabularies() -> Iterator[tuple[str, Vocabulary]]:
     """Strange tables of a strange length."""
     good = tiny.vocabulary()
-    size = 50_000
+    size = 20_000
     flat = np.zeros(size, np.float32)
     strange = {"empty": "", "short": "a", "spaces": "▁▁", "long": "▁a" * 5000, "byte": "<0xZZ>"}
     for name, word in strange.items():

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -74,7 +75,6 @@ RANGES: dict[str, Range] = {
     "logit_softcap": Range(0.0, 1e6, whole=False),
 }
 WORDS = ("rope_scaling",)
-FLAGS = ("causal",)
 
 
 def checked(name: str, value: object, source: str) -> Setting:
@@ -89,19 +89,16 @@ def checked(name: str, value: object, source: str) -> Setting:
             return value
         valid = Range(1, MOST_LAYERS)
     if valid:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if number and valid.low <= value <= valid.high:  # type: ignore[operator]
-            if not valid.whole:
-                return float(value)  # type: ignore[arg-type]
-            if value == int(value):  # type: ignore[call-overload]
-                return int(value)  # type: ignore[call-overload, no-any-return]
+        number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+        if valid.low <= number <= valid.high and not (valid.whole and number != int(number)):
+            return int(number) if valid.whole else float(number)
         kind = "a whole number" if valid.whole else "a number"
         expected = f"{kind} from {valid.low:,g} to {valid.high:,g}"
     elif name in WORDS:
         if isinstance(value, str) and len(value) <= LONGEST_WORD:
             return value
         expected = "a word"
-    elif isinstance(value, bool) or (name not in FLAGS and isinstance(value, int | float | str)):
+    elif isinstance(value, bool):
         return value
     else:
         expected = "true or false"

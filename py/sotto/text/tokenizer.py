@@ -21,13 +21,14 @@ from itertools import compress
 
 import numpy as np
 
-from ..errors import UnsupportedModel
+from ..errors import FormatError, UnsupportedModel
 from .vocabulary import SENTENCEPIECE, SPACE, TokenType, Vocabulary
 
 CONTROL_NAMES: tuple[str, ...] = ("<pad>", "<eos>", "<bos>", "<unk>")
 CONTROL_NAMES += ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>")
 """Control tokens whatever type the file gives them: some published Gemma 3 files have their types wrong."""
 
+_LONGEST_JOINTS = 1 << 16  # characters of what is matched around spaces inside tokens; Gemma 3 has four
 _CACHED_WORD = 24  # characters of the longest word worth remembering
 _CACHED_WORDS = 1 << 16
 
@@ -74,8 +75,14 @@ class Tokenizer:
 
     @cached_property
     def _normal(self) -> dict[str, int]:
-        """The pieces that merging may build."""
-        return _without(self._of_type(TokenType.NORMAL), CONTROL_NAMES)
+        """The pieces that merging may build. Raises FormatError where two are the same, or one is empty."""
+        found = self._of_type(TokenType.NORMAL)
+        if "" in found or len(found) < np.count_nonzero(self._vocabulary.types == TokenType.NORMAL):
+            raise FormatError(
+                "The vocabulary has normal tokens that are empty, or the same twice.",
+                "Try another copy of the model.",
+            )
+        return _without(found, CONTROL_NAMES)
 
     @cached_property
     def _user_defined(self) -> dict[str, int]:
@@ -123,9 +130,14 @@ class Tokenizer:
         """Matches the stretches of text that merging cannot join, so that each can be looked up by itself.
 
         Every piece with a '▁' has it in front, but for a few ('>▁</'): a '▁' starts a word, except where the
-        text around it spells one of those.
+        text around it spells one of those. Raises FormatError where they are so many that it would take long.
         """
         inside = [piece for piece in self._normal if piece.rfind(SPACE) > 0]
+        if sum(len(piece) * piece.count(SPACE, 1) for piece in inside) > _LONGEST_JOINTS:
+            raise FormatError(
+                f"The vocabulary has {len(inside):,} tokens with spaces inside; that is too much.",
+                "Try another copy of the model.",
+            )
         joints = [
             f"(?<={re.escape(piece[:at])}){SPACE}(?={re.escape(piece[at + 1 :])})"
             for piece in inside
