@@ -22,7 +22,7 @@ from .errors import DeviceError, SottoError, UnsupportedModel
 from .native import dawn
 from .native.disk import DiskStore
 from .native.wasm import open_cpu
-from .reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
+from .reports import PROCESSORS, LoadProgress, LoadStats, RunStats, Settings, TextPart
 from .source import FileSource, Source
 from .text import chat
 from .text.chat import Message
@@ -160,7 +160,7 @@ def open_device(device: str = "auto", adapter: str | None = None, threads: int |
         SottoError: there is no such kind.
         DeviceError: there is no such processor here.
     """
-    if device not in ("auto", "gpu", "cpu"):
+    if device not in PROCESSORS:
         raise SottoError(f"There is no kind of processor called {device!r}.", "Choose auto, gpu or cpu.")
     if device == "cpu":
         return drive(open_cpu(threads))

@@ -10,6 +10,7 @@ from enum import StrEnum
 from . import values
 
 MOST_CANDIDATES = 1024  # that a device selects: their scores are kept in a GPU's workgroup memory
+PROCESSORS = ("auto", "gpu", "cpu")  # that can be asked for; "auto" is the one that will do better
 # Of a load, in their order; "ready" ends it.
 STAGES = ("header", "weights", "tokenizer", "pipelines", "tuning")
 

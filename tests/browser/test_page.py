@@ -302,6 +302,13 @@ def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: 
     page.press("#context", "Tab")
     expect(button).to_contain_text("is not possible")
     expect(button).to_be_disabled()
+    page.fill("#context", "32768")
+    page.press("#context", "Tab")
+    expect(button).to_be_enabled()
+    page.fill("#context", "")  # and what was offered is pressed: nothing can be loaded, which is said
+    button.click()
+    expect(button).to_have_text(ENGLISH["setting.context.number"])
+    expect(button).to_be_disabled()
 
 
 def test_a_gpu_that_computes_wrongly_gives_way_to_the_cpu(page: Page, tiny: str) -> None:

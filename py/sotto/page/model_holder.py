@@ -15,11 +15,11 @@ from ..device import Device
 from ..devices.cpu import best_threads
 from ..engine.engine import Engine
 from ..errors import Cancelled, DeviceError
-from ..reports import LoadProgress, Settings
+from ..reports import PROCESSORS, LoadProgress, Settings
 from . import processor
 from .browser import Browser
 from .faults import Fault, while_loading
-from .options import DEVICES, Model, Models, Options, choose
+from .options import Model, Models, Options, choose
 from .processor import Opened
 from .progress import Loading
 from .sources import open_source
@@ -201,7 +201,7 @@ class ModelHolder:
             options = replace(options, device="", context=self._context or options.context)
         storage = self._browser.storage
         remembered = storage.remembered("device")
-        device = options.device or (remembered if remembered in DEVICES else "auto")
+        device = options.device or (remembered if remembered in PROCESSORS else "auto")
         storage.remember("device", device)
         self.options = replace(options, device=device)
         self.model = choose(self._models, options.model)
