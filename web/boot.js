@@ -1,13 +1,14 @@
 // What has to answer before Python does: the words of the page, the text a person left here, the examples, the
-// keyboard, "write as soon as you can", where Python runs, and the faults with which it could never start. The rest of the
-// page is py/sotto/page/, which finds every element by the same ids.
+// keyboard, "write as soon as you can", and the faults with which Python could never start (start.js watches over that).
+// The rest of the page is py/sotto/page/, which finds every element by the same ids.
+
+import { start } from "./start.js";
 
 const root = document.documentElement;
 /** The element of an id; of any kind, since index.html says which. @param {string} id  @returns {any} */
 const at = (id) => document.getElementById(id);
 /** @param {string} selector  @returns {NodeListOf<HTMLElement>} */
 const all = (selector) => document.querySelectorAll(selector);
-const KEPT = "sotto.text";
 
 // --- words: one file for this script and for Python; the browser's language decides, English when in doubt.
 
@@ -21,18 +22,18 @@ for (const element of all("[data-label]")) element.ariaLabel = words[element.dat
 for (const when of ["empty", "reading"]) at("post").dataset[when] = words[at("post").dataset[when]];
 at("when").textContent = words["when.soon"];
 
-// --- the screens: the part of the address behind # names one; the post has none. Behind a ? there may be more.
+// --- the screens: the part of the address behind # names one of the list; without it, the first is shown. Behind a ?
+// there may be more.
 
-const SCREENS = ["post", "benchmark"];
+const links = [...all("#screens a")];
 
 function show() {
   const asked = location.hash.slice(1).split("?")[0];
-  const screen = SCREENS.includes(asked) ? asked : SCREENS[0];
+  const { screen } = (links.find((link) => link.dataset.screen === asked) ?? links[0]).dataset;
   if (root.dataset.screen !== screen) scrollTo(0, 0);
   root.dataset.screen = screen;
-  for (const link of all("#screens a")) {
-    link.ariaCurrent = link.dataset.screen === screen ? "page" : null;
-  }
+  for (const main of all("main")) main.hidden = main.dataset.screen !== screen;
+  for (const link of links) link.ariaCurrent = link.dataset.screen === screen ? "page" : null;
 }
 
 addEventListener("hashchange", show);
@@ -53,28 +54,29 @@ navigator.getBattery?.().then((battery) => {
   look();
 }).catch(() => {}); // a browser may refuse to tell
 
-// --- the text: kept at every change, so that no reload, crash or lost device can take it.
+// --- texts: kept at every change, so that no reload, crash or lost device can take them. A browser may refuse (blocked
+// site data, private windows, a very long text): then the text box itself still has it.
 
-const source = at("source");
-
-function keep() {
-  source.lang = /[\u3040-\u30ff\u4e00-\u9fff]/.test(source.value) ? "ja" : "en";
+/** @param {any} field */
+function keep(field) {
+  field.lang = /[\u3040-\u30ff\u4e00-\u9fff]/.test(field.value) ? "ja" : "en";
   try {
-    localStorage.setItem(KEPT, source.value);
-  } catch {
-    // Private windows may refuse storage, a very long text may not fit: the text box itself still has it.
-  }
+    localStorage.setItem(`sotto.${field.dataset.keep}`, field.value);
+  } catch { /* as above */ }
 }
 
-try {
-  source.value ||= localStorage.getItem(KEPT) ?? "";
-} catch {
-  // As above.
+for (const element of all("[data-keep]")) {
+  const field = /** @type {HTMLTextAreaElement} */ (element);
+  try {
+    field.value ||= localStorage.getItem(`sotto.${field.dataset.keep}`) ?? "";
+  } catch { /* as above */ }
+  keep(field);
+  field.addEventListener("input", () => keep(field));
 }
-keep();
-source.addEventListener("input", keep);
 
 // --- the examples, through the editing command, so that undo brings back what was there.
+
+const source = at("source");
 
 /** @param {string} example */
 function use(example) {
@@ -83,7 +85,7 @@ function use(example) {
   if (!document.execCommand("insertText", false, example)) source.value = example;
   source.setSelectionRange(0, 0);
   source.scrollTop = 0;
-  keep();
+  keep(source);
 }
 
 /** @type {[string, {name: string, text: string}][]} by language */
@@ -100,63 +102,98 @@ for (const [tag, example] of examples) {
 at("write").addEventListener("click", () => {
   if (root.dataset.state === "loading") root.toggleAttribute("data-queued");
 });
+
+// --- keys: that of a button that can be seen presses it.
+
 addEventListener("keydown", (event) => {
-  const writing = root.dataset.state === "writing";
-  if (root.dataset.screen === "benchmark") {
-    if (event.key === "Escape" && !at("bench-stop").hidden) at("bench-stop").click();
-    return;
-  }
-  if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && !writing) at("write").click();
-  else if (event.key === "Escape" && writing) at("stop").click();
-  else if (event.key === "Escape" && at("model").open) at("model").open = false;
+  const key = `${event.ctrlKey || event.metaKey ? "command+" : ""}${event.key}`;
+  const button = [...all("[data-key]")].find((each) => each.dataset.key === key && each.checkVisibility());
+  if (button) button.click();
+  else if (key === "Escape") at("model").open = false;
 });
 addEventListener("pointerdown", (event) => {
   if (!at("model").contains(event.target)) at("model").open = false;
 });
 
-/** @param {HTMLElement} button  @param {string} text  @param {string} word what the button says otherwise */
-async function copy(button, text, word) {
-  await navigator.clipboard.writeText(text);
-  button.textContent = words.copied;
-  setTimeout(() => { button.textContent = words[word]; }, 2000);
+// --- copying: what Python left on the button, or what the element holds that the button names.
+
+/** @param {string} text */
+async function copy(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea"); // plain http has no clipboard
+  area.value = text;
+  document.body.append(area);
+  area.select();
+  document.execCommand("copy");
+  area.remove();
 }
 
-at("copy").addEventListener("click", () => copy(at("copy"), at("post").textContent.trim(), "copy"));
-for (const id of ["bench-copy", "bench-link"]) {
-  at(id).addEventListener("click", () => copy(at(id), at(id).dataset.text, at(id).dataset.words));
+for (const button of all("[data-copy]")) {
+  button.addEventListener("click", async () => {
+    await copy(button.dataset.text ?? at(button.dataset.copy ?? "").textContent.trim());
+    button.textContent = words.copied;
+    setTimeout(() => { button.textContent = words[button.dataset.words ?? ""]; }, 2000);
+  });
 }
 at("bench-form").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault()); // Python hears of it too
 
-// --- PyScript, unless it could only fail.
+// --- what Python shows: [selector, "text" or a style or attribute, value] for each change, as JSON.
 
-/** @param {string} kind as words.json names faults  @param {string} [detail] */
-function fail(kind, detail = "") {
-  if (root.dataset.screen !== "post") location.hash = ""; // the fault is told there
-  root.dataset.state = "error";
-  root.removeAttribute("data-queued");
-  at("model-state").textContent = words["state.error"];
-  at("error-title").textContent = words[`error.${kind}`];
-  at("error-text").textContent = words[`error.${kind}.text`];
-  at("error-action").textContent = words[`error.${kind}.action`];
+globalThis.paint = (/** @type {string} */ changes) => {
+  for (const [selector, name, value] of JSON.parse(changes)) {
+    for (const element of all(selector)) {
+      if (name === "text") element.textContent = value;
+      else if (name.startsWith("--")) element.style.setProperty(name, value);
+      else element.setAttribute(name, value);
+    }
+  }
+  watch.begin();
+};
+
+// --- Python, and what can be told before it runs.
+
+/**
+ * Tell something in place of the post; the button starts again.
+ * @param {string} kind as words.json names faults  @param {Record<string, string>} values for the words  @param {string} detail
+ */
+function tell(kind, values, detail) {
+  const said = (/** @type {string} */ key) => words[key].replace(/{(\w+)}/g, (/** @type {string} */ _, /** @type {string} */ name) => values[name]);
+  if (root.dataset.screen !== links[0].dataset.screen) location.hash = ""; // it is told there
+  at("error-title").textContent = said(`error.${kind}`);
+  at("error-text").textContent = said(`error.${kind}.text`);
+  at("error-action").textContent = said(`error.${kind}.action`);
   at("error-action").onclick = () => location.reload();
   at("error-more").hidden = !detail;
   at("error-detail").textContent = detail;
   at("error").hidden = false;
+}
+
+/** It goes on; what is told from now on is Python's. */
+function untell() {
+  at("error-action").onclick = null;
+  at("error").hidden = true;
+}
+
+/** @param {string} kind  @param {Record<string, string>} values  @param {string} detail */
+function fail(kind, values, detail) {
+  if (root.dataset.state !== "loading") return; // the first word is the best one
+  tell(kind, values, detail);
+  root.dataset.state = "error";
+  root.removeAttribute("data-queued");
+  at("model-state").textContent = words["state.error"];
   at("write").disabled = true;
   at("when").textContent = "";
   at("progress").hidden = true;
 }
 
-// --- what Python shows while it loads: [selector, "text" or a style or attribute, value] for each change, as JSON.
-
-globalThis.paint = (/** @type {string} */ changes) => {
-  for (const [selector, name, value] of JSON.parse(changes)) {
-    const element = all(selector)[0];
-    if (name === "text") element.textContent = value;
-    else if (name.startsWith("--")) element.style.setProperty(name, value);
-    else element.setAttribute(name, value);
-  }
-};
+const watch = start({
+  fail,
+  slow(values, detail) {
+    if (detail) tell("slow", values, detail);
+    else tell("stuck", values, detail);
+  },
+  moving: untell,
+});
 
 // PyScript reports its own steps; they move the bar up to where Python takes it over (progress.py, SHARES).
 let steps = 0;
@@ -164,20 +201,10 @@ addEventListener("py:progress", () => {
   at("progress").style.setProperty("--done", String(Math.min(++steps * 0.03, 0.15)));
 });
 
+const TOLD = 500; // milliseconds in which a file that cannot be had is told: that says more than what comes of it
 for (const kind of ["error", "unhandledrejection"]) {
   addEventListener(kind, (event) => {
     const { message, reason } = /** @type {any} an ErrorEvent or a PromiseRejectionEvent */ (event);
-    if (root.dataset.state === "loading") fail("runtime", String(reason ?? message));
+    setTimeout(fail, TOLD, "runtime", {}, String(reason ?? message));
   });
 }
-
-// A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that does
-// not send the headers for it, Python runs in the page itself, and the CPU has one thread.
-if (!crossOriginIsolated) {
-  const python = all("script[type=py]")[0];
-  const config = JSON.parse(python.getAttribute("config") ?? "");
-  config.js_modules = { main: { ...config.js_modules.main, ...config.js_modules.worker } };
-  python.setAttribute("config", JSON.stringify(config));
-  python.removeAttribute("worker");
-}
-import("/runtime/pyscript/core.js").catch((error) => fail("runtime", String(error)));

@@ -10,6 +10,9 @@ from enum import StrEnum
 from . import values
 
 MOST_CANDIDATES = 1024  # that a device selects: their scores are kept in a GPU's workgroup memory
+PROCESSORS = ("auto", "gpu", "cpu")  # that can be asked for; "auto" is the one that will do better
+# Of a load, in their order; "ready" ends it.
+STAGES = ("header", "weights", "tokenizer", "pipelines", "tuning")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class How(StrEnum):
 class LoadProgress:
     """Where a load is. `done` of `total` counts bytes for "weights", variants for "tuning", plans for "pipelines"."""
 
-    stage: str  # "download" (api.load only), "header", "weights", "tokenizer", "tuning", "pipelines", "ready"
+    stage: str  # "download" (api.load only), one of STAGES, or "ready"
     done: int
     total: int
     cached: bool

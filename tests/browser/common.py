@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,3 +15,9 @@ PATIENCE = 120_000  # milliseconds; SwiftShader on a busy machine is slow
 
 Serve = Callable[[list[OfferedModel]], str]  # serves models; returns the address of the page
 Profile = Callable[[], BrowserContext]  # starts a Chromium that keeps its data
+Offer = Callable[
+    [str, bytes], str
+]  # serves the bytes of a model file under a name; returns the page's address
+
+WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
+ENGLISH, JAPANESE = WORDS["en"], WORDS["ja"]

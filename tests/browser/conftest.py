@@ -9,14 +9,17 @@ from pathlib import Path
 
 import pytest
 from chromium import launch, launch_profile
-from common import PATIENCE, ROOT, Profile, Serve
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from common import PATIENCE, ROOT, Offer, Profile, Serve
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from sotto.assets import default_cache
 from sotto.assets.fetch import fetch
 from sotto.assets.pins import RUNTIME
 from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Site
+from tiny import Tiny, build
+
+expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -88,3 +91,21 @@ def serve() -> Iterator[Serve]:
 def site(serve: Serve) -> str:
     """The address of a server without models."""
     return serve([])
+
+
+@pytest.fixture(scope="session")
+def offer(serve: Serve, runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Offer:
+    """Serves the bytes of a model file under a name; returns the page's address."""
+
+    def start(name: str, data: bytes) -> str:
+        path = tmp_path_factory.mktemp("model") / f"{name}.gguf"
+        path.write_bytes(data)
+        return serve([OfferedModel(name, path)])
+
+    return start
+
+
+@pytest.fixture(scope="session")
+def tiny(offer: Offer) -> str:
+    """The address of a page with a small instruction-tuned model."""
+    return offer("tiny", build(Tiny(chat=True, context=1 << 20)))

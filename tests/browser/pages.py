@@ -1,10 +1,14 @@
-"""JavaScript in a page, from a test."""
+"""JavaScript in a page, and what a person does there, from a test."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from playwright.sync_api import Page
+from common import ENGLISH
+from playwright.sync_api import Page, expect
+
+TEXT = "the small library writes a short story for every morning and people read it in the garden. "
+SHORT = "?max_tokens=12&temperature=0"
 
 
 class PageError(Exception):
@@ -41,3 +45,26 @@ def in_page(page: Page, expression: str, **values: object) -> Any:
     if "name" in result:
         raise PageError(result["name"], result.get("message", ""))
     return result.get("value")
+
+
+def state(page: Page, expected: str) -> None:
+    """Wait for a state of the page."""
+    expect(page.locator("html")).to_have_attribute("data-state", expected)
+
+
+def write(page: Page, text: str = TEXT) -> str:
+    """Write a post from a text, and return it."""
+    page.fill("#source", text)
+    page.evaluate("document.querySelector('#stats').textContent = ''")  # of the post before
+    page.click("#write")
+    expect(page.locator("#stats")).to_contain_text("tok/s")
+    state(page, "ready")
+    return page.inner_text("#post")
+
+
+def fault(page: Page, kind: str) -> str:
+    """Wait for a fault of a kind, whose title has no values; return all that is said."""
+    expect(page.locator("#error-title")).to_have_text(ENGLISH[f"error.{kind}"])
+    state(page, "error")
+    expect(page.locator("#error")).to_be_visible()
+    return page.inner_text("#error")

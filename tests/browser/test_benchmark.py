@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from common import PATIENCE, ROOT, Serve
+from common import ENGLISH, JAPANESE, ROOT, Serve
 from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.bench.report import FORMAT, Report
@@ -22,12 +22,8 @@ from sotto.bench.request import Request
 from sotto.site.site import OfferedModel
 from tiny import Tiny, build
 
-WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
-ENGLISH, JAPANESE = WORDS["en"], WORDS["ja"]
 ASKED = "#benchmark?shape=tiny&device=cpu&prefill=16,32&decode=8&context=64&runs=2&budget=120"
 QUICK = f"{ASKED}&loads=0&probes=0"
-
-expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")

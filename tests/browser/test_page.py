@@ -11,63 +11,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from common import PATIENCE, ROOT, Serve
+from common import ENGLISH, JAPANESE, PATIENCE, ROOT, WORDS, Offer, Serve
+from pages import SHORT, TEXT, fault, state, write
 from playwright.sync_api import Browser, Page, Route, expect
 
 from sotto.assets import model_path
 from sotto.site.site import OfferedModel
 from sotto.tuning.verdict import FRUITLESS
 from tiny import DEFAULT_TYPES, Tiny, build
-
-WORDS = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))
-ENGLISH, JAPANESE = WORDS["en"], WORDS["ja"]
-TEXT = "the small library writes a short story for every morning and people read it in the garden. "
-SHORT = "?max_tokens=12&temperature=0"
-
-expect.set_options(timeout=PATIENCE)
-
-Offer = Callable[[str, bytes], str]
-
-
-@pytest.fixture(scope="session")
-def offer(serve: Serve, runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Offer:
-    """Serves the bytes of a model file under a name; returns the page's address."""
-
-    def start(name: str, data: bytes) -> str:
-        path = tmp_path_factory.mktemp("model") / f"{name}.gguf"
-        path.write_bytes(data)
-        return serve([OfferedModel(name, path)])
-
-    return start
-
-
-@pytest.fixture(scope="session")
-def tiny(offer: Offer) -> str:
-    """The address of a page with a small instruction-tuned model."""
-    return offer("tiny", build(Tiny(chat=True, context=1 << 20)))
-
-
-def state(page: Page, expected: str) -> None:
-    """Wait for a state of the page."""
-    expect(page.locator("html")).to_have_attribute("data-state", expected)
-
-
-def write(page: Page, text: str = TEXT) -> str:
-    """Write a post from a text, and return it."""
-    page.fill("#source", text)
-    page.evaluate("document.querySelector('#stats').textContent = ''")  # of the post before
-    page.click("#write")
-    expect(page.locator("#stats")).to_contain_text("tok/s")
-    state(page, "ready")
-    return page.inner_text("#post")
-
-
-def fault(page: Page, kind: str) -> str:
-    """Wait for a fault of a kind, whose title has no values; return all that is said."""
-    expect(page.locator("#error-title")).to_have_text(ENGLISH[f"error.{kind}"])
-    state(page, "error")
-    expect(page.locator("#error")).to_be_visible()
-    return page.inner_text("#error")
 
 
 def processor(page: Page) -> str:
@@ -350,6 +301,13 @@ def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: 
     page.fill("#context", "9999999")
     page.press("#context", "Tab")
     expect(button).to_contain_text("is not possible")
+    expect(button).to_be_disabled()
+    page.fill("#context", "32768")
+    page.press("#context", "Tab")
+    expect(button).to_be_enabled()
+    page.fill("#context", "")  # and what was offered is pressed: nothing can be loaded, which is said
+    button.click()
+    expect(button).to_have_text(ENGLISH["setting.context.number"])
     expect(button).to_be_disabled()
 
 

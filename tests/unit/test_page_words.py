@@ -11,16 +11,17 @@ import pytest
 
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
+from sotto.page.benchmark.figures import COLUMNS
 from sotto.page.progress import SHARES
-from sotto.page.screens.figures import COLUMNS
 from sotto.page.words import Words
+from sotto.reports import STAGES
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "web" / "words.json"
 BOOK = json.loads(FILE.read_text(encoding="utf-8"))
 PAGE = ROOT / "py" / "sotto" / "page"
 HTML = (ROOT / "web" / "index.html").read_text("utf-8")
-SCRIPT = (ROOT / "web" / "boot.js").read_text("utf-8")
+SCRIPT = "".join((ROOT / "web" / name).read_text("utf-8") for name in ("boot.js", "start.js"))
 
 
 def plain(keys: dict[str, str]) -> set[str]:
@@ -42,10 +43,12 @@ def written_out() -> set[str]:
 def put_together() -> set[str]:
     """The keys that the code makes from a name."""
     faults = (PAGE / "faults.py").read_text("utf-8")
-    kinds = set(re.findall(r'Fault\(\s*"(\w+)"', faults)) | set(re.findall(r'fail\("(\w+)"', SCRIPT))
+    kinds = set(re.findall(r'Fault\(\s*"(\w+)"', faults)) | set(re.findall(r'(?:fail|tell)\("(\w+)"', SCRIPT))
     kinds |= {"lost", "adapter"}  # one of two, by the case
+    kinds |= {"runtime"}  # told a little later, for want of a better word
     keys = {f"error.{kind}{part}" for kind in kinds for part in ("", ".text", ".action")}
     keys |= {f"stage.{stage}" for stage in SHARES}
+    keys |= {f"note.lost.{what}" for what in ("storage", "address", "model")}
     keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored")}
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}
     keys |= {f"fact.kernels.{how}" for how in ("measured", "partly", "remembered", "usual")}
@@ -86,6 +89,21 @@ def test_every_string_is_used_and_none_is_missing() -> None:
         BOOK["en"]
     )
     assert plain(BOOK["en"]) - written_out() - put_together() == set()
+
+
+def test_the_stages_of_the_page_are_those_of_a_load() -> None:
+    assert re.findall(r'<li id="stage-(\w+)"', HTML) == list(SHARES)
+    assert list(SHARES) == ["runtime", *STAGES]
+
+
+def test_every_screen_of_the_list_has_its_parts() -> None:
+    names = re.findall(r'<a href="[^"]*" data-screen="(\w+)" data-words="screen\.(\w+)"', HTML)
+    assert len(names) >= 2
+    modules = {path.stem for path in (PAGE / "screens").glob("*.py")} - {"__init__"}
+    mains = re.findall(r'<main class="\w+" data-screen="(\w+)"', HTML)
+    assert {name for pair in names for name in pair} == modules == set(mains)
+    for name in modules:
+        assert "\ndef make(parts: Parts)" in (PAGE / "screens" / f"{name}.py").read_text("utf-8")
 
 
 def test_examples_are_in_their_languages() -> None:

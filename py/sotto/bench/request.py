@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from urllib.parse import parse_qsl, quote, urlencode
 
 from ..errors import SottoError
-
-DEVICES = ("auto", "gpu", "cpu")
+from ..reports import PROCESSORS, Settings
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Request:
     adapter: str = ""
     threads: int = 0
     variant: str = ""
-    context: int = 2048
+    context: int = Settings.context
     prefill: tuple[int, ...] = (32, 128, 512, 1024)
     decode: int = 256
     after: int = 1
@@ -77,7 +76,7 @@ class Request:
 
     def checked(self) -> Request:
         """Itself. Raises SottoError for a number that is too small, or a device there is not."""
-        if self.device not in DEVICES:
+        if self.device not in PROCESSORS:
             raise SottoError(
                 f"There is no kind of processor called {self.device!r}.", "Choose auto, gpu or cpu."
             )

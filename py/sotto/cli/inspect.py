@@ -33,7 +33,12 @@ FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
     "--shape", type=click.Choice(list(synthetic.SHAPES)), help="A synthetic model in place of a file."
 )
 @click.option(
-    "-c", "--context", default=2048, show_default=True, metavar="TOKENS", type=click.IntRange(min=2)
+    "-c",
+    "--context",
+    default=Settings.context,
+    show_default=True,
+    metavar="TOKENS",
+    type=click.IntRange(min=2),
 )
 @click.option(
     "--plan", "plan_name", metavar="NAME", help='Show this plan step by step: "decode", "prefill 128".'

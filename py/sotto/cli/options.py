@@ -62,7 +62,7 @@ def model_options(command: F) -> F:
         variant_option,
         click.option("--no-cache", is_flag=True, help="Neither use nor write the cache of converted weights."),
         click.option(
-            "-c", "--context", default=2048, show_default=True, metavar="TOKENS",
+            "-c", "--context", default=reports.Settings.context, show_default=True, metavar="TOKENS",
             type=int, callback=_checked_by(reports.Settings, "context"), help="Room for prompt and answer together.",
         ),
         click.option(
@@ -85,7 +85,7 @@ def device_options(command: F) -> F:
             "-t", "--threads", type=click.IntRange(min=1), help="Of the CPU; without it, as many as are fastest."
         ),
         click.option(
-            "-d", "--device", default="auto", show_default=True, type=click.Choice(["auto", "gpu", "cpu"]),
+            "-d", "--device", default="auto", show_default=True, type=click.Choice(reports.PROCESSORS),
             help="The processor; auto takes the GPU unless there is none, or only a software one.",
         ),
     ):  # fmt: skip

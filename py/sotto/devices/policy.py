@@ -8,8 +8,7 @@ from typing import TypeVar
 from .. import values
 from ..device import Device
 from ..errors import DeviceError
-
-KINDS = ("auto", "gpu", "cpu")
+from ..reports import PROCESSORS
 
 G = TypeVar("G", bound=Device)
 C = TypeVar("C", bound=Device)
@@ -24,7 +23,7 @@ async def choose(
     """Open the processor that was asked for; "auto" is the GPU unless the CPU will do better.
 
     Args:
-        asked: one of KINDS.
+        asked: one of PROCESSORS.
         gpu, cpu: open one.
         rates: tokens per second that "gpu" and "cpu" reached with the model before, where known.
 
@@ -36,8 +35,8 @@ async def choose(
         InvalidSetting: there is no such kind.
         DeviceError: it cannot be had; for "auto", neither can.
     """
-    if asked not in KINDS:
-        raise values.invalid("device", asked, f"one of: {', '.join(KINDS)}")
+    if asked not in PROCESSORS:
+        raise values.invalid("device", asked, f"one of: {', '.join(PROCESSORS)}")
     if asked != "auto":
         return (await cpu() if asked == "cpu" else await gpu()), "asked"
     try:

@@ -1,5 +1,6 @@
-"""The page's logic. It runs in a worker through PyScript; `screen` alone touches the document.
+"""The page's logic. It runs in a worker through PyScript.
 
-words and format say things, progress and post know what is going on, faults name what went wrong, main joins
-them to the engine. What must answer before Python is there is in web/boot.js.
+main puts the parts together: model_holder has the one model, model_panel shows its state, and each module of
+screens/ is a screen that is given these parts. elements and browser alone touch what is outside of Python; words and
+format say things, faults name what went wrong. What must answer before Python is there is in web/boot.js.
 """

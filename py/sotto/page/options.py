@@ -10,10 +10,8 @@ from urllib.parse import parse_qs
 
 from .. import values
 from ..errors import InvalidSetting, SottoError
-from ..reports import Settings
+from ..reports import PROCESSORS, Settings
 from ..text.sampler import MOST_TEMPERATURE, Sampling
-
-DEVICES = ("auto", "gpu", "cpu")
 
 
 @dataclass(frozen=True)
@@ -34,7 +32,7 @@ class Options:
     """
 
     model: str = ""
-    context: int = 2048
+    context: int = Settings.context
     max_tokens: int = 96
     temperature: float = 0.3
     seed: int | None = None
@@ -48,8 +46,8 @@ class Options:
         values.whole("threads", self.threads, 0)
         Settings(context=self.context, variant=self.variant)
         Sampling(temperature=self.temperature, seed=self.seed)
-        if self.device not in ("", *DEVICES):
-            raise values.invalid("device", self.device, f"one of: {', '.join(DEVICES)}")
+        if self.device not in ("", *PROCESSORS):
+            raise values.invalid("device", self.device, f"one of: {', '.join(PROCESSORS)}")
 
     @classmethod
     def from_query(cls, query: str) -> Options:

@@ -1,1 +1,1 @@
-"""One module for each screen, and what it alone uses."""
+"""The screens, a module each, with `make(parts)` (see parts.Screen). The list of them is in web/index.html."""

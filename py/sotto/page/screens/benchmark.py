@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import traceback
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
 
 from pyscript.js_modules import bridge, cpu, ranges, store
 
@@ -17,53 +14,34 @@ from ...bench.published import published
 from ...bench.report import Report
 from ...bench.request import PRESETS, Request, preset_of
 from ...browser import gpu as web
-from ...browser.ranges import WebSource
 from ...browser.store import WebStore
 from ...errors import Cancelled, SottoError
 from ...models import synthetic
 from ...source import Source
-from ..options import Model, Models, choose
-from ..screen import Screen
-from .baselines import Baselines
-from .benchmark_host import BrowserHost
-from .benchmark_view import BenchScreen
-from .figures import Figures
+from ..benchmark.baselines import Baselines
+from ..benchmark.figures import Figures
+from ..benchmark.host import BrowserHost
+from ..benchmark.view import BenchmarkView
+from ..options import choose
+from ..parts import Parts
+from ..sources import open_source
+from ..throttle import Throttle
 
-PAINT = 0.1  # seconds between two paintings of the progress
 SHAPE = "shape:"  # begins the value of a synthetic model among the choices
 OFFERED = ("270m", "1b", "4b")  # shapes; others are there for who asks for them in the address
 
 
-class Owner(Protocol):
-    """Who has the processor while no benchmark runs."""
+class BenchmarkScreen:
+    """The screen "benchmark"."""
 
-    async def give_way(self) -> None:
-        """Let go of model and processor."""
-        ...
-
-    def take_over(self) -> None:
-        """They may be had again."""
-        ...
-
-
-class BenchmarkPage:
-    """The screen "benchmark".
-
-    Args:
-        screen: the document.
-        owner: gives the processor up before a benchmark.
-        models: what the server offers.
-        do: lets a coroutine go on behind an event.
-    """
-
-    def __init__(self, screen: Screen, owner: Owner, models: Models, do: Callable[[Any], None]) -> None:
-        self._screen = screen
-        self._shown = BenchScreen(screen)
-        self._owner = owner
-        self._models = models
-        self._host = BrowserHost(screen, bridge, cpu, store)
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._browser = parts.browser
+        self._storage = storage = parts.browser.storage
+        self._shown = BenchmarkView(parts)
+        self._host = BrowserHost(parts.browser, bridge, cpu, store)
         self._baselines = Baselines(
-            lambda: screen.remembered("benchmarks"), lambda text: screen.remember("benchmarks", text)
+            lambda: storage.remembered("benchmarks"), lambda text: storage.remember("benchmarks", text)
         )
         self._compared = {report.date for report in self._baselines.all()[:1]}
         self._published = published()
@@ -71,9 +49,9 @@ class BenchmarkPage:
         self._busy = False
         self._report: Report | None = None
         self._asked: str | None = None
-        self._do = do
+        self._do = parts.do
         self._drawing: asyncio.Task[None] | None = None
-        self._shown.on("bench-form", "submit", lambda: do(self.run()))
+        self._shown.on("bench-form", "submit", lambda: parts.do(self.run()))
         self._shown.on("bench-stop", "click", self._stop)
         self._shown.on("bench-preset", "change", self._preset)
         for name in ("prefill", "decode", "after", "context", "runs", "warmup", "budget"):
@@ -83,6 +61,7 @@ class BenchmarkPage:
 
     async def open(self, asked: str) -> None:
         """Offer what there is, and fill in what the address asks for, when that is something new."""
+        self._parts.holder.rest()
         if asked == self._asked:
             return
         self._asked = asked
@@ -93,7 +72,7 @@ class BenchmarkPage:
         except SottoError as error:
             request, fault = Request(), str(error)
         shapes = [*OFFERED, *([request.shape] if request.shape not in ("", *OFFERED) else [])]
-        models = [(model["name"], model["name"]) for model in self._models["models"]]
+        models = [(model["name"], model["name"]) for model in self._parts.models["models"]]
         models += [
             (f"{SHAPE}{name}", words("bench.model.shape", name=name.upper() if name[0].isdigit() else name))
             for name in shapes if name in synthetic.SHAPES
@@ -101,9 +80,9 @@ class BenchmarkPage:
         devices = [("auto", words("device.auto"))]
         for way, name in (await web.adapters(bridge)).items():
             devices.append((f"gpu:{way}", words(f"bench.device.{way or 'gpu'}", name=name)))
-        devices.append(("cpu", words("bench.device.cpu", count=self._screen.cores())))
+        devices.append(("cpu", words("bench.device.cpu", count=self._browser.cores())))
         self._shown.choices(models, devices)
-        model = f"{SHAPE}{request.shape}" if request.shape else request.model or self._models["default"]
+        model = f"{SHAPE}{request.shape}" if request.shape else request.model or self._parts.models["default"]
         device = f"gpu:{request.adapter}" if request.device == "gpu" or request.adapter else request.device
         self._shown.fill(model, device, preset_of(request), request)
         self._shown.list_kept(self._baselines.all(), self._compared)
@@ -126,8 +105,8 @@ class BenchmarkPage:
         try:
             shown.running()
             request = self._request()
-            await self._owner.give_way()
-            await self._measure(request)
+            async with self._parts.holder.lent():
+                await self._measure(request)
         except Cancelled:
             pass
         except SottoError as error:
@@ -138,36 +117,28 @@ class BenchmarkPage:
             self._running = None
             self._busy = False
             shown.ready()
-            self._owner.take_over()
 
     async def _measure(self, request: Request) -> None:
         source = self._source(request)
-        self._screen.remember("benchmark.scratch", SCRATCH + source.key)
-        painted = 0.0
-        kind = ""
+        self._storage.remember("benchmark.scratch", SCRATCH + source.key)
+        throttle = Throttle()
 
         def told(progress: BenchProgress) -> None:
-            nonlocal painted, kind
-            now = time.monotonic()
-            if now - painted > PAINT or progress.kind != kind:
+            if throttle.due(progress.kind):
                 self._shown.progress(progress)
-                painted, kind = now, progress.kind
 
         self._running = Benchmark(self._host, request, source, told, self._changed)
         try:
             report = await self._running.run()
         finally:
             source.close()
-            self._screen.remember("benchmark.scratch", "")
+            self._storage.remember("benchmark.scratch", "")
         await self._show(report)
 
     def _source(self, request: Request) -> Source:
         if request.shape:
             return synthetic.source(request.shape)
-        model: Model = choose(self._models, request.model)
-        url = self._screen.address(model["url"])
-        key = model["sha256"] or f"{url}:{model['size']}:{model['etag']}"
-        return WebSource(ranges, url, model["name"], model["size"], key)
+        return open_source(ranges, self._browser, choose(self._parts.models, request.model))
 
     def _request(self) -> Request:
         """What the form says. Raises SottoError."""
@@ -179,10 +150,10 @@ class BenchmarkPage:
 
     async def _forget_scratch(self) -> None:
         """Drop what a benchmark left in the cache when its tab was closed."""
-        key = self._screen.remembered("benchmark.scratch")
+        key = self._storage.remembered("benchmark.scratch")
         if key and not self._busy and (cached := await WebStore.open(store)):
             await cached.drop(key)
-            self._screen.remember("benchmark.scratch", "")
+            self._storage.remember("benchmark.scratch", "")
 
     def _stop(self) -> None:
         if self._running is not None:
@@ -211,9 +182,7 @@ class BenchmarkPage:
     def _keep(self) -> None:
         if self._report is None:
             return
-        try:
-            self._baselines.keep(self._report)
-        except Exception:  # JavaScript's QuotaExceededError
+        if not self._baselines.keep(self._report):
             self._shown.failed(self._shown.words("bench.full"), "")
             return
         self._compared = {self._report.date}  # what comes next is held beside it
@@ -251,3 +220,8 @@ class BenchmarkPage:
             self._shown.lengths(preset_of(request := self._request()), request)
         except SottoError:
             return  # said when the benchmark is to begin
+
+
+def make(parts: Parts) -> BenchmarkScreen:
+    """The screen."""
+    return BenchmarkScreen(parts)

@@ -13,7 +13,7 @@ _BROWSERS = (
 )
 
 
-def browser(agent: str) -> str:
+def browser_name(agent: str) -> str:
     """Name and version of a browser by its user agent."""
     for token, name in _BROWSERS:
         if found := re.search(rf"{token}[A-Za-z]*/([\d]+)", agent):
@@ -21,7 +21,7 @@ def browser(agent: str) -> str:
     return agent
 
 
-def system(agent: str) -> str:
+def system_name(agent: str) -> str:
     """What a user agent says of the operating system."""
     found = re.search(r"\(([^)]*)\)", agent)
     return found[1] if found else agent

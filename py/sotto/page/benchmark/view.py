@@ -17,26 +17,24 @@ from ...bench.export import summary, to_csv
 from ...bench.published import Published
 from ...bench.report import Report
 from ...bench.request import Request
-from ..markup import Figure, headline
-from ..screen import Screen
+from ..parts import Parts
 from .figures import Figures, beside, label, processor, when
+from .markup import Figure, headline
 
 TEXTS = ("prefill", "decode", "after", "context", "runs", "warmup", "budget", "threads", "variant")
 CHECKS = ("loads", "probes", "profile")
 LENGTHS = ("prefill", "decode", "after", "context", "runs", "warmup", "budget")  # what a preset sets
 
 
-class BenchScreen:
+class BenchmarkView:
     """Shows what it is told and asks the person."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self._at = screen.at
-        self.words = screen.words
-
-    def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
-        """Call a handler at every such event of an element."""
-        self._screen.on(name, event, handler)
+    def __init__(self, parts: Parts) -> None:
+        self._browser = parts.browser
+        self._at = parts.elements.at
+        self._say = parts.elements.say
+        self.on = parts.elements.on
+        self.words = parts.words
 
     def on_kept(self, handler: Callable[[str, str], object]) -> None:
         """Call a handler with what is to be done ("compare", "show", "drop") and the date of a kept run."""
@@ -94,7 +92,7 @@ class BenchScreen:
         self._at("bench-run").hidden = False
         self._at("bench-stop").hidden = True
         self._at("bench-progress").hidden = True
-        battery = self._screen.on_battery()
+        battery = self._browser.on_battery()
         self._say("bench-when", self.words("bench.hint.battery" if battery else "bench.hint"))
 
     def running(self) -> None:
@@ -212,6 +210,3 @@ class BenchScreen:
             self._at("bench-kept").innerHTML = "".join(items)
         else:
             self._say("bench-kept", words("bench.kept.none"))
-
-    def _say(self, name: str, text: str) -> None:
-        self._at(name).textContent = text

@@ -14,10 +14,10 @@ class Baselines:
 
     Args:
         read: what was kept before; "" for nothing.
-        write: keeps it; it may raise when there is no room.
+        write: keeps it; False when there is no room.
     """
 
-    def __init__(self, read: Callable[[], str], write: Callable[[str], None]) -> None:
+    def __init__(self, read: Callable[[], str], write: Callable[[str], bool]) -> None:
         self._write = write
         self._reports: list[Report] = []
         try:
@@ -38,14 +38,19 @@ class Baselines:
         """The report of a date."""
         return next((report for report in self._reports if report.date == date), None)
 
-    def keep(self, report: Report) -> None:
-        """Keep a report; one of the same date is replaced."""
-        self._store([other for other in self._reports if other.date != report.date] + [report])
+    def keep(self, report: Report) -> bool:
+        """Keep a report, in place of one of the same date; False, and nothing changes, when there is no room."""
+        reports = [other for other in self._reports if other.date != report.date] + [report]
+        if not self._write(_text(reports)):
+            return False
+        self._reports = reports
+        return True
 
     def drop(self, date: str) -> None:
         """Forget the report of a date."""
-        self._store([report for report in self._reports if report.date != date])
+        self._reports = [report for report in self._reports if report.date != date]
+        self._write(_text(self._reports))
 
-    def _store(self, reports: list[Report]) -> None:
-        self._write(f"[{','.join(report.to_json() for report in reports)}]")
-        self._reports = reports
+
+def _text(reports: list[Report]) -> str:
+    return f"[{','.join(report.to_json() for report in reports)}]"

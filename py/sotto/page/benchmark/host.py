@@ -15,20 +15,20 @@ from ...browser.store import WebStore
 from ...device import Device
 from ...store import Store
 from .. import processor
-from ..screen import Screen
-from .benchmark_agent import browser, system
+from ..agent import browser_name, system_name
+from ..browser import Browser
 
 
 class BrowserHost:
     """Satisfies `bench.benchmark.Host`.
 
     Args:
-        screen: knows whether the tab was hidden, and the battery.
+        browser: knows whether the tab was hidden, and the battery.
         bridge, cpu, store: the JavaScript modules.
     """
 
-    def __init__(self, screen: Screen, bridge: Any, cpu: Any, store: Any) -> None:
-        self._screen = screen
+    def __init__(self, browser: Browser, bridge: Any, cpu: Any, store: Any) -> None:
+        self._browser = browser
         self._bridge = bridge
         self._cpu = cpu
         self._store = store
@@ -48,11 +48,11 @@ class BrowserHost:
         await store.drop(key)
 
     def machine(self, device: Device) -> Machine:
-        agent = self._screen.agent()
-        return Machine(system(agent), "", sys.version.split()[0], browser(agent))
+        agent = self._browser.agent()
+        return Machine(system_name(agent), "", sys.version.split()[0], browser_name(agent))
 
     def disturbances(self) -> frozenset[str]:
-        return self._screen.disturbances()
+        return self._browser.disturbances()
 
     def alarm(self, seconds: float, ring: Callable[[], None]) -> Callable[[], None]:
         return asyncio.get_running_loop().call_later(seconds, ring).cancel

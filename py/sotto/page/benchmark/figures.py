@@ -12,8 +12,8 @@ from ...bench.protocol import Prefill, Spread
 from ...bench.published import Published
 from ...bench.report import Load, Report
 from .. import format as numbers
-from ..markup import Figure, Table
 from ..words import Words
+from .markup import Figure, Table
 
 KERNELS = 10  # shown of the plan that is charted
 OTHERS = 4  # shown of each other plan

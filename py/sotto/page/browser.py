@@ -1,0 +1,84 @@
+"""What the browser knows of itself, of its computer and of the address."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pyscript import document, window
+from pyscript.ffi import create_proxy
+
+from .storage import Storage
+
+
+class Browser:
+    """The facts that no element of the page holds.
+
+    Attributes:
+        storage: what it keeps of this site.
+        secure: False at an address to which browsers give neither WebGPU nor more than one thread: plain http
+            from another computer.
+        language: "en" or "ja", as web/boot.js chose.
+    """
+
+    def __init__(self) -> None:
+        self.storage = Storage(lambda: window.localStorage)
+        self.secure = bool(window.isSecureContext)
+        self.language = str(document.documentElement.lang)
+
+    # --- the address
+
+    def query(self) -> str:
+        """The part of the address from `?` on."""
+        return str(window.location.search)
+
+    def shown(self) -> tuple[str, str]:
+        """The screen that is shown, and what stands behind `?` in the address's part behind #."""
+        return str(document.documentElement.dataset.screen), str(window.location.hash).partition("?")[2]
+
+    def on_screen(self, handler: Callable[[], object]) -> None:
+        """Call a handler when another screen was asked for."""
+        window.addEventListener("hashchange", create_proxy(lambda _event: handler()))
+
+    def address(self, path: str) -> str:
+        """An absolute URL: a worker has no base of its own."""
+        return str(window.URL.new(path, window.location.href).href)
+
+    def reload(self) -> None:
+        """Open the page again; its texts are kept by web/boot.js."""
+        window.location.reload()
+
+    def without_query(self) -> None:
+        """Open the page again as if its address had asked for nothing."""
+        window.location.search = ""
+
+    # --- the computer
+
+    def age(self) -> float:
+        """Seconds since the page was opened."""
+        return float(window.performance.now()) / 1000
+
+    def agent(self) -> str:
+        """What the browser calls itself."""
+        return str(window.navigator.userAgent)
+
+    def command_key(self) -> str:
+        """The key that makes Enter a command here."""
+        return "⌘" if "Mac" in str(window.navigator.platform) else "Ctrl"
+
+    def cores(self) -> int:
+        """Threads that can run at once."""
+        return int(window.navigator.hardwareConcurrency or 1)
+
+    def on_battery(self) -> bool:
+        """Whether the computer runs on its battery; False where the browser does not tell."""
+        return bool(document.documentElement.getAttribute("data-battery"))
+
+    def disturbances(self) -> frozenset[str]:
+        """What disturbed the computer since this was last asked: "hidden", "battery", "battery-low"."""
+        root, found = document.documentElement, set()
+        if root.hasAttribute("data-was-hidden") or document.hidden:
+            root.removeAttribute("data-was-hidden")
+            found.add("hidden")
+        if battery := str(root.getAttribute("data-battery") or ""):
+            found |= {"battery"} if battery == "on" else {"battery", "battery-low"}
+        return frozenset(found)

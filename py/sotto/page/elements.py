@@ -1,0 +1,55 @@
+"""The document's elements by their ids, which are those of web/index.html."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pyscript import document, window
+from pyscript.ffi import create_proxy
+
+Change = tuple[str, str, str]  # selector, "text" or a style or an attribute, value
+
+
+class Elements:
+    """Every access is a call from this worker into the page, which waits for its turn there."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+        self._paint = window.paint  # of web/boot.js
+        self.root = document.documentElement
+
+    def at(self, name: str) -> Any:
+        """The element with an id."""
+        if name not in self._found:
+            self._found[name] = document.getElementById(name)
+        return self._found[name]
+
+    def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
+        """Call a handler at every such event of an element."""
+        self.at(name).addEventListener(event, create_proxy(lambda _event: handler()))
+
+    def say(self, name: str, text: str) -> None:
+        """Make a text all that an element holds."""
+        self.at(name).textContent = text
+
+    def lines(self, name: str, lines: Iterable[str]) -> None:
+        """Make texts the lines of an element."""
+        place = self.at(name)
+        place.textContent = ""
+        for i, line in enumerate(lines):
+            place.append(*([document.createElement("br")] if i else []), line)
+
+    def spans(self, name: str, texts: Iterable[str]) -> None:
+        """Make texts the spans of an element."""
+        place = self.at(name)
+        place.textContent = ""
+        for text in texts:
+            span = document.createElement("span")
+            span.textContent = text
+            place.append(span, " ")
+
+    def paint(self, changes: Iterable[Change]) -> None:
+        """Many changes in one call."""
+        self._paint(json.dumps(list(changes)))

@@ -1,0 +1,279 @@
+"""The one model of the page, which all screens share: loading, the processor, the context, and whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+
+from pyscript.js_modules import bridge, cpu, ranges, store
+
+from ..browser.store import WebStore
+from ..device import Device
+from ..devices.cpu import best_threads
+from ..engine.engine import Engine
+from ..errors import Cancelled, DeviceError
+from ..reports import PROCESSORS, LoadProgress, Settings
+from . import processor
+from .browser import Browser
+from .faults import Fault, while_loading
+from .options import Model, Models, Options, choose
+from .processor import Opened
+from .progress import Loading
+from .sources import open_source
+from .throttle import Throttle
+
+
+class Observer:
+    """Is told of every change of the model; each screen overrides what it wants to know."""
+
+    def loading(self) -> None:
+        """A load has begun; `options` and `model` are known."""
+
+    def progress(self, loading: Loading) -> None:
+        """How far it is."""
+
+    def loaded(self) -> None:
+        """There is an engine."""
+
+    def failed(self, fault: Fault) -> None:
+        """There is none, and why."""
+
+    def resting(self) -> None:
+        """There is none, and none is coming: nobody wants one, or something else has the processor."""
+
+    def freed(self) -> None:
+        """The processor can be had again."""
+
+
+class ModelHolder:
+    """Loads the model when a screen wants it, and gives one at a time the turn to write with it.
+
+    Args:
+        models: what the server offers.
+        runtime: seconds from opening the page until Python ran.
+
+    Attributes:
+        runtime: as above.
+        options: what the address asks for, with what was chosen in the details.
+        model: the row of models.json that is loaded or was tried last.
+        engine: None while there is none.
+        opened: the processor, and why it was taken.
+        kept: the browser keeps the converted model for the next visit.
+        fault: why the last load failed.
+    """
+
+    def __init__(self, browser: Browser, models: Models, runtime: float) -> None:
+        self._browser = browser
+        self._models = models
+        self._context = 0  # taken in the details; 0 for the address's
+        self._chosen = False  # a choice in the details goes before the address's processor
+        self._turn = asyncio.Lock()  # held while something is loaded, written or measured
+        self._newest = object()  # who asked for the turn last
+        self._writing = False
+        self._lent = False
+        self._observers: list[Observer] = []
+        self.runtime = runtime
+        self.options = Options()
+        self.model: Model | None = None
+        self.engine: Engine | None = None
+        self.opened: Opened | None = None
+        self.kept = False
+        self.fault: Fault | None = None
+
+    def observe(self, observer: Observer) -> None:
+        """Tell an observer from now on, and at once how things stand."""
+        self._observers.append(observer)
+        if self.fault:
+            observer.failed(self.fault)
+        elif self.ready:
+            observer.loaded()
+
+    @property
+    def ready(self) -> bool:
+        """Whether a turn would begin at once, but for one who is writing."""
+        return self.engine is not None and (self._writing or not self._turn.locked())
+
+    # --- who has the model
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Engine]:
+        """The engine for one answer. Whoever writes is stopped first; the last who asked comes next.
+
+        Raises:
+            Cancelled: somebody asked later, or the model was given up meanwhile.
+        """
+        asked = self._newest = object()
+        self.stop()
+        async with self._turn:
+            if self.engine is None or self._newest is not asked:
+                raise Cancelled
+            self._writing = True
+            try:
+                yield self.engine
+            finally:
+                self._writing = False
+
+    def stop(self) -> None:
+        """End what is being written, as far as it is."""
+        if self._writing and self.engine is not None:
+            self.engine.stop()
+
+    @asynccontextmanager
+    async def lent(self) -> AsyncIterator[None]:
+        """The processor without a model on it, for a benchmark; what is asked for meanwhile waits."""
+        self._lent = True
+        try:
+            self.stop()
+            async with self._turn:
+                self._close()
+                for observer in self._observers:
+                    observer.resting()
+                yield
+        finally:
+            self._lent = False
+        for observer in self._observers:
+            observer.freed()
+
+    def rest(self) -> None:
+        """A screen is shown that wants no model: tell it, where none is there or coming."""
+        if self.engine is None and self.fault is None and not self._turn.locked():
+            for observer in self._observers:
+                observer.resting()
+
+    # --- loading
+
+    async def want(self) -> None:
+        """Load, unless there is a model, one is coming, or a fault has to be answered first."""
+        if self.engine is None and self.fault is None and not self._turn.locked():
+            await self.load()
+
+    async def load(self) -> None:
+        """Load anew, whatever there was; the observers hear how it ends."""
+        self.stop()
+        async with self._turn:
+            self._close()
+            try:
+                self._ask()
+                for observer in self._observers:
+                    observer.loading()
+                await self._open()
+            except Exception as error:
+                self.fault = while_loading(error, self.opened is not None)
+                self._close()
+        for observer in self._observers:
+            if self.fault:
+                observer.failed(self.fault)
+            else:
+                observer.loaded()
+
+    async def use_device(self, name: str) -> None:
+        """Load on another processor, "auto", "gpu" or "cpu"; it is remembered."""
+        self._browser.storage.remember("device", name)
+        self._chosen = True
+        if not self._lent:
+            await self.load()
+
+    async def use_context(self, tokens: int) -> None:
+        """Load with another context."""
+        self._context = tokens
+        self._chosen = True
+        await self.load()
+
+    def use_threads(self, count: int) -> None:
+        """Use another number of the CPU's threads, as far as there are so many; it is remembered."""
+        if self.opened is not None and (most := (device := self.opened.device).traits.most_threads):
+            device.threads = min(max(count, 1), most)
+            self._browser.storage.remember("threads", str(device.threads))
+
+    def remember_rate(self, rate: float) -> None:
+        """Keep the tokens per second that were reached here, for the next choice of a processor."""
+        if self.opened is not None and self.model is not None:
+            self._browser.storage.remember(_rate(self.opened.kind, self.model), f"{rate:.2f}")
+
+    def _ask(self) -> None:
+        """Read the address: the model, and the options with what was chosen here before."""
+        self.fault = None
+        options = Options.from_query(self._browser.query())
+        if self._chosen:
+            options = replace(options, device="", context=self._context or options.context)
+        storage = self._browser.storage
+        remembered = storage.remembered("device")
+        device = options.device or (remembered if remembered in PROCESSORS else "auto")
+        storage.remember("device", device)
+        self.options = replace(options, device=device)
+        self.model = choose(self._models, options.model)
+
+    async def _open(self) -> None:
+        """Open a processor and load; where "auto" took a GPU that fails, the CPU is taken in its place."""
+        assert self.model is not None
+        storage, asked = self._browser.storage, self.options.device
+        rates = {}
+        for kind in ("gpu", "cpu"):
+            with suppress(ValueError):  # none was remembered
+                rates[kind] = float(storage.remembered(_rate(kind, self.model)))
+        self.opened = await processor.choose(asked, bridge, cpu, rates)
+        try:
+            await self._load(self.model, self.opened)
+        except DeviceError as error:
+            if asked != "auto" or self.opened.kind == "cpu":
+                raise
+            self._close()
+            self.opened = await processor.instead(cpu, error)
+            await self._load(self.model, self.opened)
+
+    async def _load(self, model: Model, opened: Opened) -> None:
+        loading = Loading(self.runtime, time.monotonic)
+        cache = await WebStore.open(store)
+        self.engine = await Engine.load(
+            open_source(ranges, self._browser, model),
+            opened.device,
+            store=cache,
+            settings=Settings(context=self.options.context, variant=self.options.variant),
+            progress=self._reporter(loading),
+        )
+        if opened.device.traits.most_threads:
+            opened.device.threads = await self._threads(opened.device, self.engine)
+        stats = self.engine.load_stats
+        self.kept = cache is not None and not stats.note
+        loading.report("ready", 1, 1, stats.cached)
+        self._progress(loading)
+
+    def _reporter(self, loading: Loading) -> Callable[[LoadProgress], None]:
+        throttle = Throttle()
+
+        def heard(report: LoadProgress) -> None:
+            loading.report(report.stage, report.done, report.total, report.cached)
+            if throttle.due(report.stage):
+                self._progress(loading)
+
+        return heard
+
+    def _progress(self, loading: Loading) -> None:
+        for observer in self._observers:
+            observer.progress(loading)
+
+    async def _threads(self, device: Device, engine: Engine) -> int:
+        """Threads to use: the address's, else those measured here before, else measured now."""
+        storage = self._browser.storage
+        kept = storage.remembered("threads")
+        threads = self.options.threads or (int(kept) if kept.isdecimal() else 0)
+        if not threads:
+            threads = await best_threads(device, engine.time_token)
+            storage.remember("threads", str(threads))
+        return min(max(threads, 1), device.traits.most_threads)
+
+    def _close(self) -> None:
+        """Give the model and the processor back."""
+        if self.engine is not None:
+            self.engine.close()
+        if self.opened is not None:
+            self.opened.device.close()
+        self.engine = self.opened = None
+
+
+def _rate(kind: str, model: Model) -> str:
+    """The name under which the speed of a processor is remembered."""
+    return f"rate.{kind}.{model['name']}"

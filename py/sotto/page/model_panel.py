@@ -1,0 +1,186 @@
+"""The one small place of the model: its state in a line, and behind it the stages of loading and the details."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+from ..errors import SottoError
+from ..reports import LoadStats
+from . import format as numbers
+from .background import Background
+from .elements import Change, Elements
+from .faults import Fault
+from .model_holder import ModelHolder, Observer
+from .options import Options
+from .progress import SHARES, Loading
+from .words import Words
+
+
+class ModelPanel(Observer):
+    """Shows the state of the page, which is the model's unless a screen says more, and asks for changes."""
+
+    def __init__(self, elements: Elements, words: Words, holder: ModelHolder, do: Background) -> None:
+        self._elements = elements
+        self._words = words
+        self._holder = holder
+        self._at = elements.at
+        elements.on("device", "change", lambda: do(holder.use_device(self._written("device"))))
+        elements.on("threads", "change", self._use_threads)
+        elements.on("context", "change", self._weigh_context)
+        elements.on("context-load", "click", lambda: self._use_context(do))
+        holder.observe(self)
+
+    def state(self, state: str, word: str) -> None:
+        """Set the state of the page, for its look and its first script, and the model's state in words."""
+        self._elements.say("model-state", self._words(word))
+        self._at("progress").hidden = state != "loading" or word == "state.resting"
+        self._elements.root.dataset.state = state
+
+    def sampling(self) -> Options:
+        """The model's options, with what the person changed in the details."""
+        return self._holder.options.changed(
+            temperature=self._written("temperature"),
+            max_tokens=self._written("max-tokens"),
+            seed=self._written("seed"),
+        )
+
+    def _written(self, name: str) -> str:
+        return str(self._at(name).value)
+
+    # --- what the holder tells
+
+    def loading(self) -> None:
+        options, model = self._holder.options, self._holder.model
+        assert model is not None
+        self._elements.say("model-name", model["name"])
+        for name, value in (
+            ("temperature", options.temperature),
+            ("max-tokens", options.max_tokens),
+            ("seed", options.seed),
+        ):
+            self._at(name).value = "" if value is None else str(value).removesuffix(".0")
+        self._at("device").value = options.device
+        self._elements.paint(change for stage in SHARES for change in _marked(stage, "", ""))
+        self.state("loading", "stage.header")
+
+    def progress(self, loading: Loading) -> None:
+        words = self._words
+        marks = dict.fromkeys(SHARES, ("", ""))  # also of a load that another processor begins anew
+        marks |= {stage: ("done", words.time(seconds)) for stage, seconds in loading.seconds.items()}
+        line, when = [], words("when.soon")
+        if loading.stage in SHARES:
+            marks[loading.stage] = ("now", "")
+            line = [words(f"stage.{loading.stage}")]
+        if loading.stage == "weights" and loading.total:
+            done, total = numbers.size(loading.done), numbers.size(loading.total)
+            line = [words("stage.bytes", stage=line[0], done=done, total=total)]
+        if (left := loading.seconds_left) is not None:
+            line.append(words("stage.left", time=words.about(left)))
+            when = words("when.time", time=words.about(left + 1))
+        text = words("separator").join(line)
+        changes = [("#model-state", "text", text), (".when", "text", when)]
+        for stage, mark in marks.items():
+            changes += _marked(stage, *mark)
+        changes.append(("#progress", "--done", f"{loading.fraction:.4f}"))
+        changes.append(("#progress", "aria-valuenow", f"{100 * loading.fraction:.0f}"))
+        changes.append(("#progress", "aria-valuetext", text))
+        self._elements.paint(changes)
+
+    def loaded(self) -> None:
+        self._facts()
+        self._processor()
+        self.state("ready", "state.ready")
+
+    def failed(self, fault: Fault) -> None:
+        self.state("error", "state.error")
+
+    def resting(self) -> None:
+        self._elements.paint([(".when", "text", self._words("when.soon"))])
+        self.state("loading", "state.resting")
+
+    # --- the details
+
+    def _facts(self) -> None:
+        """What the curious open the details for."""
+        words, say, holder = self._words, self._elements.say, self._holder
+        engine, opened, model = holder.engine, holder.opened, holder.model
+        assert engine is not None and opened is not None and model is not None
+        stats = engine.load_stats
+        kept = "cached" if stats.cached else "converted" if holder.kept else "unstored"
+        weights = numbers.size(stats.device_bytes["weights"])
+        memory = numbers.size(sum(stats.device_bytes.values()))
+        say("fact-file", model["url"].rpartition("/")[2])
+        say("fact-weights", words(f"fact.weights.{kept}", size=weights))
+        say("fact-memory", words(f"fact.memory.{opened.kind}", size=memory))
+        say("fact-context", words("fact.context.value", count=engine.context))
+        self._elements.lines("fact-kernels", self._kernels(stats))
+        self._at("context").value = engine.context
+        self._offer_context("")
+        self._at("threads-setting").hidden = opened.kind != "cpu"
+        self._at("threads").max = opened.most_threads
+        self._at("threads").value = opened.threads
+        figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}
+        self._at("facts").dataset.figures = json.dumps(figures)  # for scripts that measure
+
+    def _kernels(self, stats: LoadStats) -> Iterator[str]:
+        """Which variants of the kernels are used, and which were not taken or not tried."""
+        words = self._words
+        names = {f"{job} {name}" for plan in stats.variants.values() for job, name in plan.items()}
+        yield words(f"fact.kernels.{stats.chosen}", names=", ".join(sorted(names)))
+        for variant, why in stats.rejected.items():
+            yield words("fact.kernels.rejected", name=variant.replace(":", " "), why=why)
+        untried = {name.replace(":", " ") for names in stats.untried.values() for name in names}
+        if untried:
+            yield words("fact.kernels.untried", names=", ".join(sorted(untried)))
+
+    def _processor(self) -> None:
+        """Which processor is used and why, in one line."""
+        words, opened = self._words, self._holder.opened
+        if opened is None:
+            return
+        adapter = opened.device.adapter
+        name = words(f"fact.processor.{opened.kind}", name=adapter.name, count=opened.threads)
+        software = [words("fact.software")] if adapter.software else []
+        self._elements.lines("fact-processor", [f"{name}: {words(f'why.{opened.why}')}", *software])
+
+    def _use_threads(self) -> None:
+        """Take the number of threads that is written into the field."""
+        written = self._written("threads")
+        if written.isdecimal():
+            self._holder.use_threads(int(written))
+            self._processor()
+
+    def _weigh_context(self) -> int:
+        """Tell what memory the context in the field would take, before it is taken; 0 when it cannot be had."""
+        written, engine = self._written("context"), self._holder.engine
+        if engine is None or written == str(engine.context):
+            self._offer_context("")
+            return 0
+        if not written.isdecimal():
+            self._offer_context(self._words("setting.context.number"), refused=True)
+            return 0
+        try:
+            size = numbers.size(sum(engine.needed(int(written)).values()))
+        except SottoError as error:
+            self._offer_context(f"{error.message} {error.hint}", refused=True)
+            return 0
+        self._offer_context(self._words("setting.context.load", size=size))
+        return int(written)
+
+    def _offer_context(self, text: str, refused: bool = False) -> None:
+        """Write on the button what it would do, or why it can do nothing; "" takes it away."""
+        button = self._at("context-load")
+        button.hidden = not text
+        button.disabled = refused
+        button.textContent = text
+
+    def _use_context(self, do: Background) -> None:
+        if tokens := self._weigh_context():
+            do(self._holder.use_context(tokens))
+
+
+def _marked(stage: str, status: str, time: str) -> list[Change]:
+    """The changes that give a stage of loading its mark and its time."""
+    item = f"#stage-{stage}"
+    return [(item, "data-status", status), (f"{item} > :last-child", "text", time)]
