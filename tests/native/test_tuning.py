@@ -9,7 +9,7 @@ from types import MappingProxyType
 import pytest
 
 import tiny
-from sotto import api, ops
+from sotto import api
 from sotto.api import drive, iterate
 from sotto.device import Device, Program
 from sotto.engine.engine import Engine
@@ -17,7 +17,7 @@ from sotto.errors import Cancelled, DeviceError, UnsupportedModel, WrongResults
 from sotto.native import dawn
 from sotto.native.dawn import NativeDevice
 from sotto.native.disk import DiskStore
-from sotto.ops import simple
+from sotto.ops import layer, simple
 from sotto.plan.plan import Plan, Tensor
 from sotto.plan.variants import SIMPLE, Job, Variant
 from sotto.plan.weights import Matrix
@@ -57,7 +57,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
             raise UnsupportedModel("The kernels cannot run this shape: a wide one.")
         return y
 
-    monkeypatch.setattr(ops, "matmul", matmul)
+    monkeypatch.setattr(layer, "matmul", matmul)
     found = {job: (SIMPLE[job],) for job in Job}
     found[Job.MATMUL] = (*(Variant(Job.MATMUL, n, suits="software") for n in names), SIMPLE[Job.MATMUL])
     monkeypatch.setattr(candidates, "VARIANTS", MappingProxyType(found))
