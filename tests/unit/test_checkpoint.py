@@ -45,7 +45,7 @@ def opened(**metadata: object) -> Checkpoint:
 
 def config(**metadata: object) -> object:
     checkpoint = opened(**metadata)
-    return models.find(checkpoint.architecture).read(checkpoint.settings)
+    return models.find(checkpoint.architecture).read(checkpoint.settings).config
 
 
 def raw(data: bytes) -> dict[str, RawTensor]:
