@@ -46,6 +46,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
         for attribute in (
             "bridge",
             "cpu",
+            "ranges",
             "store",
             "document",
             "window",
