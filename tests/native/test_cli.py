@@ -19,6 +19,7 @@ import vulkan
 from sotto.bench.report import Report
 from sotto.cli import COMMANDS
 from sotto.plan import wgsl
+from sotto.reports import Settings
 from sotto.text.sampler import PICKS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -134,7 +135,7 @@ def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
     assert decode.mode == "batches", "no token is guessed"
     assert decode.share_of_limit and short.share_of_limit
     assert report.load.cold and report.load.cached and report.load.cold.stages["pipelines"] > 0
-    assert report.read_back_bytes_per_token == 64 * 8 + 4 * PICKS
+    assert report.read_back_bytes_per_token == Settings().candidates * 8 + 4 * PICKS
     assert report.memory_bytes == sum(report.memory_bytes_by_kind.values())
     plans = json.loads(sotto("inspect", "base.gguf", "-c", "64", *SIMPLE, "--json").stdout)
     assert report.dispatches_per_token == plans["plans"]["decode"]["dispatches"]
@@ -324,6 +325,10 @@ def test_files_that_are_no_model(sotto: Callable[..., Run], model: str, told: st
     [
         (("generat",), "No such command 'generat'"),
         (("generate", "--tempo", "1", "the"), "No such option"),
+        (
+            ("generate", *MODEL, "--temp", "-1", "the"),
+            "temperature is -1.0. It must be a number from 0 to 1000.",
+        ),
         (("generate", "-n", "many", "the"), "'many' is not a valid integer"),
         (("score",), "Give either a text file or --ids FILE"),
         (("score", "missing.txt"), "missing.txt cannot be read: No such file"),
@@ -343,7 +348,6 @@ def test_wrong_usage(sotto: Callable[..., Run], folder: Path, arguments: tuple[s
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("--temp", "-1", "the"), "temperature is -1.0. It must be 0 or more."),
         (("the " * 80,), "too long"),
         (("--context", "9000", "the"), "A context of 9,000 tokens is not possible"),
     ],
@@ -355,7 +359,7 @@ def test_settings_that_cannot_be(sotto: Callable[..., Run], arguments: tuple[str
 
 def test_ids_outside_the_vocabulary(sotto: Callable[..., Run], folder: Path) -> None:
     (folder / "large.json").write_text("[2, 99999]")
-    assert "99999 is not a token" in sotto("score", *MODEL, "--ids", "large.json", code=1).stderr
+    assert "a token is 99999." in sotto("score", *MODEL, "--ids", "large.json", code=1).stderr
 
 
 # --- Interruptions ----------------------------------------------------------------------------------------

@@ -121,7 +121,7 @@ def test_what_is_for_the_last_token_alone_does_not_grow_with_the_chunk() -> None
     plan = recorded("270m", 2048)
     found = {d.label: work(d, CHUNK) for d in plan.dispatches}
     assert found["head"].flat == STEP_OPERATIONS + 2 * 640 * 262_144
-    assert found["layer 17 / attention"] == Work(STEP_OPERATIONS + 4 * 4 * 256 * 2048)
+    assert found["layer 17 / last token / attention"] == Work(STEP_OPERATIONS + 4 * 4 * 256 * 2048)
     assert amounts([found["head"]], 0, 32) == amounts([found["head"]], 1000, CHUNK)
     layer = 640 * 1536 + 1024 * 640 + 3 * 640 * 2048  # weights; of the last layer, keys and values
     assert sum(step.token for step in found.values()) == pytest.approx(2 * (17 * layer + 640 * 512), rel=0.02)

@@ -52,8 +52,8 @@ def put_together() -> set[str]:
     keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored")}
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}
     keys |= {f"fact.kernels.{how}" for how in ("measured", "partly", "remembered", "usual")}
-    chosen = (PAGE / "processor.py").read_text("utf-8")
-    keys |= {f"why.{why}" for why in re.findall(r'(?:, |why = )"(\w+)"\)?\n', chosen)}
+    for file in (PAGE / "processor.py", PAGE.parent / "devices" / "policy.py"):
+        keys |= {f"why.{why}" for why in re.findall(r'(?:, |why = )"(\w+)"\)?\n', file.read_text("utf-8"))}
     return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")} | benchmark()
 
 
