@@ -154,7 +154,8 @@ class RunStats:
         dropped_tokens: computed behind the end of the answer, and never shown.
         drafted_tokens, accepted_tokens: guessed from the text, and those that were right.
         python_seconds: spent in Python during decode: text, stop strings, submitting.
-        host_seconds: spent in the device's own code during decode, JavaScript in the browser: encoding, submitting.
+        host_seconds: spent in the device's own code during decode, JavaScript in the browser: encoding, submitting; 0
+            for tokens that Python picks.
         idle_seconds: the device waited for the next submit during decode, as far as the host can tell.
         lag_seconds: from the end of a batch on the device until its first text was taken, all batches together.
     """

@@ -34,7 +34,9 @@ def test_batches_give_what_single_tokens_give(
         assert stats["batches"] < 10 < alone["batches"]
         for each in (stats, alone):
             assert 0 < each["python_seconds"] < each["decode_seconds"]
-            assert 0 < each["host_seconds"] < each["decode_seconds"]
+        assert (
+            0 < stats["host_seconds"] < stats["decode_seconds"]
+        )  # of the others it is not told: see RunStats
         for kind, each in (("batches", stats), ("single", alone)):
             parts = {
                 name: 1e3 * each[f"{name}_seconds"] / 49 for name in ("decode", "python", "host", "idle")
