@@ -9,7 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, BrowserContext, Playwright
 
 CHROMIUM_VARIABLE = "SOTTO_CHROMIUM"
-LONGEST_SESSION = 1200  # seconds until the browser is ended, whatever it is doing
+LONGEST_SESSION = 3600  # seconds until the browser is ended, whatever it is doing: all its tests share one
 
 _COMMANDS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 _PLACES = (
