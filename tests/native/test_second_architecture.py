@@ -175,7 +175,7 @@ def shards(plan: Plan, label: str) -> list[tuple[str, int]]:
 @pytest.mark.parametrize(("name", "own"), [("toy", "head"), ("toy, tied", "embedding")])
 def test_tuning_and_the_self_check_take_the_head_that_is_used(gpu: NativeDevice, name: str, own: str) -> None:
     """Shortened is the file's own head, and where it is the embedding, that one."""
-    engine = load(gpu, MODELS[name])
+    engine = load(gpu, MODELS[name], candidates=64)
     recorder = engine._recorder
     short = replace(recorder, weights=recorder.weights.shortened(64))
     tables = [("head", own, 64), ("embed", "embedding", 512 if own == "head" else 64)]
