@@ -302,7 +302,7 @@ def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: 
     page.press("#context", "Tab")
     expect(button).to_contain_text("is not possible")
     expect(button).to_be_disabled()
-    page.fill("#context", "32768")
+    page.fill("#context", "16384")
     page.press("#context", "Tab")
     expect(button).to_be_enabled()
     page.fill("#context", "")  # and what was offered is pressed: nothing can be loaded, which is said

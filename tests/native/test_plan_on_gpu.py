@@ -47,7 +47,7 @@ def load(device: Device, data: bytes, variant: str = "") -> Engine:
 def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int, variant: str) -> None:
     data = tiny.build(tiny.Tiny())
     matmul = next((v for v in ops.MATMULS if str(v) == variant), None)
-    if matmul and not matmul.runs_on(gpu.adapter, gpu.limits):
+    if matmul and not matmul.runs_on(gpu):
         pytest.skip(f"this adapter has no {', '.join(sorted(matmul.features - set(gpu.adapter.features)))}")
     reference = NumpyDevice()
     reference.adapter = replace(reference.adapter, features=gpu.adapter.features)
@@ -126,7 +126,7 @@ def simple_candidates(gpu: NativeDevice) -> tuple[int, list[dict[int, float]]]:
 def test_fused_decoding_finds_the_simple_kernels_candidates(
     gpu: NativeDevice, simple_candidates: tuple[int, list[dict[int, float]]], variant: Variant
 ) -> None:
-    if not variant.runs_on(gpu.adapter, gpu.limits):
+    if not variant.runs_on(gpu):
         pytest.skip(f"{gpu.adapter.name} cannot run {variant}")
     count, expected = simple_candidates
     _, found = candidates_of(gpu, str(variant))
