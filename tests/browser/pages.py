@@ -33,7 +33,7 @@ def in_page(page: Page, expression: str, **values: object) -> Any:
     """
     result = page.evaluate(
         f"""async (v) => {{
-            const late = new Promise((resolve) => setTimeout(() => resolve({{ name: "Timeout" }}), 60000));
+            const late = new Promise((resolve) => setTimeout(() => resolve({{ name: "Timeout" }}), 240000));
             const work = async () => {{
                 try {{ return {{ value: await (async () => {expression})() }}; }}
                 catch (error) {{ return {{ name: error.name, message: error.message }}; }}
