@@ -9,6 +9,7 @@
 import { giveNoDatabase } from "./no_database.js";
 
 const AGAIN = 300; // milliseconds until a request that was cut off is made again
+const fetchOnce = globalThis.fetch;
 
 giveNoDatabase();
 const given = new URL(import.meta.url).searchParams;
@@ -21,6 +22,28 @@ function tell(kind, url, why = "") {
 
 tell("arrived", import.meta.url);
 
+/**
+ * Which file cannot be had, of a module and all that it imports, and why; nothing when they all can.
+ * @param {string} url  @param {Set<string>} [seen]  @returns {Promise<{url: string, why: string} | null>}
+ */
+async function refused(url, seen = new Set()) {
+  if (seen.has(url)) return null;
+  seen.add(url);
+  let text;
+  try {
+    const response = await fetchOnce(url);
+    if (!response.ok) return { url, why: `${response.status} ${response.statusText}`.trim() };
+    text = await response.text();
+  } catch (/** @type {any} */ error) {
+    return { url, why: error.message };
+  }
+  for (const [, path] of text.matchAll(/^import\b.*?"(\.{0,2}\/.+?)";$/gm)) {
+    const found = await refused(new URL(path, url).href, seen);
+    if (found) return found;
+  }
+  return null;
+}
+
 /** A module, and word of how it goes with it. @param {string} url  @returns {Promise<any>} */
 async function load(url) {
   tell("asked", url);
@@ -29,7 +52,10 @@ async function load(url) {
     tell("arrived", url);
     return module;
   } catch (/** @type {any} */ error) {
-    tell("failed", url, error.message);
+    // The browser names the module that was asked for, also where it is one of its imports that is missing.
+    const found = await refused(new URL(url, import.meta.url).href) ?? { url, why: error.message };
+    tell("arrived", url);
+    tell("failed", found.url, found.why);
     throw error;
   }
 }
@@ -44,8 +70,6 @@ if (complete) {
     }
   }).observe({ type: "resource" });
 }
-
-const fetchOnce = globalThis.fetch;
 
 /** @type {typeof fetch} */
 async function fetchAgain(input, init) {

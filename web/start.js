@@ -73,6 +73,22 @@ class Watch {
   }
 }
 
+/**
+ * Ask for a file that only PyScript's worker is going to use, whose errors nobody hears.
+ * @param {Watch} watch  @param {string} url
+ */
+async function probe(watch, url) {
+  const path = new URL(url, location.href).pathname;
+  watch.hear({ kind: "asked", path });
+  try {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${response.status} ${response.statusText}`.trim());
+    watch.hear({ kind: "arrived", path });
+  } catch (/** @type {any} */ error) {
+    watch.hear({ kind: "failed", path, why: error.message });
+  }
+}
+
 /** A file's name. @param {string} path */
 const name = (path) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -96,6 +112,7 @@ export function start(teller) {
   script.setAttribute("config", JSON.stringify(config));
 
   giveNoDatabase();
+  probe(watch, config.interpreter);
   watch.hear({ kind: "asked", path: CORE });
   import(CORE).then(
     () => {

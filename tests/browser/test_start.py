@@ -74,7 +74,7 @@ def test_a_file_that_never_comes(start: Page, tiny: str, pattern: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["404", "cut off"])
-@pytest.mark.parametrize("pattern", [FILES[1], FILES[4], FILES[5], FILES[8], FILES[10]])
+@pytest.mark.parametrize("pattern", [*FILES[1:3], FILES[4], FILES[5], FILES[8], FILES[10], "**/chunk.js"])
 def test_a_file_that_cannot_be_had(start: Page, tiny: str, pattern: str, how: str) -> None:
     start.route(pattern, lambda route: route.abort() if how == "cut off" else route.fulfill(status=404))
     start.goto(tiny + SHORT)
