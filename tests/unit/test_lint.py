@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-CODE = ("py", "tests", "tools", "docs", "serve.py")
+CODE = ("py", "tests", "tools", "docs", "finetune", "serve.py")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The scripts of docs/benchmarks and tools start: a module or a name that has moved is seen here.
+"""The scripts of docs/benchmarks, tools and finetune start: a module or a name that has moved is seen here.
 
 They run rarely, most of them for minutes and some only with packages that the tests do not install.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-SCRIPTS = sorted(path for folder in ("docs", "tools") for path in (ROOT / folder).rglob("*.py"))
+SCRIPTS = sorted(path for folder in ("docs", "tools", "finetune") for path in (ROOT / folder).rglob("*.py"))
 
 # Runs argv[1] as `argv[2]`. What is not installed here (the browser's modules, other engines) is a module that has
 # everything; the project's own modules and Python's are the real ones.
@@ -24,8 +24,8 @@ class Anything(MagicMock):
     __path__ = []
 
 class Absent:
-    NAMES = {"bridge", "store", "cpu", "js", "pyodide", "onnx", "onnxruntime", "safetensors", "tokenizers",
-             "transformers"}
+    NAMES = {"bridge", "store", "cpu", "js", "pyodide", "onnx", "onnxruntime", "peft", "safetensors", "tokenizers",
+             "torch", "tqdm", "transformers"}
     def find_spec(self, name, path=None, target=None):
         return importlib.machinery.ModuleSpec(name, self) if name.partition(".")[0] in self.NAMES else None
     def create_module(self, spec):

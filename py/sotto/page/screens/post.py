@@ -8,7 +8,9 @@ from dataclasses import asdict
 
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
-from ...tasks import fit, post
+from ...tasks import fit
+from ...tasks.language import language
+from ...tasks.request import Request, prompt
 from ...text.prompt import Prompt
 from ...text.sampler import Sampling
 from .. import faults, statistics
@@ -90,7 +92,7 @@ class PostScreen(Observer):
                 limit = fit.room(engine.context, options.max_tokens)
                 if (tokens := engine.count(prompt)) > limit:
                     raise ContextFull(tokens, limit)
-                self._begin(post.language(text))
+                self._begin(language(text))
                 begun = True
                 await self._stream(engine, prompt, options)
                 self._end(self._remark(engine, len(beginning)), self._figures(engine))
@@ -126,7 +128,9 @@ class PostScreen(Observer):
 
     @staticmethod
     def _prompt(engine: Engine, text: str) -> Prompt:
-        return post.post(text, chat=engine.instruction_tuned)
+        return prompt(
+            Request(language=language(text)), text, "chat" if engine.instruction_tuned else "examples"
+        )
 
     def _stop(self) -> None:
         if self._busy:
@@ -154,7 +158,7 @@ class PostScreen(Observer):
         self._parts.elements.say("when", self._words("hint.write", key=key))
 
     def _begin(self, language: str) -> None:
-        """A post begins, in a language ("en" or "ja")."""
+        """A post begins, in a language."""
         place, say = self._at("post"), self._parts.elements.say
         place.textContent = ""
         place.lang = language

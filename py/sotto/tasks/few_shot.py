@@ -1,36 +1,24 @@
-"""The few-shot prompt that turns a text into a short post."""
+"""The few-shot prompt that turns a text into a short post: for base models that have no adapter for it."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
-from ..text.chat import Message, render
 from ..text.prompt import Prompt
 from ..text.tokenizer import Segment
+from .phrases import Language
 
-Language = Literal["en", "ja"]
+Examples = Literal["en", "ja"]  # the languages that there are examples in
 
-_JAPANESE_SHARE = 0.1  # of all letters; Japanese prose has half of them in kana
-
-_REQUEST: dict[Language, str] = {
-    "en": (
-        "Write a social media post that tells what the text below says. Keep it short and easy to "
-        "understand, with at most 50 words. Answer with the post alone.\n\n"
-    ),
-    "ja": (
-        "次の文章の内容を伝えるSNSの投稿を書いてください。短く、わかりやすく、50語以内にまとめ、"
-        "投稿の本文だけを答えてください。\n\n"
-    ),
-}
-
-_HEADINGS: dict[Language, tuple[str, str]] = {
+_HEADINGS: Mapping[Examples, tuple[str, str]] = {
     "en": ("Article: ", "The article in one short sentence:"),
     "ja": ("記事：", "短くまとめると："),
 }
 
 # Chosen on Gemma 3 270M: with "Post:" as the heading it copies most articles whole, and emoji or hashtags in
 # the examples send it into loops.
-_EXAMPLES: dict[Language, tuple[tuple[str, str], ...]] = {
+_EXAMPLES: Mapping[Examples, tuple[tuple[str, str], ...]] = {
     "en": (
         (
             "I baked bread for the first time today. I forgot the salt, and the crust was as hard as a "
@@ -68,14 +56,12 @@ _EXAMPLES: dict[Language, tuple[tuple[str, str], ...]] = {
 }
 
 
-def post(text: str, chat: bool) -> Prompt:
-    """The prompt for a post of `text`, in its language; `chat` when the model is tuned for instructions.
+def post(text: str, language: Language) -> Prompt:
+    """The prompt for a post of `text`; its examples are English where there are none in the text's language.
 
     The text is never trusted: what it says cannot end the request, only be part of it.
     """
-    which = language(text)
-    if chat:
-        return Prompt(tuple(render([Message("user", _REQUEST[which] + text)])))
+    which: Examples = "ja" if language == "ja" else "en"
     article, heading = _HEADINGS[which]
     examples = "".join(f"{article}{before}\n{heading}{after}\n\n" for before, after in _EXAMPLES[which])
     # One line as in the examples: an empty line inside the article would look like its end.
@@ -83,8 +69,6 @@ def post(text: str, chat: bool) -> Prompt:
     return Prompt((Segment(f"{examples}{article}{line}\n{heading}"),), stop=("\n",))
 
 
-def language(text: str) -> Language:
-    """Japanese when at least a tenth of the letters are kana, else English."""
-    letters = sum(character.isalpha() for character in text)
-    kana = sum("ぁ" <= character <= "ヿ" or "ｦ" <= character <= "ﾟ" for character in text)
-    return "ja" if kana and kana >= _JAPANESE_SHARE * letters else "en"
+def shown(language: Language) -> list[str]:
+    """The answers that the prompt shows: a small model gives one of them back for a text it cannot make anything of."""
+    return [answer.strip() for _, answer in _EXAMPLES["ja" if language == "ja" else "en"]]

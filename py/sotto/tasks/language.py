@@ -1,0 +1,71 @@
+"""Which of the languages that requests are made in a text is in: by its script, then by its commonest words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from .phrases import Language
+
+_SHARE = 0.1  # of all letters; Japanese prose has half of them in kana, and names in other scripts stand in every text
+_SCRIPTS: Mapping[Language, re.Pattern[str]] = {
+    "ja": re.compile(r"[ぁ-ヿｦ-ﾟ]"),
+    "ko": re.compile(r"[가-힣]"),
+    "zh": re.compile(r"[\u4e00-\u9fff]"),
+}
+# Function words, some of them of several languages: what tells two apart is how many of a text's words are one's own.
+_WORDS: Mapping[Language, str] = {
+    "en": (
+        "the a and of to in is it that for on with at by from was were are be this have has had not but they you we he "
+        "she our your will can or an as which who what there been i my no"
+    ),
+    "de": (
+        "der die das und in zu den ist im von mit für auf ein eine einen dem des sich auch nicht es wir ich sie er war "
+        "wird werden am um bei aus nach oder sind hat haben noch nur zum zur"
+    ),
+    "fr": (
+        "le la les l et de des du d en un une est dans pour que qu qui par sur au aux avec ce cette il elle nous vous "
+        "je n ne pas plus sont été ou mais s"
+    ),
+    "es": (
+        "el la los las y de del en un una es que por para con se su al lo como más pero sus le ya o este esta son fue "
+        "hay nos desde hasta está no"
+    ),
+    "pt": (
+        "o a os as e de do da dos das em um uma é que por para com se seu sua ao no na nos nas mais mas como foi são "
+        "não pelo pela até está já ou desde à às"
+    ),
+}
+_SETS = {name: frozenset(words.split()) for name, words in _WORDS.items()}
+_SURE = 2  # words by which one language leads another
+
+
+def language(text: str) -> Language:
+    """The language of a text; English when nothing tells, and for scripts that no request is made in."""
+    if script := _script(text):
+        return script
+    counts = _counts(text)
+    return max(counts, key=lambda name: (counts[name], name == "en"))
+
+
+def differs(text: str, expected: Language) -> bool:
+    """Whether a text is certainly in another language than `expected`: short texts, names and tables tell nothing."""
+    script = _script(text)
+    if script or expected in _SCRIPTS:
+        return script != expected and not (script == "zh" and expected == "ja")  # Japanese lines without kana
+    counts = _counts(text)
+    return max(counts.values()) >= counts[expected] + _SURE
+
+
+def _script(text: str) -> Language | None:
+    letters = sum(character.isalpha() for character in text)
+    for name, script in _SCRIPTS.items():  # Japanese has Chinese characters too, and comes first
+        found = len(script.findall(text))
+        if found and found >= _SHARE * letters:
+            return name
+    return None
+
+
+def _counts(text: str) -> dict[Language, int]:
+    words = re.findall(r"[^\W\d_]+", text.lower())
+    return {name: sum(word in own for word in words) for name, own in _SETS.items()}

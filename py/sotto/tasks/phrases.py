@@ -1,0 +1,190 @@
+"""What a request says, in eight languages: as a label for models that continue text, as a sentence for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+Language = Literal["en", "ja", "de", "fr", "es", "pt", "ko", "zh"]
+Task = Literal["post", "caption", "reply", "summary", "headline", "rewrite"]
+Tone = Literal["friendly", "excited", "formal"]
+
+LANGUAGES: tuple[Language, ...] = get_args(Language)
+TASKS: tuple[Task, ...] = get_args(Task)
+TONES: tuple[Tone, ...] = get_args(Tone)
+NETWORKS = ("X", "Threads", "Bluesky", "Mastodon", "LinkedIn", "Instagram")
+BY_CHARACTERS = frozenset({"ja", "ko", "zh"})  # languages whose limits count characters, not words
+
+
+@dataclass(frozen=True)
+class Phrases:
+    """The words of a language.
+
+    Attributes:
+        text: the heading of the text.
+        labels: the heading of the answer, by task.
+        sentences: the request itself, by task; of instruction-tuned models.
+        tones: each as an adjective.
+        hashtags: with hashtags.
+        limit: the most words or characters; {limit} stands for the number.
+        alone: what keeps chat models from explaining their answer.
+        options: the options as a sentence; {options} stands for their list.
+        brackets: around a label's options.
+        comma: between them.
+        colon: behind headings.
+    """
+
+    text: str
+    labels: Mapping[Task, str]
+    sentences: Mapping[Task, str]
+    tones: Mapping[Tone, str]
+    hashtags: str
+    limit: str
+    alone: str
+    options: str
+    brackets: str = " ()"
+    comma: str = ", "
+    colon: str = ":"
+
+
+_FULL_WIDTH = {"brackets": "（）", "comma": "、", "colon": "："}
+
+PHRASES: Mapping[Language, Phrases] = {
+    "en": Phrases(
+        "Text",
+        {
+            "post": "Post", "caption": "Caption", "reply": "Reply", "summary": "Summary in one sentence",
+            "headline": "Headline", "rewrite": "Rewritten",
+        },
+        {
+            "post": "Write a social media post that tells what the text below says, in its own words.",
+            "caption": "Write one sentence that says what the data below show.",
+            "reply": "Write a short reply to the last message below.",
+            "summary": "Summarise the text below in one sentence.",
+            "headline": "Write a headline for the text below.",
+            "rewrite": "Rewrite the text below, with nothing added and nothing left out.",
+        },
+        {"friendly": "friendly", "excited": "excited", "formal": "formal"},
+        "with hashtags", "at most {limit} words", "Answer with nothing else.", "It should be: {options}.",
+    ),
+    "ja": Phrases(
+        "文章",
+        {
+            "post": "投稿", "caption": "説明", "reply": "返信", "summary": "一文の要約", "headline": "見出し",
+            "rewrite": "書き直し",
+        },
+        {
+            "post": "次の文章の内容を、文章の言葉を生かして伝えるSNSの投稿を書いてください。",
+            "caption": "次のデータが示すことを一文で書いてください。",
+            "reply": "次の最後のメッセージに短く返信してください。",
+            "summary": "次の文章を一文で要約してください。",
+            "headline": "次の文章に見出しを付けてください。",
+            "rewrite": "次の文章を、内容を足したり省いたりせずに書き直してください。",
+        },
+        {"friendly": "親しみやすく", "excited": "わくわくした調子で", "formal": "丁寧に"},
+        "ハッシュタグ付き", "{limit}字以内", "それ以外は書かないでください。", "条件：{options}。", **_FULL_WIDTH,
+    ),
+    "de": Phrases(
+        "Text",
+        {
+            "post": "Beitrag", "caption": "Bildunterschrift", "reply": "Antwort",
+            "summary": "Zusammenfassung in einem Satz", "headline": "Überschrift", "rewrite": "Umgeschrieben",
+        },
+        {
+            "post": "Schreibe einen Beitrag für soziale Medien, der den folgenden Text mit dessen Worten wiedergibt.",
+            "caption": "Schreibe einen Satz, der sagt, was die folgenden Daten zeigen.",
+            "reply": "Schreibe eine kurze Antwort auf die letzte der folgenden Nachrichten.",
+            "summary": "Fasse den folgenden Text in einem Satz zusammen.",
+            "headline": "Schreibe eine Überschrift für den folgenden Text.",
+            "rewrite": "Schreibe den folgenden Text um, ohne etwas hinzuzufügen oder wegzulassen.",
+        },
+        {"friendly": "freundlich", "excited": "begeistert", "formal": "förmlich"},
+        "mit Hashtags", "höchstens {limit} Wörter", "Antworte mit nichts anderem.", "Vorgaben: {options}.",
+    ),
+    "fr": Phrases(
+        "Texte",
+        {
+            "post": "Publication", "caption": "Légende", "reply": "Réponse", "summary": "Résumé en une phrase",
+            "headline": "Titre", "rewrite": "Réécrit",
+        },
+        {
+            "post": "Écris une publication pour les réseaux sociaux qui dit le texte ci-dessous avec ses mots.",
+            "caption": "Écris une phrase qui dit ce que montrent les données ci-dessous.",
+            "reply": "Écris une courte réponse au dernier message ci-dessous.",
+            "summary": "Résume le texte ci-dessous en une phrase.",
+            "headline": "Écris un titre pour le texte ci-dessous.",
+            "rewrite": "Réécris le texte ci-dessous, sans rien ajouter ni omettre.",
+        },
+        {"friendly": "amical", "excited": "enthousiaste", "formal": "formel"},
+        "avec hashtags", "{limit} mots au plus", "Ne réponds rien d'autre.", "Consignes : {options}.", colon=" :",
+    ),
+    "es": Phrases(
+        "Texto",
+        {
+            "post": "Publicación", "caption": "Leyenda", "reply": "Respuesta", "summary": "Resumen en una frase",
+            "headline": "Titular", "rewrite": "Reescrito",
+        },
+        {
+            "post": "Escribe una publicación para redes sociales que cuente el texto siguiente con sus palabras.",
+            "caption": "Escribe una frase que diga lo que muestran los datos siguientes.",
+            "reply": "Escribe una respuesta breve al último de los mensajes siguientes.",
+            "summary": "Resume el texto siguiente en una frase.",
+            "headline": "Escribe un titular para el texto siguiente.",
+            "rewrite": "Reescribe el texto siguiente sin añadir ni omitir nada.",
+        },
+        {"friendly": "cercano", "excited": "entusiasta", "formal": "formal"},
+        "con hashtags", "{limit} palabras como máximo", "No respondas nada más.", "Condiciones: {options}.",
+    ),
+    "pt": Phrases(
+        "Texto",
+        {
+            "post": "Publicação", "caption": "Legenda", "reply": "Resposta", "summary": "Resumo em uma frase",
+            "headline": "Título", "rewrite": "Reescrito",
+        },
+        {
+            "post": "Escreva uma publicação para redes sociais que conte o texto abaixo com as palavras dele.",
+            "caption": "Escreva uma frase que diga o que mostram os dados abaixo.",
+            "reply": "Escreva uma resposta curta à última mensagem abaixo.",
+            "summary": "Resuma o texto abaixo em uma frase.",
+            "headline": "Escreva um título para o texto abaixo.",
+            "rewrite": "Reescreva o texto abaixo sem acrescentar nem omitir nada.",
+        },
+        {"friendly": "amigável", "excited": "animado", "formal": "formal"},
+        "com hashtags", "no máximo {limit} palavras", "Não responda mais nada.", "Condições: {options}.",
+    ),
+    "ko": Phrases(
+        "글",
+        {
+            "post": "게시물", "caption": "설명", "reply": "답장", "summary": "한 문장 요약", "headline": "제목",
+            "rewrite": "고쳐 쓴 글",
+        },
+        {
+            "post": "다음 글의 내용을 글의 표현을 살려 전하는 SNS 게시물을 쓰세요.",
+            "caption": "다음 데이터가 보여 주는 것을 한 문장으로 쓰세요.",
+            "reply": "다음의 마지막 메시지에 짧게 답장하세요.",
+            "summary": "다음 글을 한 문장으로 요약하세요.",
+            "headline": "다음 글에 제목을 붙이세요.",
+            "rewrite": "다음 글을 더하거나 빼지 말고 고쳐 쓰세요.",
+        },
+        {"friendly": "친근하게", "excited": "들뜬 말투로", "formal": "격식 있게"},
+        "해시태그 포함", "{limit}자 이내", "다른 말은 쓰지 마세요.", "조건: {options}.",
+    ),
+    "zh": Phrases(
+        "文章",
+        {
+            "post": "帖子", "caption": "说明", "reply": "回复", "summary": "一句话摘要", "headline": "标题",
+            "rewrite": "改写",
+        },
+        {
+            "post": "请用下面文章自己的话，写一条社交媒体帖子，说明文章的内容。",
+            "caption": "请用一句话说明下面的数据。",
+            "reply": "请简短回复下面的最后一条消息。",
+            "summary": "请用一句话概括下面的文章。",
+            "headline": "请为下面的文章写一个标题。",
+            "rewrite": "请改写下面的文章，不增加也不省略内容。",
+        },
+        {"friendly": "亲切", "excited": "兴奋", "formal": "正式"},
+        "带话题标签", "不超过{limit}字", "不要回答别的内容。", "要求：{options}。", **_FULL_WIDTH,
+    ),
+}  # fmt: skip

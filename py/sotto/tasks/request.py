@@ -1,0 +1,93 @@
+"""What is asked of a text, and the prompt that asks it.
+
+An adapted base model continues text: it gets the text under a heading, and the heading of the answer with what is asked
+in brackets, and ends its answer with `<eos>`, which base models know. In Gemma's chat format one never learns to stop:
+its control tokens are hardly trained. An instruction-tuned model gets a sentence in the chat format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ..text.chat import Message, render
+from ..text.prompt import Prompt
+from ..text.tokenizer import Segment
+from . import few_shot
+from .phrases import BY_CHARACTERS, PHRASES, Language, Task, Tone
+
+Frame = Literal["chat", "plain", "examples"]  # how a request is put to a model
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing to write from a text.
+
+    Attributes:
+        language: of the text, the request and the answer.
+        limit: the most words of a post; characters in `BY_CHARACTERS`. None: the usual number.
+        network: where it will be posted; None when it is not said.
+    """
+
+    task: Task = "post"
+    language: Language = "en"
+    limit: int | None = None
+    network: str | None = None
+    tone: Tone | None = None
+    hashtags: bool = False
+
+    @property
+    def longest(self) -> int | None:
+        """The limit that is asked for: a post always has one."""
+        if self.task != "post":
+            return self.limit
+        return self.limit or (100 if self.language in BY_CHARACTERS else 50)
+
+    def options(self) -> list[str]:
+        """What is asked besides the task, in words."""
+        words = PHRASES[self.language]
+        options = [self.network] if self.network else []
+        if self.tone:
+            options.append(words.tones[self.tone])
+        if self.hashtags:
+            options.append(words.hashtags)
+        if self.longest:
+            options.append(words.limit.format(limit=self.longest))
+        return options
+
+
+def prompt(request: Request, text: str, frame: Frame) -> Prompt:
+    """A request as a model of some kind understands it.
+
+    Args:
+        frame: "chat" for instruction-tuned models, "plain" for adapters that were trained on it, "examples" for base
+            models as they are: these only know how to write a post.
+    """
+    if frame == "examples":
+        return few_shot.post(text, request.language)
+    return (chat if frame == "chat" else plain)(request, text)
+
+
+def plain(request: Request, text: str) -> Prompt:
+    """For a base model with an adapter that was trained on this frame; it ends its answer itself.
+
+    An empty line would look like the text's end, so the text has none.
+    """
+    words = PHRASES[request.language]
+    label = words.labels[request.task]
+    if options := request.options():
+        left, right = words.brackets[:-1], words.brackets[-1]
+        label += f"{left}{words.comma.join(options)}{right}"
+    lines = "\n".join(line for line in map(str.strip, text.splitlines()) if line)
+    return Prompt((Segment(f"{words.text}{words.colon}\n{lines}\n\n{label}{words.colon}\n"),))
+
+
+def chat(request: Request, text: str) -> Prompt:
+    """For an instruction-tuned model."""
+    words = PHRASES[request.language]
+    sentences = [words.sentences[request.task]]
+    if options := request.options():
+        sentences.append(words.options.format(options=words.comma.join(options)))
+    space = "" if request.language in {"ja", "zh"} else " "
+    asked = space.join([*sentences, words.alone])
+    return Prompt(tuple(render([Message("user", f"{asked}\n\n{text}")])))

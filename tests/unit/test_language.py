@@ -1,0 +1,57 @@
+"""Which language a text is in."""
+
+from __future__ import annotations
+
+import pytest
+
+from pairs import FOLDER, read
+from sotto.tasks.language import differs, language
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The river froze last night, for the first time since 1990.", "en"),
+        ("昨夜、川が1990年以来はじめて凍りました。", "ja"),
+        ("WebGPUはブラウザのAPIです", "ja"),
+        ("ﾃｽﾄです", "ja"),
+        ("The word カラオケ has found its way into the dictionaries of the whole world.", "en"),
+        ("Der Fluss ist in der Nacht zum ersten Mal seit 1990 zugefroren.", "de"),
+        ("La rivière a gelé cette nuit, pour la première fois depuis 1990.", "fr"),
+        ("El río se heló anoche por primera vez desde 1990.", "es"),
+        ("O rio congelou ontem à noite, pela primeira vez desde 1990.", "pt"),
+        ("어젯밤 1990년 이후 처음으로 강이 얼었습니다.", "ko"),
+        ("昨夜河水结冰", "zh"),
+        ("Дом у реки", "en"),
+        ("", "en"),
+        ("12345 !?", "en"),
+    ],
+)
+def test_language(text, expected):
+    assert language(text) == expected
+
+
+def test_the_texts_of_the_pairs():
+    pairs = read(sorted(FOLDER.glob("*.jsonl")))
+    prose = [pair for pair in pairs if pair.kind != "data" and len(pair.text) > 80]
+    wrong = [pair.id for pair in prose if language(pair.text) != pair.request.language]
+    assert len(prose) > 1500
+    assert len(wrong) <= len(prose) // 200, wrong
+    answers = [pair for pair in pairs if pair.request.task in ("post", "summary")]
+    assert not [pair.id for pair in answers if differs(pair.answer, pair.request.language)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected", "differing"),
+    [
+        ("It was the best of the week.", "en", False),
+        ("Es war der beste Tag der Woche.", "en", True),
+        ("Roquelande va racheter sa boulangerie", "fr", False),  # a short line proves nothing
+        ("今日は雪。", "en", True),
+        ("The snow came today and it was deep.", "ja", True),
+        ("来館者数 四月 八千人", "ja", False),
+        ("今日は雪。", "zh", True),
+    ],
+)
+def test_differs(text, expected, differing):
+    assert differs(text, expected) is differing
