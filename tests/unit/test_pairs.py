@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-FINETUNE = Path(__file__).resolve().parents[2] / "finetune"
 import check
 from pairs import FOLDER, KINDS, read
 from sotto.tasks.phrases import LANGUAGES, NETWORKS, TASKS, TONES
+
+FINETUNE = Path(__file__).resolve().parents[2] / "finetune"
 
 GOOD = {
     "language": "en",
