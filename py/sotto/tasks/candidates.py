@@ -1,0 +1,42 @@
+"""Several answers to one request, and which of them to show.
+
+The rules decide first; among answers that break as little, the one that keeps closest to its text: a small model goes
+wrong where it tells freely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .request import Request
+from .rules import Finding, check, closeness, weight
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An answer as it is judged.
+
+    Attributes:
+        closeness: the share of its pairs of neighbouring words that stand in the text.
+    """
+
+    answer: str
+    findings: tuple[Finding, ...]
+    closeness: float
+
+
+def judge(
+    request: Request, text: str, answer: str, *, ended: bool = True, shown: Sequence[str] = ()
+) -> Candidate:
+    """An answer with all that it breaks; the arguments are those of `rules.check`."""
+    answer = answer.strip()
+    findings = tuple(check(request, text, answer, ended=ended, shown=shown))
+    return Candidate(answer, findings, closeness(text, answer, request.language))
+
+
+def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """The best first; of equal ones the earlier. An answer that comes twice is kept once."""
+    different = {candidate.answer: candidate for candidate in reversed(candidates)}
+    ordered = sorted(candidates, key=lambda each: (weight(each.findings), -each.closeness))
+    return [each for each in ordered if different.get(each.answer) is each]
