@@ -14,5 +14,6 @@ KERNELS(CODED, PLAIN)
 u32 matvec_own_bytes(const struct matvec *s);
 u32 matmul_own_bytes(const struct matmul *s);
 u32 matmul_shared_bytes(const struct matmul *s, u32 tokens);
+u32 low_rank_add_own_bytes(const struct low_rank_add *s);
 u32 attention_own_bytes(const struct attention *s);
 u32 attention_shared_bytes(const struct attention *s);

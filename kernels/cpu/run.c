@@ -70,6 +70,7 @@ __attribute__((export_name("own_bytes"))) u32 own_bytes(const struct record *rec
         case OPCODE_matvec: return matvec_own_bytes(fields);
         case OPCODE_matmul: return matmul_own_bytes(fields);
         case OPCODE_attention: return attention_own_bytes(fields);
+        case OPCODE_low_rank_add: return low_rank_add_own_bytes(fields);
         default: return 0;
     }
 }

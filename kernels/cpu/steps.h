@@ -11,7 +11,7 @@
 #define KERNELS(CODED, PLAIN) \
     CODED(embed) CODED(matvec) CODED(matmul) \
     PLAIN(rms_norm) PLAIN(norm_add) PLAIN(rope_kv) PLAIN(attention) PLAIN(geglu) PLAIN(last_row) \
-    PLAIN(slice_maxima) PLAIN(sample) PLAIN(log_prob) \
+    PLAIN(slice_maxima) PLAIN(sample) PLAIN(log_prob) PLAIN(low_rank_add) \
     PLAIN(nothing) PLAIN(stream) PLAIN(dots)
 
 enum format { FORMAT_NONE, FORMAT_Q4, FORMAT_Q4M, FORMAT_Q8, FORMAT_Q8H, FORMAT_F16, FORMAT_BF16, FORMAT_F32 };
@@ -75,6 +75,11 @@ struct sample {
 struct log_prob {
     const f32 *x; const u32 *targets; f32 *y;
     u32 V;
+};
+
+struct low_rank_add {
+    f32 *y; const f32 *low; const u16 *b;
+    u32 N; u32 RANK; u32 WIDTH; u32 BEGIN_1; u32 BEGIN_2;
 };
 
 struct nothing {

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from sotto.devices.reference.kernels import KERNELS
 from sotto.formats import blocks
 from sotto.native.wasm import open_cpu
 from sotto.plan.plan import Plan, Tensor, Use, tensor
-from sotto.plan.weights import Matrix, Shard
+from sotto.plan.weights import LowRank, Matrix, Shard
 from sotto.weights import layout
 
 Arrays = Mapping[str, NDArray[np.generic]]
@@ -170,7 +171,7 @@ def matrix(
 
 
 def matrix_of(
-    type_name: str, data: NDArray[np.uint8], rows: int, columns: int, shards: int
+    type_name: str, data: NDArray[np.uint8], rows: int, columns: int, shards: int, prefix: str = ""
 ) -> tuple[Matrix, dict[str, np.ndarray]]:
     """A file's bytes of a matrix in the GPU's layout, in one or more shards, and their planes."""
     row_bytes = data.size // rows
@@ -183,7 +184,7 @@ def matrix_of(
         planes = layout.convert(type_name, part, count, columns)
         tensors = []
         for kind, plane in zip(("w", "s"), planes, strict=True):
-            name = f"{kind}{first}"
+            name = f"{prefix}{kind}{first}"
             if plane.size:
                 tensors.append(Tensor(name, (count, columns), "u32", Use.WEIGHT, name, 0, plane.size))
                 arrays[name] = plane
@@ -191,3 +192,16 @@ def matrix_of(
             Shard(first, count, columns, form.name, tensors[0], tensors[1] if len(tensors) > 1 else None)
         )
     return Matrix("m", rows, columns, tuple(pieces)), arrays
+
+
+def adapted(
+    rng: np.random.Generator, m: Matrix, rank: int, begins: tuple[int, ...] = ()
+) -> tuple[Matrix, dict[str, np.ndarray]]:
+    """The matrix with random adapters, whose part of a product is about as large as the matrix's own, and their
+    arrays."""
+    rows = rank * (1 + len(begins))
+    data = blocks.quantize("Q8_0", rng.standard_normal((rows, m.columns)).astype(np.float32))
+    a, arrays = matrix_of("Q8_0", data, rows, m.columns, 1, "a ")
+    b = given("b", (m.rows, rank), "f16")
+    arrays["b"] = (rng.standard_normal((m.rows, rank)) / rank**0.5).astype(np.float16)
+    return replace(m, low_rank=LowRank(a, b, rank, begins)), arrays

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kernels.decoding import EPS, TEXTS, pending, plan, residuals
-from kernels.harness import F16, F32, TYPES, compare, execute, given, matrix
+from kernels.harness import F16, F32, TYPES, adapted, compare, execute, given, matrix
 from sotto import ops
 from sotto.devices.reference import device as reference
 from sotto.formats import blocks
@@ -166,6 +166,49 @@ def test_decode_head(gpu: NativeDevice, numpy_device, rng, variant, type_name) -
     logits = seen["y"].reshape(tokens, vocabulary)[:count]
     found = np.maximum.reduceat(logits, np.arange(0, vocabulary, length), axis=1)
     np.testing.assert_array_equal(seen[maxima.name].reshape(tokens, -1)[:count], found)
+
+
+@pytest.mark.parametrize(
+    ("variant", "type_name", "shards"),
+    [
+        pytest.param(variant, type_name, shards, id=f"{variant.name}-{type_name}-{shards}")
+        for number, variant in enumerate(TEXTS)
+        for type_name, shards in ((TWO[number % 2], 1), ("Q8_0", 2))
+        if shards == 1 or variant.name in BY_FORMAT[:1]  # every text, and one with several shards
+    ],
+    indirect=["variant"],
+)
+def test_adapters(gpu: NativeDevice, numpy_device, rng, variant, type_name, shards) -> None:
+    """Each kernel adds B u to its rows, where u is what the kernel gives for A."""
+    tokens, columns, rows = (1, 640, 160) if type_name == "Q6_K" else (3, 512, 96)
+    columns = columns if columns % blocks.TYPES[type_name].elements == 0 else 512
+    m, weights = matrix(rng, type_name, rows, columns, shards)
+    p = plan(variant, tokens)
+    m, more = adapted(rng, m, 16, (48, 72))
+    x, norm = given("x", (tokens, columns)), given("norm", (columns,))
+    _, first = ops.decode_qkv(p, "qkv", x, pending(tokens, columns), norm, m, eps=EPS)
+    _, second = ops.decode_gate_up(p, "gate up", x, pending(tokens, columns), norm, m, eps=EPS)
+    ops.decode_down(p, "down", given("pending", (tokens, columns)), m)
+    splits, heads = 3, 4
+    merged = Partials(
+        given("sums", (tokens, splits, heads, columns // heads)), given("stats", (tokens, splits, heads, 2))
+    )
+    ops.decode_output(p, "output", merged, m)
+    p.check(max_binding=1 << 27, max_grid=65_535, max_storage_buffers=8)
+    assert len(p.dispatches) == (8 if shards == 1 else 13)
+    arrays = weights | more | residuals(rng, tokens, columns)
+    arrays["sums"] = rng.standard_normal((tokens, splits, columns)).astype(np.float32)
+    arrays["stats"] = np.abs(rng.standard_normal((tokens, splits, heads, 2))).astype(np.float32)
+    gated = "gate up" if shards == 1 else "geglu"
+    names = dict.fromkeys(["qkv", "down", "output", gated, first.name, second.name], "f4")
+    inputs = p.inputs(64 * splits, [0] * min(2, tokens))
+    tolerance = 4 * variant_tolerance(variant)  # sums of sums, and a product of two
+    with_them = compare(gpu, numpy_device, p, arrays, inputs, dtypes=names, tolerance=tolerance)
+    arrays["b"] = np.zeros_like(arrays["b"])
+    without = execute(gpu, p, arrays, inputs)
+    for name in ("qkv", "down", "output", gated):
+        difference = np.abs(with_them[name] - without[name].view(np.float32)).max()
+        assert difference > 0.1 * np.abs(with_them[name]).max(), f"{name} has nothing of the adapters"
 
 
 def test_a_table_cut_inside_a_slice_has_no_maxima(variant: Variant) -> None:
@@ -330,6 +373,9 @@ def test_sweeps_of_several_tokens_are_those_of_each(
 ) -> None:
     rows, columns = 80, 1280
     m, weights = matrix(rng, type_name, rows, columns)
+    own = variant.name in BY_FORMAT  # multiplies in its own way: with adapters too
+    with_adapters, more = adapted(rng, m, 8, (32, 64))
+    weights |= more if own else {}
     arrays = residuals(rng, tokens, columns)
     splits = 5
     arrays["sums"] = rng.standard_normal((tokens, splits, columns)).astype(np.float32)
@@ -346,6 +392,10 @@ def test_sweeps_of_several_tokens_are_those_of_each(
             given("sums", (count, splits, 5, columns // 5)), given("stats", (count, splits, 5, 2))
         )
         ops.decode_output(p, "output", merged, m)
+        if own:
+            ops.decode_qkv(p, "adapted qkv", x, None, norm, with_adapters, eps=EPS)
+            ops.decode_gate_up(p, "adapted gate up", x, None, norm, with_adapters, eps=EPS)
+            ops.decode_output(p, "adapted output", merged, with_adapters)
         return execute(gpu, p, weights | given_arrays, p.inputs(64 * splits, [0] * count))
 
     together = run(tokens, arrays)

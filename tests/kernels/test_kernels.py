@@ -14,7 +14,7 @@ import pytest
 
 from cpu import quantized
 from kernels import drawing, matrices
-from kernels.harness import CPUS, F16, F32, TYPES, compare, given, matrix, processor
+from kernels.harness import CPUS, F16, F32, TYPES, adapted, compare, execute, given, matrix, processor
 from sotto import ops
 from sotto.device import Device
 from sotto.devices.reference.device import NumpyDevice
@@ -26,6 +26,7 @@ from sotto.ops import Cache
 from sotto.plan import wgsl
 from sotto.plan.plan import Plan
 from sotto.plan.variants import SIMPLE, Job
+from sotto.plan.weights import Matrix
 from sotto.tuning import candidates
 
 RNG_SEED = 7
@@ -407,6 +408,52 @@ def test_geglu(device: Device, reference, rng, dim, tokens, count) -> None:
     ops.geglu(p, given("gate_up", (tokens, 2 * dim)))
     arrays = {"gate_up": (rng.standard_normal((tokens, 2 * dim)) * 20).astype(np.float32)}
     compare(device, reference, p, arrays, p.inputs(0, [0] * count), dtypes={"geglu": "f4"}, tolerance=F32)
+
+
+@pytest.mark.parametrize(
+    ("rows", "rank", "begins", "tokens", "count"),
+    [
+        (640, 16, (), 1, 1),
+        (83, 8, (), 1, 1),
+        (83, 8, (), 9, 7),
+        (136, 24, (64,), 33, 33),
+        (96, 40, (48, 72), 6, 5),
+        (96, 40, (48, 72), 1, 1),
+        (64, 16, (0, 32), 4, 3),  # the rest of three, without the first
+    ],
+)
+def test_low_rank_add(device: Device, reference, rng, rows, rank, begins, tokens, count) -> None:
+    p = Plan("test", tokens)
+    m, arrays = adapted(rng, Matrix("m", rows, 32, ()), rank, begins)
+    assert m.low_rank is not None
+    low = given("low", (tokens, rank * (1 + len(begins))))
+    ops.low_rank_add(p, "adapters", given("y", (tokens, rows)), low, m.low_rank)
+    arrays |= {
+        "y": rng.standard_normal((tokens, rows)).astype(np.float32),
+        "low": rng.standard_normal(low.shape).astype(np.float32),
+    }
+    arrays = {name: arrays[name] for name in ("y", "low", "b")}
+    seen = compare(device, reference, p, arrays, p.inputs(0, [0] * count), dtypes={"y": "f4"}, tolerance=F32)
+    np.testing.assert_array_equal(seen["y"].reshape(tokens, rows)[count:], arrays["y"][count:])
+
+
+@pytest.mark.parametrize("tokens", [1, 9])
+@pytest.mark.parametrize("first", [0, 64, 96])
+def test_rows_of_a_matrix_with_adapters(device: Device, reference, rng, tokens, first) -> None:
+    """W x + B (A x) of a part of three stacked matrices: what a chunk's last layer takes of queries, keys and values."""
+    m, arrays = matrix(rng, "Q8_0", 160, 256)
+    m, more = adapted(rng, m, 8, (64, 128))
+    p = Plan("test", tokens)
+    y = ops.matmul(p, "y", given("x", (tokens, 256)), m.part(first, 160 - first))
+    arrays |= more | {"x": rng.standard_normal((tokens, 256)).astype(np.float32)}
+    compare(device, reference, p, arrays, p.inputs(0, [0] * tokens), dtypes={y.name: "f4"}, tolerance=2 * F32)
+    whole = Plan("test", tokens)
+    ops.matmul(whole, "y", given("x", (tokens, 256)), m)
+    rows, all_rows = (
+        execute(device, plan, arrays, plan.inputs(0, [0] * tokens))["y"].view(np.float32).reshape(tokens, -1)
+        for plan in (p, whole)
+    )
+    np.testing.assert_array_equal(rows, all_rows[:, first:])
 
 
 def test_last_row(device: Device, reference, rng) -> None:

@@ -1,13 +1,15 @@
-// Rows of a product, written into a row of STRIDE values for each token.
+// Rows of a product, and what adapters add to them, written into a row of STRIDE values for each token.
+// #include "decode/low_rank/{low_rank}.wgsl"
 @group(0) @binding(7) var<storage, read_write> y: array<f32>;  // (T, STRIDE)
 override OFFSET: u32;  // where this piece of the matrix begins
 override STRIDE: u32;
 
 fn store(row: u32, sums: PerToken) {
     if (row < N) {
+        let total = adapted(OFFSET + row, sums);
         for (var t = 0u; t < TOKENS; t++) {
             if (t < step.count) {
-                y[t * STRIDE + OFFSET + row] = component(sums, t);
+                y[t * STRIDE + OFFSET + row] = component(total, t);
             }
         }
     }

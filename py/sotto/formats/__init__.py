@@ -1,6 +1,6 @@
-"""Files of models: bytes to a checkpoint.
+"""Files of models, bytes to a checkpoint, and of adapters.
 
-`open` knows a file by its first bytes, never by its name.
+`open` and `open_adapter` know a file by its first bytes, never by its name.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from dataclasses import replace
 
 from ..errors import FormatError
 from ..source import Folder, Source
-from . import gguf, gguf_checkpoint
+from . import gguf, gguf_adapter, gguf_checkpoint, peft, safetensors
+from .adapter import Adapter
 from .checkpoint import Checkpoint
 
 GGUF = b"GGUF"
@@ -17,6 +18,10 @@ FIRST_READ = 8 << 20
 """Bytes of the first read: all of a GGUF's header in most cases."""
 
 _WANTED = "Sotto reads models in the GGUF format (files named .gguf)."
+CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
+"""The files of an adapter, as PEFT names them."""
+_WANTED_ADAPTER = f"Give a folder that holds {CONFIG} and {MATRICES}, as PEFT writes them, or a GGUF file with a LoRA adapter."
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 _OTHERS = (  # offset, bytes there, what it is
     (0, b"PK\x03\x04", "a zip archive, as are .task bundles and PyTorch's checkpoints"),
     (4, b"PK\x03\x04", "a MediaPipe bundle (.task)"),
@@ -78,3 +83,57 @@ def _unknown(name: str, data: bytes) -> FormatError:
         found = "a web page: the download may have been answered by an error or a login page"
     message = f"{name} is not a GGUF file" + (f"; it looks like {found}." if found else ".")
     return FormatError(message, _WANTED)
+
+
+async def open_adapter(source: Source | Folder) -> Adapter:
+    """Read an adapter: a GGUF file, or a folder with PEFT's two files.
+
+    Raises:
+        FormatError: it is no adapter, or a damaged one.
+        UnsupportedModel: it is one that does more than LoRA; the message says what.
+    """
+    if isinstance(source, Folder):
+        return await _adapter_in(source)
+    start = bytes(await source.read(0, min(16, source.size)))
+    if start[:4] == GGUF:
+        header = await gguf.read_header(source, bytes(await source.read(0, min(FIRST_READ, source.size))))
+        if not gguf_adapter.is_adapter(header):
+            raise FormatError(f"{source.name} is a model, not an adapter.", "Load it in place of the model.")
+        return await gguf_adapter.read(header, source)
+    if safetensors.starts(start):
+        raise FormatError(
+            f"{source.name} has no {CONFIG} beside it, which says how strongly its matrices count.",
+            _WANTED_ADAPTER,
+        )
+    raise _no_adapter(source.name, start)
+
+
+async def _adapter_in(folder: Folder) -> Adapter:
+    """The adapter of a folder: of its files those that are wanted are told by their bytes, the two that PEFT writes
+    by their names where there are more."""
+    starts = {
+        name: bytes(await file.read(0, min(16, file.size))) for name, file in sorted(folder.files.items())
+    }
+    matrices = [name for name, start in starts.items() if safetensors.starts(start)]
+    if MATRICES in matrices:
+        matrices = [MATRICES]
+    if len(matrices) == 1 and CONFIG in starts:
+        return await peft.read(folder.files[CONFIG], folder.files[matrices[0]], folder.name)
+    ggufs = [name for name, start in starts.items() if start[:4] == GGUF]
+    if len(ggufs) == 1 and not matrices:
+        return await open_adapter(folder.files[ggufs[0]])
+    pickled = next((name for name, start in starts.items() if start.startswith(_PICKLES)), None)
+    if pickled and not matrices:
+        raise _no_adapter(pickled, starts[pickled])
+    what = f"no {CONFIG}" if len(matrices) == 1 else f"{len(matrices) or 'no'} safetensors files"
+    raise FormatError(f"{folder.name} is no folder of an adapter: it holds {what}.", _WANTED_ADAPTER)
+
+
+def _no_adapter(name: str, start: bytes) -> FormatError:
+    """The error for a file that cannot be read as an adapter."""
+    if start.startswith(_PICKLES):
+        return FormatError(
+            f"{name} is a pickle of PyTorch, which can run any program when it is read; Sotto reads none.",
+            "Load it in Python with PEFT and save it again: save_pretrained writes safetensors.",
+        )
+    return FormatError(f"{name} is not an adapter.", _WANTED_ADAPTER)

@@ -14,6 +14,10 @@ With embedding, head and sampling that is 5 L + 3 dispatches for L layers, where
 shard takes a dispatch more: of a matrix that a binding cannot hold (the 1B's table with 128 MiB: one in the embedding,
 one in the head), or whose parts differ in format. Gate and up in pieces take another one for GELU and product.
 
+Adapters take a dispatch more for each matrix that has one, 9 L + 3 in all: A's few rows are swept with the matrix's own
+kernel, which makes the residual sum where that waits; then the matrix's kernel adds B's part to its rows before it
+writes them.
+
 A token's arithmetic is the same whatever the number of tokens: what is decoded one by one and what is verified four at
 a time are the same bits.
 """
@@ -28,7 +32,7 @@ from ..plan.plan import Plan, Tensor
 from ..plan.variants import Job, Variant
 from ..plan.weights import Matrix, Shard
 from ..weights import layout
-from .simple import Cache, geglu, planes, require
+from .simple import Cache, adapters, geglu, planes, require
 
 MOST_TOKENS = 4
 LANES = 32  # threads that sweep a tile of 8 rows together, in the variants named so
@@ -121,6 +125,10 @@ def decode_qkv(
     """The residual stream x (T, D) -> (T, N) = norm(x + norm(pending)) W^T, and the new residual stream (T, D)."""
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    low = None
+    if matrix.low_rank:
+        low, x = decode_qkv(p, f"{label} low rank", x, pending, norm, matrix.low_rank.a, eps=eps)
+        pending = None
     y = p.scratch(label, (tokens, matrix.rows))
     for shard in matrix.shards:
         tensors = {"norm": norm, "y": y}
@@ -128,9 +136,10 @@ def decode_qkv(
         if pending is not None:
             source |= {"pending": pending.y, "pending_norm": pending.norm}
             x = source["sum"] = p.scratch(f"residual before {label}", (tokens, columns))
-        kernel = _kernel(p, "decode_qkv", shard, tokens, input="sum" if pending else "norm")
+        kernel = _kernel(p, "decode_qkv", shard, tokens, low, input="sum" if pending else "norm")
         pending = None  # the other pieces find the sum made
-        _add(p, label, kernel, matrix, shard, tensors | source, EPS=eps, OFFSET=shard.row, STRIDE=matrix.rows)
+        rows = {"OFFSET": shard.row, "STRIDE": matrix.rows}
+        _add(p, label, kernel, matrix, shard, tensors | source, low, EPS=eps, **rows)
     return y, x
 
 
@@ -192,15 +201,17 @@ def decode_output(p: Plan, label: str, partials: Partials, matrix: Matrix) -> Te
     """Attention's partials, merged to (T, H*E), times W^T -> (T, N)."""
     tokens, splits, heads, head_dim = partials.sums.shape
     require(heads * head_dim == matrix.columns, f"{matrix.name} has {matrix.columns} columns")
+    low = matrix.low_rank and decode_output(p, f"{label} low rank", partials, matrix.low_rank.a)
     y = p.scratch(label, (tokens, matrix.rows))
     for shard in matrix.shards:
         _add(
             p,
             label,
-            _kernel(p, "decode_output", shard, tokens),
+            _kernel(p, "decode_output", shard, tokens, low),
             matrix,
             shard,
             {"partials": partials.sums, "stats": partials.stats, "y": y},
+            low,
             H=heads,
             SPLITS=splits,
             TILE=_constants(p)["TILE"],
@@ -215,43 +226,42 @@ def decode_gate_up(
 ) -> tuple[Tensor, Tensor]:
     """The residual stream x (T, D) -> gelu(gate) * up (T, F) of norm(x + norm(pending)), and the new stream (T, D).
 
-    A matrix (2F, D) in several pieces takes a dispatch for each, and one for the product; so does a stream with nothing
-    pending, as before the first layer.
+    A matrix (2F, D) in several pieces takes a dispatch for each, and one for the product.
     """
     tokens, columns = x.shape
     width = matrix.rows // 2
-    if pending is None or len(matrix.shards) > 1:
+    if len(matrix.shards) > 1:
         both, x = decode_qkv(p, label, x, pending, norm, matrix, eps=eps)
         return geglu(p, both), x
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     require(width % 8 == 0, f"an MLP of {width} hidden values")
+    low = None
+    if matrix.low_rank:
+        low, x = decode_qkv(p, f"{label} low rank", x, pending, norm, matrix.low_rank.a, eps=eps)
+        pending = None
     shard = matrix.shards[0]
     y = p.scratch(label, (tokens, width))
-    total = p.scratch(f"residual before {label}", (tokens, columns))
-    tensors = {
-        "residual": x,
-        "pending": pending.y,
-        "pending_norm": pending.norm,
-        "norm": norm,
-        "sum": total,
-        "y": y,
-    }
-    kernel = _kernel(p, "decode_gate_up", shard, tokens, pairs=True)
-    _add(p, label, kernel, matrix, shard, tensors, pairs=True, EPS=eps)
-    return y, total
+    tensors = {"residual": x, "norm": norm, "y": y}
+    if pending is not None:
+        tensors |= {"pending": pending.y, "pending_norm": pending.norm}
+        x = tensors["sum"] = p.scratch(f"residual before {label}", (tokens, columns))
+    kernel = _kernel(p, "decode_gate_up", shard, tokens, low, pairs=True, input="sum" if pending else "norm")
+    _add(p, label, kernel, matrix, shard, tensors, low, pairs=True, EPS=eps)
+    return y, x
 
 
 def decode_down(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     """(T, K) times W^T -> (T, N)."""
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
+    low = matrix.low_rank and decode_down(p, f"{label} low rank", x, matrix.low_rank.a)
     y = p.scratch(label, (tokens, matrix.rows))
     for shard in matrix.shards:
         # In f32, x is what the sweep reads; in another form it is made once and not by every row.
         source = "plain" if _element(p, shard) == "f32" else "copy"
-        kernel = _kernel(p, "decode_down", shard, tokens, input=source)
+        kernel = _kernel(p, "decode_down", shard, tokens, low, input=source)
         tensors = {"x": x, "y": y}
-        _add(p, label, kernel, matrix, shard, tensors, OFFSET=shard.row, STRIDE=matrix.rows)
+        _add(p, label, kernel, matrix, shard, tensors, low, OFFSET=shard.row, STRIDE=matrix.rows)
     return y
 
 
@@ -310,10 +320,18 @@ def _element(p: Plan, shard: Shard) -> str:
 
 
 def _kernel(
-    p: Plan, name: str, shard: Shard, tokens: int, pairs: bool = False, **options: str
+    p: Plan,
+    name: str,
+    shard: Shard,
+    tokens: int,
+    low: Tensor | None = None,
+    pairs: bool = False,
+    **options: str,
 ) -> wgsl.Kernel:
     require(tokens <= MOST_TOKENS, f"{tokens} tokens in one run")
     given = {**p.choice[Job.DECODE].options, **options, "element": _element(p, shard)}
+    if name != "decode_head":
+        given["low_rank"] = "none" if low is None else "add"
     if pairs and given.get("rows") == "1":
         given["rows"] = "2"  # a pair is two
     return wgsl.load(name, shard.format, tokens=str(tokens), **given)
@@ -396,11 +414,16 @@ def _add(
     matrix: Matrix,
     shard: Shard,
     tensors: Mapping[str, Tensor],
+    low: Tensor | None = None,
     *,
     pairs: bool = False,
     **constants: float,
 ) -> None:
+    """Record a sweep; `low` is A x where the matrix has adapters."""
     sweep = _sweep(p, kernel, matrix, shard, tensors["y"].shape[0], pairs)
     rows = int(sweep.constants["N"])
     grid = (-(-rows // sweep.rows), 1, 1)
+    if low is not None and matrix.low_rank:
+        more, numbers = adapters(low, matrix.low_rank)
+        tensors, constants = {**tensors, **more}, constants | numbers
     p.add(label, kernel, grid, {**planes(shard), **tensors}, **sweep.constants, **constants)

@@ -10,7 +10,7 @@ from ..plan.variants import Job, Variant
 from ..plan.weights import Matrix, Shard
 from ..weights.layout import FORMATS
 from . import simple
-from .simple import Cache, groups, matvec, planes, require
+from .simple import Cache, groups, low_rank_add, matvec, planes, require
 
 BUSY = 256  # workgroups below which a matmul's columns are divided: several for each core of a GPU
 LEAST_BLOCKS = 4  # blocks of 32 columns that a part keeps
@@ -126,7 +126,16 @@ def attention_merge(p: Plan, partials: Tensor, stats: Tensor) -> Tensor:
 
 
 def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
-    """(T, K) times (N, K) transposed -> (T, N); a single token takes the decode form, `matvec`."""
+    """(T, K) times (N, K) transposed, and what adapters add to it -> (T, N); a single token takes the decode form,
+    `matvec`."""
+    y = _product(p, label, x, matrix)
+    if matrix.low_rank:
+        low = _product(p, f"{label} low rank", x, matrix.low_rank.a)
+        low_rank_add(p, f"{label} adapters", y, low, matrix.low_rank)
+    return y
+
+
+def _product(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     tokens, columns = x.shape
     if tokens == 1:
         return matvec(p, label, x, matrix)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from ..errors import UnsupportedModel
 from ..plan import wgsl
 from ..plan.plan import Plan, Tensor
-from ..plan.weights import Matrix, Shard
+from ..plan.weights import LowRank, Matrix, Shard
 from ..reports import MOST_CANDIDATES
 from ..text.sampler import PICKS
 
 WORKGROUP = 64  # threads, in every kernel
 LEAST_SLICE, MOST_SLICES = 64, 4096  # of the logits, whose maxima sample looks at first
+NEVER = 0xFFFFFFFF  # a row that no matrix has
 KEPT = 1024  # values that sample puts in order at a time, in workgroup memory
 
 
@@ -97,6 +98,30 @@ def matvec(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
             OFFSET=shard.row,
         )
     return y
+
+
+def adapters(low: Tensor, low_rank: LowRank) -> tuple[dict[str, Tensor], dict[str, float]]:
+    """Bindings and constants for what adds B u, where low (T, stacked * rank) is u: kernels/lib/low_rank.wgsl."""
+    begins = (*low_rank.begins, NEVER, NEVER)
+    require(len(low_rank.begins) <= 2, f"{len(low_rank.begins) + 1} stacked matrices with an adapter")
+    require(all(begin % 8 == 0 for begin in low_rank.begins), f"matrices stacked at rows {low_rank.begins}")
+    return {"low": low, "b": low_rank.b}, {
+        "RANK": low_rank.rank, "WIDTH": low.shape[1], "BEGIN_1": begins[0], "BEGIN_2": begins[1],
+    }  # fmt: skip
+
+
+def low_rank_add(p: Plan, label: str, y: Tensor, low: Tensor, low_rank: LowRank) -> None:
+    """y (T, N) += B u, in place, where low (T, stacked * rank) is u."""
+    tokens, rows = y.shape
+    tensors, constants = adapters(low, low_rank)
+    p.add(
+        label,
+        wgsl.load("low_rank_add"),
+        (groups(rows), -(-tokens // 4), 1),
+        {"y": y, **tensors},
+        N=rows,
+        **constants,
+    )
 
 
 def rms_norm(p: Plan, label: str, x: Tensor, weight: Tensor, *, eps: float) -> Tensor:

@@ -43,6 +43,11 @@ def _two_matrices(size: Constants) -> float:
     return 2 * _matrix(size)
 
 
+def _low_rank(size: Constants) -> float:
+    """A multiplication and an addition for each of N rows and RANK columns."""
+    return 2 * size["N"] * size["RANK"]
+
+
 def _heads(size: Constants) -> float:
     """A product with the key, and one with the value, for each of H heads of E dimensions."""
     return 4 * size["H"] * size["E"]
@@ -63,6 +68,7 @@ COSTS: Mapping[str, Cost] = MappingProxyType(
         "geglu": Cost("y"),
         "last_row": Cost("y"),
         "log_prob": Cost("y"),
+        "low_rank_add": Cost("y", products=_low_rank),
         "matmul": Cost("y", products=_matrix),
         "matmul_int8": Cost("y", products=_matrix),
         "matvec": Cost("y", products=_matrix),

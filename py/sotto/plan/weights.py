@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import UnsupportedModel
 from ..weights import layout
 from ..weights.image import Image
 from ..weights.layout import ALIGNMENT
+from ..weights.low_rank import FORM, AdapterImage
 from ..weights.reads import Part
 from .plan import Tensor, Use
 
@@ -54,13 +55,45 @@ class Shard:
 
 
 @dataclass(frozen=True)
+class LowRank:
+    """What adapters add to a matrix W (N, K), which may be several that are stacked: y = W x + B (A x).
+
+    Attributes:
+        a: (stacked * rank, K), the A of each stacked matrix, padded to the same rank.
+        b: (N, rank) f16: of each row the columns of its own matrix's B, times the adapter's scale.
+        rank: a multiple of 8.
+        begins: rows at which the second and the third of the stacked matrices begin.
+    """
+
+    a: Matrix
+    b: Tensor
+    rank: int
+    begins: tuple[int, ...]
+
+    def part(self, first: int, rows: int) -> LowRank:
+        """Of rows first .. first+rows-1, as `Matrix.part`."""
+        row_bytes = 2 * self.rank
+        name = f"{self.b.name}[{first}:{first + rows}]"
+        b = Tensor(
+            name, (rows, self.rank), "f16", self.b.use, self.b.memory,
+            self.b.offset + first * row_bytes, rows * row_bytes,
+        )  # fmt: skip
+        return replace(self, b=b, begins=tuple(max(0, begin - first) for begin in self.begins))
+
+
+@dataclass(frozen=True)
 class Matrix:
-    """A weight of shape (rows, columns), in one shard, or in several where formats or binding limits ask for it."""
+    """A weight of shape (rows, columns), in one shard, or in several where formats or binding limits ask for it.
+
+    Attributes:
+        low_rank: what adapters add to it; None where none is on.
+    """
 
     name: str
     rows: int
     columns: int
     shards: tuple[Shard, ...]
+    low_rank: LowRank | None = None
 
     def part(self, first: int, rows: int) -> Matrix:
         """Rows first .. first+rows-1 as a matrix of their own, in the same memory.
@@ -74,7 +107,8 @@ class Matrix:
             if begin < end:
                 part = shard.part(begin - shard.row, end - begin)
                 shards.append(replace(part, row=part.row - first))
-        return Matrix(f"{self.name}[{first}:{first + rows}]", rows, self.columns, tuple(shards))
+        low_rank = self.low_rank and self.low_rank.part(first, rows)
+        return Matrix(f"{self.name}[{first}:{first + rows}]", rows, self.columns, tuple(shards), low_rank)
 
 
 class Weights:
@@ -106,6 +140,11 @@ class Weights:
     @property
     def _head(self) -> str:
         return "head" if "head" in self else "embedding"
+
+    def adapted(self, adapters: Mapping[str, LowRank]) -> Weights:
+        """The same weights with what adapters add to some matrices, by the model's names."""
+        matrices = {name: replace(m, low_rank=adapters.get(name)) for name, m in self._matrices.items()}
+        return Weights(matrices, self._vectors, self.offsets)
 
     def shortened(self, rows: int) -> Weights:
         """The same weights with only the first rows of the head, a multiple of 32."""
@@ -146,6 +185,39 @@ def bind(image: Image, max_binding: int) -> Weights:
         name: Matrix(name, sum(p.rows for p in ps), ps[0].columns, tuple(ps)) for name, ps in shards.items()
     }
     return Weights(matrices, vectors, offsets)
+
+
+def bind_adapters(image: AdapterImage, name: str) -> tuple[Tensor, dict[str, LowRank]]:
+    """An image of adapters as one piece of memory of this name, and what they add to each matrix, by its name."""
+    whole = Tensor(name, (image.nbytes,), "u32", Use.WEIGHT, name, 0, image.nbytes)
+
+    def plane(what: str, shape: tuple[int, ...], dtype: str, offset: int, nbytes: int) -> Tensor:
+        return Tensor(f"{name}: {what}", shape, dtype, Use.WEIGHT, name, offset, nbytes)
+
+    adapters = {}
+    for place in image.places:
+        rows, columns = place.stacked_rank, place.columns
+        a = Shard(
+            0,
+            rows,
+            columns,
+            FORM.name,
+            plane(f"{place.name} A", (rows, columns), "u32", place.a, FORM.weight_bytes(rows, columns)),
+            plane(
+                f"{place.name} A scales",
+                (rows, columns),
+                "u32",
+                place.scales,
+                FORM.scale_plane_bytes(rows, columns),
+            ),
+        )
+        adapters[place.name] = LowRank(
+            Matrix(f"{place.name} A", rows, columns, (a,)),
+            plane(f"{place.name} B", (place.rows, place.rank), "f16", place.b, place.b_bytes),
+            place.rank,
+            tuple(place.sources.values())[1:],
+        )
+    return whole, adapters
 
 
 def _shard(part: Part, first: int, rows: int, offsets: dict[str, int]) -> Shard:

@@ -21,3 +21,7 @@ fn products(w: WeightPart, x: Staged) -> PerToken {
 fn squares(x: Values) -> PerToken {
     return dot(x[0], x[0]);
 }
+
+fn dots(w: vec4<f32>, x: Values) -> PerToken {
+    return dot(w, x[0]);
+}

@@ -20,3 +20,7 @@ fn products(w: WeightPart, x: Staged) -> PerToken {
 fn squares(x: Values) -> PerToken {
     return PerToken(dot(x[0], x[0]), dot(x[1], x[1]), dot(x[2], x[2]), dot(x[3], x[3]));
 }
+
+fn dots(w: vec4<f32>, x: Values) -> PerToken {
+    return PerToken(dot(w, x[0]), dot(w, x[1]), dot(w, x[2]), dot(w, x[3]));
+}

@@ -96,3 +96,16 @@ def gated(gate: Floats, up: Floats) -> Floats:
     inner = np.float32(np.sqrt(2 / np.pi)) * (gate + np.float32(0.044715) * gate**3)
     product: Floats = np.float32(0.5) * gate * (1 + np.tanh(inner)) * up
     return product
+
+
+def low_rank(c: Call, first: int, rows: int) -> Floats:
+    """What adapters add to so many rows of a matrix, from the first given one on: (T, rows); 0 where there are none."""
+    if "low" not in c.raw:
+        return np.zeros((c.count, rows), np.float32)
+    rank, width = c.size("RANK"), c.size("WIDTH")
+    low = c.f32("low").reshape(-1, width // rank, rank)[: c.count]
+    b = c.f16("b").reshape(-1, rank)[first : first + rows].astype(np.float32)
+    row = first + np.arange(rows)
+    stacked = sum((row >= c.constants.get(name, np.inf)).astype(int) for name in ("BEGIN_1", "BEGIN_2"))
+    sums: Floats = np.einsum("tnr,nr->tn", low[:, stacked], b)
+    return sums

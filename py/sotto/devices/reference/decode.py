@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .call import Call, Floats, Int8, gated, normed, rotated, told
+from .call import Call, Floats, Int8, gated, low_rank, normed, rotated, told
 
 
 def _normed_sum(c: Call) -> Floats:
@@ -30,7 +30,7 @@ def _product(c: Call, x: Floats, rows: int) -> Floats:
 def _sweep(c: Call, x: Floats) -> None:
     rows, offset = c.size("N"), c.size("OFFSET")
     y = c.f32("y").reshape(-1, c.size("STRIDE"))
-    y[: len(x), offset : offset + rows] = _product(c, x, rows)
+    y[: len(x), offset : offset + rows] = _product(c, x, rows) + low_rank(c, offset, rows)
 
 
 def decode_qkv(c: Call) -> None:
@@ -80,7 +80,7 @@ def decode_output(c: Call) -> None:
 
 def decode_gate_up(c: Call) -> None:
     width = c.size("N")
-    both = _product(c, _normed_sum(c), 2 * width)
+    both = _product(c, _normed_sum(c), 2 * width) + low_rank(c, 0, 2 * width)
     c.f32("y").reshape(-1, width)[: c.count] = gated(both[:, :width], both[:, width:])
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from ...text.sampler import NO_TOKEN, Rule, choose
-from .call import Call, Floats, Int8, gated, normed, rotated, told
+from .call import Call, Floats, Int8, gated, low_rank, normed, rotated, told
 from .decode import DECODE_KERNELS
 
 
@@ -53,6 +53,11 @@ def matmul_int8(c: Call) -> None:
     codes = c.raw["codes"].view(np.int8).reshape(-1, columns // 32, 32)[: c.count]
     scales = c.f32("scales_of_x").reshape(-1, columns // 32, 2)[: c.count, :, :1]
     _products(c, Int8(codes.astype(np.float32), scales).values())
+
+
+def low_rank_add(c: Call) -> None:
+    rows = c.size("N")
+    c.f32("y").reshape(-1, rows)[: c.count] += low_rank(c, 0, rows)
 
 
 def sum_parts(c: Call) -> None:
@@ -175,6 +180,7 @@ KERNELS: dict[str, Callable[[Call], None]] = {
         embed,
         matvec,
         matmul,
+        low_rank_add,
         sum_parts,
         quantize,
         matmul_int8,

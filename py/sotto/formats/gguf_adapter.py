@@ -1,0 +1,68 @@
+"""LoRA adapters in GGUF files, as llama.cpp's convert_lora_to_gguf.py writes them.
+
+general.type is "adapter", adapter.type "lora", adapter.lora.alpha a number; a model's tensor `T` has the two halves
+`T.lora_a` (r, K) and `T.lora_b` (N, r). Nothing is permuted for Gemma.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import FormatError, UnsupportedModel
+from ..source import Source
+from . import blocks, gguf
+from .adapter import DAMAGED, PROJECTIONS, Adapter, Floats, paired
+from .gguf_checkpoint import canonical_name
+
+_ENDS = {".lora_a": "a", ".lora_b": "b"}
+
+
+def is_adapter(header: gguf.Header) -> bool:
+    """Whether a GGUF file holds an adapter."""
+    return header.metadata.get("general.type") == "adapter" or any(
+        name.endswith(tuple(_ENDS)) for name in header.tensors
+    )
+
+
+async def read(header: gguf.Header, source: Source) -> Adapter:
+    """The adapter that a file holds. Raises FormatError, UnsupportedModel, each with a reason."""
+    metadata = header.metadata
+    kind = metadata.get("adapter.type", "lora")
+    if kind != "lora":
+        raise UnsupportedModel(
+            f"{source.name} holds an adapter of the kind {str(kind)[:40]}; Sotto runs LoRA.",
+            "Merge it into the model and load the merged model.",
+        )
+    if "adapter.alora.invocation_tokens" in metadata:
+        raise UnsupportedModel(
+            f"{source.name} is an activated LoRA (aLoRA), which works from certain tokens on only.",
+            "Choose a plain LoRA adapter.",
+        )
+    alpha = metadata.get("adapter.lora.alpha", 0.0)
+    if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not abs(alpha) < 1e6:
+        raise FormatError(f"The setting adapter.lora.alpha of {source.name} is {str(alpha)[:40]}.", DAMAGED)
+    halves = [await _half(source, record) for record in header.tensors.values()]
+    names = (metadata.get(f"general.{key}") for key in ("base_model.0.name", "basename"))
+    base = next((name[:200] for name in names if isinstance(name, str)), "")
+    # Without an alpha, llama.cpp takes the matrices as they are.
+    factors = paired(halves, lambda _, rank: alpha / rank if alpha else 1.0)
+    return Adapter("GGUF", source.name, base, factors)
+
+
+async def _half(source: Source, record: gguf.Record) -> tuple[str, str, Floats]:
+    """A tensor's canonical matrix, which half of it it is, and its values."""
+    stem, dot, end = record.name.rpartition(".")
+    name = canonical_name(stem)
+    half = _ENDS.get(dot + end)
+    if half is None or not name.startswith("layers.") or name.rpartition(".")[2] not in PROJECTIONS:
+        raise UnsupportedModel(
+            f"{source.name} changes {stem if half else record.name}, which is none of the matrices that Sotto adapts.",
+            f"Choose an adapter that changes only {', '.join(PROJECTIONS)}.",
+        )
+    if record.type not in {kind.name for kind in blocks.decodable()}:
+        raise UnsupportedModel(
+            f"The tensor {record.name} of {source.name} is of {record.type}, which cannot be read.",
+            "Convert the adapter again as F16 or F32.",
+        )
+    data = np.frombuffer(await source.read(record.offset, record.nbytes), np.uint8)
+    return name, half, blocks.dequantize(record.type, data, record.shape)
