@@ -158,6 +158,7 @@ class RunStats:
             for tokens that Python picks.
         idle_seconds: the device waited for the next submit during decode, as far as the host can tell.
         lag_seconds: from the end of a batch on the device until its first text was taken, all batches together.
+        adapters: that were on, with their scales.
     """
 
     prompt_tokens: int = 0
@@ -178,6 +179,7 @@ class RunStats:
     host_seconds: float = 0.0
     idle_seconds: float = 0.0
     lag_seconds: float = 0.0
+    adapters: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def prefill_rate(self) -> float:

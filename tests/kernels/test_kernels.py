@@ -440,7 +440,7 @@ def test_low_rank_add(device: Device, reference, rng, rows, rank, begins, tokens
 @pytest.mark.parametrize("tokens", [1, 9])
 @pytest.mark.parametrize("first", [0, 64, 96])
 def test_rows_of_a_matrix_with_adapters(device: Device, reference, rng, tokens, first) -> None:
-    """W x + B (A x) of a part of three stacked matrices: what a chunk's last layer takes of queries, keys and values."""
+    """Of a part of three stacked matrices: what a chunk's last layer takes of queries, keys and values."""
     m, arrays = matrix(rng, "Q8_0", 160, 256)
     m, more = adapted(rng, m, 8, (64, 128))
     p = Plan("test", tokens)

@@ -7,7 +7,7 @@ coroutines are driven to their end without an event loop (api.py).
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from .. import formats, models, ops, values
 from ..device import Device
 from ..errors import ContextFull, SottoError
+from ..formats.adapter import Adapter
 from ..formats.checkpoint import Checkpoint
-from ..models.base import Config, Head
+from ..models.base import Config
 from ..models.recorder import Recorder
-from ..plan import variants
-from ..plan.memory import Memory, kernels
+from ..plan.memory import Memory
 from ..plan.plan import Plan
 from ..plan.weights import bind
 from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
@@ -35,11 +35,12 @@ from ..tuning.tuner import Tuner
 from ..tuning.verdict import Verdict, usual
 from ..weights.image import Image
 from ..weights.loader import Loader, find, read_checkpoint
+from .adapters import AdapterMemory, Adapters, Names
 from .generation import Logits, Request, generate
-from .session import Loaded, Session
+from .programs import Programs, name_of
+from .session import Session
 
-SCORE_CHUNK = 32  # tokens: the head's logits for one chunk are SCORE_CHUNK * V floats
-
+MOST_PREPARED = 4  # sets of adapters that stay compiled and on the device, so that each can be taken at once
 
 DEFAULTS = Settings()
 BUDGET = Budget()
@@ -93,13 +94,12 @@ class Engine:
         self._pinned = selection.pinned(settings.variant, device)
         self._sizes = tuple(sorted({1, *self.settings.chunks}))
         self._verdict = Verdict({})
-        self._plans: dict[int, Plan] = {}
+        self._adapters = Adapters(self._memory, architecture.wanted())
+        self._on: dict[str, float] = {}
+        self._prepared: dict[Names, tuple[Programs, AdapterMemory | None]] = {}  # the latest one last
         ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
         self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
         self._roomy = ring >= min(self.context, self.config.window + ops.MOST_TOKENS)
-        self._score: Loaded | None = None
-        self._check: Plan | None = None
-        self._checker: Loaded | None = None
 
     @classmethod
     async def load(
@@ -144,7 +144,7 @@ class Engine:
                 await engine._compile(stages)
                 stages.lap("pipelines")
                 await engine._change(await tuner.after(stages), stages)
-            engine._prepare_check()
+            engine._take_programs(engine._programs)
         except BaseException:
             engine.close()
             raise
@@ -180,10 +180,10 @@ class Engine:
         """
         self._check_context(context)
         sizes = sorted({1, *(min(size, context) for size in self.settings.chunks)})
-        recorder = self._recorder.at(context, sizes[-1])
+        recorder = self._adapted(self._recorder.at(context, sizes[-1]))
         usual = list(self._verdict.choices.values())[-1]
         choices = {size: self._verdict.choices.get(size, usual) for size in sizes}
-        return recorder.needed(recorder.plan(_name(size), size, choice) for size, choice in choices.items())
+        return recorder.needed(recorder.plan(name_of(size), size, choice) for size, choice in choices.items())
 
     # --- Loading ----------------------------------------------------------------------------------------
 
@@ -203,10 +203,7 @@ class Engine:
     def _take(self, verdict: Verdict) -> None:
         """Record the plans with these kernels."""
         self._verdict = verdict
-        self._plans = {
-            tokens: self._recorder.plan(_name(tokens), tokens, choice)
-            for tokens, choice in verdict.choices.items()
-        }
+        self._prepared = {(): (Programs(self.device, self._memory, self._recorder, verdict.choices), None)}
 
     async def _change(self, verdict: Verdict, stages: Stages) -> None:
         """Take other kernels than those compiled so far."""
@@ -216,7 +213,7 @@ class Engine:
             return
         self._unload()
         self._take(verdict)
-        self._memory.reserve(self._plans.values())
+        self._memory.reserve(self.plans)
         await self._compile(stages)
         stages.lap("pipelines")
 
@@ -227,42 +224,144 @@ class Engine:
             False,
             {},
             dict(self._memory.nbytes),
-            variants={_name(t): choice.names() for t, choice in verdict.choices.items()},
+            variants={name_of(t): choice.names() for t, choice in verdict.choices.items()},
             chosen=verdict.how,
             rejected=verdict.rejected,
-            tuned={_name(t): seconds for t, seconds in verdict.seconds.items()},
-            untried={_name(t): tuple(names) for t, names in verdict.untried.items()},
+            tuned={name_of(t): seconds for t, seconds in verdict.seconds.items()},
+            untried={name_of(t): tuple(names) for t, names in verdict.untried.items()},
         )
 
     def _allocate(self) -> None:
         self._recorder.allocate(self._memory)
         self.session.text, _ = self._memory.place(self._recorder.text)
-        self._memory.reserve(self._plans.values())
+        self._memory.reserve(self.plans)
 
     async def _compile(self, stages: Stages) -> None:
-        for index, (tokens, plan) in enumerate(self._plans.items()):
-            stages.tell("pipelines", index, len(self._plans))
-            self.session.programs[tokens] = await self._loaded(plan)
+        await self._programs.compile(stages)
+        self.session.programs = self._programs.loaded
 
-    def _prepare_check(self) -> None:
-        """Let what checks drafts compile beside the first answer, where it can have decode's very arithmetic: the fused
-        kernels take several tokens, and the rings need room for those that are not wanted.
+    @property
+    def _programs(self) -> Programs:
+        """Those that run now."""
+        return self._prepared[tuple(self._on)][0]
+
+    def _take_programs(self, programs: Programs) -> None:
+        """Let these run from now on. Drafts are checked only where the rings have room for those not wanted."""
+        if self._roomy and programs.check is None:
+            programs.prepare_check()
+        self.session.programs = programs.loaded
+        self.session.checker = programs.checker if programs.check else None
+
+    # --- Adapters ---------------------------------------------------------------------------------------
+
+    @property
+    def adapters(self) -> Mapping[str, Adapter]:
+        """The adapters that were added, by name."""
+        return self._adapters.known
+
+    @property
+    def adapters_on(self) -> Mapping[str, float]:
+        """Those that are on, with their scales."""
+        return dict(self._on)
+
+    def add_adapter(self, name: str, adapter: Adapter) -> None:
+        """Keep an adapter by a name, for `use_adapters`; nothing changes yet.
+
+        Raises:
+            UnsupportedModel: it was made for another model.
+            InvalidSetting: there is one of this name, or it is no name.
         """
-        choice = self._plans[1].choice
-        if self._roomy and choice[variants.Job.DECODE] != variants.SIMPLE[variants.Job.DECODE]:
-            self._check = self._recorder.plan("check", ops.MOST_TOKENS, choice, Head.BEST)
-            if (
-                not self.device.traits.dear_compiler
-            ):  # there it would take turns with every answer, wanted or not
-                self.device.prepare(*kernels(self._check)[:2])
-            self.session.checker = self._checks
+        if name in self.adapters:
+            raise values.invalid("the name of an adapter", name, "one that no other adapter has")
+        self._adapters.add(name, adapter)
+
+    async def use_adapters(self, on: Mapping[str, float]) -> None:
+        """Let these adapters count, with these scales, and no others; {} is the model by itself.
+
+        What is being written meanwhile ends with TurnLost; when nothing changes, nothing happens. The weights stay
+        where they are; a set that was on before is there at once.
+
+        Args:
+            on: scales by name; 1 is as trained, 0 is off.
+
+        Raises:
+            SottoError: there is no such adapter.
+            InvalidSetting: a scale is no number, or too large.
+            DeviceError: the device has no room for it, or gave up.
+        """
+        wanted = self._adapters.checked(on)
+        if wanted == self._on:
+            return
+        names = tuple(wanted)
+        if names not in self._prepared:
+            await self._prepare(names)
+        programs, memory = self._prepared[names]
+        if memory:
+            memory.check(tuple(wanted.values()))
+        with self.session.turn():  # nothing is waited for in it: no other turn comes between
+            if memory:
+                memory.write(tuple(wanted.values()))
+            self._on = wanted
+            self._prepared[names] = self._prepared.pop(names)
+            self.session.reset()
+            self._take_programs(programs)
+            self._drop_oldest()
+        self.load_stats = replace(self.load_stats, device_bytes=dict(self._memory.nbytes))
+
+    async def remove_adapter(self, name: str) -> None:
+        """Forget an adapter; when it is on, it is off first. Raises SottoError when there is none of this name."""
+        self._adapters.named(name)
+        await self.use_adapters({n: scale for n, scale in self._on.items() if n != name})
+        self._adapters.remove(name)
+        for names in [names for names in self._prepared if name in names]:
+            self._drop(names)
+        self.load_stats = replace(self.load_stats, device_bytes=dict(self._memory.nbytes))
+
+    async def _prepare(self, names: Names) -> None:
+        """Programs with these adapters, beside those that run."""
+        adapters = [self.adapters[name] for name in names]
+        memory = self._adapters.together(names)
+        programs = None
+        try:
+            recorder = self._recorder.adapted(memory.adapted(self._recorder.weights))
+            programs = Programs(self.device, self._memory, recorder, self._verdict.choices)
+            await programs.compile(Stages(_ignore))
+            if any(self.adapters.get(n) is not a for n, a in zip(names, adapters, strict=True)):
+                raise SottoError(f"An adapter was removed while it was prepared: {', '.join(names)}.")
+        except BaseException:
+            if programs:
+                programs.unload()
+            memory.release()
+            raise
+        if names in self._prepared:  # somebody else was faster
+            programs.unload()
+            memory.release()
+        else:
+            self._prepared[names] = programs, memory
+
+    def _adapted(self, recorder: Recorder) -> Recorder:
+        """A recorder with the adapters that are on."""
+        memory = self._prepared[tuple(self._on)][1]
+        return recorder.adapted(memory.adapted(recorder.weights)) if memory else recorder
+
+    def _drop_oldest(self) -> None:
+        """Keep MOST_PREPARED sets of adapters, beside the model by itself."""
+        others = [names for names in self._prepared if names]
+        for names in others[: max(0, len(others) - MOST_PREPARED)]:
+            self._drop(names)
+
+    def _drop(self, names: Names) -> None:
+        programs, memory = self._prepared.pop(names)
+        programs.unload()
+        if memory:
+            memory.release()
 
     # --- Running ----------------------------------------------------------------------------------------
 
     @property
     def plans(self) -> tuple[Plan, ...]:
         """The recorded plans: decode, then prefill by chunk size."""
-        return tuple(self._plans.values())
+        return tuple(self._programs.plans.values())
 
     def encode(self, prompt: Prompt | Sequence[int]) -> list[int]:
         """A prompt's token ids, BOS included."""
@@ -305,19 +404,8 @@ class Engine:
             raise values.invalid("stop", stop, "a list of texts")
         stops = (*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop)
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
-        self.stats = RunStats(prompt_tokens=len(ids))
+        self.stats = RunStats(prompt_tokens=len(ids), adapters=self.adapters_on)
         return generate(self.session, self.tokenizer, request, self.stats)
-
-    async def _checks(self) -> Loaded | None:
-        """The program that checks drafts; None as long as it is being compiled, which begins now at the latest."""
-        plan = self._check
-        if plan and self._checker is None and await self.device.ready(*kernels(plan)[:2], 0):
-            loaded = await self._loaded(plan)
-            if self._checker is None:
-                self._checker = loaded
-            else:  # somebody else was faster
-                self.device.unload(loaded.program)
-        return self._checker
 
     def stop(self) -> None:
         """End the generation in progress: within one token, and between layers during prefill."""
@@ -344,10 +432,11 @@ class Engine:
             raise ContextFull(len(ids), self.context)
         ids = self._check_ids(ids)
         values.whole("first", first, 1, len(ids))
-        scorer = await self._scorer()
+        await self._programs.scorer()
         parts = []
         self.session.forget()
         with self.session.turn() as turn:
+            scorer = await self._programs.scorer()  # of the adapters that are on in this turn
             await turn.read(ids[: first - 1], first - 1)
             for start in range(first - 1, len(ids) - 1, scorer.plan.tokens):
                 end = min(start + scorer.plan.tokens, len(ids) - 1)
@@ -357,22 +446,6 @@ class Engine:
         if not np.isfinite(scores).all():
             raise not_a_number()
         return scores
-
-    async def _scorer(self) -> Loaded:
-        """The program that scores."""
-        if self._score is None:
-            tokens = min(SCORE_CHUNK, self.context)
-            size = next((size for size in self._sizes if size >= tokens), self._sizes[-1])
-            plan = self._recorder.plan("score", tokens, self._verdict.choices[size], Head.SCORES)
-            loaded = await self._loaded(plan)
-            if self._score is None:
-                self._score = loaded
-            else:  # somebody else was faster
-                self.device.unload(loaded.program)
-        return self._score
-
-    async def _loaded(self, plan: Plan) -> Loaded:
-        return await Loaded.load(self.device, self._memory, plan)
 
     def forget(self) -> None:
         """Read the next prompt from its beginning, also where it shares that with the text in the cache.
@@ -408,11 +481,8 @@ class Engine:
         self._memory.release()
 
     def _unload(self) -> None:
-        for loaded in (*self.session.programs.values(), self._score, self._checker):
-            if loaded is not None:
-                self.device.unload(loaded.program)
-        self.session.programs.clear()
-        self._score = self._checker = None
+        for programs, _ in self._prepared.values():
+            programs.unload()
 
     def _check_context(self, context: int) -> None:
         if context < 2 or context > self.config.context_limit:
@@ -429,8 +499,3 @@ class Engine:
         if all(type(i) is int and 0 <= i <= most for i in ids):  # nearly always, and quick to see
             return list(ids)
         return [values.whole("a token", i, 0, most) for i in ids]
-
-
-def _name(tokens: int) -> str:
-    """What the plan of a size is called."""
-    return "decode" if tokens == 1 else f"prefill {tokens}"

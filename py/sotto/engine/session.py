@@ -53,18 +53,25 @@ class Loaded:
     """A recorded plan, and its program on the device.
 
     Attributes:
+        inputs: its own buffer of inputs.
         logits: where the last token's are, for a plan that picks from them.
     """
 
     plan: Plan
     program: int
+    inputs: int
     logits: LogitsPlace | None
 
     @classmethod
     async def load(cls, device: Device, memory: Memory, plan: Plan) -> Loaded:
         """Compile a plan and bind it to the model's memory. Raises DeviceError."""
         program = memory.program(plan)
-        return cls(plan, await device.load(program), LogitsPlace.of(plan, program))
+        try:
+            handle = await device.load(program)
+        except BaseException:
+            memory.forget(program.inputs.buffer)
+            raise
+        return cls(plan, handle, program.inputs.buffer, LogitsPlace.of(plan, program))
 
     @cached_property
     def work(self) -> tuple[Work, ...]:
@@ -142,6 +149,11 @@ class Session:
     def forget(self) -> None:
         """Let the next turn read its text from the beginning, whatever it shares with what is in the cache."""
         self._forgotten = True
+
+    def reset(self) -> None:
+        """The cache holds nothing, and what runs took is not known: in a turn, when other programs are taken."""
+        self.kept.rewind(0)
+        self.costs = Costs()
 
     def stop(self) -> None:
         """Let what is done in the turn there is raise Cancelled, from now on."""

@@ -20,7 +20,7 @@ FIRST_READ = 8 << 20
 _WANTED = "Sotto reads models in the GGUF format (files named .gguf)."
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 """The files of an adapter, as PEFT names them."""
-_WANTED_ADAPTER = f"Give a folder that holds {CONFIG} and {MATRICES}, as PEFT writes them, or a GGUF file with a LoRA adapter."
+_WANTED_ADAPTER = f"Give a folder that holds {CONFIG} and {MATRICES}, or a GGUF file with a LoRA adapter."
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 _OTHERS = (  # offset, bytes there, what it is
     (0, b"PK\x03\x04", "a zip archive, as are .task bundles and PyTorch's checkpoints"),

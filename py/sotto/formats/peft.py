@@ -60,7 +60,9 @@ STARTS = (
     "eva",
     "orthogonal",
 )  # that leave the model's own matrices alone
-ANOTHER = "Sotto runs plain LoRA: train it again without that, or merge the adapter into the model and load the merged model."
+ANOTHER = (
+    "Sotto runs plain LoRA: train it again without that, or merge it into the model and load the result."
+)
 
 _KEY = re.compile(
     r"(?:base_model\.model\.)?((?:model\.)?(?:language_model\.)?(?:model\.)?layers\.(\d{1,4})\.((?:self_attn|mlp)\.\w+))"

@@ -112,9 +112,9 @@ def _record(name: str, entry: object, start: int, size: int) -> Record:
     if not all(type(n) is int and 0 <= n <= _MOST_ELEMENTS for n in (*shape, *offsets)):
         raise wrong
     begin, end = offsets
-    if prod(shape) > _MOST_ELEMENTS or begin > end or end - begin != prod(shape) * ITEM_BYTES.get(dtype, 0):
-        if dtype in ITEM_BYTES or begin > end:
-            raise wrong
+    fits = dtype not in ITEM_BYTES or end - begin == prod(shape) * ITEM_BYTES[dtype]
+    if prod(shape) > _MOST_ELEMENTS or begin > end or not fits:
+        raise wrong
     if start + end > size:
         raise FormatError(f"its last {start + end - size:,} bytes are missing (tensor {_short(name)}).")
     return Record(name, dtype, tuple(shape), start + begin, end - begin)

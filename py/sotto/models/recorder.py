@@ -63,6 +63,10 @@ class Recorder:
         """The same model with other room."""
         return Recorder.of(self.architecture, self.weights, context, chunk, self.candidates, self.limits)
 
+    def adapted(self, weights: Weights) -> Recorder:
+        """The same model with adapters, which `weights` have."""
+        return replace(self, weights=weights)
+
     @property
     def config(self) -> Config:
         """The model's sizes."""
@@ -137,6 +141,8 @@ class Recorder:
     def allocate(self, memory: Memory) -> None:
         """Buffers for what all plans share; the constants are written, weights and caches are not."""
         memory.allocate_weights(self.weights)
+        if self.weights.adapters:
+            memory.allocate("adapters", [self.weights.adapters])
         memory.allocate("cache", [*(t for c in self.caches for t in (c.keys, c.values)), self.text])
         for name, array in self.constants.items():
             constant = _constant(name, array)

@@ -138,8 +138,8 @@ def decode_qkv(
             x = source["sum"] = p.scratch(f"residual before {label}", (tokens, columns))
         kernel = _kernel(p, "decode_qkv", shard, tokens, low, input="sum" if pending else "norm")
         pending = None  # the other pieces find the sum made
-        rows = {"OFFSET": shard.row, "STRIDE": matrix.rows}
-        _add(p, label, kernel, matrix, shard, tensors | source, low, EPS=eps, **rows)
+        tensors |= source
+        _add(p, label, kernel, matrix, shard, tensors, low, EPS=eps, OFFSET=shard.row, STRIDE=matrix.rows)
     return y, x
 
 
@@ -201,7 +201,8 @@ def decode_output(p: Plan, label: str, partials: Partials, matrix: Matrix) -> Te
     """Attention's partials, merged to (T, H*E), times W^T -> (T, N)."""
     tokens, splits, heads, head_dim = partials.sums.shape
     require(heads * head_dim == matrix.columns, f"{matrix.name} has {matrix.columns} columns")
-    low = matrix.low_rank and decode_output(p, f"{label} low rank", partials, matrix.low_rank.a)
+    a = matrix.low_rank and matrix.low_rank.a
+    low = decode_output(p, f"{label} low rank", partials, a) if a else None
     y = p.scratch(label, (tokens, matrix.rows))
     for shard in matrix.shards:
         _add(
@@ -254,7 +255,8 @@ def decode_down(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     """(T, K) times W^T -> (T, N)."""
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
-    low = matrix.low_rank and decode_down(p, f"{label} low rank", x, matrix.low_rank.a)
+    a = matrix.low_rank and matrix.low_rank.a
+    low = decode_down(p, f"{label} low rank", x, a) if a else None
     y = p.scratch(label, (tokens, matrix.rows))
     for shard in matrix.shards:
         # In f32, x is what the sweep reads; in another form it is made once and not by every row.

@@ -60,10 +60,12 @@ class Memory:
         self._placements: list[Placement] = []
         self._pool: list[int] = []
         self._pool_sizes: list[int] = []
-        self._own: list[int] = []  # what programs have for themselves
+        self._own: dict[int, list[int]] = {}  # what each program has for itself, by the buffer of its inputs
         self._buffers: dict[int, _Buffer] = {}  # by handle; a device may give a freed one's again
         self._made = 0
-        self.nbytes: dict[str, int] = {}  # bytes by kind: "weights", "cache", "constants", "scratch"
+        self.nbytes: dict[
+            str, int
+        ] = {}  # bytes by kind: "weights", "adapters", "cache", "constants", "scratch"
 
     def allocate(self, kind: str, tensors: Iterable[Tensor]) -> None:
         """Buffers for shared tensors, by memory name. Raises DeviceError, LimitError."""
@@ -103,7 +105,7 @@ class Memory:
 
     def reserve(self, plans: Iterable[Plan]) -> None:
         """Size the scratch pool for these plans; call before `program`, and when no program is used any more."""
-        self._free([*self._pool, *self._own])
+        self._free([*self._pool, *(handle for own in self._own.values() for handle in own)])
         for plan in plans:
             for rank, nbytes in enumerate(plan.assign_scratch()[1]):
                 if rank == len(self._pool_sizes):
@@ -116,15 +118,21 @@ class Memory:
     def program(self, plan: Plan) -> Program:
         """The plan with buffer handles in place of tensors."""
         slots, sizes = plan.assign_scratch()
+        inputs = self._buffer("scratch", plan.inputs_nbytes, f"{plan.name} inputs")
+        own = self._own[inputs] = [inputs]
+
+        def of_program(nbytes: int, what: str) -> int:
+            own.append(self._buffer("scratch", nbytes, f"{plan.name} {what}"))
+            return own[-1]
+
         pool = [
             self._pool[rank]
             if rank < len(self._pool) and nbytes <= self._pool_sizes[rank]
-            else self._of_program(nbytes, f"{plan.name} scratch {rank}")
+            else of_program(nbytes, f"scratch {rank}")
             for rank, nbytes in enumerate(sizes)
         ]
-        inputs = self._of_program(plan.inputs_nbytes, f"{plan.name} inputs")
         assert plan.output is not None
-        output = self._of_program(plan.output.nbytes, f"{plan.name} outputs")
+        output = of_program(plan.output.nbytes, "outputs")
 
         def place(t: Tensor) -> tuple[int, int]:
             if t.use is Use.INPUTS:
@@ -147,6 +155,14 @@ class Memory:
             outputs=OutputRange(output, 0, plan.output.nbytes),
             work=tuple(work(d, plan.tokens) for d in plan.dispatches) if plan.tokens > 1 else (),
         )
+
+    def forget(self, inputs: int) -> None:
+        """Free what a program had for itself; `inputs` is its buffer of inputs. Nothing where that is gone already."""
+        self._free(self._own.pop(inputs, []))
+
+    def free(self, tensors: Iterable[Tensor]) -> None:
+        """Free the buffers of shared tensors that have one each."""
+        self._free([self._shared[t.memory][0] for t in tensors])
 
     @contextmanager
     def temporary(self) -> Iterator[None]:
@@ -174,17 +190,13 @@ class Memory:
         self.nbytes[kind] = self.nbytes.get(kind, 0) + nbytes
         return buffer
 
-    def _of_program(self, nbytes: int, label: str) -> int:
-        self._own.append(self._buffer("scratch", nbytes, label))
-        return self._own[-1]
-
     def _free(self, buffers: Sequence[int]) -> None:
         for handle in buffers:
             buffer = self._buffers.pop(handle)
             self.nbytes[buffer.kind] -= buffer.nbytes
             self._device.free(handle)
         there = self._buffers
-        self._own = [handle for handle in self._own if handle in there]
+        self._own = {inputs: own for inputs, own in self._own.items() if inputs in there}
         self._shared = {name: place for name, place in self._shared.items() if place[0] in there}
         self._placements = [place for place in self._placements if place.buffer in there]
         if any(handle not in there for handle in self._pool):

@@ -115,11 +115,16 @@ class Weights:
     """The weights by the model's names, as tensors a plan can bind."""
 
     def __init__(
-        self, matrices: dict[str, Matrix], vectors: dict[str, Tensor], offsets: dict[str, int]
+        self,
+        matrices: dict[str, Matrix],
+        vectors: dict[str, Tensor],
+        offsets: dict[str, int],
+        adapters: Tensor | None = None,
     ) -> None:
         self._matrices = matrices
         self._vectors = vectors
         self.offsets = offsets  # image offset by tensor memory name
+        self.adapters = adapters  # the memory of those that are on
 
     def matrix(self, name: str) -> Matrix:
         """A matrix by the model's name."""
@@ -141,15 +146,15 @@ class Weights:
     def _head(self) -> str:
         return "head" if "head" in self else "embedding"
 
-    def adapted(self, adapters: Mapping[str, LowRank]) -> Weights:
-        """The same weights with what adapters add to some matrices, by the model's names."""
+    def adapted(self, memory: Tensor, adapters: Mapping[str, LowRank]) -> Weights:
+        """The same weights with what adapters, all in one memory, add to some matrices, by the model's names."""
         matrices = {name: replace(m, low_rank=adapters.get(name)) for name, m in self._matrices.items()}
-        return Weights(matrices, self._vectors, self.offsets)
+        return Weights(matrices, self._vectors, self.offsets, memory)
 
     def shortened(self, rows: int) -> Weights:
         """The same weights with only the first rows of the head, a multiple of 32."""
         part = self.head.part(0, min(rows, self.head.rows))
-        return Weights({**self._matrices, self._head: part}, self._vectors, self.offsets)
+        return Weights({**self._matrices, self._head: part}, self._vectors, self.offsets, self.adapters)
 
     def planes(self) -> list[Tensor]:
         """Every plane, for allocation."""
