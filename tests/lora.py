@@ -1,5 +1,5 @@
-"""Random LoRA adapters, in PEFT's files and in GGUF, and the model that has one merged in f32: what the tests of adapters
-are given and hold them against."""
+"""Random LoRA adapters, in PEFT's files and in GGUF, and the model that has one merged in f32: what the tests of
+adapters are given and hold them against."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,9 +35,13 @@ def halves(
     only: str = "",
     seed: int = 0,
     prefix: str = "base_model.model.model.",
+    strength: float = 0.3,
 ) -> Halves:
-    """Random A and B of the matrices whose PEFT path matches `only`, as a trained adapter might have them: what B A adds
-    is about a third as large as what the matrix gives, with a scale of 2."""
+    """Random A and B of the matrices whose PEFT path matches `only`, as a trained adapter might have them.
+
+    Args:
+        strength: how large what B A adds is, with a scale of 2, of what a random matrix gives.
+    """
     found: Halves = {}
     for name, (rows, columns) in shapes.items():
         path = path_of(name, prefix)
@@ -45,7 +50,7 @@ def halves(
         random = np.random.default_rng([seed, *name.encode()])
         r = rank if isinstance(rank, int) else rank(path)
         a = random.uniform(-1, 1, (r, columns)) / columns**0.5
-        b = random.standard_normal((rows, r)) * 0.3 / r**0.5
+        b = random.standard_normal((rows, r)) * strength / r**0.5
         found[f"{path}.lora_A.weight"] = a.astype(np.float32)
         found[f"{path}.lora_B.weight"] = b.astype(np.float32)
     return found
@@ -183,3 +188,57 @@ def shapes_of(model: bytes) -> dict[str, tuple[int, int]]:
         if name.startswith("layers.") and len(record.shape) == 2:
             found[name] = record.shape[0], record.shape[1]
     return found
+
+
+def _pattern_rank(path: str) -> int:
+    ranks = {"layers.3.self_attn.q_proj": 2, "down_proj": 16}
+    return next((rank for end, rank in ranks.items() if path.endswith(end)), 8)
+
+
+@dataclass(frozen=True)
+class Case:
+    """An adapter of the default model for which tests/golden/ has what transformers and PEFT compute.
+
+    Attributes:
+        settings: of its configuration, besides `config`.
+        rank: of a module by its path.
+        only: a pattern of the modules' paths.
+    """
+
+    settings: Mapping[str, object]
+    rank: int | Callable[[str], int] = 8
+    only: str = ""
+
+    def tensors(self, shapes: Shapes) -> Halves:
+        """Its matrices: as strong as one that was trained."""
+        return halves(shapes, self.rank, self.only, strength=0.05)
+
+    def files(self, shapes: Shapes) -> dict[str, bytes]:
+        """Its two files."""
+        return files(self.tensors(shapes), **self.settings)
+
+
+CASES = {
+    "all": Case({"r": 8, "lora_alpha": 16}),
+    "attention": Case(
+        {"r": 8, "lora_alpha": 64, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}, only="self_attn"
+    ),
+    "rank-stabilized": Case({"r": 16, "lora_alpha": 8, "use_rslora": True}, rank=16),
+    "patterns": Case(
+        {
+            "r": 8,
+            "lora_alpha": 16,
+            "rank_pattern": {"layers.3.self_attn.q_proj": 2, "down_proj": 16},
+            "alpha_pattern": {r"layers\\.[0-8]\\.mlp\\.(up|gate)_proj": 32, "down_proj": 64},
+        },
+        rank=_pattern_rank,
+    ),
+    "regex": Case(
+        {"r": 8, "lora_alpha": 64, "target_modules": r".*\\.layers\\.(0|17)\\..*(q_proj|up_proj|down_proj)"},
+        only=r"layers\\.(0|17)\\..*(q_proj|up_proj|down_proj)",
+    ),
+    "layers": Case(
+        {"r": 8, "lora_alpha": 64, "target_modules": ["v_proj", "gate_proj"], "layers_to_transform": [2, 5, 11]},
+        only=r"layers\\.(2|5|11)\\..*(v_proj|gate_proj)",
+    ),
+}

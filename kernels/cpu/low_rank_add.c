@@ -1,9 +1,12 @@
 // y += B u, in place; twin of low_rank_add.wgsl. low (T, WIDTH) f32, u; b (N, RANK) f16, RANK a multiple of 8;
 // y (T, N) f32. BEGIN_1 and BEGIN_2 are multiples of 8, so that eight rows belong to one of the stacked matrices.
+// Of a chunk, BLOCK_ROWS rows are taken at a time: whole cache lines of y, which is read and written.
 #include "kernels.h"
 #include "outer.h"
 
-u32 low_rank_add_own_bytes(const struct low_rank_add *s) { return TILE_ROWS * s->RANK * 4; }
+#define BLOCK_ROWS 64u
+
+u32 low_rank_add_own_bytes(const struct low_rank_add *s) { return BLOCK_ROWS * s->RANK * 4; }
 
 // A token's values for a row.
 INLINE const f32 *low_of(const struct low_rank_add *s, u32 token, u32 row) {
@@ -56,16 +59,18 @@ void low_rank_add(const struct low_rank_add *s, const struct run *run) {
         }
         return;
     }
-    FOR_CLAIMED(r, run, up(s->N, TILE_ROWS) / TILE_ROWS, 1) {
+    FOR_CLAIMED(r, run, up(s->N, BLOCK_ROWS) / BLOCK_ROWS, 1) {
         for (u32 i = r.begin; i < r.end; i++) {
-            const u32 row = i * TILE_ROWS;
-            unpack(s, row, unpacked);
+            const u32 begin = i * BLOCK_ROWS, end = min_u32(begin + BLOCK_ROWS, s->N);
+            for (u32 row = begin; row < end; row += TILE_ROWS) unpack(s, row, unpacked + (row - begin) * s->RANK);
             for (u32 token = 0; token < run->count; token += 4) {
-                const f32 *low[4];
-                for (u32 t = 0; t < 4; t++) low[t] = low_of(s, min_u32(token + t, run->count - 1), row);
-                v128 sums[4][2] = {0};
-                outer(low, unpacked, TILE_ROWS, s->RANK, sums);
-                for (u32 t = 0; t < min_u32(4, run->count - token); t++) put(s, row, token + t, sums[t]);
+                for (u32 row = begin; row < end; row += TILE_ROWS) {
+                    const f32 *low[4];
+                    for (u32 t = 0; t < 4; t++) low[t] = low_of(s, min_u32(token + t, run->count - 1), row);
+                    v128 sums[4][2] = {0};
+                    outer(low, unpacked + (row - begin) * s->RANK, TILE_ROWS, s->RANK, sums);
+                    for (u32 t = 0; t < min_u32(4, run->count - token); t++) put(s, row, token + t, sums[t]);
+                }
             }
         }
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from typing import Any, Self, TypedDict, TypeVar, Unpack
 import numpy as np
 from numpy.typing import NDArray
 
-from . import values
+from . import formats, values
 from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
 from .assets.pins import MODELS
 from .device import AdapterInfo, Device
@@ -20,6 +20,7 @@ from .devices import policy
 from .devices.cpu import best_threads
 from .engine.engine import Engine
 from .errors import DeviceError, SottoError, UnsupportedModel
+from .formats.adapter import Adapter
 from .native import dawn
 from .native.disk import DiskStore
 from .native.wasm import open_cpu
@@ -32,6 +33,8 @@ from .text.sampler import Sampling
 from .text.tokenizer import Segment
 
 T = TypeVar("T")
+
+_ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -87,6 +90,7 @@ def load(
     candidates: int = Settings.candidates,
     cache: bool | str | os.PathLike[str] = True,
     variant: str = "",
+    lora: Sequence[Lora] = (),
     progress: Callable[[LoadProgress], None] | None = None,
 ) -> Model:
     """Load a model onto a GPU or the CPU.
@@ -104,6 +108,7 @@ def load(
         cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
             the given folder, or (False) not.
         variant: kernel variants to use without measuring which is fastest: "job:name", with commas between.
+        lora: adapters that are on from the beginning: a path as `Model.add_lora` takes it, or a path and a scale.
         progress: told how loading goes; its stage is "download" while a known model is fetched.
 
     Raises:
@@ -116,11 +121,18 @@ def load(
     settings = Settings(context, candidates, variant=variant)
     if threads is not None:
         values.whole("threads", threads, 1)
+    adapters = [
+        read_adapter(path) for path, _ in map(_with_scale, lora)
+    ]  # before the model, which takes longer
     source = open_source(model, told)
 
     def loaded_on(opened: Device) -> Model:
         try:
             loaded = load_from(source, opened, settings, store_in(cache), told)
+            names = [loaded._add(adapter) for adapter in adapters]
+            loaded.use(
+                *((name, scale) for name, (_, scale) in zip(names, map(_with_scale, lora), strict=True))
+            )
             if opened.traits.most_threads and threads is None:
                 drive(best_threads(opened, loaded.engine.time_token))
             return loaded
@@ -187,6 +199,11 @@ def open_source(model: str | os.PathLike[str], progress: Callable[[LoadProgress]
         path = model_path(model, progress=_Download(progress))
         return FileSource(path, key=MODELS[model].files[0].sha256)
     path = Path(model).expanduser()
+    if is_adapter(path):
+        raise SottoError(
+            f"{path} is a LoRA adapter: changes to a model, without the model.",
+            "Load the model it was made for, and give the adapter with it (lora=, or --lora).",
+        )
     if path.is_dir():
         found = sorted(path.glob("*.gguf"))
         if len(found) != 1:
@@ -202,6 +219,59 @@ def open_source(model: str | os.PathLike[str], progress: Callable[[LoadProgress]
             f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
         )
     return FileSource(path)
+
+
+Lora = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
+"""An adapter's path, or that and its scale; without one, 1: as it was trained."""
+
+
+def _with_scale(lora: Lora) -> tuple[str | os.PathLike[str], float]:
+    return lora if isinstance(lora, tuple) else (lora, 1.0)
+
+
+def read_adapter(path: str | os.PathLike[str]) -> Adapter:
+    """The LoRA adapter that a path stands for (see `Model.add_lora`).
+
+    Raises:
+        SottoError: there is no such file.
+        FormatError, UnsupportedModel: it is no adapter, or one that does more than LoRA.
+    """
+    source = _adapter_source(Path(path).expanduser())
+    try:
+        return drive(formats.open_adapter(source))
+    finally:
+        source.close()
+
+
+def _adapter_source(path: Path) -> FileSource | Folder:
+    """The file, or the folder of files, of an adapter."""
+    if not path.exists():
+        raise SottoError(
+            f"The adapter {path} does not exist.",
+            f"Give a folder with {formats.CONFIG} and {formats.MATRICES}, or a GGUF file with a LoRA adapter.",
+        )
+    if path.name == formats.CONFIG:
+        path = path.parent
+    if path.is_dir():
+        found = sorted(
+            file for file in path.iterdir() if file.name == formats.CONFIG or file.suffix in _ADAPTERS
+        )
+    elif path.suffix == ".safetensors" and path.with_name(formats.CONFIG).exists():
+        found = [path.with_name(formats.CONFIG), path]
+        path = path.parent
+    else:
+        return FileSource(path)
+    return Folder(path.resolve().name, {file.name: FileSource(file) for file in found if file.is_file()})
+
+
+def is_adapter(path: str | os.PathLike[str]) -> bool:
+    """Whether a path stands for an adapter of PEFT's kind: GGUF files say themselves what they are."""
+    found = Path(path).expanduser()
+    if found.is_dir():
+        return (found / formats.CONFIG).exists()
+    return found.name == formats.CONFIG or (
+        found.suffix == ".safetensors" and found.with_name(formats.CONFIG).exists()
+    )
 
 
 def store_in(cache: bool | str | os.PathLike[str]) -> DiskStore | None:
@@ -273,6 +343,46 @@ class Model:
     def load_stats(self) -> LoadStats:
         """How loading went: seconds by stage, bytes on the GPU by kind, whether weights came from the cache."""
         return self.engine.load_stats
+
+    def add_lora(self, path: str | os.PathLike[str], name: str | None = None) -> str:
+        """Keep a LoRA adapter beside others; `use` switches it on.
+
+        Args:
+            path: a folder as PEFT writes it (adapter_config.json, adapter_model.safetensors), one of its files, or a
+                GGUF file.
+            name: to call it by; without one, that of the folder or file.
+
+        Returns:
+            The name.
+
+        Raises:
+            SottoError: there is no such file, or an adapter of this name.
+            FormatError: it is no adapter, or a damaged one.
+            UnsupportedModel: it does more than LoRA, or was made for another model.
+        """
+        return self._add(read_adapter(path), name)
+
+    def _add(self, adapter: Adapter, name: str | None = None) -> str:
+        if name is None:
+            usual = [adapter.name, *(f"{adapter.name} {n}" for n in range(2, 2 + len(self.engine.adapters)))]
+            name = next(name for name in usual if name not in self.engine.adapters)
+        self.engine.add_adapter(name, adapter)
+        return name
+
+    def use(self, *adapters: str | tuple[str, float]) -> None:
+        """Let these adapters count and no others, by name, or name and scale; none is the model by itself.
+
+        The weights stay where they are. What is being written meanwhile ends.
+
+        Raises SottoError for an unknown name, InvalidSetting for a scale that is none.
+        """
+        on = dict((adapter, 1.0) if isinstance(adapter, str) else adapter for adapter in adapters)
+        drive(self.engine.use_adapters(on))
+
+    @property
+    def adapters_on(self) -> Mapping[str, float]:
+        """The adapters that count, with their scales."""
+        return self.engine.adapters_on
 
     def encode(self, text: str, *, bos: bool = True) -> list[int]:
         """Token ids of a text; control tokens spelled in it are text. With BOS in front, as the model expects."""

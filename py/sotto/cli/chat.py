@@ -11,12 +11,13 @@ import click
 from ..api import Model
 from ..errors import ContextFull, UnsupportedModel
 from ..text.chat import Message
-from .options import device_options, length_option, loaded, model_options, sampling_options
+from .options import device_options, length_option, loaded, lora_option, model_options, sampling_options
 
 
 @click.command()
 @model_options
 @device_options
+@lora_option
 @click.option("--system", default="", metavar="TEXT", help="What the model is told before the conversation.")
 @length_option(1024)
 @sampling_options
@@ -28,6 +29,7 @@ def command(
     variant: str,
     device: str,
     threads: int | None,
+    lora: tuple[tuple[str, float], ...],
     system: str,
     max_tokens: int,
     **sampling: Any,
@@ -38,7 +40,7 @@ def command(
     """
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415  (line editing; some platforms have none)
-    with loaded(model, adapter, context, no_cache, device, threads, variant) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
         if not ready.engine.instruction_tuned:
             raise UnsupportedModel(
                 f"{ready.name} is a base model: it continues text, and cannot hold a conversation.",

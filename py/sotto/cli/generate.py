@@ -8,12 +8,14 @@ from typing import Any
 import click
 
 from .options import (
+    adapter_lines,
     device_options,
     json_option,
     kernel_facts,
     kernel_lines,
     length_option,
     loaded,
+    lora_option,
     model_options,
     print_json,
     read_text,
@@ -26,6 +28,7 @@ from .options import (
 @click.argument("prompt", nargs=-1)
 @model_options
 @device_options
+@lora_option
 @length_option(256)
 @sampling_options
 @click.option(
@@ -42,6 +45,7 @@ def command(
     variant: str,
     device: str,
     threads: int | None,
+    lora: tuple[tuple[str, float], ...],
     max_tokens: int,
     stop: tuple[str, ...],
     verbose: bool,
@@ -54,7 +58,7 @@ def command(
         if sys.stdin.isatty() and not text:
             raise click.UsageError("Give a prompt, or a text on standard input.")
         text = read_text("-")
-    with loaded(model, adapter, context, no_cache, device, threads, variant) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
         pieces = ready.generate(text, max_tokens, stop, **sampling)
         if as_json:
             text = "".join(pieces)
@@ -72,5 +76,5 @@ def command(
                 f"{stats.accepted_tokens} of {stats.drafted_tokens} guesses right; {ready.adapter.name}",
                 err=True,
             )
-            for line in kernel_lines(ready.load_stats):
+            for line in (*adapter_lines(stats.adapters), *kernel_lines(ready.load_stats)):
                 click.echo(line, err=True)

@@ -14,12 +14,13 @@ from ..assets import DEFAULT_MODEL
 from ..devices.reference.device import NumpyDevice
 from ..engine.engine import Engine
 from ..errors import DeviceError, FormatError, SottoError, UnsupportedModel
+from ..formats import gguf_adapter
 from ..formats.checkpoint import Checkpoint
 from ..models import synthetic
 from ..plan.plan import Plan
 from ..reports import Settings
 from ..source import Source
-from . import inspect_kernel
+from . import inspect_adapter, inspect_kernel
 from .inspect_kernel import kernel_options
 from .options import STAGES, bar, json_option, output, print_json, variant_option
 
@@ -58,7 +59,8 @@ def command(
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run.
+    """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run; of a LoRA
+    adapter (a folder as PEFT writes it, or a GGUF file) what it changes.
 
     What cannot run is shown too, with the reason. No GPU is needed: plans are recorded as for a GPU without limits
     and with the kernels that it would try first. An adapter with a small binding limit cuts large matrices into
@@ -71,6 +73,10 @@ def command(
         raise click.UsageError("--format and --option are for --kernel.")
     if sum(choice is not None for choice in (model, named, shape)) > 1:
         raise click.UsageError("Give one model: an argument, --model or --shape.")
+    path = model or named
+    if path is not None and api.is_adapter(path):
+        inspect_adapter.show(api.read_adapter(path), as_json)
+        return
     source: Source
     if shape:
         source = synthetic.source(shape)
@@ -80,6 +86,9 @@ def command(
                 model or named or DEFAULT_MODEL, lambda p: told(STAGES[p.stage], p.done, p.total)
             )
     checkpoint = api.drive(formats.open(source))
+    if any(name.endswith(gguf_adapter.ENDS) for name in checkpoint.tensors):
+        inspect_adapter.show(api.drive(formats.open_adapter(source)), as_json)
+        return
     device = NumpyDevice()
     device.adapter = replace(device.adapter, name="a GPU", software=False, features=FEATURES)
     engine: Engine | None = None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -78,6 +79,32 @@ def model_options(command: F) -> F:
     return command
 
 
+class _Lora(click.ParamType[tuple[str, float]]):
+    """PATH or PATH:scale."""
+
+    name = "lora"
+
+    def convert(
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, float]:
+        path, colon, scale = value.rpartition(":")
+        try:
+            if colon and path and not Path(value).exists():
+                return path, float(scale)
+        except ValueError:
+            pass
+        return value, 1.0
+
+
+def lora_option(command: F) -> F:
+    """--lora, as the argument of `loaded`."""
+    return click.option(
+        "--lora", multiple=True, type=_Lora(), metavar="PATH[:SCALE]",
+        help="A LoRA adapter: a folder as PEFT writes it, or a GGUF file; may be given several times. "
+        "SCALE is 1 unless given: as it was trained.",
+    )(command)  # fmt: skip
+
+
 def device_options(command: F) -> F:
     """--device and --threads, as the arguments of `loaded`."""
     for option in (
@@ -140,6 +167,7 @@ def loaded(
     device: str,
     threads: int | None,
     variant: str,
+    lora: Sequence[tuple[str, float]] = (),
 ) -> Iterator[api.Model]:
     """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
     with bar() as told:
@@ -151,6 +179,7 @@ def loaded(
             context=context,
             cache=not no_cache,
             variant=variant,
+            lora=lora,
             progress=lambda p: told(STAGES[p.stage], p.done, p.total),
         )
     with ready:
@@ -197,6 +226,12 @@ def read_text(path: str) -> str:
 def run_facts(stats: reports.RunStats) -> dict[str, object]:
     """A generation's statistics for JSON."""
     return {**asdict(stats), "prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
+
+
+def adapter_lines(adapters: Mapping[str, float]) -> Iterator[str]:
+    """Which adapters are on, for people."""
+    if adapters:
+        yield "adapters: " + ", ".join(f"{name} ({scale:g})" for name, scale in adapters.items())
 
 
 def kernel_facts(stats: reports.LoadStats) -> dict[str, object]:

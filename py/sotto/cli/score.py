@@ -9,7 +9,17 @@ import click
 import numpy as np
 
 from ..api import any_adapter, windows
-from .options import bar, device_options, json_option, loaded, model_options, print_json, read_text
+from .options import (
+    adapter_lines,
+    bar,
+    device_options,
+    json_option,
+    loaded,
+    lora_option,
+    model_options,
+    print_json,
+    read_text,
+)
 
 
 @click.command()
@@ -17,6 +27,7 @@ from .options import bar, device_options, json_option, loaded, model_options, pr
 @click.option("--ids", metavar="FILE", help="A JSON array of token ids, BOS included, in place of a text.")
 @model_options
 @device_options
+@lora_option
 @json_option
 def command(
     file: str | None,
@@ -28,6 +39,7 @@ def command(
     variant: str,
     device: str,
     threads: int | None,
+    lora: tuple[tuple[str, float], ...],
     as_json: bool,
 ) -> None:
     """How probable the text in FILE ("-": standard input) is to the model, given BOS.
@@ -43,13 +55,14 @@ def command(
     given = _read_ids(ids) if ids is not None else read_text(str(file))
     if device == "auto" and any_adapter():
         device = "gpu"
-    with loaded(model, adapter, context, no_cache, device, threads, variant) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
         tokens = ready.encode(given) if isinstance(given, str) else given
         if len(tokens) < 2:
             raise click.UsageError("There is nothing to score: the text is empty.")
         with bar() as told:
             logprobs = ready.score(tokens, lambda done, total: told("Scoring", done, total))
         count = len(windows(len(tokens), context))
+        on = ready.adapters_on
     mean = -float(np.mean(logprobs, dtype=np.float64))
     perplexity = math.exp(mean) if mean < 700 else math.inf
     if as_json:
@@ -60,10 +73,13 @@ def command(
                 "tokens": len(tokens),
                 "context": context,
                 "windows": count,
+                "adapters": dict(on),
                 "logprobs": [float(value) for value in logprobs],
             }
         )
         return
+    for line in adapter_lines(on):
+        click.echo(line)
     how = "in one window" if count == 1 else f"in {count} windows of {context:,} (the text is longer)"
     click.echo(
         f"tokens      {len(tokens):,}, {how}\nmean nll    {mean:.4f} nats\nperplexity  {perplexity:.3f}"

@@ -64,16 +64,19 @@ class Adapters:
 
     Args:
         wanted: the model's weights.
+
+    Attributes:
+        shapes: (N, K) of the matrices that an adapter can change, by canonical name.
     """
 
     def __init__(self, memory: Memory, wanted: Sequence[Wanted]) -> None:
         self._memory = memory
         self._wanted = tuple(wanted)
-        self._shapes = {
+        self.shapes = {
             name: (shape[0], shape[1])
             for want in wanted
             for name, shape in zip(want.sources, want.shapes, strict=True)
-            if len(shape) == 2
+            if name.startswith("layers.") and len(shape) == 2
         }
         self._known: dict[str, Adapter] = {}
 
@@ -86,7 +89,7 @@ class Adapters:
         """Keep an adapter. Raises UnsupportedModel when it does not fit the model, InvalidSetting for a bad name."""
         if not isinstance(name, str) or not 0 < len(name) <= 200:
             raise values.invalid("the name of an adapter", name, "a text of 1 to 200 characters")
-        adapter.check_fits(self._shapes)
+        adapter.check_fits(self.shapes)
         self._known[name] = adapter
 
     def remove(self, name: str) -> None:

@@ -260,6 +260,11 @@ class Engine:
         return self._adapters.known
 
     @property
+    def matrix_shapes(self) -> Mapping[str, tuple[int, int]]:
+        """(N, K) of the matrices that an adapter can change, by canonical name."""
+        return self._adapters.shapes
+
+    @property
     def adapters_on(self) -> Mapping[str, float]:
         """Those that are on, with their scales."""
         return dict(self._on)

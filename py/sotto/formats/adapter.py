@@ -6,7 +6,7 @@ An adapter adds to some of a model's matrices: y = W x + scale * B (A x).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,13 +37,18 @@ class Factors:
 
     def check(self, name: str) -> None:
         """Raise FormatError unless the shapes fit each other and all is finite; `name` is for people."""
-        if self.a.ndim != 2 or self.b.ndim != 2 or self.a.shape[0] != self.b.shape[1] or not self.rank:
+        if (
+            self.a.ndim != 2
+            or self.b.ndim != 2
+            or self.a.shape[0] != self.b.shape[1]
+            or not self.a.size * self.b.size
+        ):
             raise FormatError(
                 f"The adapter's two matrices for {name} have the shapes {list(self.a.shape)} and "
                 f"{list(self.b.shape)}, which do not fit each other.",
                 DAMAGED,
             )
-        if not (np.isfinite(self.a).all() and np.isfinite(self.b).all() and np.isfinite(self.scale)):
+        if not (np.isfinite(self.a).all() and np.isfinite(self.b).all()):
             raise FormatError(f"The adapter holds values for {name} that are not numbers.", DAMAGED)
 
 
@@ -119,8 +124,9 @@ def paired(
         if len(both) < 2:
             missing = "B" if "a" in both else "A"
             raise FormatError(f"The adapter has no matrix {missing} for {name}.", DAMAGED)
-        factors[name] = Factors(both["a"], both["b"], scale(name, len(both["a"])))
-        factors[name].check(name)
+        unscaled = Factors(both["a"], both["b"], 1.0)
+        unscaled.check(name)
+        factors[name] = replace(unscaled, scale=scale(name, unscaled.rank))
     if not factors:
         raise FormatError("The adapter changes nothing: it holds no LoRA matrices.", DAMAGED)
     return factors

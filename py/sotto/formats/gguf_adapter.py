@@ -14,13 +14,16 @@ from . import blocks, gguf
 from .adapter import DAMAGED, PROJECTIONS, Adapter, Floats, paired
 from .gguf_checkpoint import canonical_name
 
-_ENDS = {".lora_a": "a", ".lora_b": "b"}
+ENDS = (".lora_a", ".lora_b")
+"""Of the names of an adapter's tensors."""
+
+_HALVES = dict(zip(ENDS, "ab", strict=True))
 
 
 def is_adapter(header: gguf.Header) -> bool:
     """Whether a GGUF file holds an adapter."""
     return header.metadata.get("general.type") == "adapter" or any(
-        name.endswith(tuple(_ENDS)) for name in header.tensors
+        name.endswith(ENDS) for name in header.tensors
     )
 
 
@@ -53,7 +56,7 @@ async def _half(source: Source, record: gguf.Record) -> tuple[str, str, Floats]:
     """A tensor's canonical matrix, which half of it it is, and its values."""
     stem, dot, end = record.name.rpartition(".")
     name = canonical_name(stem)
-    half = _ENDS.get(dot + end)
+    half = _HALVES.get(dot + end)
     if half is None or not name.startswith("layers.") or name.rpartition(".")[2] not in PROJECTIONS:
         raise UnsupportedModel(
             f"{source.name} changes {stem if half else record.name}, which is none of the matrices that Sotto adapts.",

@@ -172,7 +172,7 @@ def _refusal(header: Header, name: str, architecture: str) -> tuple[str, str] | 
         (
             kind == "adapter" or holds(".lora_a", ".lora_b"),
             f"is a LoRA adapter: changes to a model, without the model{base}.",
-            "Choose a file of that model, or one that has the adapter merged into it.",
+            "Load that model, and give this with it (--lora).",
         ),
         (
             kind == "mmproj" or architecture == "clip",

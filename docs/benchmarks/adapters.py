@@ -1,0 +1,103 @@
+"""What an adapter costs: decode and prefill of the model by itself and with a LoRA adapter on, in turns.
+
+    .venv/bin/python docs/benchmarks/adapters.py --device cpu --rank 16
+
+Without --lora a random adapter of the given rank on all seven projections is measured; speed does not depend on its
+values. Medians of the rounds; a round measures first the one, then the other.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from pathlib import Path
+
+import numpy as np
+
+from sotto import api
+from sotto.engine.engine import Engine
+from sotto.formats.adapter import Adapter, Factors
+from sotto.reports import LoadProgress
+from sotto.text.sampler import Sampling
+
+
+def random_adapter(engine: Engine, rank: int) -> Adapter:
+    """An adapter for all matrices of a model's layers."""
+    random = np.random.default_rng(0)
+    shapes = engine.matrix_shapes
+    factors = {
+        name: Factors(
+            random.standard_normal((rank, columns), np.float32) / np.float32(columns**0.5),
+            random.standard_normal((rows, rank), np.float32) * np.float32(0.01),
+            2.0,
+        )
+        for name, (rows, columns) in shapes.items()
+    }
+    return Adapter("random", f"random, rank {rank}", "", factors)
+
+
+def tell(progress: LoadProgress) -> None:
+    """Nothing: a load's progress is of no interest here."""
+
+
+async def measure(engine: Engine, tokens: int, prompt: int) -> tuple[float, float]:
+    """Tokens per second of decode and of prefill."""
+    engine.forget()
+    ids = [engine.tokenizer.bos, *(1000 + i for i in range(prompt - 1))]
+    async for _ in engine.generate(ids, tokens, Sampling(temperature=0), ignore_eos=True):
+        pass
+    return engine.stats.decode_rate, engine.stats.prefill_rate
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default=api.DEFAULT_MODEL)
+    parser.add_argument("--device", choices=("gpu", "cpu"), default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--lora", type=Path, help="an adapter; without it a random one")
+    parser.add_argument("--rank", type=int, default=16, help="of the random adapter")
+    parser.add_argument("--tokens", type=int, default=48, help="to write")
+    parser.add_argument("--prompt", type=int, default=256, help="tokens to read")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--variant", default="")
+    given = parser.parse_args()
+    with api.load(
+        given.model,
+        device=given.device,
+        threads=given.threads,
+        variant=given.variant,
+        context=2048,
+        progress=tell,
+    ) as model:
+        engine = model.engine
+        adapter = api.read_adapter(given.lora) if given.lora else random_adapter(engine, given.rank)
+        engine.add_adapter("one", adapter)
+        print(f"{model.name} on {model.adapter.name}, {engine.device.threads} threads; {adapter.name}")
+        print(engine.load_stats.variants)
+        results: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+        for number in range(given.rounds + 1):
+            for on in (False, True):
+                began = time.perf_counter()
+                api.drive(engine.use_adapters({"one": 1.0} if on else {}))
+                switched = time.perf_counter() - began
+                rates = api.drive(measure(engine, given.tokens, given.prompt))
+                if number:  # the first round warms up
+                    results[on].append(rates)
+                elif on:
+                    print(f"switched on for the first time in {switched:.2f} s")
+        for index, what in enumerate(("decode", "prefill")):
+            off, on_ = (statistics.median(pair[index] for pair in results[on]) for on in (False, True))
+            each = statistics.median(
+                b[index] / a[index] for a, b in zip(results[False], results[True], strict=True)
+            )
+            print(
+                f"{what}: {off:.1f} tokens/s without, {on_:.1f} with: {on_ / off - 1:+.1%} (in pairs {each - 1:+.1%})"
+            )
+
+
+if __name__ == "__main__":
+    main()
