@@ -31,6 +31,15 @@ def golden() -> dict[str, Any]:
     return json.loads((GOLDEN / "gemma3-270m.json").read_text("utf-8"))
 
 
+@pytest.fixture(scope="session")
+def golden_adapters() -> dict[str, list[float]]:
+    """Negative log-likelihoods that transformers and PEFT give for the adapters of lora.CASES."""
+    found: dict[str, list[float]] = json.loads((GOLDEN / "gemma3-270m-adapters.json").read_text("utf-8"))[
+        "nll"
+    ]
+    return found
+
+
 RUNGS = ("unit", "kernels", "native", "cpu", "browser")
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from sotto.formats import blocks, gguf_checkpoint
+from sotto.api import drive
+from sotto.formats import blocks, gguf_checkpoint, open_adapter
+from sotto.formats.adapter import Adapter
 from sotto.formats.gguf import parse
 from sotto.formats.gguf_writer import RawTensor, write
 from sotto.formats.peft import MODULES
@@ -221,7 +223,8 @@ class Case:
 CASES = {
     "all": Case({"r": 8, "lora_alpha": 16}),
     "attention": Case(
-        {"r": 8, "lora_alpha": 64, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]}, only="self_attn"
+        {"r": 8, "lora_alpha": 64, "target_modules": ["q_proj", "k_proj", "v_proj", "o_proj"]},
+        only="self_attn",
     ),
     "rank-stabilized": Case({"r": 16, "lora_alpha": 8, "use_rslora": True}, rank=16),
     "patterns": Case(
@@ -229,16 +232,27 @@ CASES = {
             "r": 8,
             "lora_alpha": 16,
             "rank_pattern": {"layers.3.self_attn.q_proj": 2, "down_proj": 16},
-            "alpha_pattern": {r"layers\\.[0-8]\\.mlp\\.(up|gate)_proj": 32, "down_proj": 64},
+            "alpha_pattern": {r"layers\.[0-8]\.mlp\.(up|gate)_proj": 32, "down_proj": 64},
         },
         rank=_pattern_rank,
     ),
     "regex": Case(
-        {"r": 8, "lora_alpha": 64, "target_modules": r".*\\.layers\\.(0|17)\\..*(q_proj|up_proj|down_proj)"},
-        only=r"layers\\.(0|17)\\..*(q_proj|up_proj|down_proj)",
+        {"r": 8, "lora_alpha": 64, "target_modules": r".*\.layers\.(0|17)\..*(q_proj|up_proj|down_proj)"},
+        only=r"layers\.(0|17)\..*(q_proj|up_proj|down_proj)",
     ),
     "layers": Case(
-        {"r": 8, "lora_alpha": 64, "target_modules": ["v_proj", "gate_proj"], "layers_to_transform": [2, 5, 11]},
-        only=r"layers\\.(2|5|11)\\..*(v_proj|gate_proj)",
+        {
+            "r": 8,
+            "lora_alpha": 64,
+            "target_modules": ["v_proj", "gate_proj"],
+            "layers_to_transform": [2, 5, 11],
+        },
+        only=r"layers\.(2|5|11)\..*(v_proj|gate_proj)",
     ),
 }
+
+
+def golden_adapters(model: Path) -> dict[str, Adapter]:
+    """The adapters of CASES for the default model, whose file this is."""
+    shapes = shapes_of(model.read_bytes())
+    return {name: drive(open_adapter(folder(case.files(shapes)))) for name, case in CASES.items()}

@@ -13,11 +13,12 @@ import json
 import tempfile
 from pathlib import Path
 
-import lora
 import numpy as np
 import peft
 import torch
 import transformers
+
+import lora
 from sotto import assets
 from sotto.formats import blocks
 from sotto.formats.gguf import parse

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lora
 from sotto import assets
 from sotto.api import drive, iterate
 from sotto.devices.cpu import CpuDevice
@@ -75,3 +76,18 @@ def test_the_same_text_with_any_number_of_threads(
 
 def test_memory_is_little_more_than_the_weights(engine: Engine, cpu: CpuDevice) -> None:
     assert cpu.nbytes <= engine.load_stats.device_bytes["weights"] + 120e6
+
+
+def test_adapters(engine: Engine, golden: dict[str, Any], golden_adapters: dict[str, list[float]]) -> None:
+    """Every kind of LoRA adapter against transformers with PEFT; without it, the engine is as before."""
+    plain = drive(engine.score(golden["perplexity"]["ids"][:129]))
+    for name, adapter in lora.golden_adapters(assets.default_model()).items():
+        expected = -np.array(golden_adapters[name])
+        ids = golden["perplexity"]["ids"][: len(expected) + 1]
+        engine.add_adapter(name, adapter)
+        drive(engine.use_adapters({name: 1.0}))
+        off = np.abs(drive(engine.score(ids)) - expected).mean()
+        print(f"{name}: mean |delta logprob| {off:.5f}")
+        assert off <= 0.09
+    drive(engine.use_adapters({}))
+    np.testing.assert_array_equal(drive(engine.score(ids)), plain)

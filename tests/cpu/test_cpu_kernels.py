@@ -23,9 +23,11 @@ from sotto.engine.engine import Engine
 from sotto.models.base import Head
 from sotto.ops import Cache
 from sotto.plan.plan import Plan
+from sotto.plan.variants import SIMPLE
 from sotto.reports import Settings
 from sotto.source import MemorySource
 from sotto.weights import layout
+from unit.test_plan import record
 
 
 @pytest.fixture(scope="module", params=CPUS)
@@ -122,7 +124,8 @@ def test_every_kernel_of_the_cpus_plans_has_a_twin_and_a_test(cpu) -> None:
     source = MemorySource(tiny.build(tiny.Tiny(layers=1)), "tiny", "tiny")
     engine = drive(Engine.outline(source, cpu, Settings(context=64, chunks=(8,))))
     scores = engine._recorder.plan("score", 8, engine.plans[0].choice, Head.SCORES)
-    used = {d.kernel.operation for plan in (*engine.plans, scores) for d in plan.dispatches}
+    with_adapter = record(source, 8, SIMPLE, rank=8)
+    used = {d.kernel.operation for plan in (*engine.plans, scores, with_adapter) for d in plan.dispatches}
     engine.close()
     twins = set(signatures().records) - {"nothing", "stream", "dots"}
     assert twins == used

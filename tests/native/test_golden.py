@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import lora
 import turns
 from sotto import assets
 from sotto.api import drive, iterate
@@ -99,3 +100,22 @@ def test_perplexity_text(engine: Engine, golden: dict[str, Any]) -> None:
     print(f"mean nll {nll.mean():.5f} (delta {delta:+.5f}), mean |delta logprob| {spread:.5f}")
     assert abs(delta) <= 0.005
     assert spread <= 0.02
+
+
+def test_adapters(engine: Engine, golden: dict[str, Any], golden_adapters: dict[str, list[float]]) -> None:
+    """Every kind of LoRA adapter against transformers with PEFT; without it, the engine is as before."""
+    ids = golden["perplexity"]["ids"][:65]
+    plain = drive(engine.score(ids))
+    adapters = lora.golden_adapters(assets.default_model())
+    assert adapters.keys() == golden_adapters.keys()
+    for name, adapter in adapters.items():
+        engine.add_adapter(name, adapter)
+        drive(engine.use_adapters({name: 1.0}))
+        expected = -np.array(golden_adapters[name][: len(ids) - 1])
+        got = drive(engine.score(ids))
+        off, change = np.abs(got - expected).mean(), np.abs(expected - plain).mean()
+        print(f"{name}: mean |delta logprob| {off:.5f}; the adapter changes {change:.3f}")
+        assert off <= 0.02
+        assert change > 0.2
+    drive(engine.use_adapters({}))
+    np.testing.assert_array_equal(drive(engine.score(ids)), plain)

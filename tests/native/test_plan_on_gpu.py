@@ -198,8 +198,8 @@ def test_all_logits_are_those_that_the_gpu_selects_from(gpu: NativeDevice) -> No
 
 def compiled(engine: Engine, seconds: float) -> bool:
     """Whether the device has compiled what checks drafts, after so many seconds at most."""
-    assert engine._check is not None
-    return drive(engine.device.ready(*kernels(engine._check)[:2], seconds))
+    assert engine._programs.check is not None
+    return drive(engine.device.ready(*kernels(engine._programs.check)[:2], seconds))
 
 
 @pytest.mark.parametrize("software", [True, False])
@@ -226,7 +226,7 @@ def test_an_answer_does_not_wait_for_what_checks_drafts(
     engine = drive(Engine.load(source, device, None, settings))
     done = False
     programs = set(device._programs)
-    shaders, pipelines, *_ = kernels(engine._check)
+    shaders, pipelines, *_ = kernels(engine._programs.check)
     wanted = {dawn._key(shaders[pipeline.shader], pipeline) for pipeline in pipelines}
     assert (wanted <= {*device._compiling, *device._pipelines}) is not software
     ids = [2, *range(300, 310), *range(300, 310)]

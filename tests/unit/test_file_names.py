@@ -18,6 +18,9 @@ NOT_OURS = {
     "modeling_gemma3.py",  # transformers
     "ggml-common.h",  # llama.cpp
     "gguf-py/gguf/constants.py",  # likewise
+    "convert_lora_to_gguf.py",  # likewise
+    "peft/tuners/lora/layer.py",  # PEFT
+    "peft/utils/other.py",  # likewise
     "core.js",  # PyScript
     "Chart.js",
     "kernels/x.wgsl",  # any

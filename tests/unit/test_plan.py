@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+import lora
 import tiny
 from sotto import formats, models, ops
 from sotto.api import drive
@@ -22,7 +23,7 @@ from sotto.paths import kernels_folder
 from sotto.plan import wgsl
 from sotto.plan.plan import STEP_BYTES, Plan, Use, tensor
 from sotto.plan.variants import SIMPLE, Job, KernelChoice, Variant
-from sotto.plan.weights import Matrix, Shard, bind
+from sotto.plan.weights import Matrix, Shard, bind, bind_adapters
 from sotto.plan.work import (
     cache_bytes,
     dispatch_bytes,
@@ -33,6 +34,7 @@ from sotto.plan.work import (
 )
 from sotto.source import MemorySource, Source
 from sotto.weights.image import Image
+from sotto.weights.low_rank import AdapterImage
 
 
 def record(
@@ -41,20 +43,30 @@ def record(
     choice: KernelChoice,
     max_binding: int = 1 << 30,
     head: Head = Head.CANDIDATES,
+    rank: int = 0,
 ) -> Plan:
-    """A whole forward pass of a model."""
+    """A whole forward pass of a model; with an adapter of some rank for all its matrices."""
     checkpoint = drive(formats.open(source))
     model = models.find(checkpoint.architecture).read(checkpoint.settings)
     weights = bind(Image.of(checkpoint.tensors, model.wanted()), max_binding)
+    if rank:
+        shapes = {
+            name: info.shape
+            for name, info in checkpoint.tensors.items()
+            if "layers." in name and len(info.shape) == 2
+        }
+        adapter = drive(formats.open_adapter(lora.folder(lora.files(lora.halves(shapes, rank)))))
+        weights = weights.adapted(*bind_adapters(AdapterImage(model.wanted(), [adapter]), "adapters"))
     limits = Limits(1 << 40, 1 << 40, 10, 256, 32_768, 1 << 30)
     return Recorder.of(model, weights, 128, 32, 64, limits).plan(f"{tokens} tokens", tokens, choice, head)
 
 
-@pytest.fixture(scope="module", params=[1, 4, 32])
+@pytest.fixture(scope="module", params=[(1, 0), (4, 0), (32, 0), (1, 8), (4, 8), (32, 8)])
 def any_plan(request: pytest.FixtureRequest) -> Plan:
-    """A tiny Gemma 3's forward pass: decode, four tokens at a time, prefill."""
+    """A tiny Gemma 3's forward pass: decode, four tokens at a time, prefill; without and with an adapter."""
+    tokens, rank = request.param
     source = MemorySource(tiny.build(tiny.Tiny()), "tiny", "tiny")
-    return record(source, request.param, SIMPLE.but(ops.DECODES[0]))
+    return record(source, tokens, SIMPLE.but(ops.DECODES[0]), rank=rank)
 
 
 @pytest.fixture(scope="module")

@@ -31,19 +31,22 @@ def bound(dispatch: Dispatch) -> dict[str, Tensor]:
 
 
 @cache
-def plan(tokens: int, *variants: Variant, head: Head = Head.CANDIDATES, source: Source = SOURCE) -> Plan:
+def plan(
+    tokens: int, *variants: Variant, head: Head = Head.CANDIDATES, source: Source = SOURCE, rank: int = 0
+) -> Plan:
     """A forward pass with these variants, simple kernels for the rest."""
-    return record(source, tokens, SIMPLE.but(*variants), head=head)
+    return record(source, tokens, SIMPLE.but(*variants), head=head, rank=rank)
 
 
 VARIANTS = [(), *((variant,) for variant in (*ops.DECODES, *ops.MATMULS, *ops.ATTENTIONS))]
 
 
 def recorded() -> list[Plan]:
-    """Every variant, one token, a few, and a chunk; every head; and gate and up of one format."""
+    """Every variant, one token, a few, and a chunk; every head; gate and up of one format; with an adapter."""
     whole = plan(1, ops.DECODES[0], source=synthetic.source("270m"))
     plans = [plan(tokens, *variants) for tokens in (1, 4, CHUNK) for variants in VARIANTS]
-    return [*plans, whole, plan(CHUNK, head=Head.SCORES), plan(4, ops.DECODES[0], head=Head.BEST)]
+    adapted = [plan(tokens, ops.DECODES[0], rank=8) for tokens in (1, 4, CHUNK)]
+    return [*plans, *adapted, whole, plan(CHUNK, head=Head.SCORES), plan(4, ops.DECODES[0], head=Head.BEST)]
 
 
 def test_every_kernel_is_in_the_table() -> None:
@@ -64,12 +67,13 @@ def test_a_kernel_that_is_not_in_the_table_cannot_be_recorded(monkeypatch: pytes
 
 
 def test_products_are_counted_as_the_weights_are() -> None:
-    """Two operations for every weight that is bound, but for a table in which rows are looked up."""
+    """Two operations for every weight that is bound, adapters' too, but for a table in which rows are looked up."""
     for p in recorded():
         for d in p.dispatches:
-            weights = bound(d).get("weights")
-            counted = weights is not None and d.kernel.operation != "embed"
-            assert products(d) == (2 * prod(weights.shape) if counted else 0), d.label
+            tensors = bound(d)
+            weights = [tensors[name] for name in ("weights", "b") if name in tensors]
+            counted = sum(prod(t.shape) for t in weights) if d.kernel.operation != "embed" else 0
+            assert products(d) == 2 * counted, d.label
 
 
 def test_attention_is_counted_as_queries_keys_and_values_are() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -267,7 +268,7 @@ class Engine:
     @property
     def adapters_on(self) -> Mapping[str, float]:
         """Those that are on, with their scales."""
-        return dict(self._on)
+        return MappingProxyType(self._on)
 
     def add_adapter(self, name: str, adapter: Adapter) -> None:
         """Keep an adapter by a name, for `use_adapters`; nothing changes yet.
@@ -283,8 +284,8 @@ class Engine:
     async def use_adapters(self, on: Mapping[str, float]) -> None:
         """Let these adapters count, with these scales, and no others; {} is the model by itself.
 
-        What is being written meanwhile ends with TurnLost; when nothing changes, nothing happens. The weights stay
-        where they are; a set that was on before is there at once.
+        What is being written meanwhile ends as one that was stopped; when nothing changes, nothing happens. The
+        weights stay where they are; a set that was on before is there at once.
 
         Args:
             on: scales by name; 1 is as trained, 0 is off.
@@ -306,7 +307,7 @@ class Engine:
         with self.session.turn():  # nothing is waited for in it: no other turn comes between
             if memory:
                 memory.write(tuple(wanted.values()))
-            self._on = wanted
+            self._on = self.session.adapters = wanted
             self._prepared[names] = self._prepared.pop(names)
             self.session.reset()
             self._take_programs(programs)
@@ -409,7 +410,7 @@ class Engine:
             raise values.invalid("stop", stop, "a list of texts")
         stops = (*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop)
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
-        self.stats = RunStats(prompt_tokens=len(ids), adapters=self.adapters_on)
+        self.stats = RunStats(prompt_tokens=len(ids))
         return generate(self.session, self.tokenizer, request, self.stats)
 
     def stop(self) -> None:

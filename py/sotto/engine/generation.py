@@ -369,6 +369,7 @@ async def generate(
     with session.turn() as turn:
         picker = _picker(session, turn, request, ends, stats, clock)
         stats.reused_tokens = session.kept.shared(ids)
+        stats.adapters = dict(session.adapters)
         started = time.perf_counter()
         tokens: deque[int] = deque()
         try:

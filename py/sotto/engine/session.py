@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,6 +101,7 @@ class Session:
     Attributes:
         programs: by the most tokens that each takes; 1 is decode, the others are prefill chunks.
         text: the buffer of the text's token ids, which the repetition penalty looks at.
+        adapters: that the programs have, with their scales.
         kept: what is in the cache.
         costs: what decoding and checking drafts was measured to take.
         checker: gives the program that tells the most probable successor of each of a few tokens, or None as long as
@@ -112,6 +113,7 @@ class Session:
         self.context = context
         self.candidates = candidates
         self.programs: dict[int, Loaded] = {}
+        self.adapters: Mapping[str, float] = {}
         self.text = 0
         self.kept = CachedText(ring, window)
         self.costs = Costs()

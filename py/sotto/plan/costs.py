@@ -34,8 +34,8 @@ class Cost:
 
 
 def _matrix(size: Constants) -> float:
-    """A multiplication and an addition for each weight of N rows and K columns."""
-    return 2 * size["N"] * size["K"]
+    """A multiplication and an addition for each weight of N rows and K columns, and RANK more where adapters are on."""
+    return 2 * size["N"] * (size["K"] + size.get("RANK", 0))
 
 
 def _two_matrices(size: Constants) -> float:

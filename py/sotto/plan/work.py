@@ -116,6 +116,6 @@ def _bound(dispatch: Dispatch, name: str) -> Tensor:
 
 
 def _planes(dispatch: Dispatch) -> set[str]:
-    """Names of the tensors bound as the kernel's weights and scales."""
-    numbers = {d.number for d in dispatch.kernel.bindings if d.name in ("weights", "scales")}
+    """Names of the tensors bound as the kernel's weights and scales, and as adapters' B."""
+    numbers = {d.number for d in dispatch.kernel.bindings if d.name in ("weights", "scales", "b")}
     return {b.tensor.name for b in dispatch.bindings if b.number in numbers}
