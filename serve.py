@@ -25,8 +25,9 @@ from sotto.assets import DEFAULT_MODEL, TerminalProgress, default_cache, fetch, 
 from sotto.assets.pins import RUNTIME  # noqa: E402
 from sotto.errors import SottoError  # noqa: E402
 from sotto.site.server import Server  # noqa: E402
-from sotto.site.site import OfferedModel, Site  # noqa: E402
+from sotto.site.site import ADAPTER_FILES, OfferedModel, Site  # noqa: E402
 
+DEFAULT_ADAPTER = ROOT / "finetune" / "adapter"  # of the default model
 DEFAULT_PORT = 8765
 
 LARGEST_PORT = 65535
@@ -48,6 +49,10 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         help=f"a GGUF file, or the name of a known model: {', '.join(known_models())} (%(default)s)",
     )
     parser.add_argument(
+        "--lora", default="", metavar="FOLDER",
+        help="a LoRA adapter for the model, as PEFT writes it; the page can switch it on and off",
+    )  # fmt: skip
+    parser.add_argument(
         "--cache",
         type=Path,
         default=default_cache(),
@@ -62,6 +67,24 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def find_adapter(name: str, model: str) -> Path | None:
+    """The folder of the adapter to offer with a model: the given one, or the one that belongs to the default model.
+
+    Raises:
+        SottoError: the folder holds none.
+    """
+    if not name:
+        return DEFAULT_ADAPTER if model == DEFAULT_MODEL and DEFAULT_ADAPTER.is_dir() else None
+    folder = Path(name).expanduser().resolve()
+    missing = [file for file in ADAPTER_FILES if not (folder / file).is_file()]
+    if missing:
+        raise SottoError(
+            f"The folder {folder} has no {' and no '.join(missing)}.",
+            "Give the folder of a LoRA adapter as PEFT writes it.",
+        )
+    return folder
+
+
 def port_number(text: str) -> int:
     """A port from the command line; 0 takes any free one."""
     if not text.isdecimal() or int(text) > LARGEST_PORT:
@@ -69,14 +92,15 @@ def port_number(text: str) -> int:
     return int(text)
 
 
-def find_model(name: str, cache: Path) -> OfferedModel:
-    """The model to offer: a known name (fetched if need be) or a file of the user's.
+def find_model(name: str, cache: Path, lora: str = "") -> OfferedModel:
+    """The model to offer, a known name (fetched if need be) or a file of the user's, perhaps with an adapter.
 
     Raises:
-        SottoError: there is no such file, or the known model cannot be fetched.
+        SottoError: there is no such file or adapter, or the known model cannot be fetched.
     """
+    adapter = find_adapter(lora, name)
     if name in known_models():
-        return OfferedModel(name, model_path(name, cache, TerminalProgress()))
+        return OfferedModel(name, model_path(name, cache, TerminalProgress()), adapter)
     path = Path(name).expanduser()
     if not path.is_file():
         what = "is a folder, not a file" if path.is_dir() else "does not exist"
@@ -84,7 +108,7 @@ def find_model(name: str, cache: Path) -> OfferedModel:
             f"The model {path} {what}.",
             f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
         )
-    return OfferedModel(path.name, path.resolve())
+    return OfferedModel(path.name, path.resolve(), adapter)
 
 
 def open_browser(address: str) -> None:
@@ -97,11 +121,11 @@ def run(options: argparse.Namespace) -> None:
     """Fetch, then serve until interrupted."""
     if options.fetch_only:
         fetch(RUNTIME, options.cache, TerminalProgress())
-        find_model(options.model, options.cache)
+        find_model(options.model, options.cache, options.lora)
         print(f"Everything is in {options.cache}.")
         return
     with Server(options.port) as server:  # first of all: a port in use is known before a long download
-        model = find_model(options.model, options.cache)
+        model = find_model(options.model, options.cache, options.lora)
         fetch(RUNTIME, options.cache, TerminalProgress())
         server.site = Site(ROOT, options.cache, [model])
         print(f"Sotto is at {server.address} (Ctrl-C stops it)", flush=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -121,18 +121,12 @@ def load(
     settings = Settings(context, candidates, variant=variant)
     if threads is not None:
         values.whole("threads", threads, 1)
-    adapters = [
-        read_adapter(path) for path, _ in map(_with_scale, lora)
-    ]  # before the model, which takes longer
+    adapters = _read_adapters(lora)  # before the model, which takes longer
     source = open_source(model, told)
 
     def loaded_on(opened: Device) -> Model:
         try:
-            loaded = load_from(source, opened, settings, store_in(cache), told)
-            names = [loaded._add(adapter) for adapter in adapters]
-            loaded.use(
-                *((name, scale) for name, (_, scale) in zip(names, map(_with_scale, lora), strict=True))
-            )
+            loaded = load_from(source, opened, settings, store_in(cache), told, adapters)
             if opened.traits.most_threads and threads is None:
                 drive(best_threads(opened, loaded.engine.time_token))
             return loaded
@@ -161,9 +155,11 @@ def load_from(
     settings: Settings,
     store: DiskStore | None = None,
     progress: Callable[[LoadProgress], None] | None = None,
+    adapters: Sequence[tuple[str, Adapter, float]] = (),
 ) -> Model:
     """Load a model from any source, or a folder of them, onto an open device, which the model then owns."""
-    return Model(drive(Engine.load(source, device, store, settings, progress or _ignore)))
+    load = Engine.load(source, device, store, settings, progress or _ignore, adapters=adapters)
+    return Model(drive(load))
 
 
 def open_device(device: str = "auto", adapter: str | None = None, threads: int | None = None) -> Device:
@@ -225,8 +221,20 @@ Lora = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
 """An adapter's path, or that and its scale; without one, 1: as it was trained."""
 
 
-def _with_scale(lora: Lora) -> tuple[str | os.PathLike[str], float]:
-    return lora if isinstance(lora, tuple) else (lora, 1.0)
+def _read_adapters(lora: Sequence[Lora]) -> list[tuple[str, Adapter, float]]:
+    """Adapters with names and scales."""
+    found: dict[str, tuple[Adapter, float]] = {}
+    for one in lora:
+        path, scale = one if isinstance(one, tuple) else (one, 1.0)
+        adapter = read_adapter(path)
+        found[_free_name(adapter, found)] = adapter, scale
+    return [(name, adapter, scale) for name, (adapter, scale) in found.items()]
+
+
+def _free_name(adapter: Adapter, taken: Collection[str]) -> str:
+    """What an adapter is called that was given no name: as its file or folder, with a number where that is taken."""
+    usual = (adapter.name, *(f"{adapter.name} {number}" for number in range(2, len(taken) + 2)))
+    return next(name for name in usual if name not in taken)
 
 
 def read_adapter(path: str | os.PathLike[str]) -> Adapter:
@@ -360,12 +368,8 @@ class Model:
             FormatError: it is no adapter, or a damaged one.
             UnsupportedModel: it does more than LoRA, or was made for another model.
         """
-        return self._add(read_adapter(path), name)
-
-    def _add(self, adapter: Adapter, name: str | None = None) -> str:
-        if name is None:
-            usual = [adapter.name, *(f"{adapter.name} {n}" for n in range(2, 2 + len(self.engine.adapters)))]
-            name = next(name for name in usual if name not in self.engine.adapters)
+        adapter = read_adapter(path)
+        name = _free_name(adapter, self.engine.adapters) if name is None else name
         self.engine.add_adapter(name, adapter)
         return name
 

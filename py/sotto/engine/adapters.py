@@ -116,6 +116,8 @@ class Adapters:
         }
         return {name: scales[name] for name in self._known if scales.get(name)}
 
-    def together(self, names: Names) -> AdapterMemory:
-        """Some of them as they are on together, in new memory. Raises DeviceError, LimitError."""
+    def together(self, names: Names) -> AdapterMemory | None:
+        """Some of them as they are on together, in new memory; None for none. Raises DeviceError, LimitError."""
+        if not names:
+            return None
         return AdapterMemory(self._memory, self._wanted, {name: self._known[name] for name in names})

@@ -111,15 +111,17 @@ class Engine:
         settings: Settings = DEFAULTS,
         progress: Callable[[LoadProgress], None] = _ignore,
         budget: Budget = BUDGET,
+        adapters: Sequence[tuple[str, Adapter, float]] = (),
     ) -> Engine:
         """Load a model file: from the store when it was converted before, else from the source.
 
         Args:
             progress: told how the load goes.
             budget: for choosing kernels, where `settings` want that.
+            adapters: names, adapters and scales of those that are on from the beginning.
 
         Raises:
-            FormatError, UnsupportedModel: the file cannot be run.
+            FormatError, UnsupportedModel: the file cannot be run, or an adapter was made for another model.
             LimitError: the adapter's limits are too small for it.
             DeviceError: the device gave up.
         """
@@ -130,6 +132,9 @@ class Engine:
         checkpoint, manifest, altered = await read_checkpoint(source, store, manifest)
         engine = cls(device, checkpoint, settings, source.name)
         try:
+            for name, adapter, _ in adapters:
+                engine.add_adapter(name, adapter)
+            engine._on = engine._adapters.checked({name: scale for name, _, scale in adapters})
             async with engine._tuner(store, budget) as tuner:
                 engine._take(tuner.verdict)
                 stages.lap("header")
@@ -181,7 +186,7 @@ class Engine:
         """
         self._check_context(context)
         sizes = sorted({1, *(min(size, context) for size in self.settings.chunks)})
-        recorder = self._adapted(self._recorder.at(context, sizes[-1]))
+        recorder = _adapted(self._recorder.at(context, sizes[-1]), self._prepared[tuple(self._on)][1])
         usual = list(self._verdict.choices.values())[-1]
         choices = {size: self._verdict.choices.get(size, usual) for size in sizes}
         return recorder.needed(recorder.plan(name_of(size), size, choice) for size, choice in choices.items())
@@ -204,7 +209,11 @@ class Engine:
     def _take(self, verdict: Verdict) -> None:
         """Record the plans with these kernels."""
         self._verdict = verdict
-        self._prepared = {(): (Programs(self.device, self._memory, self._recorder, verdict.choices), None)}
+        names = tuple(self._on)
+        memory = self._prepared[names][1] if names in self._prepared else self._adapters.together(names)
+        self._prepared = {names: (self._record(memory), memory)}
+        if memory:
+            memory.write(tuple(self._on.values()))
 
     async def _change(self, verdict: Verdict, stages: Stages) -> None:
         """Take other kernels than those compiled so far."""
@@ -251,6 +260,7 @@ class Engine:
         if self._roomy and programs.check is None:
             programs.prepare_check()
         self.session.programs = programs.loaded
+        self.session.adapters = self._on
         self.session.checker = programs.checker if programs.check else None
 
     # --- Adapters ---------------------------------------------------------------------------------------
@@ -307,7 +317,7 @@ class Engine:
         with self.session.turn():  # nothing is waited for in it: no other turn comes between
             if memory:
                 memory.write(tuple(wanted.values()))
-            self._on = self.session.adapters = wanted
+            self._on = wanted
             self._prepared[names] = self._prepared.pop(names)
             self.session.reset()
             self._take_programs(programs)
@@ -329,26 +339,27 @@ class Engine:
         memory = self._adapters.together(names)
         programs = None
         try:
-            recorder = self._recorder.adapted(memory.adapted(self._recorder.weights))
-            programs = Programs(self.device, self._memory, recorder, self._verdict.choices)
+            programs = self._record(memory)
             await programs.compile(Stages(_ignore))
             if any(self.adapters.get(n) is not a for n, a in zip(names, adapters, strict=True)):
                 raise SottoError(f"An adapter was removed while it was prepared: {', '.join(names)}.")
         except BaseException:
             if programs:
                 programs.unload()
-            memory.release()
+            if memory:
+                memory.release()
             raise
-        if names in self._prepared:  # somebody else was faster
-            programs.unload()
-            memory.release()
-        else:
+        if names not in self._prepared:
             self._prepared[names] = programs, memory
+            return
+        programs.unload()  # somebody else was faster
+        if memory:
+            memory.release()
 
-    def _adapted(self, recorder: Recorder) -> Recorder:
-        """A recorder with the adapters that are on."""
-        memory = self._prepared[tuple(self._on)][1]
-        return recorder.adapted(memory.adapted(recorder.weights)) if memory else recorder
+    def _record(self, memory: AdapterMemory | None) -> Programs:
+        """The plans with some adapters."""
+        recorder = _adapted(self._recorder, memory)
+        return Programs(self.device, self._memory, recorder, self._verdict.choices)
 
     def _drop_oldest(self) -> None:
         """Keep MOST_PREPARED sets of adapters, beside the model by itself."""
@@ -505,3 +516,8 @@ class Engine:
         if all(type(i) is int and 0 <= i <= most for i in ids):  # nearly always, and quick to see
             return list(ids)
         return [values.whole("a token", i, 0, most) for i in ids]
+
+
+def _adapted(recorder: Recorder, memory: AdapterMemory | None) -> Recorder:
+    """A recorder with some adapters."""
+    return recorder.adapted(memory.adapted(recorder.weights)) if memory else recorder

@@ -368,8 +368,7 @@ async def generate(
         return
     with session.turn() as turn:
         picker = _picker(session, turn, request, ends, stats, clock)
-        stats.reused_tokens = session.kept.shared(ids)
-        stats.adapters = dict(session.adapters)
+        stats.reused_tokens, stats.adapters = session.kept.shared(ids), dict(session.adapters)
         started = time.perf_counter()
         tokens: deque[int] = deque()
         try:

@@ -10,11 +10,13 @@ from dataclasses import replace
 
 from pyscript.js_modules import bridge, cpu, ranges, store
 
+from .. import formats
 from ..browser.store import WebStore
 from ..device import Device
 from ..devices.cpu import best_threads
 from ..engine.engine import Engine
-from ..errors import Cancelled, DeviceError
+from ..errors import Cancelled, DeviceError, SottoError
+from ..formats.adapter import Adapter
 from ..reports import PROCESSORS, LoadProgress, Settings
 from . import processor
 from .browser import Browser
@@ -22,7 +24,7 @@ from .faults import Fault, while_loading
 from .options import Model, Models, Options, choose
 from .processor import Opened
 from .progress import Loading
-from .sources import open_source
+from .sources import open_adapter, open_source
 from .throttle import Throttle
 
 
@@ -63,6 +65,7 @@ class ModelHolder:
         opened: the processor, and why it was taken.
         kept: the browser keeps the converted model for the next visit.
         fault: why the last load failed.
+        adapter_fault: why the model's LoRA adapter could not be read; the model is used without it.
     """
 
     def __init__(self, browser: Browser, models: Models, runtime: float) -> None:
@@ -82,6 +85,7 @@ class ModelHolder:
         self.opened: Opened | None = None
         self.kept = False
         self.fault: Fault | None = None
+        self.adapter_fault = ""
 
     def observe(self, observer: Observer) -> None:
         """Tell an observer from now on, and at once how things stand."""
@@ -182,6 +186,17 @@ class ModelHolder:
         self._chosen = True
         await self.load()
 
+    async def use_adapter(self, on: bool) -> None:
+        """Switch the model's adapter on or off, when whoever writes has been stopped; it is remembered.
+
+        Raises:
+            Cancelled: somebody asked for the model later.
+            DeviceError: the processor has no room for it, or gave up.
+        """
+        self._browser.storage.remember("adapter", "on" if on else "off")
+        async with self.turn() as engine:
+            await engine.use_adapters(dict.fromkeys(engine.adapters, 1.0) if on else {})
+
     def use_threads(self, count: int) -> None:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""
         if self.opened is not None and (most := (device := self.opened.device).traits.most_threads):
@@ -227,12 +242,14 @@ class ModelHolder:
     async def _load(self, model: Model, opened: Opened) -> None:
         loading = Loading(self.runtime, time.monotonic)
         cache = await WebStore.open(store)
+        adapters = await self._adapters(model)
         self.engine = await Engine.load(
             open_source(ranges, self._browser, model),
             opened.device,
             store=cache,
             settings=Settings(context=self.options.context, variant=self.options.variant),
             progress=self._reporter(loading),
+            adapters=adapters,
         )
         if opened.device.traits.most_threads:
             opened.device.threads = await self._threads(opened.device, self.engine)
@@ -240,6 +257,19 @@ class ModelHolder:
         self.kept = cache is not None and not stats.note
         loading.report("ready", 1, 1, stats.cached)
         self._progress(loading)
+
+    async def _adapters(self, model: Model) -> list[tuple[str, Adapter, float]]:
+        """The model's adapter, if it has one: on, unless it was switched off in this browser."""
+        self.adapter_fault = ""
+        if "adapter" not in model:
+            return []
+        on = self._browser.storage.remembered("adapter") != "off"
+        try:
+            adapter = await formats.open_adapter(open_adapter(ranges, self._browser, model["adapter"]))
+        except SottoError as error:
+            self.adapter_fault = str(error)
+            return []
+        return [(adapter.name, adapter, 1.0 if on else 0.0)]
 
     def _reporter(self, loading: Loading) -> Callable[[LoadProgress], None]:
         throttle = Throttle()

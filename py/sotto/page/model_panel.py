@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 
-from ..errors import SottoError
+from ..errors import Cancelled, SottoError
 from ..reports import LoadStats
 from . import format as numbers
 from .background import Background
@@ -27,6 +28,7 @@ class ModelPanel(Observer):
         self._at = elements.at
         elements.on("device", "change", lambda: do(holder.use_device(self._written("device"))))
         elements.on("threads", "change", self._use_threads)
+        elements.on("adapter", "change", lambda: do(self._use_adapter()))
         elements.on("context", "change", self._weigh_context)
         elements.on("context-load", "click", lambda: self._use_context(do))
         holder.observe(self)
@@ -90,6 +92,7 @@ class ModelPanel(Observer):
     def loaded(self) -> None:
         self._facts()
         self._processor()
+        self._adapter()
         self.state("ready", "state.ready")
 
     def failed(self, fault: Fault) -> None:
@@ -143,6 +146,31 @@ class ModelPanel(Observer):
         name = words(f"fact.processor.{opened.kind}", name=adapter.name, count=opened.threads)
         software = [words("fact.software")] if adapter.software else []
         self._elements.lines("fact-processor", [f"{name}: {words(f'why.{opened.why}')}", *software])
+
+    def _adapter(self) -> None:
+        """The switch of the model's adapter, or why that is not there."""
+        words, holder = self._words, self._holder
+        engine = holder.engine
+        name = next(iter(engine.adapters), "") if engine else ""
+        self._at("adapter-setting").hidden = not name
+        self._at("adapter").checked = bool(engine and engine.adapters_on)
+        self._elements.say("adapter-name", words("setting.adapter", name=name))
+        fault = holder.adapter_fault
+        self._at("adapter-fault").hidden = not fault
+        self._elements.say("adapter-fault", words("setting.adapter.fault", why=fault) if fault else "")
+
+    async def _use_adapter(self) -> None:
+        """Do as the switch says; when that fails, it goes back."""
+        switch = self._at("adapter")
+        switch.disabled = True
+        try:
+            with suppress(Cancelled):  # whoever came later has the model: what is on then is shown
+                await self._holder.use_adapter(bool(switch.checked))
+        finally:
+            switch.disabled = False
+            if self._holder.engine is not None:
+                self._facts()
+                self._adapter()
 
     def _use_threads(self) -> None:
         """Take the number of threads that is written into the field."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 from urllib.parse import parse_qs
 
 from .. import values
@@ -77,14 +77,27 @@ class Options:
         )
 
 
-class Model(TypedDict):
-    """A row of models.json; `sha256` is known of files the server verified, `etag` of every file."""
+class File(TypedDict):
+    """A file that the server has; `sha256` is known of those that it verified, `etag` of every one."""
 
     name: str
     url: str
     size: int
     sha256: str | None
     etag: str
+
+
+class OfferedAdapter(TypedDict):
+    """A LoRA adapter that belongs to a model."""
+
+    name: str
+    files: list[File]
+
+
+class Model(File):
+    """A row of models.json."""
+
+    adapter: NotRequired[OfferedAdapter]
 
 
 class Models(TypedDict):

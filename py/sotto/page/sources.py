@@ -1,20 +1,28 @@
-"""The model files of the server, as the engine reads them."""
+"""The files of models and adapters that the server has, as the engine reads them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..browser.ranges import WebSource
+from ..source import Folder
 from .browser import Browser
-from .options import Model
+from .options import File, OfferedAdapter
 
 
-def open_source(ranges: Any, browser: Browser, model: Model) -> WebSource:
+def open_source(ranges: Any, browser: Browser, file: File) -> WebSource:
     """A row of models.json as a source. Its key in the cache is its content's where the server knows that.
 
     Args:
         ranges: the JavaScript module ranges.js.
     """
-    url = browser.address(model["url"])
-    key = model["sha256"] or f"{url}:{model['size']}:{model['etag']}"
-    return WebSource(ranges, url, model["name"], model["size"], key)
+    url = browser.address(file["url"])
+    key = file["sha256"] or f"{url}:{file['size']}:{file['etag']}"
+    return WebSource(ranges, url, file["name"], file["size"], key)
+
+
+def open_adapter(ranges: Any, browser: Browser, adapter: OfferedAdapter) -> Folder:
+    """An adapter of models.json as the folder of its files."""
+    return Folder(
+        adapter["name"], {file["name"]: open_source(ranges, browser, file) for file in adapter["files"]}
+    )

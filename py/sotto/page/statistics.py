@@ -17,6 +17,8 @@ def line(words: Words, run: RunStats, cached: bool) -> list[str]:
         parts.append(words("stats.decode", rate=numbers.precise(run.decode_rate)))
     if run.accepted_tokens:
         parts.append(words("stats.accepted", count=run.accepted_tokens))
+    if run.adapters:
+        parts.append(words("stats.adapters", names=", ".join(run.adapters)))
     parts.append(words("stats.tokens", count=run.new_tokens))
     parts.append(words("stats.total", time=words.time(run.total_seconds)))
     parts.append(words("stats.cached" if cached else "stats.converted"))

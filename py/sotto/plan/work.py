@@ -50,12 +50,15 @@ def weight_bytes(plan: Plan) -> int:
 
 def dispatch_bytes(dispatch: Dispatch, tokens: int = 1) -> int:
     """Bytes of weights that one dispatch reads for so many tokens: its matrix once, of the table a row for each."""
-    planes = [b.tensor for b in dispatch.bindings if b.tensor.name in _planes(dispatch)]
+    planes = _planes(dispatch)
     if not planes:
         return 0
-    nbytes = sum(plane.nbytes for plane in planes)
+    nbytes = sum(plane.nbytes for plane in planes.values())
     if COSTS[dispatch.kernel.operation].looks_up:
-        return nbytes // planes[0].shape[0] * tokens
+        return nbytes // planes["weights"].shape[0] * tokens
+    if "weights" in planes and "b" in planes:  # of which a shard reads its own rows
+        b = planes["b"]
+        nbytes -= b.nbytes - b.nbytes // b.shape[0] * planes["weights"].shape[0]
     return nbytes
 
 
@@ -115,7 +118,7 @@ def _bound(dispatch: Dispatch, name: str) -> Tensor:
     return next(b.tensor for b in dispatch.bindings if b.number == number)
 
 
-def _planes(dispatch: Dispatch) -> set[str]:
-    """Names of the tensors bound as the kernel's weights and scales, and as adapters' B."""
-    numbers = {d.number for d in dispatch.kernel.bindings if d.name in ("weights", "scales", "b")}
-    return {b.tensor.name for b in dispatch.bindings if b.number in numbers}
+def _planes(dispatch: Dispatch) -> dict[str, Tensor]:
+    """The tensors bound as the kernel's weights and scales, and as adapters' B, by these names."""
+    names = {d.number: d.name for d in dispatch.kernel.bindings if d.name in ("weights", "scales", "b")}
+    return {names[b.number]: b.tensor for b in dispatch.bindings if b.number in names}

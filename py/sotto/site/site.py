@@ -55,12 +55,19 @@ class Resource:
     content_type: str
 
 
+ADAPTER_FILES = (
+    "adapter_config.json",
+    "adapter_model.safetensors",
+)  # of a LoRA adapter's folder, as PEFT writes it
+
+
 @dataclass(frozen=True)
 class OfferedModel:
-    """A model file on offer: `name` for people, `path` on this disk."""
+    """A model file on offer: `name` for people, `path` on this disk, and perhaps the folder of a LoRA adapter."""
 
     name: str
     path: Path
+    adapter: Path | None = None
 
 
 class Site:
@@ -94,6 +101,14 @@ class Site:
             name = path.removeprefix("/models/")
             model = self._models.get(name)
             return self._file(model.path) if model else self._below(self._notices, name)
+        if path.startswith("/adapters/"):
+            name, _, file = path.removeprefix("/adapters/").partition("/")
+            model = self._models.get(name)
+            return (
+                self._file(model.adapter / file)
+                if model and model.adapter and file in ADAPTER_FILES
+                else None
+            )
         if path.startswith("/runtime/"):
             return self._below(self._runtime, path.removeprefix("/runtime/"))
         return self._below(self._web, "index.html" if path == "/" else path.removeprefix("/"))
@@ -130,20 +145,31 @@ class Site:
     def _bytes(data: bytes, sha256: str, name: str) -> Resource:
         return Resource(data, len(data), f'"{sha256}"', content_type(name))
 
+    def _row(self, name: str, url: str, path: Path) -> dict[str, object] | None:
+        """What the page is told of a file; None where there is none."""
+        resource = self._file(path)
+        if not resource:
+            return None
+        return {
+            "name": name,
+            "url": quote(url),
+            "size": resource.size,
+            "sha256": self._sha256(path),
+            "etag": resource.etag,
+        }
+
     def _model_list(self) -> Resource:
         models = []
         for file_name, model in self._models.items():
-            resource = self._file(model.path)
-            if resource:
-                models.append(
-                    {
-                        "name": model.name,
-                        "url": f"/models/{quote(file_name)}",
-                        "size": resource.size,
-                        "sha256": self._sha256(model.path),
-                        "etag": resource.etag,
-                    }
-                )
+            row = self._row(model.name, f"/models/{file_name}", model.path)
+            if not row:
+                continue
+            if folder := model.adapter:
+                files = [
+                    self._row(file, f"/adapters/{file_name}/{file}", folder / file) for file in ADAPTER_FILES
+                ]
+                row["adapter"] = {"name": folder.name, "files": [file for file in files if file]}
+            models.append(row)
         default = next(iter(self._models.values())).name
         data = json.dumps({"default": default, "models": models}, indent=1).encode()
         return self._bytes(data, hashlib.sha256(data).hexdigest(), "models.json")
