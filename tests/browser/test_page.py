@@ -15,6 +15,7 @@ from common import ENGLISH, JAPANESE, PATIENCE, ROOT, WORDS, Offer, Serve
 from pages import SHORT, TEXT, fault, state, write
 from playwright.sync_api import Browser, Page, Route, expect
 
+import lora
 from sotto.assets import model_path
 from sotto.site.site import OfferedModel
 from sotto.tuning.verdict import FRUITLESS
@@ -414,6 +415,44 @@ def test_japanese(browser: Browser, tiny: str) -> None:
         "document.documentElement.scrollWidth <= innerWidth"
     )  # nothing sticks out of a phone
     page.close()
+
+
+def test_a_models_adapter_is_on_and_can_be_switched_off(page: Page, serve: Serve, tmp_path: Path) -> None:
+    """It changes what is written; off is off at the next visit too. One that is damaged is told, and left out."""
+    data = build(Tiny(chat=True))
+    (tmp_path / "tiny.gguf").write_bytes(data)
+    folder = lora.written(lora.files(lora.halves(lora.shapes_of(data), 8)), tmp_path / "posts")
+    address = serve([OfferedModel("tiny", tmp_path / "tiny.gguf", folder)]) + SHORT
+    named = ENGLISH["stats.adapters"].format(names="posts")
+    page.goto(address)
+    state(page, "ready")
+    with_it = write(page)
+    expect(page.locator("#stats")).to_contain_text(named)
+    page.click("#model > summary")
+    expect(page.locator("#adapter-name")).to_have_text(ENGLISH["setting.adapter"].format(name="posts"))
+    expect(page.locator("#adapter")).to_be_checked()
+    page.uncheck("#adapter")
+    expect(page.locator("#adapter")).to_be_enabled()
+    page.click("#model > summary")
+    without = write(page)
+    assert without != with_it
+    expect(page.locator("#stats")).not_to_contain_text(named)
+    page.reload()
+    state(page, "ready")
+    assert write(page) == without
+    page.click("#model > summary")
+    page.check("#adapter")
+    expect(page.locator("#adapter")).to_be_enabled()
+    page.click("#model > summary")
+    assert write(page) == with_it
+
+    (folder / "adapter_model.safetensors").write_bytes(b"PK\x03\x04 a pickle")
+    page.reload()
+    state(page, "ready")
+    assert write(page) == without
+    page.click("#model > summary")
+    expect(page.locator("#adapter-fault")).to_contain_text("pickle")
+    expect(page.locator("#adapter-setting")).to_be_hidden()
 
 
 def test_the_real_model_writes_words(page: Page, runtime: Path, serve: Serve) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import lora
 import sotto
 import tiny
 from sotto import Message, Model, SottoError, api
@@ -231,3 +232,55 @@ def test_a_billion_parameters_fit_into_650_megabytes(gpu: bool) -> None:
     device.adapter = replace(device.adapter, software=not gpu, features=("shader-f16", "subgroups"))
     engine = drive(Engine.outline(synthetic.source("1b"), device, Settings(2048)))
     assert sum(engine.load_stats.device_bytes.values()) <= 650e6
+
+
+def test_adapters(tmp_path: Path) -> None:
+    """Beside each other, on and off by name; from the beginning with `lora`."""
+    data = tiny.build(tiny.Tiny(layers=3))
+    (tmp_path / "tiny.gguf").write_bytes(data)
+    shapes = lora.shapes_of(data)
+    folder = lora.written(lora.files(lora.halves(shapes, 8)), tmp_path / "one")
+    (tmp_path / "two.gguf").write_bytes(lora.gguf(lora.halves(shapes, 8, seed=2)))
+
+    def text(model: Model) -> str:
+        return "".join(model.generate("the quiet garden", max_tokens=8, temperature=0))
+
+    def opened(*adapters: api.Lora) -> Model:
+        return sotto.load(
+            tmp_path / "tiny.gguf", device="cpu", threads=1, context=64, cache=False, lora=adapters
+        )
+
+    with opened() as model:
+        plain = text(model)
+        assert model.add_lora(folder) == "one"
+        assert model.add_lora(folder / "adapter_config.json") == "one 2"
+        assert model.add_lora(tmp_path / "two.gguf", "second") == "second"
+        assert text(model) == plain and not model.adapters_on
+        model.use("one")
+        with_one = text(model)
+        assert with_one != plain and model.stats.adapters == {"one": 1}
+        model.use(("one", 0.5), "second")
+        assert model.adapters_on == {"one": 0.5, "second": 1}
+        both = text(model)
+        model.use()
+        assert text(model) == plain
+        with pytest.raises(SottoError, match="There are: one, one 2, second"):
+            model.use("third")
+    with opened(folder / "adapter_model.safetensors") as model:
+        assert text(model) == with_one
+        bytes_of = model.load_stats.device_bytes
+        assert bytes_of["adapters"] > 0
+    with opened((folder, 0.5), tmp_path / "two.gguf") as model:
+        assert model.adapters_on == {"one": 0.5, "two.gguf": 1}
+        assert text(model) == both
+        model.use()
+        assert text(model) == plain
+    for path, word in ((tmp_path / "none", "does not exist"), (tmp_path / "tiny.gguf", "is a model")):
+        with pytest.raises(SottoError, match=word):
+            opened(path)
+    with pytest.raises(SottoError, match="is a LoRA adapter"):
+        sotto.load(folder, device="cpu")
+    wider = tiny.build(tiny.Tiny(layers=3, width=512))
+    (tmp_path / "tiny.gguf").write_bytes(wider)
+    with pytest.raises(UnsupportedModel, match="does not fit this model"):
+        opened(folder)

@@ -161,6 +161,26 @@ def test_an_own_model_needs_no_other(checkout: Checkout, cdn: Cdn, tmp_path: Pat
     assert not (checkout.folder / ".cache").exists()
 
 
+def test_an_adapter_is_offered_with_the_model(checkout: Checkout, tmp_path: Path) -> None:
+    """The one that is given; else with the default model the checkout's own, where it has one."""
+    names = ["adapter_config.json", "adapter_model.safetensors"]
+    given, own = tmp_path / "given", checkout.folder / "finetune" / "adapter"
+    for folder in (given, own):
+        folder.mkdir(parents=True)
+        for name in names:
+            (folder / name).write_text(folder.name)
+    for arguments, wanted in (([], "adapter"), (["--lora", str(given)], "given")):
+        with checkout.serving(*arguments) as address:
+            (model,) = json.loads(get(address + "models.json"))["models"]
+            assert model["adapter"]["name"] == wanted
+            for file in model["adapter"]["files"]:
+                assert get(address.rstrip("/") + file["url"]) == wanted.encode()
+    (given / names[1]).unlink()
+    result = checkout.run("--lora", str(given))
+    assert result.returncode == 1
+    assert "has no adapter_model.safetensors" in result.stderr
+
+
 def test_fetch_only_prepares_for_being_offline(checkout: Checkout, cdn: Cdn) -> None:
     result = checkout.run("--fetch-only")
     assert result.returncode == 0

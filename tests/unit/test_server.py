@@ -23,7 +23,7 @@ from sotto.assets import fetch
 from sotto.assets.pins import File, Group
 from sotto.errors import SottoError
 from sotto.site.server import Server, UnsatisfiableRangeError, parse_range
-from sotto.site.site import OfferedModel, Site, content_type
+from sotto.site.site import ADAPTER_FILES, OfferedModel, Site, content_type
 
 WASM = bytes(range(256)) * 40
 MODEL = b"GGUF" + bytes(3_000_000)
@@ -485,6 +485,30 @@ def test_a_model_in_the_cache_is_listed_with_its_hash(checkout: Path, cache: Pat
     (model,) = json.loads(resource.content)["models"]
     assert model["sha256"] == sha256(WASM)
     assert model["etag"] == f'"{sha256(WASM)}"'
+
+
+def test_an_adapter_is_listed_with_its_model(checkout: Path, cache: Path, tmp_path: Path) -> None:
+    """Its two files and nothing else of its folder can be had."""
+    folder = tmp_path / "my adapter"
+    folder.mkdir()
+    for name in (*ADAPTER_FILES, "README.md"):
+        (folder / name).write_text(name)
+    model = cache / "models/my model.gguf"
+    site = Site(checkout, cache, [OfferedModel("mine", model, folder)])
+    listed = site.find("/models.json")
+    assert listed is not None and isinstance(listed.content, bytes)
+    (row,) = json.loads(listed.content)["models"]
+    assert row["adapter"]["name"] == "my adapter"
+    for file in row["adapter"]["files"]:
+        found = site.find(file["url"])
+        assert found is not None and found.content == folder / file["name"]
+        assert (found.size, found.etag) == (file["size"], file["etag"])
+    assert [file["name"] for file in row["adapter"]["files"]] == list(ADAPTER_FILES)
+    for other in ("README.md", "", "../my%20adapter/README.md", "%2e%2e/secret"):
+        assert site.find(f"/adapters/my%20model.gguf/{other}") is None
+    assert site.find(f"/adapters/other.gguf/{ADAPTER_FILES[0]}") is None
+    bare = Site(checkout, cache, [OfferedModel("mine", model)])
+    assert bare.find(f"/adapters/my%20model.gguf/{ADAPTER_FILES[0]}") is None
 
 
 def app_zip(connection: HTTPConnection) -> tuple[str | None, bytes]:
