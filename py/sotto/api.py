@@ -121,7 +121,7 @@ def load(
     settings = Settings(context, candidates, variant=variant)
     if threads is not None:
         values.whole("threads", threads, 1)
-    adapters = _read_adapters(lora)  # before the model, which takes longer
+    adapters = read_adapters(lora)  # before the model, which takes longer
     source = open_source(model, told)
 
     def loaded_on(opened: Device) -> Model:
@@ -221,7 +221,7 @@ Lora = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
 """An adapter's path, or that and its scale; without one, 1: as it was trained."""
 
 
-def _read_adapters(lora: Sequence[Lora]) -> list[tuple[str, Adapter, float]]:
+def read_adapters(lora: Sequence[Lora]) -> list[tuple[str, Adapter, float]]:
     """Adapters with names and scales."""
     found: dict[str, tuple[Adapter, float]] = {}
     for one in lora:

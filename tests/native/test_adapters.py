@@ -62,7 +62,7 @@ def test_the_model_with_an_adapter_is_the_merged_one(gpu: NativeDevice, merged: 
     got_tokens = [part.token for part in iterate(engine.generate(IDS[:30], 12, Sampling(temperature=0)))]
     assert got_tokens[:4] == want_tokens[:4]
     off = np.abs(drive(engine.score(IDS[:30])) - drive(merged.score(IDS[:30]))).mean()
-    assert off < 0.03
+    assert off < (0.1 if "int8" in variant else 0.03)
     drive(engine.use_adapters({}))
     np.testing.assert_array_equal(turns.logits(engine, IDS[:21]), plain)
     engine.close()

@@ -202,7 +202,7 @@ def test_inspect_prints_a_kernel(sotto: Callable[..., Run]) -> None:
     assert printed.stdout == kernel.source and not printed.stderr
     assert "#include" not in printed.stdout and printed.stdout.startswith("enable f16;")
     assert sotto("inspect", "--kernel", "rms_norm").stdout == wgsl.load("rms_norm").source
-    rows = ("element=f32", "input=sum", "sweep=rows", "tokens=2")
+    rows = ("element=f32", "input=sum", "low_rank=none", "sweep=rows", "tokens=2")
     options = [word for option in rows for word in ("--option", option)]
     printed = sotto("inspect", "--kernel", "decode_qkv", "--format", "q4", *options)
     assert printed.stdout == wgsl.load("decode_qkv", "q4", **dict(o.split("=") for o in rows)).source
@@ -220,7 +220,7 @@ def test_inspect_prints_a_kernel(sotto: Callable[..., Run]) -> None:
         (("matmul", "--format", "q4", "--option", "format=q8"), "The option format is given twice."),
         (
             ("decode_down", "--format", "f16", "--option", "element=int8", "--option", "input=copy",
-             "--option", "rows=2", "--option", "sweep=lanes_memory", "--option", "tokens=1"),
+             "--option", "low_rank=none", "--option", "rows=2", "--option", "sweep=lanes_memory", "--option", "tokens=1"),
             "do not go together: there is no lib/decode/pieces/int8/f16.wgsl.",
         ),
         (

@@ -104,7 +104,7 @@ def test_perplexity_text(engine: Engine, golden: dict[str, Any]) -> None:
 
 def test_adapters(engine: Engine, golden: dict[str, Any], golden_adapters: dict[str, list[float]]) -> None:
     """Every kind of LoRA adapter against transformers with PEFT; without it, the engine is as before."""
-    ids = golden["perplexity"]["ids"][:65]
+    ids = golden["perplexity"]["ids"][:33]
     plain = drive(engine.score(ids))
     adapters = lora.golden_adapters(assets.default_model())
     assert adapters.keys() == golden_adapters.keys()

@@ -22,7 +22,7 @@ from ..reports import Settings
 from ..source import Source
 from . import inspect_adapter, inspect_kernel
 from .inspect_kernel import kernel_options
-from .options import STAGES, bar, json_option, output, print_json, variant_option
+from .options import STAGES, adapter_lines, bar, json_option, lora_option, output, print_json, variant_option
 
 FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
 
@@ -45,6 +45,7 @@ FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
     "--plan", "plan_name", metavar="NAME", help='Show this plan step by step: "decode", "prefill 128".'
 )
 @variant_option
+@lora_option
 @kernel_options
 @json_option
 def command(
@@ -54,6 +55,7 @@ def command(
     context: int,
     plan_name: str | None,
     variant: str,
+    lora: tuple[tuple[str, float], ...],
     kernel: str | None,
     weight_format: str | None,
     options: tuple[str, ...],
@@ -89,12 +91,13 @@ def command(
     if any(name.endswith(gguf_adapter.ENDS) for name in checkpoint.tensors):
         inspect_adapter.show(api.drive(formats.open_adapter(source)), as_json)
         return
+    adapters = api.read_adapters(lora)
     device = NumpyDevice()
     device.adapter = replace(device.adapter, name="a GPU", software=False, features=FEATURES)
     engine: Engine | None = None
     problem: SottoError | None = None
     try:
-        engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant)))
+        engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant), adapters))
     except (FormatError, UnsupportedModel, DeviceError) as error:
         if plan_name is not None:
             raise
@@ -155,6 +158,7 @@ def _facts(
         return facts | {"problem": str(problem)}
     return facts | {
         "context": engine.context,
+        "adapters": dict(engine.adapters_on),
         "plans": {
             plan.name: {
                 "tokens": plan.tokens,
@@ -204,6 +208,8 @@ def _print(source: Source, checkpoint: Checkpoint, engine: Engine | None, proble
 
 def _print_plans(engine: Engine) -> None:
     console = output()
+    for line in adapter_lines(engine.adapters_on):
+        console.print(line, "", markup=False, sep="\n")
     plans = _table("plan", "tokens", "dispatches", "kernels", "variants")
     for plan in engine.plans:
         kernels = len({d.kernel.name for d in plan.dispatches})

@@ -132,9 +132,7 @@ class Engine:
         checkpoint, manifest, altered = await read_checkpoint(source, store, manifest)
         engine = cls(device, checkpoint, settings, source.name)
         try:
-            for name, adapter, _ in adapters:
-                engine.add_adapter(name, adapter)
-            engine._on = engine._adapters.checked({name: scale for name, _, scale in adapters})
+            engine._begin_with(adapters)
             async with engine._tuner(store, budget) as tuner:
                 engine._take(tuner.verdict)
                 stages.lap("header")
@@ -165,12 +163,19 @@ class Engine:
         return engine
 
     @classmethod
-    async def outline(cls, source: Source | Folder, device: Device, settings: Settings = DEFAULTS) -> Engine:
+    async def outline(
+        cls,
+        source: Source | Folder,
+        device: Device,
+        settings: Settings = DEFAULTS,
+        adapters: Sequence[tuple[str, Adapter, float]] = (),
+    ) -> Engine:
         """A model without its weights: the plans and the memory of what `load` would put onto the device.
 
-        Raises what `load` raises about the file and the limits.
+        Raises what `load` raises about the file, the adapters and the limits.
         """
         engine = cls(device, await formats.open(source), settings, source.name)
+        engine._begin_with(adapters)
         engine._take(usual(device, engine._recorder, engine._pinned, engine._sizes))
         engine._allocate()
         await engine._compile(Stages(_ignore))
@@ -205,6 +210,12 @@ class Engine:
             budget if self.settings.tune else None,
             selection.measured_again(self.settings.variant),
         )
+
+    def _begin_with(self, adapters: Sequence[tuple[str, Adapter, float]]) -> None:
+        """Have these adapters on from the beginning."""
+        for name, adapter, _ in adapters:
+            self.add_adapter(name, adapter)
+        self._on = self._adapters.checked({name: scale for name, _, scale in adapters})
 
     def _take(self, verdict: Verdict) -> None:
         """Record the plans with these kernels."""

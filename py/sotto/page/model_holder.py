@@ -187,15 +187,16 @@ class ModelHolder:
         await self.load()
 
     async def use_adapter(self, on: bool) -> None:
-        """Switch the model's adapter on or off, when whoever writes has been stopped; it is remembered.
+        """Switch the model's adapter on or off, when whoever writes has been stopped; it is remembered. Who asks for
+        the model meanwhile gets it afterwards.
 
-        Raises:
-            Cancelled: somebody asked for the model later.
-            DeviceError: the processor has no room for it, or gave up.
+        Raises DeviceError when the processor has no room for it, or gave up.
         """
         self._browser.storage.remember("adapter", "on" if on else "off")
-        async with self.turn() as engine:
-            await engine.use_adapters(dict.fromkeys(engine.adapters, 1.0) if on else {})
+        self.stop()
+        async with self._turn:
+            if (engine := self.engine) is not None:
+                await engine.use_adapters(dict.fromkeys(engine.adapters, 1.0) if on else {})
 
     def use_threads(self, count: int) -> None:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""

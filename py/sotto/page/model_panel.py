@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import suppress
 
-from ..errors import Cancelled, SottoError
+from ..errors import SottoError
 from ..reports import LoadStats
 from . import format as numbers
 from .background import Background
@@ -164,8 +163,7 @@ class ModelPanel(Observer):
         switch = self._at("adapter")
         switch.disabled = True
         try:
-            with suppress(Cancelled):  # whoever came later has the model: what is on then is shown
-                await self._holder.use_adapter(bool(switch.checked))
+            await self._holder.use_adapter(bool(switch.checked))
         finally:
             switch.disabled = False
             if self._holder.engine is not None:
