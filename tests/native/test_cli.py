@@ -220,7 +220,8 @@ def test_inspect_prints_a_kernel(sotto: Callable[..., Run]) -> None:
         (("matmul", "--format", "q4", "--option", "format=q8"), "The option format is given twice."),
         (
             ("decode_down", "--format", "f16", "--option", "element=int8", "--option", "input=copy",
-             "--option", "low_rank=none", "--option", "rows=2", "--option", "sweep=lanes_memory", "--option", "tokens=1"),
+             "--option", "low_rank=none", "--option", "rows=2", "--option", "sweep=lanes_memory",
+             "--option", "tokens=1"),
             "do not go together: there is no lib/decode/pieces/int8/f16.wgsl.",
         ),
         (

@@ -195,8 +195,13 @@ class ModelHolder:
         self._browser.storage.remember("adapter", "on" if on else "off")
         self.stop()
         async with self._turn:
-            if (engine := self.engine) is not None:
+            if (engine := self.engine) is None:
+                return
+            self._writing = True  # as if this were an answer: a screen may ask for the next turn already
+            try:
                 await engine.use_adapters(dict.fromkeys(engine.adapters, 1.0) if on else {})
+            finally:
+                self._writing = False
 
     def use_threads(self, count: int) -> None:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""
