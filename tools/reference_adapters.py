@@ -1,7 +1,7 @@
 """Write tests/golden/gemma3-270m-adapters.json: what transformers and PEFT compute of the tests' adapters.
 
     pip install torch==2.13.0 transformers==5.24.0 peft==0.21.2
-    PYTHONPATH=py:tests python tools/reference_adapters.py
+    python tools/reference_adapters.py
 
 The default model's weights are taken from its GGUF file in f32. That they are right is checked first: without an
 adapter the log-likelihoods must be those of tests/golden/gemma3-270m.json.
@@ -9,14 +9,21 @@ adapter the log-likelihoods must be those of tests/golden/gemma3-270m.json.
 
 from __future__ import annotations
 
+import argparse
 import json
+import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import peft
 import torch
 import transformers
+from numpy.typing import NDArray
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path += [str(ROOT / "py"), str(ROOT / "tests")]
 
 import lora
 from sotto import assets
@@ -24,7 +31,7 @@ from sotto.formats import blocks
 from sotto.formats.gguf import parse
 from sotto.formats.gguf_checkpoint import canonical_name
 
-GOLDEN = Path(__file__).resolve().parent.parent / "tests" / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 TOKENS = 129
 LAYER_NAMES = {
     **{kind: f"{module}.weight" for kind, module in lora.MODULE.items()},
@@ -37,7 +44,7 @@ LAYER_NAMES = {
 }
 
 
-def base_model(data: bytes) -> transformers.PreTrainedModel:
+def base_model(data: bytes) -> Any:
     """The model of a GGUF file in f32, with transformers' own forward pass."""
     config = transformers.Gemma3TextConfig(
         vocab_size=262_144, hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4,
@@ -63,16 +70,20 @@ def base_model(data: bytes) -> transformers.PreTrainedModel:
     return model
 
 
-def nll(model: torch.nn.Module, ids: list[int]) -> np.ndarray:
+def nll(model: Any, ids: list[int]) -> NDArray[np.float64]:
     """The negative log-likelihood of each token but the first."""
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([ids])).logits[0].double()
     found = -torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), torch.tensor(ids[1:])]
-    return found.numpy()
+    values: NDArray[np.float64] = found.numpy()
+    return values
 
 
 def main() -> None:
     """Make the references."""
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     golden = json.loads((GOLDEN / "gemma3-270m.json").read_text("utf-8"))["perplexity"]
     ids = golden["ids"][:TOKENS]
     data = Path(assets.default_model()).read_bytes()

@@ -226,7 +226,7 @@ def test_inspect_prints_a_kernel(sotto: Callable[..., Run]) -> None:
         ),
         (
             ("decode_down", "--format", "q4", "--option", "element=f32", "--option", "input=copy",
-             "--option", "rows=2", "--option", "sweep=rows", "--option", "tokens=1"),
+             "--option", "low_rank=none", "--option", "rows=2", "--option", "sweep=rows", "--option", "tokens=1"),
             "decode_down has no rows with these options.",
         ),
     ],
