@@ -2,7 +2,9 @@
 """Train a LoRA adapter on pairs of texts and answers.
 
     python finetune/train.py                                    the default model's adapter, as it is in the repository
-    python finetune/train.py --model FOLDER --data mine.jsonl --out my-adapter     another Gemma 3, other pairs
+    python finetune/train.py --data mine.jsonl --start finetune/adapter --out my-adapter --epochs 3
+                                                                go on from there with a person's own pairs
+    python finetune/train.py --model FOLDER --data mine.jsonl --out my-adapter     another Gemma 3
 
 Needs `pip install -r finetune/requirements.txt` besides Sotto itself. The loss is of the answers' tokens alone; the
 projections of attention and MLP are adapted, the embedding and the head never. Seeded; a run that was stopped goes on
@@ -24,7 +26,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -54,6 +56,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
         default=Path(__file__).parent / "adapter",
         help="folder of the adapter (%(default)s)",
     )
+    add("--start", type=Path, help="folder of an adapter to go on from (a new one)")
     add("--frame", choices=("plain", "chat"), help="of the prompts (chat for instruction-tuned models)")
     add("--rank", type=int, default=16)
     add("--alpha", type=float, default=32)
@@ -150,6 +153,17 @@ def load(path: Path) -> tuple[Any, Any]:
     folder = path.parent if path.is_file() else path
     tokenizer = AutoTokenizer.from_pretrained(folder, **where)
     return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, **where), tokenizer
+
+
+def begin(model: Any, folder: Path) -> None:
+    """Take over the weights of an adapter of the same rank."""
+    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    own = model.peft_config["default"]
+    if (config["r"], config["lora_alpha"]) != (own.r, own.lora_alpha):
+        raise SystemExit(
+            f"{folder} has rank {config['r']} and alpha {config['lora_alpha']}: give the same here."
+        )
+    set_peft_model_state_dict(model, load_file(folder / "adapter_model.safetensors"))
 
 
 def save(model: Any, options: argparse.Namespace, report: dict[str, Any]) -> None:
@@ -290,6 +304,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             target_modules=list(PROJECTIONS),
         ),
     )  # fmt: skip
+    if options.start:
+        begin(model, options.start)
     model.train()
     run = Run(options, model, train, kept_out)
     run.resume()

@@ -8,7 +8,7 @@ from common import ENGLISH
 from playwright.sync_api import Page, expect
 
 TEXT = "the small library writes a short story for every morning and people read it in the garden. "
-SHORT = "?max_tokens=12&temperature=0"
+SHORT = "?max_tokens=12&temperature=0&versions=1"
 
 
 class PageError(Exception):

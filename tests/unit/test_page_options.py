@@ -68,17 +68,20 @@ def test_any_address_is_read_or_answered(name: str, value: str) -> None:
     assert 0 <= options.temperature <= 1000
 
 
-@given(st.text(max_size=9), st.text(max_size=9), st.text(max_size=9))
-def test_whatever_is_in_the_fields_is_an_option(temperature: str, tokens: str, seed: str) -> None:
-    Options().changed(temperature, tokens, seed)
+@given(st.text(max_size=9), st.text(max_size=9), st.text(max_size=9), st.text(max_size=9))
+def test_whatever_is_in_the_fields_is_an_option(temperature: str, tokens: str, seed: str, versions: str) -> None:
+    Options().changed(temperature, tokens, seed, versions)
 
 
 def test_fields_change_options() -> None:
     options = Options(context=512, seed=7)
-    assert options.changed("0.3", "40", "") == Options(context=512, temperature=0.3, max_tokens=40, seed=None)
-    assert options.changed("", "-3", "12").max_tokens == 1
-    assert options.changed("", "", "7") == options
-    assert options.changed("warm", "1e999", "7") == options
+    changed = Options(context=512, temperature=0.3, max_tokens=40, seed=None, versions=2)
+    assert options.changed("0.3", "40", "", "2") == changed
+    assert options.changed("", "-3", "12", "-1").max_tokens == 1
+    assert options.changed("", "-3", "12", "-1").versions == 1
+    assert options.changed("", "", "7", "1e9").versions == 9
+    assert options.changed("", "", "7", "") == options
+    assert options.changed("warm", "1e999", "7", "many") == options
 
 
 def test_models_are_found_by_name_and_address() -> None:
@@ -92,6 +95,9 @@ def test_models_are_found_by_name_and_address() -> None:
 def test_a_processor_is_one_of_three() -> None:
     assert Options.from_query("?device=cpu&threads=3") == Options(device="cpu", threads=3)
     assert Options.from_query("").device == ""
+    assert Options.from_query("?versions=4").versions == 4
+    with pytest.raises(InvalidSetting, match="versions is 10"):
+        Options.from_query("?versions=10")
     assert Options.from_query("?variant=matmul:simple").variant == "matmul:simple"
     with pytest.raises(InvalidSetting, match="device is 'tpu'"):
         Options.from_query("?device=tpu")

@@ -50,6 +50,18 @@ class Elements:
             span.textContent = text
             place.append(span, " ")
 
+    def marks(self, name: str, parts: Iterable[tuple[str, bool]]) -> None:
+        """Make texts all that an element holds; those with True are marked."""
+        place = self.at(name)
+        place.textContent = ""
+        for text, marked in parts:
+            if marked:
+                mark = document.createElement("mark")
+                mark.textContent = text
+                place.append(mark)
+            else:
+                place.append(text)
+
     def paint(self, changes: Iterable[Change]) -> None:
         """Many changes in one call."""
         self._paint(json.dumps(list(changes)))

@@ -44,6 +44,7 @@ class ModelPanel(Observer):
             temperature=self._written("temperature"),
             max_tokens=self._written("max-tokens"),
             seed=self._written("seed"),
+            versions=self._written("versions-wanted"),
         )
 
     def _written(self, name: str) -> str:
@@ -59,6 +60,7 @@ class ModelPanel(Observer):
             ("temperature", options.temperature),
             ("max-tokens", options.max_tokens),
             ("seed", options.seed),
+            ("versions-wanted", options.versions),
         ):
             self._at(name).value = "" if value is None else str(value).removesuffix(".0")
         self._at("device").value = options.device

@@ -1,5 +1,5 @@
-"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=&device=&threads=
-&variant=`."""
+"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=&versions=&device=
+&threads=&variant=`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from ..errors import InvalidSetting, SottoError
 from ..reports import PROCESSORS, Settings
 from ..text.sampler import MOST_TEMPERATURE, Sampling
 
+MOST_VERSIONS = 9
+
 
 @dataclass(frozen=True)
 class Options:
@@ -25,6 +27,7 @@ class Options:
         temperature: 0 for the likeliest word each time. 0.3 suits the small default model: above it invents,
             at 0 it more often copies the text.
         seed: None for another post each time.
+        versions: the most posts that are written, to choose the best from: no more once one breaks no rule.
         device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
         threads: of the CPU; 0 for as many as are fastest here.
         variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
@@ -36,6 +39,7 @@ class Options:
     max_tokens: int = 96
     temperature: float = 0.3
     seed: int | None = None
+    versions: int = 3
     device: str = ""
     threads: int = 0
     variant: str = ""
@@ -43,6 +47,7 @@ class Options:
     def __post_init__(self) -> None:
         """Raises InvalidSetting, naming the value, for one of the wrong kind or out of range."""
         values.whole("max_tokens", self.max_tokens, 1)
+        values.whole("versions", self.versions, 1, MOST_VERSIONS)
         values.whole("threads", self.threads, 0)
         Settings(context=self.context, variant=self.variant)
         Sampling(temperature=self.temperature, seed=self.seed)
@@ -54,7 +59,7 @@ class Options:
         """Read the part of the address after `?`. Raises InvalidSetting naming a value that is not possible."""
         given = {name: texts[-1] for name, texts in parse_qs(query.removeprefix("?")).items()}
         read: dict[str, Any] = {}
-        for name in ("context", "max_tokens", "threads", "seed"):
+        for name in ("context", "max_tokens", "threads", "seed", "versions"):
             if name in given:
                 read[name] = values.parsed(int, given[name])
         if "temperature" in given:
@@ -67,13 +72,14 @@ class Options:
                 f"In the address, {error.message}", f"{error.hint} Correct or remove it."
             ) from error
 
-    def changed(self, temperature: str, max_tokens: str, seed: str) -> Options:
+    def changed(self, temperature: str, max_tokens: str, seed: str, versions: str) -> Options:
         """These options with what a person wrote into the fields; what is no number there changes nothing."""
         return replace(
             self,
             temperature=min(max(0.0, _parsed(temperature, self.temperature)), MOST_TEMPERATURE),
             max_tokens=max(1, int(_parsed(max_tokens, self.max_tokens))),
             seed=abs(int(_parsed(seed, 0))) % (1 << 64) if seed.strip() else None,
+            versions=min(max(1, int(_parsed(versions, self.versions))), MOST_VERSIONS),
         )
 
 

@@ -25,6 +25,16 @@ class Candidate:
     findings: tuple[Finding, ...]
     closeness: float
 
+    def parts(self) -> list[tuple[str, bool]]:
+        """The answer in pieces, each with whether it is a number or a name that its text has not."""
+        parts, end = [], 0
+        for finding in sorted(self.findings, key=lambda each: each.start):
+            if finding.end > finding.start >= end:
+                parts.append((self.answer[end : finding.start], False))
+                parts.append((self.answer[finding.start : finding.end], True))
+                end = finding.end
+        return [part for part in [*parts, (self.answer[end:], False)] if part[0]]
+
 
 def judge(
     request: Request, text: str, answer: str, *, ended: bool = True, shown: Sequence[str] = ()

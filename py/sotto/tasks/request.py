@@ -7,6 +7,7 @@ its control tokens are hardly trained. An instruction-tuned model gets a sentenc
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,16 +57,27 @@ class Request:
         return options
 
 
-def prompt(request: Request, text: str, frame: Frame) -> Prompt:
+def frame(instruction_tuned: bool, cards: Iterable[Mapping[str, object]]) -> Frame:
+    """How requests are put to a model.
+
+    Args:
+        cards: what the adapters that are on say of their training.
+    """
+    if any(card.get("frame") == "plain" for card in cards):
+        return "plain"
+    return "chat" if instruction_tuned else "examples"
+
+
+def prompt(request: Request, text: str, how: Frame) -> Prompt:
     """A request as a model of some kind understands it.
 
     Args:
-        frame: "chat" for instruction-tuned models, "plain" for adapters that were trained on it, "examples" for base
+        how: "chat" for instruction-tuned models, "plain" for adapters that were trained on it, "examples" for base
             models as they are: these only know how to write a post.
     """
-    if frame == "examples":
+    if how == "examples":
         return few_shot.post(text, request.language)
-    return (chat if frame == "chat" else plain)(request, text)
+    return (chat if how == "chat" else plain)(request, text)
 
 
 def plain(request: Request, text: str) -> Prompt:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
-from ...tasks import fit
+from ...tasks import few_shot, fit
+from ...tasks.candidates import judge
 from ...tasks.language import language
-from ...tasks.request import Request, prompt
+from ...tasks.request import Frame, Request, frame, prompt
 from ...text.prompt import Prompt
 from ...text.sampler import Sampling
 from .. import faults, statistics
@@ -19,8 +20,10 @@ from ..model_holder import Observer
 from ..notice import Notice, remedy
 from ..options import Options
 from ..parts import Parts
+from ..versions import Version, Versions
 
 MEASURED = 8  # new tokens from which on a post says how fast the processor is
+VARIED = 0.7  # the temperature at least, of versions after the first: they are to differ
 
 
 class PostScreen(Observer):
@@ -32,6 +35,7 @@ class PostScreen(Observer):
         self._at = parts.elements.at
         self._notice = Notice(parts.elements, parts.words, parts.panel)
         self._busy = False
+        self._versions = Versions(parts.elements, parts.words, self._show)
         parts.elements.on("write", "click", lambda: parts.do(self._write()))
         parts.elements.on("stop", "click", self._stop)
         parts.elements.on("source", "input", self._edited)
@@ -88,14 +92,15 @@ class PostScreen(Observer):
         options = parts.panel.sampling()
         try:
             async with parts.holder.turn() as engine:
-                prompt = self._prompt(engine, text)
-                limit = fit.room(engine.context, options.max_tokens)
-                if (tokens := engine.count(prompt)) > limit:
+                request = Request(language=language(text))
+                tokens = engine.count(self._prompt(engine, request, text))
+                if tokens > (limit := fit.room(engine.context, options.max_tokens)):
                     raise ContextFull(tokens, limit)
-                self._begin(language(text))
+                self._begin(request.language)
                 begun = True
-                await self._stream(engine, prompt, options)
-                self._end(self._remark(engine, len(beginning)), self._figures(engine))
+                written = await self._write_versions(engine, request, text, options)
+                self._versions.give(written)
+                self._end(self._remark(engine, len(beginning)))
             self._ready()
         except ContextFull as error:
             limit = error.limit
@@ -111,26 +116,56 @@ class PostScreen(Observer):
         finally:
             self._busy = False
 
-    async def _stream(self, engine: Engine, prompt: Prompt, options: Options) -> None:
+    async def _write_versions(
+        self, engine: Engine, request: Request, text: str, options: Options
+    ) -> list[Version]:
+        """Write until a version breaks no rule, or there are as many as are wanted. They share one prefill."""
+        ask = self._prompt(engine, request, text)
+        shown = few_shot.shown(request.language) if self._frame(engine) == "examples" else ()
+        written: list[Version] = []
+        while len(written) < options.versions:
+            if written:
+                self._parts.elements.say("when", self._words("hint.better"))
+            answer = await self._stream(engine, ask, options, len(written))
+            stats = replace(engine.stats)
+            if written and stats.stop_reason == "cancelled":
+                break
+            ended = stats.stop_reason != "length"
+            written.append(Version(judge(request, text, answer, ended=ended, shown=shown), stats))
+            if stats.stop_reason == "cancelled" or not written[-1].candidate.findings:
+                break
+        return written
+
+    async def _stream(self, engine: Engine, ask: Prompt, options: Options, number: int) -> str:
+        """Write a version; the first is shown as it comes."""
         # No repetition penalty: a post says again what its text says, and with one a small model drifts or copies.
-        sampling = Sampling(temperature=options.temperature, top_k=64, top_p=0.95, seed=options.seed)
-        place, begun = self._at("post"), False
-        async for piece in engine.generate(prompt, max_tokens=options.max_tokens, sampling=sampling):
-            text = piece.text if begun else piece.text.lstrip()
-            if text:
-                place.append(text)
-                begun = True
+        temperature = max(options.temperature, VARIED) if number else options.temperature
+        seed = None if options.seed is None else options.seed + number
+        sampling = Sampling(temperature=temperature, top_k=64, top_p=0.95, seed=seed)
+        place, answer = self._at("post"), ""
+        async for piece in engine.generate(ask, max_tokens=options.max_tokens, sampling=sampling):
+            new = piece.text if answer else piece.text.lstrip()
+            answer += new
+            if new and not number:
+                place.append(new)
+        return answer
 
     async def _write_what_fits(self, text: str, limit: int) -> None:
         engine = self._parts.holder.engine
         if engine is not None:
-            await self._write(fit.fit(text, lambda part: engine.count(self._prompt(engine, part)), limit))
+            request = Request(language=language(text))
+
+            def count(part: str) -> int:
+                return engine.count(self._prompt(engine, request, part))
+
+            await self._write(fit.fit(text, count, limit))
 
     @staticmethod
-    def _prompt(engine: Engine, text: str) -> Prompt:
-        return prompt(
-            Request(language=language(text)), text, "chat" if engine.instruction_tuned else "examples"
-        )
+    def _frame(engine: Engine) -> Frame:
+        return frame(engine.instruction_tuned, (engine.adapters[name].card for name in engine.adapters_on))
+
+    def _prompt(self, engine: Engine, request: Request, text: str) -> Prompt:
+        return prompt(request, text, self._frame(engine))
 
     def _stop(self) -> None:
         if self._busy:
@@ -160,33 +195,42 @@ class PostScreen(Observer):
     def _begin(self, language: str) -> None:
         """A post begins, in a language."""
         place, say = self._at("post"), self._parts.elements.say
+        self._versions.clear()
         place.textContent = ""
         place.lang = language
         place.ariaBusy = "true"  # screen readers wait for the whole post
         self._at("copy").disabled = True
-        say("stats", "")
-        say("note", "")
+        for footnote in ("doubt", "stats", "note"):
+            say(footnote, "")
         self._notice.hide()
         say("when", self._words("hint.stop"))
         self._parts.panel.state("writing", "state.writing")
         place.scrollIntoView(block="nearest")
 
-    def _end(self, note: str = "", figures: list[str] | None = None) -> None:
+    def _end(self, note: str = "") -> None:
         """A post has ended, whole or not."""
         place = self._at("post")
         place.ariaBusy = "false"
         self._at("copy").disabled = not place.textContent
-        self._parts.elements.spans("stats", figures or [])
         self._parts.elements.say("note", note)
 
-    def _figures(self, engine: Engine) -> list[str]:
-        """What a post took, in words; exactly too, for scripts that measure; and for the next choice of a processor."""
-        stats = engine.stats
+    def _show(self, version: Version) -> None:
+        """Show a version, with what is in it that the text has not, and what it took: in words, and exactly for scripts
+        that measure."""
+        engine, words = self._parts.holder.engine, self._words
+        if engine is None:
+            return
+        parts = version.candidate.parts()
+        self._parts.elements.marks("post", parts)
+        foreign = dict.fromkeys(text for text, is_foreign in parts if is_foreign)
+        doubt = words("note.foreign", what=words("comma").join(foreign)) if foreign else ""
+        self._parts.elements.say("doubt", doubt)
+        stats = version.stats
         if stats.new_tokens > MEASURED:
             self._parts.holder.remember_rate(stats.decode_rate)
         rates = {"prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
         self._at("stats").dataset.figures = json.dumps(asdict(stats) | rates)
-        return statistics.line(self._words, stats, engine.load_stats.cached)
+        self._parts.elements.spans("stats", statistics.line(words, stats, engine.load_stats.cached))
 
     def _remark(self, engine: Engine, beginning: int) -> str:
         """One quiet remark at most."""
