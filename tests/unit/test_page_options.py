@@ -69,7 +69,9 @@ def test_any_address_is_read_or_answered(name: str, value: str) -> None:
 
 
 @given(st.text(max_size=9), st.text(max_size=9), st.text(max_size=9), st.text(max_size=9))
-def test_whatever_is_in_the_fields_is_an_option(temperature: str, tokens: str, seed: str, versions: str) -> None:
+def test_whatever_is_in_the_fields_is_an_option(
+    temperature: str, tokens: str, seed: str, versions: str
+) -> None:
     Options().changed(temperature, tokens, seed, versions)
 
 
