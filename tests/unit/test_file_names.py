@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-FOLDERS = ("docs", "kernels", "py", "tests", "tools", "web")
+FOLDERS = ("docs", "finetune", "kernels", "py", "tests", "tools", "web")
 NAME = re.compile(r"(?<![\w/.{}$<-])((?:[\w-]+/)*[\w-]+\.(?:py|js|mjs|wgsl|c|h))\b(?![\w(/])")
 NOT_OURS = {
     "modeling_gemma3.py",  # transformers
