@@ -7,7 +7,7 @@ from numbers import Integral, Real
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from sotto.errors import DeviceError, InvalidSetting, SottoError
@@ -189,7 +189,6 @@ ANYTHING = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(st.sampled_from([*NUMBERS, *WHOLE]), ANYTHING)
 def test_a_setting_is_either_possible_or_named(name: str, value: object) -> None:
     """Of any kind of value: what is accepted makes a rule of finite numbers that a kernel can be given."""
