@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from checksums import checksum
+from rows import SCALES_AT, random_rows
 from sotto.errors import UnsupportedModel
 from sotto.formats import blocks as quant
 from sotto.weights import compiled, layout
@@ -20,19 +21,6 @@ SHAPES = [(8, 256), (83, 768), (1, 256), (13, 1280), (5, 96), (9, 32), (16, 160)
 @pytest.fixture
 def library() -> Library:
     return Library()
-
-
-def random_rows(type_name: str, rows: int, columns: int) -> np.ndarray:
-    """Rows of a type with every code and random finite scales."""
-    rng = np.random.default_rng(rows * columns)
-    kind = quant.TYPES[type_name]
-    data = rng.integers(0, 256, kind.size((rows, columns)), np.uint8)
-    blocks = data.reshape(-1, kind.nbytes)
-    for at in {"Q6_K": [208], "Q4_K": [0, 2]}.get(type_name, [0] if kind.elements > 1 else []):
-        scales = rng.standard_normal(len(blocks)).astype("<f2")
-        scales[::7] *= np.float16(1e-6)  # denormal numbers, and zeros
-        blocks[:, at : at + 2] = scales.view(np.uint8).reshape(-1, 2)
-    return data
 
 
 CASES = [(t, *shape) for t in compiled.TYPES for shape in SHAPES if shape[1] % quant.TYPES[t].elements == 0]
@@ -51,14 +39,28 @@ def test_the_bytes_are_those_of_numpy(library: Library, type_name: str, rows: in
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("type_name", ["Q5_1", "Q5_K", "Q2_K"])
+def test_rounding_is_numpys_at_its_bounds(library: Library, type_name: str) -> None:
+    """Blocks of zeros, scales that are next to nothing and as large as can be."""
+    data = random_rows(type_name, 16, 2048)
+    blocks = data.reshape(-1, quant.TYPES[type_name].nbytes)
+    for number, half in enumerate((0, 1, 0x03FF, 0x0400, 0x1000, 0x6000, 0x8001, 0xE000)):
+        for at in SCALES_AT[type_name]:
+            blocks[number::9, at : at + 2] = np.array([half], "<u2").view(np.uint8)
+    for got, expected in zip(
+        library.convert(type_name, data, 16, 2048), layout.convert(type_name, data, 16, 2048), strict=True
+    ):
+        np.testing.assert_array_equal(got, expected)
+
+
 def test_bytes_that_do_not_fit_are_refused(library: Library) -> None:
     data = random_rows("Q4_0", 8, 256)
     with pytest.raises(ValueError, match="8 x 288 elements of Q4_0"):
         library.convert("Q4_0", data, 8, 288)
     with pytest.raises(ValueError, match="elements of Q4_K"):
         library.convert("Q4_K", data, 8, 96)
-    with pytest.raises(UnsupportedModel, match="IQ4_XS"):
-        library.convert("IQ4_XS", data, 8, 256)
+    with pytest.raises(UnsupportedModel, match="NVFP4"):
+        library.convert("NVFP4", data, 8, 256)
 
 
 def test_without_wasmtime_numpy_converts(monkeypatch: pytest.MonkeyPatch) -> None:

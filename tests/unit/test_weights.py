@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from gguf.constants import GGMLQuantizationType
+from gguf.quants import dequantize
 
 import tiny
+from rows import weights_like
 from sotto import formats, models
 from sotto.api import drive
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
 from sotto.errors import FormatError, UnsupportedModel
-from sotto.formats import blocks
+from sotto.formats import blocks, gguf
 from sotto.formats.checkpoint import TensorInfo
+from sotto.formats.gguf_writer import RawTensor, write
 from sotto.plan.weights import bind
+from sotto.reports import Settings
 from sotto.source import Folder, MemorySource, Source
 from sotto.weights import image as weights
 from sotto.weights import layout, reads
@@ -158,6 +166,64 @@ def test_a_wrong_shape_is_named() -> None:
 
 
 def test_an_undecodable_type_is_named() -> None:
-    _, tensors, wanted = opened(tiny.build(tiny.Tiny(types={"blk.3.ffn_down": "Q2_K"})))
-    with pytest.raises(UnsupportedModel, match=r"blk\.3\.ffn_down\.weight.*Q2_K"):
+    _, tensors, wanted = opened(tiny.build(tiny.Tiny(types={"blk.3.ffn_down": "NVFP4"})))
+    with pytest.raises(UnsupportedModel, match=r"blk\.3\.ffn_down\.weight.*NVFP4.*Q4_K_M") as error:
         Image.of(tensors, wanted)
+    assert "Q4_0" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "type_name", "at"),
+    [
+        ("blk.1.attn_k", "Q6_K", 208),
+        ("output_norm", "F32", 2),
+        ("blk.2.ffn_up", "Q5_K", 2),
+        ("token_embd", "F16", 0),
+    ],
+)
+@pytest.mark.parametrize("value", [0x7C00, 0xFE01])
+def test_numbers_that_are_none_are_refused(name: str, type_name: str, at: int, value: int) -> None:
+    data = bytearray(tiny.build(tiny.Tiny(layers=3, types={name: type_name})))
+    source, tensors, wanted = opened(bytes(data))
+    info = next(info for info in tensors.values() if info.source == f"{name}.weight")
+    assert info.type == type_name
+    struct.pack_into("<H", data, info.offset + at, value | (0x7F80 if type_name == "F32" else 0))
+    source = MemorySource(bytes(data), "tiny.gguf", "tiny")
+    with pytest.raises(
+        FormatError, match=rf"{name}\.weight \(type {type_name}\) holds what is no finite number"
+    ):
+        drive(collect(Image.of(tensors, wanted), source))
+
+
+# --- Every type, from the file to what a model says -------------------------------------------------------------
+
+SIZES = tiny.Tiny(layers=2, width=256, hidden=256, heads=4, head_dim=64)
+TOKENS = [2, 300, 301, 302, 303, 310, 320, 330]
+
+
+def scores(tensors: dict[str, RawTensor]) -> np.ndarray:
+    """The log probabilities of some tokens by a tiny model with these tensors."""
+    header = gguf.parse(tiny.build(SIZES)).metadata
+    source = MemorySource(write(header, tensors), "tiny.gguf", "key")
+    engine = drive(Engine.load(source, NumpyDevice(), None, Settings(32, chunks=(8,))))
+    return drive(engine.score(TOKENS))
+
+
+@pytest.mark.parametrize("type_name", layout.types())
+def test_a_model_says_what_its_dequantised_weights_say(type_name: str) -> None:
+    """Against the same model as F32, by ggml's own decoder: a small golden run of each type."""
+    typed, plain = {}, {}
+    for name, shape in tiny.shapes(SIZES).items():
+        if len(shape) == 1:
+            typed[name] = plain[name] = RawTensor(shape, "F32", np.ones(shape, "<f4").tobytes())
+            continue
+        data = weights_like(type_name, *shape)
+        typed[name] = RawTensor(shape, type_name, data.tobytes())
+        kind = GGMLQuantizationType[type_name]
+        values = dequantize(data.reshape(shape[0], -1), kind).reshape(shape).astype("<f4")
+        plain[name] = RawTensor(shape, "F32", values.tobytes())
+    expected, got = scores(plain), scores(typed)
+    difference = np.abs(got - expected)
+    print(f"mean |delta logprob| {difference.mean():.6f}, largest {difference.max():.6f}")
+    assert np.ptp(expected) > 1
+    assert difference.max() <= (1e-4 if layout.is_exact(type_name) else 0.05)

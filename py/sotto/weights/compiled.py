@@ -16,14 +16,18 @@ from typing import Any
 
 import numpy as np
 
-from ..formats import blocks
+from ..formats import blocks, grids
 from ..paths import kernels_folder
 from . import layout
 from .layout import Plane
 
 Convert = Callable[[str, Plane, int, int], tuple[Plane, Plane]]
 
-TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q8_0", "Q6_K", "F16", "BF16", "F32")  # `enum type` of convert.c
+TYPES = (  # `enum type` of convert.c
+    "Q4_0", "Q4_K", "Q5_0", "Q8_0", "Q6_K", "F16", "BF16", "F32", "Q5_1", "Q5_K",
+    "IQ4_NL", "IQ4_XS", "Q4_1", "Q3_K", "Q2_K", "IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS",
+    "IQ2_XXS", "IQ1_M", "IQ1_S", "TQ2_0", "TQ1_0", "MXFP4",
+)  # fmt: skip
 _PAGE = 65536
 _STATICS = 1024  # in a memory of its own: address of the library's constants
 _START = 4096  # of data
@@ -58,15 +62,16 @@ def linked() -> Convert:
         ctypes.c_uint,
         ctypes.c_void_p,
         ctypes.c_void_p,
+        ctypes.c_void_p,
     ]
     call.restype = None
 
     def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
         sizes = _sizes(type_name, data, rows, columns)
         weights, scales = (np.empty(nbytes, np.uint8) for nbytes in sizes)
-        source = np.ascontiguousarray(data)
-        kind = TYPES.index(type_name)
-        call(kind, source.ctypes.data, rows, columns, weights.ctypes.data, scales.ctypes.data)
+        source, grid = np.ascontiguousarray(data), _grid(type_name)
+        pointers = [array.ctypes.data for array in (weights, scales, grid)]
+        call(TYPES.index(type_name), source.ctypes.data, rows, columns, *pointers)
         return weights, scales
 
     return convert
@@ -100,16 +105,26 @@ class Library:
     def convert(self, type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
         """As `layout.convert`; the planes are valid until the next call."""
         weight_bytes, scale_bytes = _sizes(type_name, data, rows, columns)
+        grid = _grid(type_name)
         weights = _START + -(-data.size // 64) * 64
         scales = weights + weight_bytes
-        end = scales + scale_bytes
+        points = scales + scale_bytes
+        end = points + grid.size
         more = -(-end // _PAGE) - self._memory.size(self._store)
         if more > 0:
             self._memory.grow(self._store, more)
         self._bytes(_START, data.size)[:] = data
+        self._bytes(points, grid.size)[:] = grid
         kind = TYPES.index(type_name)
-        self._exports["convert"](self._store, kind, _START, rows, columns, weights, scales)
+        self._exports["convert"](self._store, kind, _START, rows, columns, weights, scales, points)
         return self._bytes(weights, weight_bytes), self._bytes(scales, scale_bytes)
+
+
+def _grid(type_name: str) -> Plane:
+    """The points that a type's codes are made of; empty where there are none."""
+    kind = blocks.TYPES[type_name]
+    name = kind.grid if isinstance(kind, blocks.CodeType) else ""
+    return grids.points(name).reshape(-1).view(np.uint8) if name else np.empty(0, np.uint8)
 
 
 def _sizes(type_name: str, data: Plane, rows: int, columns: int) -> tuple[int, int]:

@@ -21,7 +21,7 @@ from ..formats.checkpoint import TensorInfo, transformed
 from ..source import Folder, Source, file_of
 from . import compiled, layout
 from .layout import aligned
-from .reads import Part, planned
+from .reads import Part, Rows, planned
 
 READS_AHEAD = 2  # reads begun before their bytes are needed
 
@@ -145,9 +145,11 @@ class Image:
                 done += rows.nbytes
                 if part.form is None:
                     vector = blocks.dequantize(kind, data, shape)
+                    _check_finite(rows, bool(np.isfinite(vector).all()))
                     yield done, part.offset, vector.astype("<f4").view(np.uint8)
                     continue
                 plane, scale = convert(kind, data, rows.count, part.columns)
+                _check_finite(rows, part.form.is_finite(plane, scale))
                 if rows.first == 0:
                     offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
                 scales[filled : filled + scale.size] = scale
@@ -156,6 +158,15 @@ class Image:
                 offset += plane.size
                 if scales.size and rows.first + rows.count == part.rows:
                     yield done, part.scale_offset, scales
+
+
+def _check_finite(rows: Rows, is_finite: bool) -> None:
+    """Raise FormatError where converted rows hold what is no finite number."""
+    if not is_finite:
+        raise FormatError(
+            f"The tensor {rows.tensor.source} (type {rows.tensor.type}) holds what is no finite number.",
+            "The file is damaged or was converted wrongly: try another copy.",
+        )
 
 
 def _check_all_known(tensors: Mapping[str, TensorInfo], wanted: list[Wanted]) -> None:

@@ -63,6 +63,10 @@ class Format(ABC):
         """A file's rows as pieces (rows, pieces of a row, 16), and scales (rows, blocks of 32 columns, bytes)."""
 
     @abstractmethod
+    def is_finite(self, weights: Plane, scales: Plane) -> bool:
+        """Whether planes hold numbers only: no infinity, nothing that is not a number."""
+
+    @abstractmethod
     def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
         """What a kernel computes from what `pack` gave: (rows, columns) f32."""
 
@@ -98,6 +102,9 @@ class Floats(Format):
 
     def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
         return data.reshape(rows, -1, PIECE_BYTES), None
+
+    def is_finite(self, weights: Plane, scales: Plane) -> bool:
+        return _are_finite(weights, *_EXPONENTS[self.type.name])
 
     def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
         return self.type.decode(pieces.reshape(-1)).reshape(len(pieces), -1)
@@ -139,6 +146,8 @@ class Codes(Format):
 
     def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
         codes = blocks.codes(kind.name, data, rows, columns)
+        if not self.holds(kind):
+            codes = rounded(codes.values())
         q = codes.q.view(np.uint8)
         if self.bits == 4:
             # Byte i of a block holds columns i (low nibble) and 16 + i (high nibble), counted from the lowest code.
@@ -152,6 +161,9 @@ class Codes(Format):
         shared = [np.repeat(part, codes.group // self.group, axis=1) for part in parts]
         scales = np.stack(shared, axis=-1).astype(self.scale_dtype)  # exact
         return pieces, np.ascontiguousarray(scales).view(np.uint8).reshape(rows, columns // BLOCK, -1)
+
+    def is_finite(self, weights: Plane, scales: Plane) -> bool:
+        return _are_finite(scales, *_EXPONENTS["F16" if self.scale_dtype == "<f2" else "F32"])
 
     def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
         rows = len(pieces)
@@ -168,6 +180,33 @@ class Codes(Format):
         return result
 
 
+_EXPONENTS = {"F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80), "F32": ("<u4", 0x7F800000)}
+"""Of the formats that are plain numbers: as integers, and the bits of an exponent, all set in what is not finite."""
+
+
+def _are_finite(plane: Plane, dtype: str, exponent: int) -> bool:
+    numbers = plane.view(dtype)
+    return not numbers.size or int((numbers & numbers.dtype.type(exponent)).max()) < exponent
+
+
+def rounded(values: NDArray[np.float32]) -> blocks.Codes:
+    """Numbers (rows, columns) as whole numbers -127 .. 127 with an f16 scale for each 32 columns: the format q8.
+
+    An error is at most half a scale, which is a 127th of the largest number, or the next larger f16. Where that is too
+    large, or no number, so is the scale.
+    """
+    rows, columns = values.shape
+    parts = values.reshape(rows, columns // BLOCK, BLOCK)
+    with np.errstate(invalid="ignore", over="ignore"):
+        exact = np.abs(parts).max(axis=2) / np.float32(127)
+        halves = exact.astype("<f2")
+        halves = (halves.view("<u2") + (halves.astype(np.float32) < exact)).astype("<u2").view("<f2")
+        scale = halves.astype(np.float32)
+        inverse = np.float32(1) / np.where(scale == 0, np.float32(np.inf), scale)
+        q = np.rint(parts * inverse[:, :, None]).astype(np.int8)
+    return blocks.Codes(q.reshape(rows, columns), scale, None, BLOCK)
+
+
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (  # a type of a file is stored in the first one that holds it
@@ -180,6 +219,9 @@ FORMATS: dict[str, Format] = {
         Floats("f32", 4, blocks.F32()),
     )
 }
+ROUNDED = FORMATS["q8"]
+"""Where a type goes that none of them holds: codes with a minimum that are too large for four bits, or whose scales are
+for fewer columns (Q5_1, Q5_K, Q2_K). Its values are rounded, far finer than the type's own steps."""
 
 
 def _up(length: int, unit: int) -> int:
@@ -187,24 +229,21 @@ def _up(length: int, unit: int) -> int:
 
 
 def types() -> list[str]:
-    """The tensor types of files that have a format: all that can be decoded and that some format holds exactly."""
-    return [kind.name for kind in blocks.decodable() if _holder(kind)]
+    """The tensor types of files that have a format: all that can be decoded."""
+    return [kind.name for kind in blocks.decodable()]
 
 
 def format_of(type_name: str) -> Format:
     """The format a file's tensor type is stored in. Raises UnsupportedModel naming the type."""
     kind = blocks.TYPES.get(type_name)
-    form = _holder(kind) if kind else None
-    if form is None:
-        raise UnsupportedModel(
-            f"Tensors of type {type_name} are not supported yet.",
-            f"Choose a file with {', '.join(types())} tensors.",
-        )
-    return form
+    if not isinstance(kind, FloatType | CodeType):
+        raise UnsupportedModel(f"Sotto cannot read tensors of type {type_name}.", blocks.ADVICE)
+    return next((form for form in FORMATS.values() if form.holds(kind)), ROUNDED)
 
 
-def _holder(kind: BlockType) -> Format | None:
-    return next((form for form in FORMATS.values() if form.holds(kind)), None)
+def is_exact(type_name: str) -> bool:
+    """Whether a device stores what the file says, bit for bit. Raises UnsupportedModel."""
+    return format_of(type_name).holds(blocks.TYPES[type_name])
 
 
 def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
