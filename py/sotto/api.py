@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -34,6 +35,8 @@ from .text.tokenizer import Segment
 
 T = TypeVar("T")
 
+_OLLAMA_MODEL = "application/vnd.ollama.image.model"
+_LARGEST_MANIFEST = 1 << 20
 _ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
 
@@ -96,8 +99,9 @@ def load(
     """Load a model onto a GPU or the CPU.
 
     Args:
-        model: the path of a GGUF file, a folder that holds one, or the name of a known model, which is fetched
-            on first use (sotto.assets.known_models()).
+        model: the path of a GGUF file, of any of those that one was split into, of a folder that holds one, or of
+            a manifest or blob of Ollama's; or the name of a known model, which is fetched on first use
+            (sotto.assets.known_models()).
         device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one, or it cannot load
             the model or computes wrongly (then load_stats.instead says why).
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
@@ -189,8 +193,13 @@ def any_adapter() -> bool:
         return False
 
 
-def open_source(model: str | os.PathLike[str], progress: Callable[[LoadProgress], None]) -> FileSource:
-    """The model file that a path, a folder or a known name stands for. Raises SottoError, AssetError."""
+def open_source(
+    model: str | os.PathLike[str], progress: Callable[[LoadProgress], None]
+) -> FileSource | Folder:
+    """The model file that a path, a folder or a known name stands for; the folder of its parts where it was split.
+
+    Raises SottoError, AssetError.
+    """
     if isinstance(model, str) and model in known_models():
         path = model_path(model, progress=_Download(progress))
         return FileSource(path, key=MODELS[model].files[0].sha256)
@@ -201,20 +210,37 @@ def open_source(model: str | os.PathLike[str], progress: Callable[[LoadProgress]
             "Load the model it was made for, and give the adapter with it (lora=, or --lora).",
         )
     if path.is_dir():
-        found = sorted(path.glob("*.gguf"))
-        if len(found) != 1:
-            names = ", ".join(file.name for file in found)
-            raise SottoError(
-                f"The folder {path} holds {f'{len(found)} GGUF files: {names}' if found else 'no GGUF file'}.",
-                "Give the path of one GGUF file.",
-            )
-        path = found[0]
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf" and file.is_file())
+        if not found:
+            raise SottoError(f"The folder {path} holds no GGUF file.", "Give the path of one GGUF file.")
+        return FileSource(found[0]) if len(found) == 1 else _files(path.resolve().name, found)
     if not path.exists():
         raise SottoError(
             f"The model {path} does not exist.",
             f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
         )
-    return FileSource(path)
+    path = _ollama_model(path) or path
+    parts = [path.with_name(name) for name in formats.part_names(path.name)]
+    return (
+        _files(path.name, [part for part in parts if part.exists()]) if len(parts) > 1 else FileSource(path)
+    )
+
+
+def _ollama_model(path: Path) -> Path | None:
+    """The file that a manifest of Ollama names as its model: models/manifests/... stands for one of models/blobs/."""
+    if "manifests" not in path.parts or path.stat().st_size > _LARGEST_MANIFEST:
+        return None
+    try:
+        layers = json.loads(path.read_text("utf-8"))["layers"]
+        (digest,) = (layer["digest"] for layer in layers if layer["mediaType"] == _OLLAMA_MODEL)
+    except (ValueError, TypeError, KeyError):
+        return None
+    root = next(folder for folder in path.absolute().parents if folder.name == "manifests").parent
+    return root / "blobs" / str(digest).replace(":", "-")
+
+
+def _files(name: str, paths: Sequence[Path]) -> Folder:
+    return Folder(name, {path.name: FileSource(path) for path in paths})
 
 
 Lora = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
@@ -269,7 +295,7 @@ def _adapter_source(path: Path) -> FileSource | Folder:
         path = path.parent
     else:
         return FileSource(path)
-    return Folder(path.resolve().name, {file.name: FileSource(file) for file in found if file.is_file()})
+    return _files(path.resolve().name, [file for file in found if file.is_file()])
 
 
 def is_adapter(path: str | os.PathLike[str]) -> bool:

@@ -14,7 +14,7 @@ from sotto import formats, models
 from sotto.api import drive
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
-from sotto.errors import FormatError, SottoError, StoreDamaged, UnsupportedModel
+from sotto.errors import FormatError, StoreDamaged, UnsupportedModel
 from sotto.formats import gguf
 from sotto.formats.blocks import quantize
 from sotto.formats.checkpoint import Checkpoint, Transform
@@ -454,23 +454,6 @@ def test_tensors_in_several_files() -> None:
     _, expected = drive(image_of(checkpoint, source(data)))
     _, got = drive(image_of(replace(checkpoint, tensors=tensors), folder))
     np.testing.assert_array_equal(got, expected)
-
-
-@pytest.mark.parametrize(
-    ("files", "complaint"),
-    [
-        (
-            {"config.json": b"{}", "model.safetensors": bytes(100)},
-            "no GGUF file: config.json, model.safetensors",
-        ),
-        ({"a.gguf": tiny.build(SIZES), "b.gguf": b"GGUF"}, "2 GGUF files: a.gguf, b.gguf"),
-        ({}, "no GGUF file"),
-    ],
-)
-def test_a_folder_without_one_model(files: dict[str, bytes], complaint: str) -> None:
-    folder = Folder("folder", {name: source(data, name) for name, data in files.items()})
-    with pytest.raises(SottoError, match=f"folder holds {complaint}"):
-        drive(formats.open(folder))
 
 
 def test_the_planes_are_all_that_the_image_holds() -> None:

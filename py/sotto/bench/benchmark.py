@@ -14,7 +14,7 @@ from ..engine.engine import Engine
 from ..errors import Cancelled
 from ..plan.variants import Job
 from ..reports import LoadStats, Settings
-from ..source import Source
+from ..source import Folder, Source
 from ..store import Store
 from . import protocol
 from .control import Control, Told
@@ -85,6 +85,13 @@ class _Measured:
         self.source.close()
 
 
+def _measured(source: Source | Folder, host: Host) -> Source | Folder:
+    """A model for a load that is measured."""
+    if isinstance(source, Folder):
+        return Folder(source.name, {name: _Measured(file, host) for name, file in source.files.items()})
+    return _Measured(source, host)
+
+
 class Benchmark:
     """A benchmark that can be cancelled, and whose report can be asked for at any time.
 
@@ -97,7 +104,7 @@ class Benchmark:
     """
 
     def __init__(
-        self, host: Host, request: Request, source: Source, told: Told, changed: Callable[[], None]
+        self, host: Host, request: Request, source: Source | Folder, told: Told, changed: Callable[[], None]
     ) -> None:
         self._host = host
         self._request = request
@@ -223,7 +230,7 @@ class Benchmark:
             stats = await self._load_once("first", self._source, store)
             self._cold, self._cached = (None, stats) if stats.cached else (stats, None)
             return
-        source = _Measured(self._source, self._host)
+        source = _measured(self._source, self._host)
         try:
             if store:
                 await self._host.discard(store, source.key)
@@ -241,7 +248,7 @@ class Benchmark:
             if store:
                 await self._host.discard(store, source.key)
 
-    async def _load_once(self, kind: str, source: Source, store: Store | None) -> LoadStats:
+    async def _load_once(self, kind: str, source: Source | Folder, store: Store | None) -> LoadStats:
         self._device = await self._host.open(self._request)
         settings = Settings(self._request.context, variant=self._request.variant)
 

@@ -17,7 +17,7 @@ from ..bench.protocol import Spread
 from ..bench.report import Report
 from ..bench.request import PRESETS, Request
 from ..models import synthetic
-from ..source import Source
+from ..source import Folder, Source
 from .options import STAGES, bar, device_options, json_option, model_options, output
 
 _DOING = {
@@ -103,7 +103,7 @@ def command(as_json: bool, as_csv: bool, no_cache: bool, preset: str, **given: o
             told(what, round(1000 * done), 1000)
 
         if request.shape:
-            source: Source = synthetic.source(request.shape)
+            source: Source | Folder = synthetic.source(request.shape)
         else:
             source = api.open_source(request.model, loading)
         with Desk(cache=not no_cache) as desk:

@@ -19,7 +19,7 @@ from ..formats.checkpoint import Checkpoint
 from ..models import synthetic
 from ..plan.plan import Plan
 from ..reports import Settings
-from ..source import Source
+from ..source import Folder, Source
 from . import inspect_adapter, inspect_kernel
 from .inspect_kernel import kernel_options
 from .options import STAGES, adapter_lines, bar, json_option, lora_option, output, print_json, variant_option
@@ -79,7 +79,7 @@ def command(
     if path is not None and api.is_adapter(path):
         inspect_adapter.show(api.read_adapter(path), as_json)
         return
-    source: Source
+    source: Source | Folder
     if shape:
         source = synthetic.source(shape)
     else:
@@ -138,7 +138,7 @@ def _config(checkpoint: Checkpoint, engine: Engine | None) -> dict[str, object]:
 
 
 def _facts(
-    source: Source, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None
+    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None
 ) -> dict[str, object]:
     types = _types(checkpoint)
     facts: dict[str, object] = {
@@ -179,7 +179,9 @@ def _table(*headings: str) -> Table:
     return table
 
 
-def _print(source: Source, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None) -> None:
+def _print(
+    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None
+) -> None:
     console = output()
     types = _types(checkpoint)
     parameters = sum(elements for _, elements, _ in types.values())

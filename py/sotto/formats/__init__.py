@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from ..errors import FormatError
 from ..source import Folder, Source
-from . import gguf, gguf_adapter, gguf_checkpoint, peft, safetensors
+from . import gguf, gguf_adapter, gguf_checkpoint, gguf_folder, peft, safetensors
 from .adapter import Adapter
 from .checkpoint import Checkpoint
+from .gguf_folder import part_names
+
+__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "open", "open_adapter", "part_names"]
 
 GGUF = b"GGUF"
 FIRST_READ = 8 << 20
@@ -51,29 +52,20 @@ async def open(source: Source | Folder) -> Checkpoint:
     data = bytes(await source.read(0, min(FIRST_READ, source.size)))
     if data[:4] != GGUF[: len(data)]:
         raise _unknown(source.name, data)
-    header = await gguf.read_header(source, data)
-    try:
-        return gguf_checkpoint.read(header, source.name)
-    except FormatError as error:
-        raise FormatError(f"{source.name}: {error.message}", error.hint) from error
+    return gguf_checkpoint.read(await gguf.read_header(source, data), source.name)
 
 
 async def _in_folder(folder: Folder) -> Checkpoint:
-    """The checkpoint of a folder's one file with weights."""
-    found = [
-        name
-        for name, file in sorted(folder.files.items())
-        if bytes(await file.read(0, min(len(GGUF), file.size))) == GGUF
-    ]
-    if len(found) != 1:
-        names = ", ".join(found or sorted(folder.files))
-        raise FormatError(
-            f"{folder.name} holds {f'{len(found)} GGUF files' if found else 'no GGUF file'}: {names}.",
-            "Give the path of one GGUF file." if found else _WANTED,
-        )
-    checkpoint = await open(folder.files[found[0]])
-    tensors = {name: replace(info, file=found[0]) for name, info in checkpoint.tensors.items()}
-    return replace(checkpoint, tensors=tensors)
+    """The checkpoint of the one model in a folder: of its files those are read that are GGUF."""
+    headers = {}
+    for name, file in sorted(folder.files.items()):
+        data = bytes(await file.read(0, min(FIRST_READ, file.size)))
+        if data[:4] == GGUF:
+            headers[name] = await gguf.read_header(file, data)
+    if not headers:
+        names = ", ".join(sorted(folder.files)[:20]) or "nothing"
+        raise FormatError(f"{folder.name} holds no GGUF file: {names}.", _WANTED)
+    return gguf_folder.read(headers, folder.name)
 
 
 def _unknown(name: str, data: bytes) -> FormatError:

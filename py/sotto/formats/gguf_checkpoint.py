@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
-from ..text.vocabulary import MOST_TOKENS, SENTENCEPIECE, Vocabulary
+from ..text.vocabulary import MOST_TOKENS, SENTENCEPIECE, TokenType, Vocabulary
 from .blocks import TYPES
 from .checkpoint import LONGEST_WORD, MOST_LAYERS, Checkpoint, Setting, TensorInfo, checked
 from .gguf import Header, Record
@@ -84,7 +84,7 @@ _CANONICAL = {source: name for name, source in TENSORS.items()}
 _CANONICAL_OF_LAYER = {source: name for name, source in LAYER_TENSORS.items()}
 _OTHER_PARTS = ("v.", "mm.", "a.")  # of a model that also sees or hears; its text part is whole without them
 
-_TRY_ANOTHER = "The file is damaged or was converted wrongly: try another copy."
+TRY_ANOTHER = "The file is damaged or was converted wrongly: try another copy."
 _TAKE_THE_MODEL = "Choose the file of the model itself, often in the same place."
 
 
@@ -118,10 +118,20 @@ def read(header: Header, name: str) -> Checkpoint:
     Raises:
         FormatError: a value that matters is of the wrong kind or impossible.
     """
+    try:
+        return _read(header, name)
+    except FormatError as error:
+        raise FormatError(f"{name}: {error.message}", error.hint) from error
+
+
+def _read(header: Header, name: str) -> Checkpoint:
     metadata = header.metadata
     architecture = _word(metadata, "general.architecture") or ""
     refusal = _refusal(header, name, architecture)
     vocabulary = _vocabulary(metadata)
+    table = header.tensors.get(source_name("embedding"))
+    if vocabulary and table and len(vocabulary) > table.shape[0]:
+        vocabulary = _without_extra(vocabulary, table.shape[0])
     tensors = _tensors(header.tensors, len(vocabulary) if vocabulary else MOST_TOKENS)
     settings = {} if refusal else _settings(metadata, architecture)
     if not refusal:
@@ -136,7 +146,7 @@ def _text(metadata: Mapping[str, object], key: str) -> str | None:
     """A text, if there is one."""
     value = metadata.get(key)
     if value is not None and not isinstance(value, str):
-        raise FormatError(f"The file's setting {key} is {_described(value)}; it must be text.", _TRY_ANOTHER)
+        raise FormatError(f"The file's setting {key} is {_described(value)}; it must be text.", TRY_ANOTHER)
     return value
 
 
@@ -145,7 +155,7 @@ def _word(metadata: Mapping[str, object], key: str) -> str | None:
     value = _text(metadata, key)
     if value is not None and len(value) > LONGEST_WORD:
         raise FormatError(
-            f"The file's setting {key} is {_described(value)}…; it must be a word.", _TRY_ANOTHER
+            f"The file's setting {key} is {_described(value)}…; it must be a word.", TRY_ANOTHER
         )
     return value
 
@@ -167,8 +177,13 @@ def _refusal(header: Header, name: str, architecture: str) -> tuple[str, str] | 
     def holds(*ends: str) -> bool:
         return any(tensor.endswith(ends) for tensor in tensors)
 
+    number, count = part(metadata)
     cases = (
-        _part(metadata),
+        (
+            count > 1,
+            f"is part {number + 1} of {count} of a model that was split into several files.",
+            "Give the folder that holds all of its files.",
+        ),
         (
             kind == "adapter" or holds(".lora_a", ".lora_b"),
             f"is a LoRA adapter: changes to a model, without the model{base}.",
@@ -195,19 +210,15 @@ def _refusal(header: Header, name: str, architecture: str) -> tuple[str, str] | 
     return next(((f"{name} {what}", instead) for is_so, what, instead in cases if is_so), None)
 
 
-def _part(metadata: Mapping[str, object]) -> tuple[bool, str, str]:
-    """Whether a file is one part of several, and what to say of it."""
-    part, parts = metadata.get("split.no", 0), metadata.get("split.count", 1)
-    if not (isinstance(part, int) and isinstance(parts, int)) or part < 0 or parts < 0:
+def part(metadata: Mapping[str, object]) -> tuple[int, int]:
+    """Which part a file is, from 0, of how many. Raises FormatError."""
+    number, count = metadata.get("split.no", 0), metadata.get("split.count", 1)
+    if not (isinstance(number, int) and isinstance(count, int)) or number < 0 or count < 0:
         raise FormatError(
-            f"The file's settings split.no and split.count are {_described(part)} and {_described(parts)}.",
-            _TRY_ANOTHER,
+            f"The file's settings split.no and split.count are {_described(number)} and {_described(count)}.",
+            TRY_ANOTHER,
         )
-    return (
-        parts > 1,
-        f"is part {part + 1} of {parts} of a model that was split into several files.",
-        "Sotto reads models in one file: choose one, or join the parts (llama-gguf-split --merge).",
-    )
+    return number, count
 
 
 # --- Settings ---------------------------------------------------------------------------------------------------
@@ -225,7 +236,7 @@ def _settings(metadata: Mapping[str, object], architecture: str) -> dict[str, Se
             name = SETTINGS[rest]
             found = checked(name, _plain(value, key, rest), key)
             if settings.setdefault(name, found) != found:
-                raise FormatError(f"The file says of {name} both {settings[name]} and {found}.", _TRY_ANOTHER)
+                raise FormatError(f"The file says of {name} both {settings[name]} and {found}.", TRY_ANOTHER)
         elif any(word in rest for word in CHANGES):
             found = _flat(value)
             if found:  # 0, "" and false are how a file says that there is none
@@ -280,7 +291,7 @@ def _tensors(records: Mapping[str, Record], tokens: int) -> dict[str, TensorInfo
             continue
         name = canonical_name(record.name)
         if name in found:
-            raise FormatError(f"The file has the tensor {record.name} twice, under two names.", _TRY_ANOTHER)
+            raise FormatError(f"The file has the tensor {record.name} twice, under two names.", TRY_ANOTHER)
         shape = tuple(n for n in record.shape[:-2] if n != 1) + record.shape[-2:]
         if shape[0] == 1 and (name.endswith("_norm") or len(shape) > 2):
             shape = shape[1:]
@@ -306,7 +317,7 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     if kind is None or tokens is None:
         return None
     if not isinstance(tokens, list) or not tokens or not isinstance(tokens[0], str):
-        raise FormatError("The file's setting tokenizer.ggml.tokens is not a list of words.", _TRY_ANOTHER)
+        raise FormatError("The file's setting tokenizer.ggml.tokens is not a list of words.", TRY_ANOTHER)
     size = len(tokens)
     if kind != "llama":  # no algorithm here reads it; what it says is for people
         nothing = np.zeros(size, np.float32), np.ones(size, np.uint8)
@@ -314,7 +325,7 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     scores = _numbers(metadata, "tokenizer.ggml.scores", size)
     types = _numbers(metadata, "tokenizer.ggml.token_type", size)
     if types.dtype.kind not in "iu" or types.min() < 0 or types.max() > 255:
-        raise FormatError("The file's setting tokenizer.ggml.token_type holds no token types.", _TRY_ANOTHER)
+        raise FormatError("The file's setting tokenizer.ggml.token_type holds no token types.", TRY_ANOTHER)
     bos, eos = _id(metadata, "bos", 2), _id(metadata, "eos", 1)
     assert bos is not None and eos is not None
     with np.errstate(over="ignore"):  # an infinity is refused by `check`
@@ -332,12 +343,30 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     return vocabulary
 
 
+def _without_extra(vocabulary: Vocabulary, rows: int) -> Vocabulary:
+    """A vocabulary without the tokens that the embedding has no rows for: those of images, in Ollama's files.
+
+    With text among them it is left as it is: then the embedding does not fit.
+    """
+    text = (TokenType.NORMAL, TokenType.BYTE, TokenType.USER_DEFINED)
+    if np.isin(vocabulary.types[rows:], text).any():
+        return vocabulary
+    cut = replace(
+        vocabulary,
+        tokens=vocabulary.tokens[:rows],
+        scores=vocabulary.scores[:rows],
+        types=vocabulary.types[:rows],
+    )
+    cut.check()
+    return cut
+
+
 def _numbers(metadata: Mapping[str, object], key: str, size: int) -> NDArray[Any]:
     """An array of so many numbers."""
     values = metadata.get(key)
     if not isinstance(values, np.ndarray) or values.shape != (size,) or values.dtype == np.bool_:
         raise FormatError(
-            f"The file's setting {key} is not a list of {size:,} numbers, one for each token.", _TRY_ANOTHER
+            f"The file's setting {key} is not a list of {size:,} numbers, one for each token.", TRY_ANOTHER
         )
     return values
 
@@ -347,6 +376,6 @@ def _id(metadata: Mapping[str, object], which: str, default: int | None) -> int 
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise FormatError(
             f"The file's setting tokenizer.ggml.{which}_token_id is {_described(value)}, not a token's id.",
-            _TRY_ANOTHER,
+            TRY_ANOTHER,
         )
     return value

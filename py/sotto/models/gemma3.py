@@ -26,6 +26,11 @@ from .declared import weight
 PATTERN = 6  # every sixth layer is global; not in the files
 LOCAL_ROPE_BASE = 10_000.0  # not in the files
 WIDTH_1B, LAYERS_1B, WINDOW_1B = 1152, 26, 512
+LAYERS_4B, LONG_CONTEXT, FACTOR_4B = (
+    34,
+    131_072,
+    8.0,
+)  # of 4B and larger; Ollama's files do not say the factor
 UNDERSTOOD = frozenset({
     "layers", "dim", "heads", "kv_heads", "head_dim", "value_dim", "ffn_dim", "vocabulary", "context_limit", "eps",
     "window", "window_pattern", "rope_base", "local_rope_base", "rope_scaling", "rope_factor", "rope_dim",
@@ -82,6 +87,8 @@ class Config:
             else 1.0,
             context_limit=size("context_limit", 32_768),
         )
+        if "rope_scaling" not in settings and layers >= LAYERS_4B and config.context_limit >= LONG_CONTEXT:
+            config = replace(config, rope_factor=FACTOR_4B)
         if heads % config.kv_heads or config.head_dim % 2:
             raise FormatError(
                 f"The file's sizes do not make a Gemma 3: {config}.", "Try another copy of the model."
