@@ -20,14 +20,13 @@ from .device import AdapterInfo, Device
 from .devices import policy
 from .devices.cpu import best_threads
 from .engine.engine import Engine
-from .errors import DeviceError, SottoError, UnsupportedModel
+from .errors import DeviceError, SottoError
 from .formats.adapter import Adapter
 from .native import dawn
 from .native.disk import DiskStore
 from .native.wasm import open_cpu
 from .reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
 from .source import FileSource, Folder, Source
-from .text import chat
 from .text.chat import Message
 from .text.prompt import Prompt
 from .text.sampler import Sampling
@@ -458,12 +457,7 @@ class Model:
             UnsupportedModel: the model is not tuned for conversations.
             SottoError: the messages do not take turns.
         """
-        if not self.engine.instruction_tuned:
-            raise UnsupportedModel(
-                f"{self.name} is a base model: it continues text, and cannot hold a conversation.",
-                "Use generate, or a model whose name ends in -it.",
-            )
-        return self.generate(Prompt(tuple(chat.render(messages))), max_tokens, stop, **sampling)
+        return self.generate(self.engine.conversation(messages), max_tokens, stop, **sampling)
 
     def score(
         self, text: str | Sequence[int], progress: Callable[[int, int], None] | None = None

@@ -118,6 +118,8 @@ def test_what_a_file_may_leave_out_or_say_as_a_list() -> None:
     assert config(gemma3__attention__sliding_window_pattern=np.ones(2, bool)) == usual
     assert config(gemma3__vision__block_count=27, gemma3__mm__tokens_per_image=256) == usual
     assert config(gemma3__expert_count=0, gemma3__attn_logit_softcapping=0.0) == usual
+    seeing = {"vision.attention.head_count": 16, "vision.attention.layer_norm_epsilon": 1e-6, "mm.scale": 2}
+    assert config(**{f"gemma3.{key}": value for key, value in seeing.items()}) == usual
 
 
 def run(data: bytes) -> list[float]:
@@ -174,6 +176,7 @@ def test_the_parts_that_see_are_left_out() -> None:
         ("attention.sliding_window_pattern", np.array([True, False]), "window_pattern is a list"),
         ("attention.scale", 0.5, "query_scale is 0.5"),
         ("attention.causal", False, "causal is False"),
+        ("use_bidirectional_attention", True, "bidirectional_attention is True"),
         ("attention.clamp_kqv", 8.0, "clamp_kqv is 8"),
         ("attn_logit_softcapping", 50.0, "attention_softcap is 50"),
         ("final_logit_softcapping", 30.0, "logit_softcap is 30"),
@@ -222,6 +225,7 @@ def test_a_setting_that_cannot_be(key: str, value: object, complaint: str) -> No
         ({"general.architecture": "clip"}, {}, "sees images"),
         ({"general.type": "imatrix"}, {}, "importance matrix"),
         ({"general.architecture": "gemma-embedding"}, {}, "vectors"),
+        ({"gemma3.embedding_length": 768, "gemma3.block_count": 24}, {}, "vectors"),
         ({"gemma3.pooling_type": 1}, {}, "vectors"),
         ({"general.type": "dataset"}, {}, "'dataset'"),
         ({"tokenizer.ggml.tokens": None}, {}, "no vocabulary"),

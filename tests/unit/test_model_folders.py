@@ -209,6 +209,29 @@ def test_ollamas_own_keys() -> None:
     assert theirs == replace(usual, eps=1e-6)  # type: ignore[type-var]
 
 
+def test_the_softcap_that_ollamas_first_files_name() -> None:
+    """gemma3:1b says 30, as a default of the converter; the model has none, and Ollama's own runner uses none."""
+    usual = altered(gemma3__rope__global__freq_base=1e6)
+    assert altered(gemma3__rope__global__freq_base=1e6, gemma3__final_logit_softcapping=30.0) == usual
+    for other in (
+        {"gemma3__final_logit_softcapping": 30.0},
+        {"gemma3__final_logit_softcapping": 20.0, "gemma3__rope__global__freq_base": 1e6},
+    ):
+        with pytest.raises(UnsupportedModel, match="logit_softcap"):
+            altered(**other)
+
+
+def test_ollamas_models_without_a_template_are_tuned() -> None:
+    def template(**metadata: object) -> str | None:
+        data = write({**METADATA, **metadata}, TENSORS)
+        return drive(formats.open(MemorySource(data, "tiny.gguf", "key"))).chat_template
+
+    assert template() is None
+    assert template(**{"tokenizer.ggml.add_unknown_token": False}) == "<start_of_turn>"
+    own = {"tokenizer.ggml.add_unknown_token": False, "tokenizer.chat_template": "<|im_start|>"}
+    assert template(**own) == "<|im_start|>"
+
+
 @pytest.mark.parametrize(
     ("layers", "context", "said", "factor"),
     [(34, 131_072, None, 8), (34, 131_072, 1.0, 1), (34, 131_072, 4.0, 4), (34, 32_768, None, 1),

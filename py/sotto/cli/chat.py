@@ -9,9 +9,17 @@ from typing import Any
 import click
 
 from ..api import Model
-from ..errors import ContextFull, UnsupportedModel
+from ..errors import ContextFull
 from ..text.chat import Message
-from .options import device_options, length_option, loaded, lora_option, model_options, sampling_options
+from .options import (
+    device_options,
+    length_option,
+    loaded,
+    lora_option,
+    model_options,
+    sampling_options,
+    silence,
+)
 
 
 @click.command()
@@ -41,11 +49,7 @@ def command(
     with suppress(ImportError):
         import readline  # noqa: F401, PLC0415  (line editing; some platforms have none)
     with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
-        if not ready.engine.instruction_tuned:
-            raise UnsupportedModel(
-                f"{ready.name} is a base model: it continues text, and cannot hold a conversation.",
-                "Use `sotto generate`, or give a model whose name ends in -it.",
-            )
+        ready.engine.conversation([Message("user", "")])  # whether it can
         messages = [Message("system", system)] if system else []
         while True:
             try:
@@ -72,5 +76,7 @@ def _answer(ready: Model, messages: list[Message], max_tokens: int, sampling: di
             click.echo(piece, nl=False)
     except KeyboardInterrupt:
         click.echo(" [stopped]", nl=False, err=True)
+    if not answer:
+        click.echo(silence(ready.stats), nl=False, err=True)
     click.echo()
     return answer

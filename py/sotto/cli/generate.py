@@ -21,6 +21,7 @@ from .options import (
     read_text,
     run_facts,
     sampling_options,
+    silence,
 )
 
 
@@ -64,8 +65,12 @@ def command(
             text = "".join(pieces)
             print_json({"text": text, **run_facts(ready.stats), "kernels": kernel_facts(ready.load_stats)})
             return
+        shown = False
         for piece in pieces:
+            shown = True
             click.echo(piece, nl=False)
+        if not shown:
+            click.echo(silence(ready.stats), nl=False, err=True)
         click.echo()
         if verbose:
             stats = ready.stats

@@ -37,6 +37,13 @@ def _checked_by(check: Callable[..., object], name: str) -> Callable[..., Any]:
     return checked
 
 
+def silence(stats: reports.RunStats) -> str:
+    """What to say of an answer without a character: why it has none. Nothing where that was wanted."""
+    if not stats.new_tokens or stats.stop_reason in ("stop", "cancelled"):
+        return ""
+    return f"[The model wrote nothing but control tokens: {stats.new_tokens:,}.]"
+
+
 STAGES = {
     "download": "Fetching the model",
     "header": "Reading the model",

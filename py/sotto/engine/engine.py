@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import formats, models, ops, values
 from ..device import Device
-from ..errors import ContextFull, SottoError
+from ..errors import ContextFull, SottoError, UnsupportedModel
 from ..formats.adapter import Adapter
 from ..formats.checkpoint import Checkpoint
 from ..models.base import Config
@@ -27,6 +27,7 @@ from ..plan.weights import bind
 from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
 from ..source import Folder, Source
 from ..store import Store
+from ..text.chat import Message, conversation, format_of
 from ..text.prompt import Prompt
 from ..text.sampler import Sampling, not_a_number
 from ..text.tokenizer import Tokenizer
@@ -58,7 +59,7 @@ class Engine:
         name: the model file's name.
         config: sizes of the model.
         tokenizer: of the model file.
-        instruction_tuned: whether the file has a chat template.
+        chat_format: how a conversation is written for the model; None where it is not tuned for any that is known.
         context: tokens that fit, prompt and answer together.
         load_stats: how loading went.
         stats: of the latest generation, filled in while it runs.
@@ -70,7 +71,8 @@ class Engine:
         vocabulary = checkpoint.check_model()
         architecture = models.find(checkpoint.architecture).read(checkpoint.settings)
         self.tokenizer = Tokenizer(vocabulary)
-        self.instruction_tuned = checkpoint.chat_template is not None
+        self.chat_format = format_of(checkpoint.chat_template, vocabulary)
+        self._has_template = bool(checkpoint.chat_template)
         self.config: Config = architecture.config
         self._check_context(settings.context)
         self.context = settings.context
@@ -434,6 +436,30 @@ class Engine:
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
         self.stats = RunStats(prompt_tokens=len(ids))
         return generate(self.session, self.tokenizer, request, self.stats)
+
+    @property
+    def instruction_tuned(self) -> bool:
+        """Whether the model is tuned for conversations of a known format."""
+        return self.chat_format is not None
+
+    def conversation(self, messages: Sequence[Message]) -> Prompt:
+        """A prompt to answer the last of some messages.
+
+        Raises:
+            UnsupportedModel: the model is not tuned for conversations, or for those of a kind that is not known.
+            SottoError: the messages do not take turns.
+        """
+        if self.chat_format is None:
+            what = (
+                "has a chat template of a kind that Sotto does not know"
+                if self._has_template
+                else "is a base model"
+            )
+            raise UnsupportedModel(
+                f"{self.name} {what}: it can continue text, and cannot hold a conversation here.",
+                "Use `generate`, or a model with Gemma's own chat format: its name ends in -it.",
+            )
+        return conversation(messages, self.chat_format)
 
     def stop(self) -> None:
         """End the generation in progress: within one token, and between layers during prefill."""

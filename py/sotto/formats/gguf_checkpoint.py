@@ -14,10 +14,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError
+from ..text import gemma_tokens
 from ..text.vocabulary import MOST_TOKENS, SENTENCEPIECE, TokenType, Vocabulary
 from .blocks import TYPES
-from .checkpoint import LONGEST_WORD, MOST_LAYERS, Checkpoint, Setting, TensorInfo, checked
+from .checkpoint import MOST_LAYERS, Checkpoint, Setting, TensorInfo, checked
 from .gguf import Header, Record
+from .gguf_kinds import (
+    OLLAMAS_SOFTCAP,
+    TRY_ANOTHER,
+    chat_template,
+    described,
+    flat,
+    is_ollamas,
+    refusal_of,
+    word,
+)
 
 SETTINGS = {  # without the architecture in front
     "block_count": "layers",
@@ -49,6 +60,7 @@ HARMLESS = (
     "rope.scaling.original_context_length",
     "rope.scaling.finetuned",
 )  # unless the scaling is not linear
+OTHER_PARTS = ("vision.", "mm.", "audio.")  # what is said of parts that see or hear
 CHANGES = (
     "attention.",
     "rope.",
@@ -58,6 +70,7 @@ CHANGES = (
     "scale",
     "altup",
     "dense",
+    "bidirectional",
 )  # what is computed
 
 TENSORS = {  # canonical name: the file's, without ".weight"
@@ -82,10 +95,11 @@ LAYER_TENSORS = {  # likewise, of each layer
 }
 _CANONICAL = {source: name for name, source in TENSORS.items()}
 _CANONICAL_OF_LAYER = {source: name for name, source in LAYER_TENSORS.items()}
-_OTHER_PARTS = ("v.", "mm.", "a.")  # of a model that also sees or hears; its text part is whole without them
-
-TRY_ANOTHER = "The file is damaged or was converted wrongly: try another copy."
-_TAKE_THE_MODEL = "Choose the file of the model itself, often in the same place."
+_OTHER_TENSORS = (
+    "v.",
+    "mm.",
+    "a.",
+)  # of a model that also sees or hears; its text part is whole without them
 
 
 def source_name(name: str) -> str:
@@ -126,8 +140,8 @@ def read(header: Header, name: str) -> Checkpoint:
 
 def _read(header: Header, name: str) -> Checkpoint:
     metadata = header.metadata
-    architecture = _word(metadata, "general.architecture") or ""
-    refusal = _refusal(header, name, architecture)
+    architecture = word(metadata, "general.architecture") or ""
+    refusal = refusal_of(header, name, architecture)
     vocabulary = _vocabulary(metadata)
     table = header.tensors.get(source_name("embedding"))
     if vocabulary and table and len(vocabulary) > table.shape[0]:
@@ -138,87 +152,8 @@ def _read(header: Header, name: str) -> Checkpoint:
         _derive(settings, tensors, vocabulary)
     return Checkpoint(
         "GGUF", name, architecture, settings, tensors, vocabulary,
-        _text(metadata, "tokenizer.chat_template"), refusal,
+        chat_template(metadata), refusal,
     )  # fmt: skip
-
-
-def _text(metadata: Mapping[str, object], key: str) -> str | None:
-    """A text, if there is one."""
-    value = metadata.get(key)
-    if value is not None and not isinstance(value, str):
-        raise FormatError(f"The file's setting {key} is {_described(value)}; it must be text.", TRY_ANOTHER)
-    return value
-
-
-def _word(metadata: Mapping[str, object], key: str) -> str | None:
-    """A text that is one word."""
-    value = _text(metadata, key)
-    if value is not None and len(value) > LONGEST_WORD:
-        raise FormatError(
-            f"The file's setting {key} is {_described(value)}…; it must be a word.", TRY_ANOTHER
-        )
-    return value
-
-
-def _described(value: object) -> str:
-    return "a list" if isinstance(value, list | np.ndarray) else repr(value)[:40]
-
-
-# --- Files that are not a model ---------------------------------------------------------------------------------
-
-
-def _refusal(header: Header, name: str, architecture: str) -> tuple[str, str] | None:
-    """Why a file cannot run by itself, and what to take instead."""
-    metadata, tensors = header.metadata, header.tensors
-    kind = _word(metadata, "general.type") or "model"
-    names = (metadata.get(f"general.{key}") for key in ("base_model.0.name", "basename"))
-    base = next((f" ({base[:80]})" for base in names if isinstance(base, str)), "")
-
-    def holds(*ends: str) -> bool:
-        return any(tensor.endswith(ends) for tensor in tensors)
-
-    number, count = part(metadata)
-    cases = (
-        (
-            count > 1,
-            f"is part {number + 1} of {count} of a model that was split into several files.",
-            "Give the folder that holds all of its files.",
-        ),
-        (
-            kind == "adapter" or holds(".lora_a", ".lora_b"),
-            f"is a LoRA adapter: changes to a model, without the model{base}.",
-            "Load that model, and give this with it (--lora).",
-        ),
-        (
-            kind == "mmproj" or architecture == "clip",
-            f"is the part of a model that sees images (mmproj), without the part that writes{base}.",
-            _TAKE_THE_MODEL,
-        ),
-        (
-            kind == "imatrix" or holds(".in_sum2"),
-            f"is an importance matrix: what quantizers read, without a model{base}.",
-            _TAKE_THE_MODEL,
-        ),
-        (
-            architecture == "gemma-embedding" or bool(_flat(metadata.get(f"{architecture}.pooling_type", 0))),
-            "is a model that turns texts into vectors (embeddings); it cannot write.",
-            "Choose a model for text generation, such as Gemma 3.",
-        ),
-        (kind != "model", f"says that it is of the type {kind!r}, which is no model.", _TAKE_THE_MODEL),
-        (not tensors, "holds no weights, only a description or a vocabulary.", _TAKE_THE_MODEL),
-    )
-    return next(((f"{name} {what}", instead) for is_so, what, instead in cases if is_so), None)
-
-
-def part(metadata: Mapping[str, object]) -> tuple[int, int]:
-    """Which part a file is, from 0, of how many. Raises FormatError."""
-    number, count = metadata.get("split.no", 0), metadata.get("split.count", 1)
-    if not (isinstance(number, int) and isinstance(count, int)) or number < 0 or count < 0:
-        raise FormatError(
-            f"The file's settings split.no and split.count are {_described(number)} and {_described(count)}.",
-            TRY_ANOTHER,
-        )
-    return number, count
 
 
 # --- Settings ---------------------------------------------------------------------------------------------------
@@ -230,7 +165,9 @@ def _settings(metadata: Mapping[str, object], architecture: str) -> dict[str, Se
     front = f"{architecture}."
     for key, value in metadata.items():
         rest = key.removeprefix(front)
-        if rest == key or rest in HARMLESS:
+        if rest == key or rest in HARMLESS or rest.startswith(OTHER_PARTS):
+            continue
+        if rest == "final_logit_softcapping" and flat(value) == OLLAMAS_SOFTCAP and is_ollamas(metadata):
             continue
         if rest in SETTINGS:
             name = SETTINGS[rest]
@@ -238,7 +175,7 @@ def _settings(metadata: Mapping[str, object], architecture: str) -> dict[str, Se
             if settings.setdefault(name, found) != found:
                 raise FormatError(f"The file says of {name} both {settings[name]} and {found}.", TRY_ANOTHER)
         elif any(word in rest for word in CHANGES):
-            found = _flat(value)
+            found = flat(value)
             if found:  # 0, "" and false are how a file says that there is none
                 settings[rest] = found
     if "rope_factor" in settings:
@@ -260,15 +197,6 @@ def _plain(value: object, key: str, rest: str) -> object:
     return value
 
 
-def _flat(value: object) -> Setting:
-    """A value that is not understood, as something to show."""
-    if isinstance(value, bool | int | float | str):
-        return value[:80] if isinstance(value, str) else value
-    if isinstance(value, np.ndarray) and not value.any():
-        return False
-    return "a list"
-
-
 def _derive(
     settings: dict[str, Setting], tensors: Mapping[str, TensorInfo], vocabulary: Vocabulary | None
 ) -> None:
@@ -287,7 +215,7 @@ def _tensors(records: Mapping[str, Record], tokens: int) -> dict[str, TensorInfo
     """The tensors of the text model by their canonical names."""
     found: dict[str, TensorInfo] = {}
     for record in records.values():
-        if record.name.startswith(_OTHER_PARTS):
+        if record.name.startswith(_OTHER_TENSORS):
             continue
         name = canonical_name(record.name)
         if name in found:
@@ -312,7 +240,7 @@ def _first_rows(info: TensorInfo, rows: int) -> TensorInfo:
 
 def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     """The tokenizer's tables; None where there are none. Raises FormatError where they are not what they should be."""
-    kind = _word(metadata, "tokenizer.ggml.model")
+    kind = word(metadata, "tokenizer.ggml.model")
     tokens = metadata.get("tokenizer.ggml.tokens")
     if kind is None or tokens is None:
         return None
@@ -322,8 +250,15 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     if kind != "llama":  # no algorithm here reads it; what it says is for people
         nothing = np.zeros(size, np.float32), np.ones(size, np.uint8)
         return Vocabulary(kind, tokens, *nothing, bos=0, eos=0)
-    scores = _numbers(metadata, "tokenizer.ggml.scores", size)
-    types = _numbers(metadata, "tokenizer.ggml.token_type", size)
+    gemma = gemma_tokens.is_gemma(tokens)
+    if gemma and "tokenizer.ggml.scores" not in metadata:
+        scores: NDArray[Any] = gemma_tokens.scores_of(tokens)
+    else:
+        scores = _numbers(metadata, "tokenizer.ggml.scores", size)
+    if gemma and "tokenizer.ggml.token_type" not in metadata:
+        types: NDArray[Any] = gemma_tokens.types_of(tokens)
+    else:
+        types = _numbers(metadata, "tokenizer.ggml.token_type", size)
     if types.dtype.kind not in "iu" or types.min() < 0 or types.max() > 255:
         raise FormatError("The file's setting tokenizer.ggml.token_type holds no token types.", TRY_ANOTHER)
     bos, eos = _id(metadata, "bos", 2), _id(metadata, "eos", 1)
@@ -334,7 +269,7 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
         SENTENCEPIECE,
         tokens,
         scores,
-        types.astype(np.uint8),
+        gemma_tokens.types_of(tokens, types) if gemma else types.astype(np.uint8),
         bos=bos,
         eos=eos,
         end_of_turn=_id(metadata, "eot", None),
@@ -375,7 +310,7 @@ def _id(metadata: Mapping[str, object], which: str, default: int | None) -> int 
     value = metadata.get(f"tokenizer.ggml.{which}_token_id", default)
     if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
         raise FormatError(
-            f"The file's setting tokenizer.ggml.{which}_token_id is {_described(value)}, not a token's id.",
+            f"The file's setting tokenizer.ggml.{which}_token_id is {described(value)}, not a token's id.",
             TRY_ANOTHER,
         )
     return value

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import FormatError
-from . import gguf_checkpoint
+from . import gguf_checkpoint, gguf_kinds
 from .checkpoint import Checkpoint
 from .gguf import Header
 
@@ -49,11 +49,11 @@ def read(headers: Mapping[str, Header], folder: str) -> Checkpoint:
     whole: dict[str, Checkpoint] = {}
     parts: dict[tuple[str, int], dict[int, str]] = {}
     for name, header in headers.items():
-        number, count = gguf_checkpoint.part(header.metadata)
+        number, count = gguf_kinds.part(header.metadata)
         if count > 1:
             if number >= count or count > MOST_PARTS:
                 raise FormatError(
-                    f"{name} says that it is part {number + 1:,} of {count:,}.", gguf_checkpoint.TRY_ANOTHER
+                    f"{name} says that it is part {number + 1:,} of {count:,}.", gguf_kinds.TRY_ANOTHER
                 )
             found = _PART_NAME.fullmatch(name)
             same = parts.setdefault((found[1] if found else "", count), {})
@@ -104,7 +104,7 @@ def _joined(chosen: _Candidate, headers: Mapping[str, Header]) -> Checkpoint:
         for tensor, record in headers[name].tensors.items():
             if tensor in files:
                 raise FormatError(
-                    f"{files[tensor]} and {name} both hold the tensor {tensor}.", gguf_checkpoint.TRY_ANOTHER
+                    f"{files[tensor]} and {name} both hold the tensor {tensor}.", gguf_kinds.TRY_ANOTHER
                 )
             files[tensor], tensors[tensor] = name, record
     total = metadata.get("split.tensors.count", len(tensors))

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ..text.chat import Message, render
+from ..text.chat import GEMMA, ChatFormat, Message, conversation
 from ..text.prompt import Prompt
 from ..text.tokenizer import Segment
 from . import few_shot
@@ -68,16 +68,17 @@ def frame(instruction_tuned: bool, cards: Iterable[Mapping[str, object]]) -> Fra
     return "chat" if instruction_tuned else "examples"
 
 
-def prompt(request: Request, text: str, how: Frame) -> Prompt:
+def prompt(request: Request, text: str, how: Frame, form: ChatFormat = GEMMA) -> Prompt:
     """A request as a model of some kind understands it.
 
     Args:
         how: "chat" for instruction-tuned models, "plain" for adapters that were trained on it, "examples" for base
             models as they are: these only know how to write a post.
+        form: how "chat" is written.
     """
     if how == "examples":
         return few_shot.post(text, request.language)
-    return (chat if how == "chat" else plain)(request, text)
+    return chat(request, text, form) if how == "chat" else plain(request, text)
 
 
 def plain(request: Request, text: str) -> Prompt:
@@ -94,7 +95,7 @@ def plain(request: Request, text: str) -> Prompt:
     return Prompt((Segment(f"{words.text}{words.colon}\n{lines}\n\n{label}{words.colon}\n"),))
 
 
-def chat(request: Request, text: str) -> Prompt:
+def chat(request: Request, text: str, form: ChatFormat = GEMMA) -> Prompt:
     """For an instruction-tuned model."""
     words = PHRASES[request.language]
     sentences = [words.sentences[request.task]]
@@ -102,4 +103,4 @@ def chat(request: Request, text: str) -> Prompt:
         sentences.append(words.options.format(options=words.comma.join(options)))
     space = "" if request.language in {"ja", "zh"} else " "
     asked = space.join([*sentences, words.alone])
-    return Prompt(tuple(render([Message("user", f"{asked}\n\n{text}")])))
+    return conversation([Message("user", f"{asked}\n\n{text}")], form)

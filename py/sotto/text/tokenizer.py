@@ -26,7 +26,10 @@ from .vocabulary import SENTENCEPIECE, SPACE, TokenType, Vocabulary
 
 CONTROL_NAMES: tuple[str, ...] = ("<pad>", "<eos>", "<bos>", "<unk>")
 CONTROL_NAMES += ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>")
+CONTROL_NAMES += ("<|im_start|>", "<|im_end|>", "<|endoftext|>")  # of fine-tunes whose turns are ChatML's
 """Control tokens whatever type the file gives them: some published Gemma 3 files have their types wrong."""
+
+ENDS = ("<eos>", "<end_of_turn>", "<start_of_turn>", "<|im_end|>", "<|im_start|>", "<|endoftext|>")
 
 _LONGEST_JOINTS = 1 << 16  # characters of what is matched around spaces inside tokens; Gemma 3 has four
 _CACHED_WORD = 24  # characters of the longest word worth remembering
@@ -148,9 +151,10 @@ class Tokenizer:
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
-        """Tokens that end a text: the end of the sequence, and a turn's end or start if there are turns."""
-        turns = (self._control.get(name) for name in ("<end_of_turn>", "<start_of_turn>"))
-        ends = (self._vocabulary.eos, self._vocabulary.end_of_turn, *turns)
+        """Tokens that end a text: those that the file names, and by name the end of the sequence, and the end or start
+        of a turn if there are turns. Files name one of them, or another, or one that no model writes."""
+        known = (self._control.get(name) for name in ENDS)
+        ends = (self._vocabulary.eos, self._vocabulary.end_of_turn, *known)
         return frozenset(token for token in ends if token is not None)
 
     # --- Text to ids ----------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from ...tasks import few_shot, fit
 from ...tasks.candidates import judge
 from ...tasks.language import language
 from ...tasks.request import Frame, Request, frame, prompt
+from ...text.chat import GEMMA
 from ...text.prompt import Prompt
 from ...text.sampler import Sampling
 from .. import faults, statistics
@@ -162,10 +163,11 @@ class PostScreen(Observer):
 
     @staticmethod
     def _frame(engine: Engine) -> Frame:
-        return frame(engine.instruction_tuned, (engine.adapters[name].card for name in engine.adapters_on))
+        cards = (engine.adapters[name].card for name in engine.adapters_on)
+        return frame(engine.chat_format is not None, cards)
 
     def _prompt(self, engine: Engine, request: Request, text: str) -> Prompt:
-        return prompt(request, text, self._frame(engine))
+        return prompt(request, text, self._frame(engine), engine.chat_format or GEMMA)
 
     def _stop(self) -> None:
         if self._busy:
