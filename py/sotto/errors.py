@@ -6,6 +6,9 @@ value; `hint` says what to do next. Both are plain sentences that a page or a te
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class SottoError(Exception):
     """Something a person can act on.
@@ -31,6 +34,17 @@ class FormatError(SottoError):
 
 class UnsupportedModel(SottoError):
     """A sound file with an architecture, tensor type or setting this version cannot run."""
+
+
+@contextmanager
+def about(name: str) -> Iterator[None]:
+    """Puts a file's name in front of what is said of it here, where it is not named yet."""
+    try:
+        yield
+    except (FormatError, UnsupportedModel) as error:
+        if name in error.message:
+            raise
+        raise type(error)(f"{name}: {error.message}", error.hint) from error
 
 
 class AssetError(SottoError):

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import formats, models, ops, values
 from ..device import Device
-from ..errors import ContextFull, SottoError, UnsupportedModel
+from ..errors import ContextFull, SottoError, UnsupportedModel, about
 from ..formats.adapter import Adapter
 from ..formats.checkpoint import Checkpoint
 from ..models.base import Config
@@ -68,8 +68,9 @@ class Engine:
     def __init__(self, device: Device, checkpoint: Checkpoint, settings: Settings, name: str) -> None:
         self.device = device
         self.name = name
-        vocabulary = checkpoint.check_model()
-        architecture = models.find(checkpoint.architecture).read(checkpoint.settings)
+        with about(name):
+            vocabulary = checkpoint.check_model()
+            architecture = models.find(checkpoint.architecture).read(checkpoint.settings)
         self.tokenizer = Tokenizer(vocabulary)
         self.chat_format = format_of(checkpoint.chat_template, vocabulary)
         self._has_template = bool(checkpoint.chat_template)
@@ -84,7 +85,8 @@ class Engine:
         self.stats = RunStats()
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
-        self._image = Image.of(checkpoint.tensors, architecture.wanted())
+        with about(name):
+            self._image = Image.of(checkpoint.tensors, architecture.wanted())
         limits = device.limits
         self._recorder = Recorder.of(
             architecture,

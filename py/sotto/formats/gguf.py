@@ -15,7 +15,7 @@ from math import prod
 
 import numpy as np
 
-from ..errors import FormatError
+from ..errors import FormatError, about
 from ..source import Source
 from .blocks import TYPES
 
@@ -126,14 +126,13 @@ async def read_header(source: Source, data: bytes) -> Header:
     """
     while True:
         try:
-            header = parse(data)
+            with about(source.name):
+                header = parse(data)
             break
         except NeedMoreBytes as more:
             if more.at_least > min(source.size, MOST_BYTES):
                 raise _endless(source, more.at_least) from None
             wanted = min(max(2 * len(data), more.at_least), source.size)
-        except FormatError as error:
-            raise FormatError(f"{source.name}: {error.message}", error.hint) from error
         data += await source.read(len(data), wanted - len(data))
     end, last = max(((t.offset + t.nbytes, t.name) for t in header.tensors.values()), default=(0, ""))
     if end > source.size:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import FormatError
+from ..errors import FormatError, about
 from ..text import gemma_tokens
 from ..text.vocabulary import MOST_TOKENS, SENTENCEPIECE, TokenType, Vocabulary
 from .blocks import TYPES
@@ -132,10 +132,8 @@ def read(header: Header, name: str) -> Checkpoint:
     Raises:
         FormatError: a value that matters is of the wrong kind or impossible.
     """
-    try:
+    with about(name):
         return _read(header, name)
-    except FormatError as error:
-        raise FormatError(f"{name}: {error.message}", error.hint) from error
 
 
 def _read(header: Header, name: str) -> Checkpoint:

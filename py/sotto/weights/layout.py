@@ -237,7 +237,8 @@ def format_of(type_name: str) -> Format:
     """The format a file's tensor type is stored in. Raises UnsupportedModel naming the type."""
     kind = blocks.TYPES.get(type_name)
     if not isinstance(kind, FloatType | CodeType):
-        raise UnsupportedModel(f"Sotto cannot read tensors of type {type_name}.", blocks.ADVICE)
+        name = type_name if type_name.startswith("type ") else f"type {type_name}"
+        raise UnsupportedModel(f"Sotto cannot read tensors of {name}.", blocks.ADVICE)
     return next((form for form in FORMATS.values() if form.holds(kind)), ROUNDED)
 
 

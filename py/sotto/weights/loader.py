@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from .. import formats
 from ..device import Device
-from ..errors import StoreDamaged, StoreFull
+from ..errors import StoreDamaged, StoreFull, about
 from ..formats.checkpoint import Checkpoint
 from ..reports import LoadProgress
 from ..source import Folder, Source
@@ -109,15 +109,16 @@ class Loader:
                 note = str(error)
         filler = Filler(self.placements, self.device)
         try:
-            async with aclosing(image.convert(source)) as pieces:
-                async for done, data in pieces:
-                    filler.append(data)
-                    if writer:
-                        try:
-                            await writer.append(data)
-                        except StoreFull as error:
-                            note, writer = str(error), None
-                    self.progress(LoadProgress("weights", done, image.source_nbytes, False))
+            with about(source.name):
+                async with aclosing(image.convert(source)) as pieces:
+                    async for done, data in pieces:
+                        filler.append(data)
+                        if writer:
+                            try:
+                                await writer.append(data)
+                            except StoreFull as error:
+                                note, writer = str(error), None
+                        self.progress(LoadProgress("weights", done, image.source_nbytes, False))
             if writer:
                 try:
                     await writer.commit()
