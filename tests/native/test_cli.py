@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "base.gguf").write_bytes(tiny.build(SIZES))
     (folder / "chat.gguf").write_bytes(tiny.build(tiny.Tiny(layers=2, types=TYPES, chat=True)))
     (folder / "text.gguf").write_text("This is no model.")
-    odd = tiny.Tiny(layers=2, types={"blk.1.ffn_down": "Q2_K"}, metadata={"split.no": 0, "split.count": 1})
+    odd = tiny.Tiny(layers=2, types={"blk.1.ffn_down": "NVFP4"}, metadata={"split.no": 0, "split.count": 1})
     (folder / "odd.gguf").write_bytes(tiny.build(odd))
     (folder / "half.gguf").write_bytes(tiny.build(SIZES)[:200_000])
     return folder
@@ -173,12 +173,15 @@ def test_bench_shortens_itself(sotto: Callable[..., Run]) -> None:
 
 def test_inspect_shows_what_cannot_run(sotto: Callable[..., Run]) -> None:
     told = sotto("inspect", "odd.gguf").stdout
-    assert "gemma3, base model" in told and re.search(r"^Q2_K +1 ", told, re.MULTILINE)
+    assert "gemma3, base model" in told and re.search(r"^NVFP4 +1 .* not read", told, re.MULTILINE)
     assert re.search(r"^layers +2 *$", told, re.MULTILINE) and "KV cache" not in told
-    assert "cannot run here. blk.1.ffn_down.weight: Tensors of type Q2_K" in " ".join(told.split())
+    words = " ".join(told.split())
+    assert (
+        "cannot run here. odd.gguf: blk.1.ffn_down.weight: Sotto cannot read tensors of type NVFP4" in words
+    )
     facts = json.loads(sotto("inspect", "odd.gguf", "--json").stdout)
-    assert "Q2_K" in facts["problem"] and facts["config"]["layers"] == 2 and "plans" not in facts
-    assert "Q2_K" in sotto("inspect", "odd.gguf", "--plan", "decode", code=1).stderr
+    assert "NVFP4" in facts["problems"][0] and facts["config"]["layers"] == 2 and "plans" not in facts
+    assert "NVFP4" in sotto("inspect", "odd.gguf", "--plan", "decode", code=1).stderr
 
 
 def test_inspect_needs_no_gpu(sotto: Callable[..., Run]) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import asdict, is_dataclass, replace
-from math import prod
 
 import click
 from rich.table import Table
@@ -20,7 +18,7 @@ from ..models import synthetic
 from ..plan.plan import Plan
 from ..reports import Settings
 from ..source import Folder, Source
-from . import inspect_adapter, inspect_kernel
+from . import inspect_adapter, inspect_file, inspect_kernel
 from .inspect_kernel import kernel_options
 from .options import STAGES, adapter_lines, bar, json_option, lora_option, output, print_json, variant_option
 
@@ -95,19 +93,19 @@ def command(
     device = NumpyDevice()
     device.adapter = replace(device.adapter, name="a GPU", software=False, features=FEATURES)
     engine: Engine | None = None
-    problem: SottoError | None = None
+    problems: list[SottoError] = []
     try:
         engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant), adapters))
     except (FormatError, UnsupportedModel, DeviceError) as error:
         if plan_name is not None:
             raise
-        problem = error
+        problems = inspect_file.problems(checkpoint) or [error]
     if engine and plan_name is not None:
         _print_plan(_find(engine, plan_name), as_json)
     elif as_json:
-        print_json(_facts(source, checkpoint, engine, problem))
+        print_json(_facts(source, checkpoint, engine, problems))
     else:
-        _print(source, checkpoint, engine, problem)
+        _print(source, checkpoint, engine, problems)
 
 
 def _find(engine: Engine, name: str) -> Plan:
@@ -115,18 +113,6 @@ def _find(engine: Engine, name: str) -> Plan:
         if plan.name == name:
             return plan
     raise SottoError(f"There is no plan {name!r}.", f"There are: {', '.join(p.name for p in engine.plans)}.")
-
-
-def _types(checkpoint: Checkpoint) -> dict[str, tuple[int, int, int]]:
-    """By tensor type: tensors, elements, bytes."""
-    counts: Counter[str] = Counter()
-    elements: Counter[str] = Counter()
-    nbytes: Counter[str] = Counter()
-    for info in checkpoint.tensors.values():
-        counts[info.type] += 1
-        elements[info.type] += prod(info.shape)
-        nbytes[info.type] += info.nbytes
-    return {kind: (counts[kind], elements[kind], nbytes[kind]) for kind, _ in nbytes.most_common()}
 
 
 def _config(checkpoint: Checkpoint, engine: Engine | None) -> dict[str, object]:
@@ -138,24 +124,32 @@ def _config(checkpoint: Checkpoint, engine: Engine | None) -> dict[str, object]:
 
 
 def _facts(
-    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None
+    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problems: list[SottoError]
 ) -> dict[str, object]:
-    types = _types(checkpoint)
+    types = inspect_file.kinds(checkpoint)
     facts: dict[str, object] = {
         "name": source.name,
         "bytes": source.size,
         "format": checkpoint.format,
         "architecture": checkpoint.architecture,
-        "instruction_tuned": checkpoint.chat_template is not None,
+        "instruction_tuned": engine is not None and engine.instruction_tuned,
+        "tuning": inspect_file.tuning(checkpoint),
         "config": _config(checkpoint, engine),
-        "parameters": sum(elements for _, elements, _ in types.values()),
+        "parameters": sum(kind.elements for kind in types.values()),
         "tensors": {
-            kind: {"tensors": count, "elements": elements, "bytes": nbytes}
-            for kind, (count, elements, nbytes) in types.items()
+            name: {
+                "tensors": kind.tensors,
+                "elements": kind.elements,
+                "bytes": kind.nbytes,
+                "stored": kind.stored,
+                "stored_bytes": kind.stored_bytes,
+                "exact": kind.exact,
+            }
+            for name, kind in types.items()
         },
     }
     if engine is None:
-        return facts | {"problem": str(problem)}
+        return facts | {"problems": [str(problem) for problem in problems]}
     return facts | {
         "context": engine.context,
         "adapters": dict(engine.adapters_on),
@@ -180,13 +174,12 @@ def _table(*headings: str) -> Table:
 
 
 def _print(
-    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problem: SottoError | None
+    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problems: list[SottoError]
 ) -> None:
     console = output()
-    types = _types(checkpoint)
-    parameters = sum(elements for _, elements, _ in types.values())
-    kind = "instruction-tuned" if checkpoint.chat_template else "base model"
-    what = f"{checkpoint.architecture}, {kind}, " if not checkpoint.refusal else ""
+    types = inspect_file.kinds(checkpoint)
+    parameters = sum(kind.elements for kind in types.values())
+    what = f"{checkpoint.architecture}, {inspect_file.tuning(checkpoint)}, " if not checkpoint.refusal else ""
     console.print(
         f"{source.name}: {what}{parameters / 1e6:,.0f} million parameters in {source.size / 1e6:,.0f} MB"
     )
@@ -198,12 +191,23 @@ def _print(
         whole = isinstance(value, int) and not isinstance(value, bool)
         sizes.add_row(name.replace("_", " "), f"{value:,}" if whole else str(value))
     console.print(sizes, "")
-    tensors = _table("tensor type", "tensors", "elements", "MB")
-    for name, (count, elements, nbytes) in types.items():
-        tensors.add_row(name, f"{count:,}", f"{elements:,}", f"{nbytes / 1e6:,.1f}")
+    tensors = _table("tensor type", "tensors", "elements", "MB", "on the device as", "MB there")
+    for name, kind in types.items():
+        there = f"{kind.stored_bytes / 1e6:,.1f}" if kind.stored else ""
+        stored = kind.stored if kind.exact else f"{kind.stored}, rounded"
+        tensors.add_row(
+            name,
+            f"{kind.tensors:,}",
+            f"{kind.elements:,}",
+            f"{kind.nbytes / 1e6:,.1f}",
+            stored or "not read",
+            there,
+        )
     console.print(tensors, "")
     if engine is None:
-        console.print(f"It cannot run here. {problem}", markup=False)
+        console.print("It cannot run here.")
+        for problem in problems:
+            console.print(str(problem), markup=False)
         return
     _print_plans(engine)
 

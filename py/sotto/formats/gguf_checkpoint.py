@@ -144,7 +144,8 @@ def _read(header: Header, name: str) -> Checkpoint:
     table = header.tensors.get(source_name("embedding"))
     if vocabulary and table and len(vocabulary) > table.shape[0]:
         vocabulary = _without_extra(vocabulary, table.shape[0])
-    tensors = _tensors(header.tensors, len(vocabulary) if vocabulary else MOST_TOKENS)
+    other = () if refusal else _OTHER_TENSORS
+    tensors = _tensors(header.tensors, len(vocabulary) if vocabulary else MOST_TOKENS, other)
     settings = {} if refusal else _settings(metadata, architecture)
     if not refusal:
         _derive(settings, tensors, vocabulary)
@@ -209,11 +210,11 @@ def _derive(
 # --- Tensors ----------------------------------------------------------------------------------------------------
 
 
-def _tensors(records: Mapping[str, Record], tokens: int) -> dict[str, TensorInfo]:
-    """The tensors of the text model by their canonical names."""
+def _tensors(records: Mapping[str, Record], tokens: int, other: tuple[str, ...]) -> dict[str, TensorInfo]:
+    """The tensors by their canonical names, but for those that begin with `other`."""
     found: dict[str, TensorInfo] = {}
     for record in records.values():
-        if record.name.startswith(_OTHER_TENSORS):
+        if record.name.startswith(other):
             continue
         name = canonical_name(record.name)
         if name in found:

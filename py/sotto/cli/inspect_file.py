@@ -1,0 +1,107 @@
+"""What `sotto inspect` finds in a model's files: tensors by type, how a device holds them, and what is in the way."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from math import prod
+
+from .. import models
+from ..errors import SottoError, UnsupportedModel, about
+from ..formats.checkpoint import Checkpoint, TensorInfo
+from ..text import chat
+from ..text.tokenizer import Tokenizer
+from ..weights import layout
+from ..weights.image import Image
+
+
+@dataclass
+class Kind:
+    """The tensors of a type, together.
+
+    Attributes:
+        stored: the format in which a device holds the matrices among them; "f32" for vectors, "" where none can.
+        exact: whether that is what the file says, bit for bit.
+        stored_bytes: that they take on a device, 0 where none can hold them.
+    """
+
+    tensors: int = 0
+    elements: int = 0
+    nbytes: int = 0
+    stored: str = ""
+    exact: bool = True
+    stored_bytes: int = 0
+
+
+def kinds(checkpoint: Checkpoint) -> dict[str, Kind]:
+    """What there is of each tensor type, the largest first."""
+    found: dict[str, Kind] = {}
+    for info in checkpoint.tensors.values():
+        kind = found.setdefault(info.type, Kind())
+        kind.tensors += 1
+        kind.elements += prod(info.shape)
+        kind.nbytes += info.nbytes
+        _add_stored(kind, info)
+    return dict(sorted(found.items(), key=lambda item: -item[1].nbytes))
+
+
+def _add_stored(kind: Kind, info: TensorInfo) -> None:
+    try:
+        form = layout.format_of(info.type)
+    except UnsupportedModel:
+        return
+    if len(info.shape) == 2:
+        rows, columns = info.shape
+        kind.stored, kind.exact = form.name, layout.is_exact(info.type)
+        kind.stored_bytes += form.weight_bytes(rows, columns) + form.scale_plane_bytes(rows, columns)
+    elif len(info.shape) == 1:
+        kind.stored = kind.stored or "f32"
+        kind.stored_bytes += 4 * info.shape[0]
+
+
+def tuning(checkpoint: Checkpoint) -> str:
+    """What a model was made for, in words."""
+    if not checkpoint.chat_template or checkpoint.vocabulary is None:
+        return "base model"
+    form = chat.format_of(checkpoint.chat_template, checkpoint.vocabulary)
+    return f"instruction-tuned ({form.name}'s turns)" if form else "with a chat template of an unknown kind"
+
+
+def problems(checkpoint: Checkpoint) -> list[SottoError]:
+    """All that keeps a model's files from running, as far as one thing does not hide another."""
+    found: list[SottoError] = []
+
+    def tried(*steps: object) -> None:
+        for step in steps:
+            assert callable(step)
+            try:
+                with about(checkpoint.name):
+                    step()
+            except SottoError as error:
+                found.append(error)
+
+    def image() -> None:
+        model = models.find(checkpoint.architecture).read(checkpoint.settings)
+        Image.of(checkpoint.tensors, model.wanted())
+
+    tried(checkpoint.check_model)
+    if checkpoint.refusal:
+        return found
+    vocabulary = checkpoint.vocabulary
+    if vocabulary is not None:
+        tried(lambda: Tokenizer(vocabulary))
+    tried(image)
+    unread = Counter(info.type for info in checkpoint.tensors.values() if not _is_read(info.type))
+    for name, count in unread.items():
+        if not any(name in error.message for error in found):
+            try:
+                layout.format_of(name)
+            except UnsupportedModel as error:
+                found.append(
+                    UnsupportedModel(f"{checkpoint.name}: {error.message} It has {count}.", error.hint)
+                )
+    return found
+
+
+def _is_read(type_name: str) -> bool:
+    return type_name in layout.types()
