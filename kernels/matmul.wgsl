@@ -4,6 +4,7 @@
 // weight is dequantised once for four tokens and a value of x is loaded once for eight rows. Four tokens'
 // values are a matrix whose columns are tokens; (a row's four weights) * matrix gives its four products.
 // No barriers (see matvec). Groups of tokens past the run's count return at once.
+// With ACROSS x is over the tokens and y over the rows: of a matrix of few rows, neighbouring threads have all work.
 // #include "step.wgsl"
 // #include "weights/{format}.wgsl"
 @group(0) @binding(2) var<storage, read> x: array<vec4<f32>>;
@@ -11,6 +12,7 @@
 override N: u32;
 override OFFSET: u32;
 override STRIDE: u32;
+override ACROSS: bool = false;
 
 fn store(row: u32, token: u32, sums: vec4<f32>) {
     if (row >= N) {
@@ -25,8 +27,8 @@ fn store(row: u32, token: u32, sums: vec4<f32>) {
 
 @compute @workgroup_size(64)
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-    let row = 8u * id.x;
-    let token = 4u * id.y;
+    let row = 8u * select(id.x, id.y, ACROSS);
+    let token = 4u * select(id.y, id.x, ACROSS);
     if (row >= N || token >= step.count) {
         return;
     }

@@ -132,6 +132,17 @@ def test_matmul(
     assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
 
 
+@pytest.mark.parametrize(("rows", "tokens", "count"), [(48, 70, 67), (16, 512, 512), (20, 3, 2)])
+def test_few_rows_across_tokens(device: Device, reference, rng, rows, tokens, count) -> None:
+    m, arrays = matrix(rng, "Q8_0", rows, 256)
+    p = Plan("test", tokens)
+    ops.simple.matmul(p, "y", given("x", (tokens, 256)), m, across=True)
+    arrays["x"] = rng.standard_normal((tokens, 256)).astype(np.float32)
+    inputs = p.inputs(0, [0] * count)
+    seen = compare(device, reference, p, arrays, inputs, dtypes={"y": "f4"}, tolerance=F32)
+    assert not seen["y"].reshape(tokens, rows)[count:].any(), "tokens past the count were written"
+
+
 @pytest.mark.parametrize("tokens", [8, 32, 33, 128, 512])
 @pytest.mark.parametrize("variant", MATRICES, ids=lambda v: v.name)
 def test_subgroup_matrices(gpu: NativeDevice, numpy_device, rng, variant, tokens) -> None:

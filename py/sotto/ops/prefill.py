@@ -130,9 +130,16 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
     `matvec`."""
     y = _product(p, label, x, matrix)
     if matrix.low_rank:
-        low = _product(p, f"{label} low rank", x, matrix.low_rank.a)
+        low = _low(p, f"{label} low rank", x, matrix.low_rank.a)
         low_rank_add(p, f"{label} adapters", y, low, matrix.low_rank)
     return y
+
+
+def _low(p: Plan, label: str, x: Tensor, a: Matrix) -> Tensor:
+    """(T, K) times adapters' A, of few rows, -> (T, N)."""
+    if x.shape[0] > 1 and p.choice[Job.MATMUL].name in ("simple", "quad"):
+        return simple.matmul(p, label, x, a, across=True)
+    return _product(p, label, x, a)
 
 
 def _product(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:

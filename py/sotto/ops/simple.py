@@ -63,8 +63,8 @@ def embed(p: Plan, table: Matrix, *, scale: float) -> Tensor:
     return y
 
 
-def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
-    """(T, K) times (N, K) transposed -> (T, N)."""
+def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix, *, across: bool = False) -> Tensor:
+    """(T, K) times (N, K) transposed -> (T, N); `across` for few rows, where tokens are more to share out."""
     tokens, columns = x.shape
     require(columns == matrix.columns, f"{matrix.name} has {matrix.columns} columns, its input {columns}")
     y = p.scratch(label, (tokens, matrix.rows))
@@ -72,12 +72,15 @@ def matmul(p: Plan, label: str, x: Tensor, matrix: Matrix) -> Tensor:
         p.add(
             label,
             wgsl.load("matmul", shard.format),
-            (groups(-(-shard.rows // 8)), -(-tokens // 4), 1),
+            (groups(-(-tokens // 4)), -(-shard.rows // 8), 1)
+            if across
+            else (groups(-(-shard.rows // 8)), -(-tokens // 4), 1),
             planes(shard) | {"x": x, "y": y},
             K=columns,
             N=shard.rows,
             OFFSET=shard.row,
             STRIDE=matrix.rows,
+            **({"ACROSS": 1} if across else {}),
         )
     return y
 
@@ -117,7 +120,7 @@ def low_rank_add(p: Plan, label: str, y: Tensor, low: Tensor, low_rank: LowRank)
     p.add(
         label,
         wgsl.load("low_rank_add"),
-        (groups(rows), -(-tokens // 4), 1),
+        (groups(-(-rows // 8)), -(-tokens // 4), 1),
         {"y": y, **tensors},
         N=rows,
         **constants,
