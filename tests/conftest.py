@@ -44,6 +44,13 @@ def golden_adapters() -> dict[str, list[float]]:
     return found
 
 
+@pytest.fixture(scope="session")
+def golden_types() -> dict[str, Any]:
+    """Negative log-likelihoods that transformers gives for the models of typed.CASES."""
+    found: dict[str, Any] = json.loads((GOLDEN / "gemma3-270m-types.json").read_text("utf-8"))
+    return found
+
+
 RUNGS = ("unit", "kernels", "native", "cpu", "browser")
 
 

@@ -18,8 +18,9 @@ from sotto.api import drive, iterate
 from sotto.devices.cpu import CpuDevice
 from sotto.engine.engine import Engine
 from sotto.native.wasm import open_cpu
-from sotto.source import FileSource
+from sotto.source import FileSource, MemorySource
 from sotto.text.sampler import Sampling
+from typed import typed_file
 
 
 @pytest.fixture(scope="module")
@@ -91,3 +92,17 @@ def test_adapters(engine: Engine, golden: dict[str, Any], golden_adapters: dict[
         assert off <= 0.09
     drive(engine.use_adapters({}))
     np.testing.assert_array_equal(drive(engine.score(ids)), plain)
+
+
+@pytest.mark.parametrize(("case", "mean"), [("exact", 0.07), ("rounded", 0.09)])
+def test_every_tensor_type(
+    cpu: CpuDevice, golden: dict[str, Any], golden_types: dict[str, Any], case: str, mean: float
+) -> None:
+    """Models with matrices of all types (tests/typed.py)."""
+    data = typed_file(assets.default_model(), case, golden_types[case]["sha256"])
+    loaded = drive(Engine.load(MemorySource(data, "typed.gguf", case), cpu))
+    ids = golden["perplexity"]["ids"][: golden_types["tokens"]]
+    off = np.abs(-drive(loaded.score(ids)) - np.array(golden_types[case]["nll"]))
+    loaded.close()
+    print(f"{case}: mean |delta logprob| {off.mean():.5f}, largest {off.max():.5f}")
+    assert off.mean() <= mean and off.max() <= 0.5

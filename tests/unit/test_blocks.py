@@ -127,6 +127,7 @@ def test_rows_decode_alone(name):
         ("Q4_1", 1 / 14),
         ("Q5_1", 1 / 30),
         ("Q5_K", 1 / 29),
+        ("IQ4_NL", 1 / 8),
     ],
 )
 def test_quantize_comes_back_close(name, step):

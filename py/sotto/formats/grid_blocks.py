@@ -11,7 +11,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .block_type import Bytes, CodeType, Decoded, Floats, bits, half, nibbles, pairs
+from .block_type import (
+    Bytes,
+    CodeType,
+    Decoded,
+    Floats,
+    bits,
+    divide,
+    half,
+    nibbles,
+    pack_nibbles,
+    pairs,
+    signed_peak,
+    stored,
+)
 from .grids import points
 
 Codes = NDArray[np.int8]
@@ -61,6 +74,12 @@ class IQ4NL(CodeType):
 
     def decode(self, blocks: Bytes) -> Decoded:
         return UNEVEN[nibbles(blocks[:, 2:])], half(blocks, 0), None
+
+    def encode(self, values: Floats) -> Bytes:
+        scale, seen = stored(signed_peak(values) / -127)
+        middles = (UNEVEN[1:] + UNEVEN[:-1].astype(np.float32)) / 2
+        codes = np.searchsorted(middles, divide(values, seen).astype(np.float32)).astype(np.uint8)
+        return np.concatenate([scale, pack_nibbles(codes)], axis=1)
 
 
 class IQ4XS(CodeType):

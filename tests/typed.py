@@ -1,0 +1,73 @@
+"""The default model with matrices of every tensor type that a file can have: for runs against a reference."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import gguf as reference
+import numpy as np
+
+import nearest
+from sotto.formats import blocks
+from sotto.formats.gguf import parse
+from sotto.formats.gguf_writer import RawTensor, write
+
+CASES: Mapping[str, Mapping[str, Sequence[str]]] = {
+    # What a device holds as it is; the matrices with 640 columns, and attn_output with its 1,024.
+    "exact": {
+        "narrow": ("Q4_1", "IQ4_NL", "Q5_0", "Q8_0", "MXFP4", "Q4_0", "F16", "BF16", "F32"),
+        "attn_output": (
+            "Q3_K", "IQ4_XS", "IQ3_S", "IQ3_XXS", "IQ2_S", "IQ2_XS", "IQ2_XXS", "IQ1_M", "IQ1_S", "TQ2_0", "TQ1_0",
+        ),
+        "ffn_down": ("Q4_K", "Q6_K"),
+    },
+    # What is rounded to eight bits, as in files called Q5_K_S; and Q2_K.
+    "rounded": {"narrow": ("Q5_1",), "attn_output": ("Q2_K", "Q5_K", "Q5_K"), "ffn_down": ("Q5_K",)},
+}  # fmt: skip
+"""By case: the types of some matrices, in turn from layer to layer."""
+
+
+def typed(model: Path, case: str) -> bytes:
+    """A file of the case's types, with the model's weights rounded: by the reference package where it can write a type,
+    else by `blocks`, else by nearest.py."""
+    data = model.read_bytes()
+    header, tensors = parse(data), {}
+    for record in header.tensors.values():
+        raw = np.frombuffer(data, np.uint8, record.nbytes, record.offset)
+        kind = _type(record.name, record.type, CASES[case])
+        if kind != record.type:
+            raw = _encoded(kind, blocks.dequantize(record.type, raw, record.shape))
+        tensors[record.name] = RawTensor(record.shape, kind, raw.tobytes())
+    return write(header.metadata, tensors)
+
+
+def _type(name: str, usual: str, types: Mapping[str, Sequence[str]]) -> str:
+    """The type that a tensor gets."""
+    block, _, rest = name.partition(".")
+    layer, _, matrix = rest.removesuffix(".weight").partition(".")
+    if block != "blk" or "norm" in matrix:
+        return usual
+    if matrix in types:
+        return types[matrix][int(layer) % len(types[matrix])]
+    place = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up").index(matrix)
+    return types["narrow"][(int(layer) * 5 + place) % len(types["narrow"])]
+
+
+def _encoded(kind: str, values: np.ndarray) -> np.ndarray:
+    if kind in nearest.ENCODERS:
+        return nearest.encode(kind, values)
+    try:
+        found = reference.quants.quantize(values, reference.GGMLQuantizationType[kind])
+    except NotImplementedError:
+        return blocks.quantize(kind, values)
+    return np.ascontiguousarray(found).view(np.uint8).reshape(-1)
+
+
+def typed_file(model: Path, case: str, sha256: str) -> bytes:
+    """The same, checked to be what a reference was made of."""
+    data = typed(model, case)
+    found = hashlib.sha256(data).hexdigest()
+    assert found == sha256, "the file is not that of the reference: run tools/reference_types.py again"
+    return data
