@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
+from rows import weights_like
 from sotto.formats.blocks import CODE_TYPES, FLOAT_TYPES, TYPES, quantize
 from sotto.formats.gguf_checkpoint import source_name
 from sotto.formats.gguf_writer import RawTensor, metadata_of, write
@@ -64,7 +65,8 @@ class Tiny:
     """The sizes and formats of a tiny model.
 
     types: format of a tensor, by its name without ".weight" ("blk.3.ffn_down"), or of that tensor in all
-    layers ("ffn_down"); it goes before DEFAULT_TYPES. A type formats/blocks.py cannot write is filled with zeros.
+    layers ("ffn_down"); it goes before DEFAULT_TYPES. A type that formats/blocks.py only reads has random codes, one
+    that it does not read zeros.
     metadata: added to the file's, or replacing what it would hold; a value of None removes the key.
     """
 
@@ -141,7 +143,11 @@ def _tensor(tiny: Tiny, name: str, shape: tuple[int, ...]) -> RawTensor:
     type_name = next((choice for choice in choices if choice), "F32")
     if type_name not in FLOAT_TYPES | CODE_TYPES:
         return RawTensor(shape, type_name, bytes(TYPES[type_name].size(shape)))
-    return RawTensor(shape, type_name, quantize(type_name, _values(tiny, kind, name, shape)).tobytes())
+    try:
+        data = quantize(type_name, _values(tiny, kind, name, shape))
+    except ValueError:  # it is only read
+        data = weights_like(type_name, *shape)
+    return RawTensor(shape, type_name, data.tobytes())
 
 
 def _values(tiny: Tiny, kind: str, name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -11,6 +11,7 @@ from chromium import launch
 from playwright.sync_api import Page, Playwright, Request
 from pyodide_page import Python
 
+from rows import SCALES_AT
 from sotto.site.site import OfferedModel
 from sotto.weights import compiled
 
@@ -98,7 +99,7 @@ def test_a_model_is_read_by_ranges(
 
 
 def test_the_conversion_is_linked_to_python(python: Python) -> None:
-    assert python.call("converted") == list(compiled.TYPES)
+    assert python.call("converted", SCALES_AT) == list(compiled.TYPES)
 
 
 @pytest.fixture
