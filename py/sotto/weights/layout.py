@@ -6,8 +6,8 @@ ordered along K, then along N. On a GPU the lanes of a subgroup then read neighb
 piece as one 128-bit vector; and a range of rows is a range of bytes, so that a plane can be cut into shards.
 Rows are padded to 8 and columns to 128 with zeros. The kernels' side of this is kernels/lib/.
 
-The caches of converted weights carry LAYOUT_VERSION: raise it whenever a byte of the output or a cache's form
-changes.
+The caches of converted weights carry LAYOUT_VERSION: raise it whenever a byte of the output changes, or what is read of
+a file beside it, or a cache's form.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from ..errors import UnsupportedModel
 from ..formats import blocks
 from ..formats.blocks import BlockType, CodeType, FloatType
 
-LAYOUT_VERSION = 5
+LAYOUT_VERSION = 6
 ROWS = 8  # rows in a tile
 PIECES = 4  # pieces of a row in a tile
 PIECE_BYTES = 16
