@@ -396,7 +396,7 @@ def test_limits_too_small(page: Page, tiny: str) -> None:
         ("notes", lambda: b"These are notes, and no model.\n" * 99, ("file", "not a GGUF file")),
         ("half", lambda: build(Tiny(chat=True))[:-40_000], ("file", "half")),
         ("llama", lambda: build(Tiny(metadata={"general.architecture": "llama"})), ("unsupported", "llama")),
-        ("iq", lambda: build(Tiny(types={"ffn_up": "IQ4_NL"})), ("unsupported", "IQ4_NL")),
+        ("nvfp4", lambda: build(Tiny(types={"ffn_up": "NVFP4"})), ("unsupported", "NVFP4")),
     ],
 )
 def test_files_that_cannot_be_used(

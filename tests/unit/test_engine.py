@@ -203,6 +203,15 @@ def test_the_same_seed_gives_the_same_text(engine: Engine) -> None:
     assert warm[0] != warm[2]
 
 
+def test_what_was_timed_leaves_nothing_in_the_cache(engine: Engine) -> None:
+    ids = [engine.tokenizer.bos, *prompt(engine, 8)]
+    drive(engine.time_token())
+    tokens(engine, ids, 2)
+    assert engine.stats.reused_tokens == 0
+    tokens(engine, ids, 2)
+    assert engine.stats.reused_tokens > 0
+
+
 def test_bad_prompts_are_refused(engine: Engine) -> None:
     with pytest.raises(SottoError, match="no tokens"):
         tokens(engine, [], 1)
