@@ -19,7 +19,7 @@ from tiny import Tiny, build
 
 ENGLISH = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))["en"]
 TEXT = "the small library writes a short story for every morning and people read it in the garden. "
-SHORT = "?max_tokens=12&temperature=0"
+SHORT = "?max_tokens=12&temperature=0&versions=1"
 
 expect.set_options(timeout=PATIENCE)
 
