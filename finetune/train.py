@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Train a LoRA adapter on pairs of texts and answers.
 
-    python finetune/train.py                                    the default model's adapter, as it is in the repository
-    python finetune/train.py --data mine.jsonl --start finetune/adapter --out my-adapter --epochs 3
+    python finetune/train.py                                    the default model's, into finetune/adapter
+    python finetune/train.py --data mine.jsonl --start ADAPTER --out my-adapter --epochs 3
                                                                 go on from there with a person's own pairs
     python finetune/train.py --model FOLDER --data mine.jsonl --out my-adapter     another Gemma 3
 
