@@ -8,6 +8,7 @@ The models are those of tests/typed.py, their weights dequantised by the package
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -41,6 +42,7 @@ def dequantized(data: bytes) -> bytes:
 
 def main() -> None:
     """Make the references."""
+    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     golden = json.loads((GOLDEN / "gemma3-270m.json").read_text("utf-8"))["perplexity"]
     fields: dict[str, object] = {
         "engine": f"transformers {transformers.__version__}, torch {torch.__version__}, gguf 0.19.0",

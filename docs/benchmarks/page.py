@@ -118,7 +118,9 @@ def main() -> None:
     with Server(0) as server, tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         server.site = Site(ROOT, default_cache(), [OfferedModel("gemma-3-270m", path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"{server.address}?max_tokens={options.tokens}&temperature=0&versions=1&device={options.device}"
+        address = (
+            f"{server.address}?max_tokens={options.tokens}&temperature=0&versions=1&device={options.device}"
+        )
         result: dict[str, Any] = {"machine": platform.platform(), "model_bytes": path.stat().st_size}
 
         def session(work: Callable[[Page], Any]) -> Any:
