@@ -24,7 +24,6 @@ from sotto import api
 from sotto.assets import DEFAULT_MODEL
 from sotto.engine.engine import Engine
 from sotto.formats.adapter import Adapter, Factors
-from sotto.reports import LoadProgress
 from sotto.text.sampler import Sampling
 
 
@@ -41,10 +40,6 @@ def random_adapter(engine: Engine, rank: int) -> Adapter:
         for name, (rows, columns) in shapes.items()
     }
     return Adapter("random", f"random, rank {rank}", "", factors)
-
-
-def tell(progress: LoadProgress) -> None:
-    """Nothing: a load's progress is of no interest here."""
 
 
 async def measure(engine: Engine, tokens: int, prompt: int) -> dict[str, tuple[float, float]]:
@@ -81,7 +76,6 @@ def main() -> None:
         threads=given.threads,
         variant=given.variant,
         context=2048,
-        progress=tell,
     ) as model:
         engine = model.engine
         adapter = api.read_adapter(given.lora) if given.lora else random_adapter(engine, given.rank)

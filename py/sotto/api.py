@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,29 +13,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import formats, values
-from .assets import DEFAULT_MODEL, default_cache, known_models, model_path
-from .assets.pins import MODELS
+from .assets import DEFAULT_MODEL, default_cache
 from .device import AdapterInfo, Device
 from .devices import policy
 from .devices.cpu import best_threads
 from .engine.engine import Engine
-from .errors import DeviceError, SottoError
+from .errors import DeviceError
 from .formats.adapter import Adapter
-from .native import dawn
+from .native import dawn, files
 from .native.disk import DiskStore
 from .native.wasm import open_cpu
 from .reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
-from .source import FileSource, Folder, Source
+from .source import Folder, Source
 from .text.chat import Message
 from .text.prompt import Prompt
 from .text.sampler import Sampling
 from .text.tokenizer import Segment
 
 T = TypeVar("T")
-
-_OLLAMA_MODEL = "application/vnd.ollama.image.model"
-_LARGEST_MANIFEST = 1 << 20
-_ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
 
 def drive(coroutine: Coroutine[Any, Any, T]) -> T:
@@ -125,7 +119,7 @@ def load(
     if threads is not None:
         values.whole("threads", threads, 1)
     adapters = read_adapters(lora)  # before the model, which takes longer
-    source = open_source(model, told)
+    source = files.open_source(model, told)
 
     def loaded_on(opened: Device) -> Model:
         try:
@@ -192,56 +186,6 @@ def any_adapter() -> bool:
         return False
 
 
-def open_source(
-    model: str | os.PathLike[str], progress: Callable[[LoadProgress], None]
-) -> FileSource | Folder:
-    """The model file that a path, a folder or a known name stands for; the folder of its parts where it was split.
-
-    Raises SottoError, AssetError.
-    """
-    if isinstance(model, str) and model in known_models():
-        path = model_path(model, progress=_Download(progress))
-        return FileSource(path, key=MODELS[model].files[0].sha256)
-    path = Path(model).expanduser()
-    if is_adapter(path):
-        raise SottoError(
-            f"{path} is a LoRA adapter: changes to a model, without the model.",
-            "Load the model it was made for, and give the adapter with it (lora=, or --lora).",
-        )
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf" and file.is_file())
-        if not found:
-            raise SottoError(f"The folder {path} holds no GGUF file.", "Give the path of one GGUF file.")
-        return FileSource(found[0]) if len(found) == 1 else _files(path.resolve().name, found)
-    if not path.exists():
-        raise SottoError(
-            f"The model {path} does not exist.",
-            f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
-        )
-    path = _ollama_model(path) or path
-    parts = [path.with_name(name) for name in formats.part_names(path.name)]
-    return (
-        _files(path.name, [part for part in parts if part.exists()]) if len(parts) > 1 else FileSource(path)
-    )
-
-
-def _ollama_model(path: Path) -> Path | None:
-    """The file that a manifest of Ollama names as its model: models/manifests/... stands for one of models/blobs/."""
-    if "manifests" not in path.parts or path.stat().st_size > _LARGEST_MANIFEST:
-        return None
-    try:
-        layers = json.loads(path.read_text("utf-8"))["layers"]
-        (digest,) = (layer["digest"] for layer in layers if layer["mediaType"] == _OLLAMA_MODEL)
-    except (ValueError, TypeError, KeyError):
-        return None
-    root = next(folder for folder in path.absolute().parents if folder.name == "manifests").parent
-    return root / "blobs" / str(digest).replace(":", "-")
-
-
-def _files(name: str, paths: Sequence[Path]) -> Folder:
-    return Folder(name, {path.name: FileSource(path) for path in paths})
-
-
 Lora = str | os.PathLike[str] | tuple[str | os.PathLike[str], float]
 """An adapter's path, or that and its scale; without one, 1: as it was trained."""
 
@@ -269,42 +213,11 @@ def read_adapter(path: str | os.PathLike[str]) -> Adapter:
         SottoError: there is no such file.
         FormatError, UnsupportedModel: it is no adapter, or one that does more than LoRA.
     """
-    source = _adapter_source(Path(path).expanduser())
+    source = files.adapter_source(path)
     try:
         return drive(formats.open_adapter(source))
     finally:
         source.close()
-
-
-def _adapter_source(path: Path) -> FileSource | Folder:
-    """The file, or the folder of files, of an adapter."""
-    if not path.exists():
-        raise SottoError(
-            f"The adapter {path} does not exist.",
-            f"Give a folder with {formats.CONFIG} and {formats.MATRICES}, or a GGUF file with a LoRA adapter.",
-        )
-    if path.name == formats.CONFIG:
-        path = path.parent
-    if path.is_dir():
-        found = sorted(
-            file for file in path.iterdir() if file.name == formats.CONFIG or file.suffix in _ADAPTERS
-        )
-    elif path.suffix == ".safetensors" and path.with_name(formats.CONFIG).exists():
-        found = [path.with_name(formats.CONFIG), path]
-        path = path.parent
-    else:
-        return FileSource(path)
-    return _files(path.resolve().name, [file for file in found if file.is_file()])
-
-
-def is_adapter(path: str | os.PathLike[str]) -> bool:
-    """Whether a path stands for an adapter of PEFT's kind: GGUF files say themselves what they are."""
-    found = Path(path).expanduser()
-    if found.is_dir():
-        return (found / formats.CONFIG).exists()
-    return found.name == formats.CONFIG or (
-        found.suffix == ".safetensors" and found.with_name(formats.CONFIG).exists()
-    )
 
 
 def store_in(cache: bool | str | os.PathLike[str]) -> DiskStore | None:
@@ -490,19 +403,6 @@ class Model:
         for piece in iterate(pieces):
             if piece.text:
                 yield piece.text
-
-
-class _Download:
-    """Reports the fetching of a known model as a stage of loading."""
-
-    def __init__(self, progress: Callable[[LoadProgress], None]) -> None:
-        self._progress = progress
-
-    def update(self, what: str, done: int, total: int) -> None:
-        self._progress(LoadProgress("download", done, total, False))
-
-    def note(self, text: str) -> None:
-        """A source failed and the next is tried: of no interest unless all fail, and then it is in the error."""
 
 
 def _ignore(progress: LoadProgress) -> None:

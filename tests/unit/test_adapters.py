@@ -13,7 +13,7 @@ import turns
 from sotto import formats
 from sotto.api import drive, iterate
 from sotto.devices.reference.device import NumpyDevice
-from sotto.engine import engine as engine_module
+from sotto.engine import adapter_sets
 from sotto.engine.engine import Engine
 from sotto.errors import InvalidSetting, OutOfMemory, SottoError, UnsupportedModel
 from sotto.formats.adapter import Adapter
@@ -201,7 +201,7 @@ def test_memory_is_foreseen_and_given_back(engine: Engine) -> None:
 def test_sets_that_were_not_used_for_long_are_dropped(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine_module, "MOST_PREPARED", 2)
+    monkeypatch.setattr(adapter_sets, "MOST_KEPT", 2)
     for name in "abc":
         engine.add_adapter(name, adapter(lora.halves(SHAPES, 8, seed=ord(name))))
     use(engine, a=1)

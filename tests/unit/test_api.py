@@ -23,6 +23,7 @@ from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import UnsupportedModel
 from sotto.models import synthetic
+from sotto.native.files import open_source
 from sotto.plan.plan import Use
 from sotto.plan.work import prefill_operations, weight_bytes
 from sotto.reports import Settings
@@ -149,7 +150,7 @@ def test_windows_score_every_token_once(tokens: int, context: int) -> None:
 
 def test_the_model_file(tmp_path: Path) -> None:
     def opened(path: Path | str) -> str:
-        source = api.open_source(path, lambda progress: None)
+        source = open_source(path, lambda progress: None)
         source.close()
         return source.name
 

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 import tiny
-from sotto import api, formats, models
+from sotto import formats, models
 from sotto.api import drive
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import FormatError, SottoError, UnsupportedModel
 from sotto.formats import gguf
 from sotto.formats.gguf_writer import RawTensor, write
+from sotto.native.files import open_source
 from sotto.reports import Settings
 from sotto.source import Folder, MemorySource, Source
 from sotto.text.vocabulary import TokenType
@@ -145,7 +146,7 @@ def test_what_else_a_folder_holds_is_passed_over() -> None:
 
 
 def opened(path: Path) -> Source | Folder:
-    return api.open_source(path, lambda progress: None)
+    return open_source(path, lambda progress: None)
 
 
 def test_any_part_or_their_folder_stands_for_the_model(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from ..bench.protocol import Spread
 from ..bench.report import Report
 from ..bench.request import PRESETS, Request
 from ..models import synthetic
+from ..native import files
 from ..source import Folder, Source
 from .options import STAGES, bar, device_options, json_option, model_options, output
 
@@ -105,7 +106,7 @@ def command(as_json: bool, as_csv: bool, no_cache: bool, preset: str, **given: o
         if request.shape:
             source: Source | Folder = synthetic.source(request.shape)
         else:
-            source = api.open_source(request.model, loading)
+            source = files.open_source(request.model, loading)
         with Desk(cache=not no_cache) as desk:
             benchmark = Benchmark(desk, request, source, doing, lambda: None)
             try:

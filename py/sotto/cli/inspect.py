@@ -12,9 +12,10 @@ from ..assets import DEFAULT_MODEL
 from ..devices.reference.device import NumpyDevice
 from ..engine.engine import Engine
 from ..errors import DeviceError, FormatError, SottoError, UnsupportedModel
-from ..formats import gguf_adapter
 from ..formats.checkpoint import Checkpoint
+from ..formats.gguf_kinds import ADAPTER_ENDS
 from ..models import synthetic
+from ..native import files
 from ..plan.plan import Plan
 from ..reports import Settings
 from ..source import Folder, Source
@@ -74,7 +75,7 @@ def command(
     if sum(choice is not None for choice in (model, named, shape)) > 1:
         raise click.UsageError("Give one model: an argument, --model or --shape.")
     path = model or named
-    if path is not None and api.is_adapter(path):
+    if path is not None and files.is_adapter(path):
         inspect_adapter.show(api.read_adapter(path), as_json)
         return
     source: Source | Folder
@@ -82,11 +83,11 @@ def command(
         source = synthetic.source(shape)
     else:
         with bar() as told:
-            source = api.open_source(
+            source = files.open_source(
                 model or named or DEFAULT_MODEL, lambda p: told(STAGES[p.stage], p.done, p.total)
             )
     checkpoint = api.drive(formats.open(source))
-    if any(name.endswith(gguf_adapter.ENDS) for name in checkpoint.tensors):
+    if any(name.endswith(ADAPTER_ENDS) for name in checkpoint.tensors):
         inspect_adapter.show(api.drive(formats.open_adapter(source)), as_json)
         return
     adapters = api.read_adapters(lora)

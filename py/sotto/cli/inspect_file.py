@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
@@ -71,14 +72,12 @@ def problems(checkpoint: Checkpoint) -> list[SottoError]:
     """All that keeps a model's files from running, as far as one thing does not hide another."""
     found: list[SottoError] = []
 
-    def tried(*steps: object) -> None:
-        for step in steps:
-            assert callable(step)
-            try:
-                with about(checkpoint.name):
-                    step()
-            except SottoError as error:
-                found.append(error)
+    def tried(step: Callable[[], object]) -> None:
+        try:
+            with about(checkpoint.name):
+                step()
+        except SottoError as error:
+            found.append(error)
 
     def image() -> None:
         model = models.find(checkpoint.architecture).read(checkpoint.settings)
@@ -91,17 +90,11 @@ def problems(checkpoint: Checkpoint) -> list[SottoError]:
     if vocabulary is not None:
         tried(lambda: Tokenizer(vocabulary))
     tried(image)
-    unread = Counter(info.type for info in checkpoint.tensors.values() if not _is_read(info.type))
-    for name, count in unread.items():
-        if not any(name in error.message for error in found):
-            try:
-                layout.format_of(name)
-            except UnsupportedModel as error:
-                found.append(
-                    UnsupportedModel(f"{checkpoint.name}: {error.message} It has {count}.", error.hint)
-                )
+    for name, count in Counter(info.type for info in checkpoint.tensors.values()).items():
+        try:
+            layout.format_of(name)
+        except UnsupportedModel as error:
+            if not any(name in other.message for other in found):
+                message = f"{checkpoint.name}: {error.message} It has {count}."
+                found.append(UnsupportedModel(message, error.hint))
     return found
-
-
-def _is_read(type_name: str) -> bool:
-    return type_name in layout.types()

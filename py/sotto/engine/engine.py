@@ -37,12 +37,11 @@ from ..tuning.tuner import Tuner
 from ..tuning.verdict import Verdict, usual
 from ..weights.image import Image
 from ..weights.loader import Loader, find, read_checkpoint
-from .adapters import AdapterMemory, Adapters, Names
+from .adapter_sets import AdapterSets
+from .adapters import AdapterMemory, Adapters
 from .generation import Logits, Request, generate
 from .programs import Programs, name_of
 from .session import Session
-
-MOST_PREPARED = 4  # sets of adapters that stay compiled and on the device, so that each can be taken at once
 
 DEFAULTS = Settings()
 BUDGET = Budget()
@@ -100,8 +99,7 @@ class Engine:
         self._sizes = tuple(sorted({1, *self.settings.chunks}))
         self._verdict = Verdict({})
         self._adapters = Adapters(self._memory, architecture.wanted())
-        self._on: dict[str, float] = {}
-        self._prepared: dict[Names, tuple[Programs, AdapterMemory | None]] = {}  # the latest one last
+        self._sets = AdapterSets(self._adapters, self._record)
         ring = min(cache.keys.shape[0] for cache in self._recorder.caches)
         self.session = Session(device, self.context, ring, self.config.window, self.settings.candidates)
         self._roomy = ring >= min(self.context, self.config.window + ops.MOST_TOKENS)
@@ -195,7 +193,7 @@ class Engine:
         """
         self._check_context(context)
         sizes = sorted({1, *(min(size, context) for size in self.settings.chunks)})
-        recorder = _adapted(self._recorder.at(context, sizes[-1]), self._prepared[tuple(self._on)][1])
+        recorder = _adapted(self._recorder.at(context, sizes[-1]), self._sets.memory)
         usual = list(self._verdict.choices.values())[-1]
         choices = {size: self._verdict.choices.get(size, usual) for size in sizes}
         return recorder.needed(recorder.plan(name_of(size), size, choice) for size, choice in choices.items())
@@ -219,16 +217,12 @@ class Engine:
         """Have these adapters on from the beginning."""
         for name, adapter, _ in adapters:
             self.add_adapter(name, adapter)
-        self._on = self._adapters.checked({name: scale for name, _, scale in adapters})
+        self._sets.on = self._adapters.checked({name: scale for name, _, scale in adapters})
 
     def _take(self, verdict: Verdict) -> None:
         """Record the plans with these kernels."""
         self._verdict = verdict
-        names = tuple(self._on)
-        memory = self._prepared[names][1] if names in self._prepared else self._adapters.together(names)
-        self._prepared = {names: (self._record(memory), memory)}
-        if memory:
-            memory.write(tuple(self._on.values()))
+        self._sets.renew()
 
     async def _change(self, verdict: Verdict, stages: Stages) -> None:
         """Take other kernels than those compiled so far."""
@@ -268,14 +262,14 @@ class Engine:
     @property
     def _programs(self) -> Programs:
         """Those that run now."""
-        return self._prepared[tuple(self._on)][0]
+        return self._sets.programs
 
     def _take_programs(self, programs: Programs) -> None:
         """Let these run from now on. Drafts are checked only where the rings have room for those not wanted."""
         if self._roomy and programs.check is None:
             programs.prepare_check()
         self.session.programs = programs.loaded
-        self.session.adapters = self._on
+        self.session.adapters = self._sets.on
         self.session.checker = programs.checker if programs.check else None
 
     # --- Adapters ---------------------------------------------------------------------------------------
@@ -293,7 +287,7 @@ class Engine:
     @property
     def adapters_on(self) -> Mapping[str, float]:
         """Those that are on, with their scales."""
-        return MappingProxyType(self._on)
+        return MappingProxyType(self._sets.on)
 
     def add_adapter(self, name: str, adapter: Adapter) -> None:
         """Keep an adapter by a name, for `use_adapters`; nothing changes yet.
@@ -321,72 +315,28 @@ class Engine:
             DeviceError: the device has no room for it, or gave up.
         """
         wanted = self._adapters.checked(on)
-        if wanted == self._on:
+        if wanted == self._sets.on:
             return
-        names = tuple(wanted)
-        if names not in self._prepared:
-            await self._prepare(names)
-        programs, memory = self._prepared[names]
-        if memory:
-            memory.check(tuple(wanted.values()))
+        await self._sets.prepare(wanted)
         with self.session.turn():  # nothing is waited for in it: no other turn comes between
-            if memory:
-                memory.write(tuple(wanted.values()))
-            self._on = wanted
-            self._prepared[names] = self._prepared.pop(names)
+            self._sets.take(wanted)
             self.session.reset()
-            self._take_programs(programs)
-            self._drop_oldest()
+            self._take_programs(self._programs)
+            self._sets.drop_oldest()
         self.load_stats = replace(self.load_stats, device_bytes=dict(self._memory.nbytes))
 
     async def remove_adapter(self, name: str) -> None:
         """Forget an adapter; when it is on, it is off first. Raises SottoError when there is none of this name."""
         self._adapters.named(name)
-        await self.use_adapters({n: scale for n, scale in self._on.items() if n != name})
+        await self.use_adapters({n: scale for n, scale in self._sets.on.items() if n != name})
         self._adapters.remove(name)
-        for names in [names for names in self._prepared if name in names]:
-            self._drop(names)
+        self._sets.drop_with(name)
         self.load_stats = replace(self.load_stats, device_bytes=dict(self._memory.nbytes))
-
-    async def _prepare(self, names: Names) -> None:
-        """Programs with these adapters, beside those that run."""
-        adapters = [self.adapters[name] for name in names]
-        memory = self._adapters.together(names)
-        programs = None
-        try:
-            programs = self._record(memory)
-            await programs.compile(Stages(_ignore))
-            if any(self.adapters.get(n) is not a for n, a in zip(names, adapters, strict=True)):
-                raise SottoError(f"An adapter was removed while it was prepared: {', '.join(names)}.")
-        except BaseException:
-            if programs:
-                programs.unload()
-            if memory:
-                memory.release()
-            raise
-        if names not in self._prepared:
-            self._prepared[names] = programs, memory
-            return
-        programs.unload()  # somebody else was faster
-        if memory:
-            memory.release()
 
     def _record(self, memory: AdapterMemory | None) -> Programs:
         """The plans with some adapters."""
         recorder = _adapted(self._recorder, memory)
         return Programs(self.device, self._memory, recorder, self._verdict.choices)
-
-    def _drop_oldest(self) -> None:
-        """Keep MOST_PREPARED sets of adapters, beside the model by itself."""
-        others = [names for names in self._prepared if names]
-        for names in others[: max(0, len(others) - MOST_PREPARED)]:
-            self._drop(names)
-
-    def _drop(self, names: Names) -> None:
-        programs, memory = self._prepared.pop(names)
-        programs.unload()
-        if memory:
-            memory.release()
 
     # --- Running ----------------------------------------------------------------------------------------
 
@@ -488,7 +438,7 @@ class Engine:
             raise ContextFull(len(ids), self.context)
         ids = self._check_ids(ids)
         values.whole("first", first, 1, len(ids))
-        await self._programs.scorer()
+        await self._programs.scorer()  # compiled before the turn
         parts = []
         self.session.forget()
         with self.session.turn() as turn:
@@ -540,8 +490,7 @@ class Engine:
         self._memory.release()
 
     def _unload(self) -> None:
-        for programs, _ in self._prepared.values():
-            programs.unload()
+        self._sets.unload()
 
     def _check_context(self, context: int) -> None:
         if context < 2 or context > self.config.context_limit:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ..errors import FormatError
 from ..source import Folder, Source
-from . import gguf, gguf_adapter, gguf_checkpoint, gguf_folder, peft, safetensors
+from . import gguf, gguf_adapter, gguf_checkpoint, gguf_folder, gguf_kinds, peft, safetensors
 from .adapter import Adapter
 from .checkpoint import Checkpoint
 from .gguf_folder import part_names
@@ -89,7 +89,7 @@ async def open_adapter(source: Source | Folder) -> Adapter:
     start = bytes(await source.read(0, min(16, source.size)))
     if start[:4] == GGUF:
         header = await gguf.read_header(source, bytes(await source.read(0, min(FIRST_READ, source.size))))
-        if not gguf_adapter.is_adapter(header):
+        if not gguf_kinds.is_adapter(header):
             raise FormatError(f"{source.name} is a model, not an adapter.", "Load it in place of the model.")
         return await gguf_adapter.read(header, source)
     if safetensors.starts(start):

@@ -13,18 +13,9 @@ from ..source import Source
 from . import blocks, gguf
 from .adapter import DAMAGED, PROJECTIONS, Adapter, Floats, paired
 from .gguf_checkpoint import canonical_name
+from .gguf_kinds import ADAPTER_ENDS, base_of
 
-ENDS = (".lora_a", ".lora_b")
-"""Of the names of an adapter's tensors."""
-
-_HALVES = dict(zip(ENDS, "ab", strict=True))
-
-
-def is_adapter(header: gguf.Header) -> bool:
-    """Whether a GGUF file holds an adapter."""
-    return header.metadata.get("general.type") == "adapter" or any(
-        name.endswith(ENDS) for name in header.tensors
-    )
+_HALVES = dict(zip(ADAPTER_ENDS, "ab", strict=True))
 
 
 async def read(header: gguf.Header, source: Source) -> Adapter:
@@ -45,11 +36,9 @@ async def read(header: gguf.Header, source: Source) -> Adapter:
     if isinstance(alpha, bool) or not isinstance(alpha, int | float) or not abs(alpha) < 1e6:
         raise FormatError(f"The setting adapter.lora.alpha of {source.name} is {str(alpha)[:40]}.", DAMAGED)
     halves = [await _half(source, record) for record in header.tensors.values()]
-    names = (metadata.get(f"general.{key}") for key in ("base_model.0.name", "basename"))
-    base = next((name[:200] for name in names if isinstance(name, str)), "")
     # Without an alpha, llama.cpp takes the matrices as they are.
     factors = paired(halves, lambda _, rank: alpha / rank if alpha else 1.0)
-    return Adapter("GGUF", source.name, base, factors)
+    return Adapter("GGUF", source.name, base_of(metadata)[:200], factors)
 
 
 async def _half(source: Source, record: gguf.Record) -> tuple[str, str, Floats]:

@@ -95,11 +95,7 @@ LAYER_TENSORS = {  # likewise, of each layer
 }
 _CANONICAL = {source: name for name, source in TENSORS.items()}
 _CANONICAL_OF_LAYER = {source: name for name, source in LAYER_TENSORS.items()}
-_OTHER_TENSORS = (
-    "v.",
-    "mm.",
-    "a.",
-)  # of a model that also sees or hears; its text part is whole without them
+_OTHER_TENSORS = ("v.", "mm.", "a.")  # of models that see or hear too; the text part is whole without them
 
 
 def source_name(name: str) -> str:

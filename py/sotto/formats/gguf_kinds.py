@@ -15,6 +15,8 @@ from .gguf import Header
 
 TRY_ANOTHER = "The file is damaged or was converted wrongly: try another copy."
 TAKE_THE_MODEL = "Choose the file of the model itself, often in the same place."
+ADAPTER_ENDS = (".lora_a", ".lora_b")
+"""Of the names of an adapter's tensors."""
 EMBEDDER = (768, 24)  # width and layers of EmbeddingGemma
 OLLAMAS_SOFTCAP = 30.0
 """What Ollama's first converter wrote into every Gemma 3 for a setting that these models have not; its own runner reads
@@ -52,11 +54,8 @@ def refusal_of(header: Header, name: str, architecture: str) -> tuple[str, str] 
     """Why a file cannot run by itself, and what to take instead."""
     metadata, tensors = header.metadata, header.tensors
     kind = word(metadata, "general.type") or "model"
-    names = (metadata.get(f"general.{key}") for key in ("base_model.0.name", "basename"))
-    base = next((f" ({base[:80]})" for base in names if isinstance(base, str)), "")
-
-    def holds(*ends: str) -> bool:
-        return any(tensor.endswith(ends) for tensor in tensors)
+    base = base_of(metadata)
+    base = f" ({base[:80]})" if base else ""
 
     number, count = part(metadata)
     cases = (
@@ -66,7 +65,7 @@ def refusal_of(header: Header, name: str, architecture: str) -> tuple[str, str] 
             "Give the folder that holds all of its files.",
         ),
         (
-            kind == "adapter" or holds(".lora_a", ".lora_b"),
+            is_adapter(header),
             f"is a LoRA adapter: changes to a model, without the model{base}.",
             "Load that model, and give this with it (--lora).",
         ),
@@ -76,7 +75,7 @@ def refusal_of(header: Header, name: str, architecture: str) -> tuple[str, str] 
             TAKE_THE_MODEL,
         ),
         (
-            kind == "imatrix" or holds(".in_sum2"),
+            kind == "imatrix" or any(tensor.endswith(".in_sum2") for tensor in tensors),
             f"is an importance matrix: what quantizers read, without a model{base}.",
             TAKE_THE_MODEL,
         ),
@@ -89,6 +88,19 @@ def refusal_of(header: Header, name: str, architecture: str) -> tuple[str, str] 
         (not tensors, "holds no weights, only a description or a vocabulary.", TAKE_THE_MODEL),
     )
     return next(((f"{name} {what}", instead) for is_so, what, instead in cases if is_so), None)
+
+
+def is_adapter(header: Header) -> bool:
+    """Whether a file holds an adapter."""
+    return header.metadata.get("general.type") == "adapter" or any(
+        name.endswith(ADAPTER_ENDS) for name in header.tensors
+    )
+
+
+def base_of(metadata: Mapping[str, object]) -> str:
+    """The model that something was made for, as its file names it; "" where it does not."""
+    names = (metadata.get(f"general.{key}") for key in ("base_model.0.name", "basename"))
+    return next((name for name in names if isinstance(name, str)), "")
 
 
 def _is_embedder(metadata: Mapping[str, object], architecture: str) -> bool:

@@ -51,15 +51,8 @@ REFUSED = {  # set to anything but nothing: what it is
     "kasa_config": "is a KaSA adapter, which also changes the model's own matrices",
     "monteclora_config": "draws its matrices at random (MonteCLoRA)",
 }
-STARTS = (
-    None,
-    True,
-    False,
-    "true",
-    "gaussian",
-    "eva",
-    "orthogonal",
-)  # that leave the model's own matrices alone
+STARTS = (None, True, False, "true", "gaussian", "eva", "orthogonal")
+"""Of training, that leave the model's own matrices alone."""
 ANOTHER = (
     "Sotto runs plain LoRA: train it again without that, or merge it into the model and load the result."
 )

@@ -26,11 +26,7 @@ from .declared import weight
 PATTERN = 6  # every sixth layer is global; not in the files
 LOCAL_ROPE_BASE = 10_000.0  # not in the files
 WIDTH_1B, LAYERS_1B, WINDOW_1B = 1152, 26, 512
-LAYERS_4B, LONG_CONTEXT, FACTOR_4B = (
-    34,
-    131_072,
-    8.0,
-)  # of 4B and larger; Ollama's files do not say the factor
+LAYERS_4B, LONG_CONTEXT, FACTOR_4B = 34, 131_072, 8.0  # of 4B and larger; Ollama's files leave the factor out
 UNDERSTOOD = frozenset({
     "layers", "dim", "heads", "kv_heads", "head_dim", "value_dim", "ffn_dim", "vocabulary", "context_limit", "eps",
     "window", "window_pattern", "rope_base", "local_rope_base", "rope_scaling", "rope_factor", "rope_dim",

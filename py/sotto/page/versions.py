@@ -37,9 +37,11 @@ class Versions:
 
     def give(self, versions: Sequence[Version]) -> None:
         """Show the best of what was written, and keep the others."""
-        by_candidate = {id(version.candidate): version for version in versions}
-        ordered = best_first([version.candidate for version in versions])
-        self._all = [by_candidate[id(candidate)] for candidate in ordered]
+        first: dict[str, Version] = {}
+        for version in versions:
+            first.setdefault(version.candidate.answer, version)
+        best = best_first([version.candidate for version in first.values()])
+        self._all = [first[candidate.answer] for candidate in best]
         self._at = 0
         self._elements.at("versions").hidden = len(self._all) < 2
         self._turn(0)

@@ -63,9 +63,8 @@ class Memory:
         self._own: dict[int, list[int]] = {}  # what each program has for itself, by the buffer of its inputs
         self._buffers: dict[int, _Buffer] = {}  # by handle; a device may give a freed one's again
         self._made = 0
-        self.nbytes: dict[
-            str, int
-        ] = {}  # bytes by kind: "weights", "adapters", "cache", "constants", "scratch"
+        # Bytes by kind: "weights", "adapters", "cache", "constants", "scratch".
+        self.nbytes: dict[str, int] = {}
 
     def allocate(self, kind: str, tensors: Iterable[Tensor]) -> None:
         """Buffers for shared tensors, by memory name. Raises DeviceError, LimitError."""

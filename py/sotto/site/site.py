@@ -55,10 +55,8 @@ class Resource:
     content_type: str
 
 
-ADAPTER_FILES = (
-    "adapter_config.json",
-    "adapter_model.safetensors",
-)  # of a LoRA adapter's folder, as PEFT writes it
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+"""Of a LoRA adapter's folder, as PEFT writes it; here too, as the server runs without numpy and formats/ does not."""
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,7 @@ def judge(
 
 def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:
     """The best first; of equal ones the earlier. An answer that comes twice is kept once."""
-    different = {candidate.answer: candidate for candidate in reversed(candidates)}
-    ordered = sorted(candidates, key=lambda each: (weight(each.findings), -each.closeness))
-    return [each for each in ordered if different.get(each.answer) is each]
+    different: dict[str, Candidate] = {}
+    for candidate in candidates:
+        different.setdefault(candidate.answer, candidate)
+    return sorted(different.values(), key=lambda each: (weight(each.findings), -each.closeness))

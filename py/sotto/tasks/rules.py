@@ -181,7 +181,7 @@ def loops(answer: str) -> bool:
     own = flat(answer)
     for size in range(1, min(_LONGEST_LOOP, len(own) // _REPEATS) + 1):
         repeats = _REPEATS if size >= _STEM else 8
-        if re.search(rf"(.{{{size}}})\1{{{repeats - 1}}}", own) and not re.search(r"^\d+$", own):
+        if re.search(rf"(.{{{size}}})\1{{{repeats - 1}}}", own) and not own.isdigit():
             return True
     said = [flat(sentence) for sentence in sentences(answer)]
     return len(said) != len(set(said))

@@ -94,12 +94,13 @@ class PostScreen(Observer):
         try:
             async with parts.holder.turn() as engine:
                 request = Request(language=language(text))
-                tokens = engine.count(self._prompt(engine, request, text))
+                ask = self._prompt(engine, request, text)
+                tokens = engine.count(ask)
                 if tokens > (limit := fit.room(engine.context, options.max_tokens)):
                     raise ContextFull(tokens, limit)
                 self._begin(request.language)
                 begun = True
-                written = await self._write_versions(engine, request, text, options)
+                written = await self._write_versions(engine, ask, request, text, options)
                 self._versions.give(written)
                 self._end(self._remark(engine, len(beginning)))
             self._ready()
@@ -118,10 +119,9 @@ class PostScreen(Observer):
             self._busy = False
 
     async def _write_versions(
-        self, engine: Engine, request: Request, text: str, options: Options
+        self, engine: Engine, ask: Prompt, request: Request, text: str, options: Options
     ) -> list[Version]:
         """Write until a version breaks no rule, or there are as many as are wanted. They share one prefill."""
-        ask = self._prompt(engine, request, text)
         shown = few_shot.shown(request.language) if self._frame(engine) == "examples" else ()
         written: list[Version] = []
         while len(written) < options.versions:
@@ -129,6 +129,8 @@ class PostScreen(Observer):
                 self._parts.elements.say("when", self._words("hint.better"))
             answer = await self._stream(engine, ask, options, len(written))
             stats = replace(engine.stats)
+            if stats.new_tokens > MEASURED:
+                self._parts.holder.remember_rate(stats.decode_rate)
             if written and stats.stop_reason == "cancelled":
                 break
             ended = stats.stop_reason != "length"
@@ -164,7 +166,7 @@ class PostScreen(Observer):
     @staticmethod
     def _frame(engine: Engine) -> Frame:
         cards = (engine.adapters[name].card for name in engine.adapters_on)
-        return frame(engine.chat_format is not None, cards)
+        return frame(engine.instruction_tuned, cards)
 
     def _prompt(self, engine: Engine, request: Request, text: str) -> Prompt:
         return prompt(request, text, self._frame(engine), engine.chat_format or GEMMA)
@@ -228,8 +230,6 @@ class PostScreen(Observer):
         doubt = words("note.foreign", what=words("comma").join(foreign)) if foreign else ""
         self._parts.elements.say("doubt", doubt)
         stats = version.stats
-        if stats.new_tokens > MEASURED:
-            self._parts.holder.remember_rate(stats.decode_rate)
         rates = {"prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
         self._at("stats").dataset.figures = json.dumps(asdict(stats) | rates)
         self._parts.elements.spans("stats", statistics.line(words, stats, engine.load_stats.cached))
