@@ -6,6 +6,7 @@ import ast
 import io
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,6 +85,12 @@ def test_named_files_are_there() -> None:
         for number, line in prose(path)
         for name in missing(line, known)
     ] == []
+
+
+def test_test_files_have_names_of_their_own() -> None:
+    # pytest imports them by their names alone: of two it collects one, and calls the other an error.
+    names = Counter(path.name for path in (ROOT / "tests").rglob("*.py") if path.name != "conftest.py")
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @pytest.mark.parametrize(
