@@ -45,11 +45,14 @@ static void start_with_minima(const u8 *scales, struct activations x, u32 K, v12
     }
 }
 
+// A row's sum, which stays in memory: Cranelift, the compiler of wasmtime, computes a value only where something is done
+// with it. Sums in variables would all wait for the end of the loop, with every load before them kept on the stack.
+INLINE void add_to(volatile v128 *sum, v128 term) { *sum = add(*sum, term); }
+INLINE void add_both(volatile v128 *sum, v128 first, v128 second) { *sum = add(add(*sum, first), second); }
+
 // Adds the products of 8 rows and K columns to `sums`.
 INLINE void tile(enum format format, const u8 *weights, const f32 *scales, struct activations x, u32 K, v128 *sums) {
     const u32 bytes = tile_bytes(format);
-    v128 s[TILE_ROWS];
-    UNROLL for (u32 r = 0; r < TILE_ROWS; r++) s[r] = sums[r];
     for (u32 c = 0; c < K; c += TILE_COLUMNS, weights += bytes, scales += format == FORMAT_Q8H ? 64 : 32) {
         UNROLL for (u32 b = 0; b < 4; b++) {
             const u32 block = c / BLOCK + b;
@@ -65,11 +68,12 @@ INLINE void tile(enum format format, const u8 *weights, const f32 *scales, struc
                     v128 p = dot(wasm_v128_xor(load(w), m0), x0, dips);
                     if (format == FORMAT_Q8H) {
                         v128 p1 = dot(wasm_v128_xor(load(w + 16), m1), x1, dips1);
-                        s[r] = add(s[r], mul(to_f32(p), wasm_v128_load32_splat(scales + 8 * r + 2 * b)));
-                        s[r] = add(s[r], mul(to_f32(p1), wasm_v128_load32_splat(scales + 8 * r + 2 * b + 1)));
+                        v128 s = wasm_v128_load32_splat(scales + 8 * r + 2 * b);
+                        v128 s1 = wasm_v128_load32_splat(scales + 8 * r + 2 * b + 1);
+                        add_both(sums + r, mul(to_f32(p), s), mul(to_f32(p1), s1));
                     } else {
                         p = dot(wasm_v128_xor(load(w + 16), m1), x1, p);
-                        s[r] = add(s[r], mul(to_f32(p), wasm_v128_load32_splat(scales + 4 * r + b)));
+                        add_to(sums + r, mul(to_f32(p), wasm_v128_load32_splat(scales + 4 * r + b)));
                     }
                 }
             } else {
@@ -81,12 +85,11 @@ INLINE void tile(enum format format, const u8 *weights, const f32 *scales, struc
                 UNROLL for (u32 r = 0; r < TILE_ROWS; r++) {
                     v128 w = load(weights + piece_at(r, b));
                     v128 p = dot(x1, high_nibbles(w), dot(x0, low_nibbles(w), start));
-                    s[r] = add(s[r], mul(to_f32(p), wasm_v128_load32_splat(scales + 4 * r + b)));
+                    add_to(sums + r, mul(to_f32(p), wasm_v128_load32_splat(scales + 4 * r + b)));
                 }
             }
         }
     }
-    UNROLL for (u32 r = 0; r < TILE_ROWS; r++) sums[r] = s[r];
 }
 
 // The same for float weights and f32 activations.
