@@ -22,6 +22,7 @@ COMMANDS = {
     "score": "How probable a text is to a model: mean nll and perplexity.",
     "bench": "Measure a GPU: prefill, decode, loading, and what it can do at all.",
     "inspect": "Show a model file: architecture, tensors, recorded plans, memory.",
+    "merge": "Write a model file with LoRA adapters merged into it.",
     "adapters": "List the GPUs.",
 }
 INTERRUPTED = 130  # as shells report a program ended by Ctrl-C

@@ -73,6 +73,7 @@ class Engine:
         self.tokenizer = Tokenizer(vocabulary)
         self.chat_format = format_of(checkpoint.chat_template, vocabulary)
         self._has_template = bool(checkpoint.chat_template)
+        self._card = checkpoint.card
         self.config: Config = architecture.config
         self._check_context(settings.context)
         self.context = settings.context
@@ -388,6 +389,11 @@ class Engine:
         request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
         self.stats = RunStats(prompt_tokens=len(ids))
         return generate(self.session, self.tokenizer, request, self.stats)
+
+    @property
+    def cards(self) -> list[Mapping[str, object]]:
+        """What the model's files, and those of the adapters that are on, say of their training."""
+        return [self._card, *(self.adapters[name].card for name in self.adapters_on)]
 
     @property
     def instruction_tuned(self) -> bool:

@@ -28,7 +28,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -185,6 +185,7 @@ class Checkpoint:
         vocabulary: None where the file has none.
         chat_template: of an instruction-tuned model; it is never run.
         refusal: why this is nothing that can run, and what to take instead; None for a model.
+        card: what the files say for Sotto, as an adapter's do: "frame", how prompts were framed in training.
     """
 
     format: str
@@ -195,6 +196,7 @@ class Checkpoint:
     vocabulary: Vocabulary | None
     chat_template: str | None = None
     refusal: tuple[str, str] | None = None
+    card: Mapping[str, str] = field(default_factory=dict)
 
     def check_model(self) -> Vocabulary:
         """Raise UnsupportedModel unless this is a model by itself; returns its vocabulary."""
@@ -223,6 +225,7 @@ class Checkpoint:
             "vocabulary": self.vocabulary and self.vocabulary.to_json(),
             "chat_template": self.chat_template,
             "refusal": self.refusal,
+            "card": dict(self.card),
         }
         text = json.dumps(fields, ensure_ascii=False)
         return f"{_checksum(text)} {text}"

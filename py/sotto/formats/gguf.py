@@ -9,7 +9,7 @@ multiple of the alignment. A string is a u64 byte length and UTF-8.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
 
@@ -21,6 +21,9 @@ from .blocks import TYPES
 
 MOST_BYTES = 64 << 20
 """Of a header: that of a Gemma 3 with its 262,144 token strings has 6.5 MB."""
+
+VALUES_AT = 24
+"""Where metadata begins: after magic, version and the two counts."""
 
 VERSIONS = (2, 3)  # they differ in what big-endian files are
 
@@ -64,7 +67,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Header:
-    """What a GGUF file says of itself. `nbytes` is where the tensor data starts.
+    """What a GGUF file says of itself. `nbytes` is where the tensor data starts, `values_end` where the metadata ends.
 
     Metadata values: int, float, bool, str, list[str] (array of strings), list (array of arrays), or a
     one-dimensional numpy array (array of numbers or booleans).
@@ -73,6 +76,7 @@ class Header:
     metadata: dict[str, object]
     tensors: dict[str, Record]
     nbytes: int
+    values_end: int = 0
 
 
 class NeedMoreBytes(Exception):
@@ -97,10 +101,9 @@ def parse(data: bytes | bytearray | memoryview) -> Header:
         if key in metadata:
             raise FormatError(f"The metadata key {key!r} occurs twice in the model file.", _DAMAGED)
         metadata[key] = reader.value(reader.scalar(_U32), key)
+    values_end = reader.at
     records = [reader.tensor() for _ in range(tensor_count)]
-    alignment = metadata.get("general.alignment", 32)
-    if isinstance(alignment, bool) or not isinstance(alignment, int) or alignment not in _ALIGNMENTS:
-        raise FormatError(f"general.alignment is {repr(alignment)[:40]} in the model file.", _DAMAGED)
+    alignment = alignment_of(metadata)
     start = -(-reader.at // alignment) * alignment
     reader.need(start - reader.at)
     tensors: dict[str, Record] = {}
@@ -111,7 +114,15 @@ def parse(data: bytes | bytearray | memoryview) -> Header:
             raise FormatError(f"The tensor {name} cannot begin at byte {offset:,} of the data.", _DAMAGED)
         tensors[name] = _place(name, shape, type_id, start + offset)
     _check_overlaps(tensors.values())
-    return Header(metadata, tensors, start)
+    return Header(metadata, tensors, start, values_end)
+
+
+def alignment_of(metadata: Mapping[str, object]) -> int:
+    """The multiple of bytes at which tensors begin. Raises FormatError for one that cannot be."""
+    alignment = metadata.get("general.alignment", 32)
+    if isinstance(alignment, bool) or not isinstance(alignment, int) or alignment not in _ALIGNMENTS:
+        raise FormatError(f"general.alignment is {repr(alignment)[:40]} in the model file.", _DAMAGED)
+    return alignment
 
 
 async def read_header(source: Source, data: bytes) -> Header:

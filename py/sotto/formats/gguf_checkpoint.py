@@ -55,6 +55,8 @@ SETTINGS = {  # without the architecture in front
     "rope.global.freq_base": "rope_base",  # of Ollama's files
     "rope.local.freq_base": "local_rope_base",
 }
+FRAME = "sotto.frame"
+"""How prompts were framed in the training of an adapter that was merged into the file (gguf_merge.py)."""
 PER_LAYER = ("attention.head_count", "attention.head_count_kv", "feed_forward_length")  # may be arrays
 HARMLESS = (
     "rope.scaling.original_context_length",
@@ -147,7 +149,7 @@ def _read(header: Header, name: str) -> Checkpoint:
         _derive(settings, tensors, vocabulary)
     return Checkpoint(
         "GGUF", name, architecture, settings, tensors, vocabulary,
-        chat_template(metadata), refusal,
+        chat_template(metadata), refusal, {"frame": frame} if (frame := word(metadata, FRAME)) else {},
     )  # fmt: skip
 
 

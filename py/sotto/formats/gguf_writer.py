@@ -1,4 +1,4 @@
-"""Writes GGUF version 3 files: synthetic models, the test suite's own, and broken ones for its error tests.
+"""Writes GGUF version 3 files: merged and synthetic models, the test suite's own, and broken ones for its error tests.
 
 What a checkpoint says of itself is written under the names that gguf_checkpoint.py reads.
 """
@@ -66,14 +66,23 @@ def header(
     """
     out = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
     for key, value in metadata.items():
-        out += _string(key) + _value(value)
+        out += entry(key, value)
     offset = 0
     for name, (shape, kind, nbytes) in tensors.items():
-        type_id = kind if isinstance(kind, int) else TYPES[kind].id
-        out += _string(name) + struct.pack(f"<I{len(shape)}Q", len(shape), *shape[::-1])
-        out += struct.pack("<IQ", type_id, offset)
+        out += tensor_record(name, shape, kind, offset)
         offset += nbytes + -nbytes % alignment
     return bytes(out + bytes(-len(out) % alignment))
+
+
+def entry(key: str, value: object) -> bytes:
+    """A metadata value with its key in front; values as in `header`."""
+    return _string(key) + _value(value)
+
+
+def tensor_record(name: str, shape: tuple[int, ...], kind: str | int, offset: int) -> bytes:
+    """What a header says of a tensor: shape in numpy order, its type's name or bare id, bytes from the data's start."""
+    type_id = kind if isinstance(kind, int) else TYPES[kind].id
+    return _string(name) + struct.pack(f"<I{len(shape)}QIQ", len(shape), *shape[::-1], type_id, offset)
 
 
 def metadata_of(

@@ -61,7 +61,7 @@ def frame(instruction_tuned: bool, cards: Iterable[Mapping[str, object]]) -> Fra
     """How requests are put to a model.
 
     Args:
-        cards: what the adapters that are on say of their training.
+        cards: what the model and the adapters that are on say of their training.
     """
     if any(card.get("frame") == "plain" for card in cards):
         return "plain"

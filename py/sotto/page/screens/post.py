@@ -165,8 +165,7 @@ class PostScreen(Observer):
 
     @staticmethod
     def _frame(engine: Engine) -> Frame:
-        cards = (engine.adapters[name].card for name in engine.adapters_on)
-        return frame(engine.instruction_tuned, cards)
+        return frame(engine.instruction_tuned, engine.cards)
 
     def _prompt(self, engine: Engine, request: Request, text: str) -> Prompt:
         return prompt(request, text, self._frame(engine), engine.chat_format or GEMMA)
