@@ -24,6 +24,7 @@ sys.path.insert(0, str(ROOT / "py"))
 from sotto.assets import DEFAULT_MODEL, TerminalProgress, default_cache, fetch, known_models, model_path  # noqa: E402
 from sotto.assets.pins import RUNTIME  # noqa: E402
 from sotto.errors import SottoError  # noqa: E402
+from sotto.model_files import model_files  # noqa: E402
 from sotto.site.server import Server  # noqa: E402
 from sotto.site.site import ADAPTER_FILES, OfferedModel, Site  # noqa: E402
 
@@ -46,7 +47,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--model",
         default=DEFAULT_MODEL,
         metavar="PATH",
-        help=f"a GGUF file, or the name of a known model: {', '.join(known_models())} (%(default)s)",
+        help="a GGUF file, any of those that one was split into, a folder that holds one, or the name of a known "
+        f"model: {', '.join(known_models())} (%(default)s)",
     )
     parser.add_argument(
         "--lora", default="", metavar="FOLDER",
@@ -93,7 +95,7 @@ def port_number(text: str) -> int:
 
 
 def find_model(name: str, cache: Path, lora: str = "") -> OfferedModel:
-    """The model to offer, a known name (fetched if need be) or a file of the user's, perhaps with an adapter.
+    """The model to offer, a known name (fetched if need be) or the user's files, perhaps with an adapter.
 
     Raises:
         SottoError: there is no such file or adapter, or the known model cannot be fetched.
@@ -101,14 +103,9 @@ def find_model(name: str, cache: Path, lora: str = "") -> OfferedModel:
     adapter = find_adapter(lora, name)
     if name in known_models():
         return OfferedModel(name, model_path(name, cache, TerminalProgress()), adapter)
-    path = Path(name).expanduser()
-    if not path.is_file():
-        what = "is a folder, not a file" if path.is_dir() else "does not exist"
-        raise SottoError(
-            f"The model {path} {what}.",
-            f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
-        )
-    return OfferedModel(path.name, path.resolve(), adapter)
+    called, files = model_files(Path(name).expanduser(), known_models())
+    path, *others = (file.absolute() for file in files)
+    return OfferedModel(called, path, adapter, tuple(others))
 
 
 def open_browser(address: str) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from rows import weights_like
 from sotto.formats.blocks import CODE_TYPES, FLOAT_TYPES, TYPES, quantize
+from sotto.formats.gguf import parse
 from sotto.formats.gguf_checkpoint import source_name
 from sotto.formats.gguf_writer import RawTensor, metadata_of, write
 from sotto.models import synthetic
@@ -93,6 +94,28 @@ def build(tiny: Tiny = Tiny()) -> bytes:
         metadata["tokenizer.chat_template"] = CHAT_TEMPLATE
     tensors = {name: _tensor(tiny, name, shape) for name, shape in shapes(tiny).items()}
     return write({key: value for key, value in metadata.items() if value is not None}, tensors)
+
+
+def tensors_of(data: bytes) -> dict[str, RawTensor]:
+    """The tensors of a GGUF file."""
+    return {
+        name: RawTensor(record.shape, record.type, data[record.offset : record.offset + record.nbytes])
+        for name, record in parse(data).tensors.items()
+    }
+
+
+def split(data: bytes, count: int, stem: str) -> dict[str, bytes]:
+    """A model's file in parts by their names, as gguf-split writes them: all metadata in the first one."""
+    metadata, tensors = parse(data).metadata, tensors_of(data)
+    names = list(tensors)
+    files = {}
+    for part in range(count):
+        said: dict[str, object] = {"split.no": part, "split.count": count, "split.tensors.count": len(names)}
+        held = {name: tensors[name] for name in names[part::count]}
+        files[f"{stem}-{part + 1:05}-of-{count:05}.gguf"] = write(
+            {**(metadata if part == 0 else {}), **said}, held
+        )
+    return files
 
 
 def config(tiny: Tiny) -> Config:

@@ -19,7 +19,7 @@ import lora
 from sotto.assets import model_path
 from sotto.site.site import OfferedModel
 from sotto.tuning.verdict import FRUITLESS
-from tiny import DEFAULT_TYPES, Tiny, build
+from tiny import DEFAULT_TYPES, Tiny, build, split
 
 
 def processor(page: Page) -> str:
@@ -483,6 +483,22 @@ def test_a_models_adapter_is_on_and_can_be_switched_off(page: Page, serve: Serve
     page.click("#model > summary")
     expect(page.locator("#adapter-fault")).to_contain_text("pickle")
     expect(page.locator("#adapter-setting")).to_be_hidden()
+
+
+def test_a_model_in_several_files(page: Page, serve: Serve, tmp_path: Path) -> None:
+    """It is read as one, and found in the cache at the next visit."""
+    paths = []
+    for name, data in split(build(Tiny(chat=True)), 3, "tiny").items():
+        paths.append(tmp_path / name)
+        paths[-1].write_bytes(data)
+    page.goto(serve([OfferedModel("tiny", paths[0], others=tuple(paths[1:]))]) + SHORT + "&device=cpu")
+    state(page, "ready")
+    post = write(page)
+    assert post
+    page.reload()
+    state(page, "ready")
+    expect(page.locator("#fact-weights")).to_contain_text("cache")
+    assert write(page) == post
 
 
 def test_the_real_model_writes_words(page: Page, runtime: Path, serve: Serve) -> None:

@@ -17,6 +17,7 @@ from sotto.engine.engine import Engine
 from sotto.errors import FormatError, SottoError, UnsupportedModel
 from sotto.formats import gguf
 from sotto.formats.gguf_writer import RawTensor, write
+from sotto.model_files import part_names
 from sotto.native.files import open_source
 from sotto.reports import Settings
 from sotto.source import Folder, MemorySource, Source
@@ -27,23 +28,12 @@ SIZES = tiny.Tiny(
 )
 WHOLE = tiny.build(SIZES)
 METADATA = gguf.parse(WHOLE).metadata
-TENSORS = {
-    name: RawTensor(r.shape, r.type, WHOLE[r.offset : r.offset + r.nbytes])
-    for name, r in gguf.parse(WHOLE).tensors.items()
-}
+TENSORS = tiny.tensors_of(WHOLE)
 
 
 def split(count: int, stem: str = "model") -> dict[str, bytes]:
-    """The model in parts as gguf-split writes them: all metadata in the first one."""
-    names = list(TENSORS)
-    files = {}
-    for part in range(count):
-        said: dict[str, object] = {"split.no": part, "split.count": count, "split.tensors.count": len(names)}
-        held = {name: TENSORS[name] for name in names[part::count]}
-        files[f"{stem}-{part + 1:05}-of-{count:05}.gguf"] = write(
-            {**(METADATA if part == 0 else {}), **said}, held
-        )
-    return files
+    """The model in parts."""
+    return tiny.split(WHOLE, count, stem)
 
 
 def folder(files: dict[str, bytes]) -> Folder:
@@ -69,9 +59,7 @@ def test_parts_by_any_names() -> None:
 
 
 def test_names_of_parts() -> None:
-    assert formats.part_names("a-b-00002-of-00003.gguf") == tuple(
-        f"a-b-0000{n}-of-00003.gguf" for n in (1, 2, 3)
-    )
+    assert part_names("a-b-00002-of-00003.gguf") == tuple(f"a-b-0000{n}-of-00003.gguf" for n in (1, 2, 3))
     for name in (
         "a.gguf",
         "a-00000-of-00003.gguf",
@@ -79,7 +67,7 @@ def test_names_of_parts() -> None:
         "a-00001-of-99999.gguf",
         "a-1-of-3.gguf",
     ):
-        assert formats.part_names(name) == ()
+        assert part_names(name) == ()
 
 
 def test_a_part_alone_says_what_it_is() -> None:

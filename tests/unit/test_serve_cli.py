@@ -45,7 +45,7 @@ class Checkout:
         ignore = shutil.ignore_patterns("__pycache__")
         for room in ("assets", "site"):
             shutil.copytree(ROOT / "py/sotto" / room, folder / "py/sotto" / room, ignore=ignore)
-        for module in ("__init__.py", "errors.py"):
+        for module in ("__init__.py", "errors.py", "model_files.py"):
             shutil.copy(ROOT / "py/sotto" / module, folder / "py/sotto")
         (folder / "web").mkdir()
         (folder / "web/index.html").write_text("<title>Sotto</title>")
@@ -161,6 +161,22 @@ def test_an_own_model_needs_no_other(checkout: Checkout, cdn: Cdn, tmp_path: Pat
     assert not (checkout.folder / ".cache").exists()
 
 
+def test_a_model_in_several_files(checkout: Checkout, tmp_path: Path) -> None:
+    """Any of its parts stands for all that are there, and so does their folder."""
+    folder = tmp_path / "split model"
+    folder.mkdir()
+    for number in (1, 2, 3):
+        (folder / f"m-{number:05}-of-00003.gguf").write_bytes(b"GGUF" + bytes(number))
+    for given, called in ((folder / "m-00002-of-00003.gguf", "m-00002-of-00003.gguf"), (folder, folder.name)):
+        with checkout.serving("--model", str(given)) as address:
+            (model,) = json.loads(get(address + "models.json"))["models"]
+            assert model["name"] == called
+            assert [file["size"] for file in model["files"]] == [5, 6, 7]
+            for number, file in enumerate(model["files"], 1):
+                assert file["name"] == f"m-{number:05}-of-00003.gguf"
+                assert get(address.rstrip("/") + file["url"]) == b"GGUF" + bytes(number)
+
+
 def test_an_adapter_is_offered_with_the_model(checkout: Checkout, tmp_path: Path) -> None:
     """The one that is given; else with the default model the checkout's own, where it has one."""
     names = ["adapter_config.json", "adapter_model.safetensors"]
@@ -235,7 +251,7 @@ def test_the_page_is_opened_where_there_is_a_screen(checkout: Checkout, tmp_path
     ("arguments", "status", "message"),
     [
         (["--model", "missing.gguf"], 1, "The model missing.gguf does not exist."),
-        (["--model", "web"], 1, "The model web is a folder, not a file."),
+        (["--model", "web"], 1, "The folder web holds no GGUF file."),
         (["--port", "99999"], 2, "'99999' is not a number between 0 and 65535"),
         (["--port", "http"], 2, "'http' is not a number between 0 and 65535"),
         (["--cache", "serve.py"], 1, "The cache folder serve.py cannot be used"),

@@ -511,6 +511,24 @@ def test_an_adapter_is_listed_with_its_model(checkout: Path, cache: Path, tmp_pa
     assert bare.find(f"/adapters/my%20model.gguf/{ADAPTER_FILES[0]}") is None
 
 
+def test_a_model_in_several_files_is_listed_with_all_of_them(checkout: Path, cache: Path) -> None:
+    first, second = cache / "models/my model.gguf", cache / "models/second.gguf"
+    second.write_bytes(b"GGUF 2")
+    site = Site(checkout, cache, [OfferedModel("mine", first, others=(second,))])
+    listed = site.find("/models.json")
+    assert listed is not None and isinstance(listed.content, bytes)
+    (row,) = json.loads(listed.content)["models"]
+    assert row["name"] == "mine" and row["url"] == "/models/my%20model.gguf"
+    assert [file["name"] for file in row["files"]] == [first.name, second.name]
+    for file, path in zip(row["files"], (first, second), strict=True):
+        found = site.find(file["url"])
+        assert found is not None and found.content == path
+        assert (found.size, found.etag) == (file["size"], file["etag"])
+    bare = Site(checkout, cache, [OfferedModel("mine", first)]).find("/models.json")
+    assert bare is not None and isinstance(bare.content, bytes)
+    assert "files" not in json.loads(bare.content)["models"][0]
+
+
 def app_zip(connection: HTTPConnection) -> tuple[str | None, bytes]:
     response, body = ask(connection, "/app.zip")
     assert response.getheader("Content-Type") == "application/zip"

@@ -10,9 +10,8 @@ from ..source import Folder, Source
 from . import gguf, gguf_adapter, gguf_checkpoint, gguf_folder, gguf_kinds, peft, safetensors
 from .adapter import Adapter
 from .checkpoint import Checkpoint
-from .gguf_folder import part_names
 
-__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "open", "open_adapter", "part_names"]
+__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "open", "open_adapter"]
 
 GGUF = b"GGUF"
 FIRST_READ = 8 << 20

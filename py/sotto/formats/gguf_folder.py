@@ -6,26 +6,14 @@ has all of the model's metadata, and each lists the tensors it holds. Their usua
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from ..errors import FormatError
+from ..model_files import MOST_PARTS, part_names, stem_of
 from . import gguf_checkpoint, gguf_kinds
 from .checkpoint import Checkpoint
 from .gguf import Header
-
-MOST_PARTS = 1000
-_PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.gguf", re.IGNORECASE)
-
-
-def part_names(name: str) -> tuple[str, ...]:
-    """The names of all parts of the split file that one part's name tells of; none for another name."""
-    found = _PART_NAME.fullmatch(name)
-    if not found or not 1 <= int(found[2]) <= int(found[3]) <= MOST_PARTS:
-        return ()
-    end = name[-len(".gguf") :]
-    return tuple(f"{found[1]}-{part:05}-of-{found[3]}{end}" for part in range(1, int(found[3]) + 1))
 
 
 @dataclass(frozen=True)
@@ -55,8 +43,7 @@ def read(headers: Mapping[str, Header], folder: str) -> Checkpoint:
                 raise FormatError(
                     f"{name} says that it is part {number + 1:,} of {count:,}.", gguf_kinds.TRY_ANOTHER
                 )
-            found = _PART_NAME.fullmatch(name)
-            same = parts.setdefault((found[1] if found else "", count), {})
+            same = parts.setdefault((stem_of(name), count), {})
             if number in same:
                 raise FormatError(
                     f"{same[number]} and {name} both say that they are part {number + 1} of {count}.",

@@ -1,8 +1,7 @@
-"""Models and adapters on this disk: the files that a path, a folder or a known name stands for."""
+"""Models and adapters on this disk, as sources."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,11 +10,10 @@ from .. import formats
 from ..assets import known_models, model_path
 from ..assets.pins import MODELS
 from ..errors import SottoError
+from ..model_files import model_files
 from ..reports import LoadProgress
 from ..source import FileSource, Folder
 
-_OLLAMA_MODEL = "application/vnd.ollama.image.model"
-_LARGEST_MANIFEST = 1 << 20
 _ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
 
@@ -35,34 +33,8 @@ def open_source(
             f"{path} is a LoRA adapter: changes to a model, without the model.",
             "Load the model it was made for, and give the adapter with it (lora=, or --lora).",
         )
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf" and file.is_file())
-        if not found:
-            raise SottoError(f"The folder {path} holds no GGUF file.", "Give the path of one GGUF file.")
-        return FileSource(found[0]) if len(found) == 1 else _files(path.resolve().name, found)
-    if not path.exists():
-        raise SottoError(
-            f"The model {path} does not exist.",
-            f"Give the path of a GGUF file, or one of: {', '.join(known_models())}.",
-        )
-    path = _ollama_model(path) or path
-    parts = [path.with_name(name) for name in formats.part_names(path.name)]
-    return (
-        _files(path.name, [part for part in parts if part.exists()]) if len(parts) > 1 else FileSource(path)
-    )
-
-
-def _ollama_model(path: Path) -> Path | None:
-    """The file that a manifest of Ollama names as its model: models/manifests/... stands for one of models/blobs/."""
-    if "manifests" not in path.parts or path.stat().st_size > _LARGEST_MANIFEST:
-        return None
-    try:
-        layers = json.loads(path.read_text("utf-8"))["layers"]
-        (digest,) = (layer["digest"] for layer in layers if layer["mediaType"] == _OLLAMA_MODEL)
-    except (ValueError, TypeError, KeyError):
-        return None
-    root = next(folder for folder in path.absolute().parents if folder.name == "manifests").parent
-    return root / "blobs" / str(digest).replace(":", "-")
+    name, found = model_files(path, known_models())
+    return FileSource(found[0]) if len(found) == 1 else _files(name, found)
 
 
 def _files(name: str, paths: Sequence[Path]) -> Folder:

@@ -101,8 +101,9 @@ class OfferedAdapter(TypedDict):
 
 
 class Model(File):
-    """A row of models.json."""
+    """A row of models.json; of a model in several files the address and size are those of the first."""
 
+    files: NotRequired[list[File]]
     adapter: NotRequired[OfferedAdapter]
 
 

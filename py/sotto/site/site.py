@@ -61,11 +61,24 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 @dataclass(frozen=True)
 class OfferedModel:
-    """A model file on offer: `name` for people, `path` on this disk, and perhaps the folder of a LoRA adapter."""
+    """A model on offer.
+
+    Attributes:
+        name: for people.
+        path: its file on this disk, or the first of several.
+        adapter: the folder of a LoRA adapter that belongs to it.
+        others: the other files of a model that comes in several.
+    """
 
     name: str
     path: Path
     adapter: Path | None = None
+    others: tuple[Path, ...] = ()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of the model's files."""
+        return self.path, *self.others
 
 
 class Site:
@@ -84,6 +97,7 @@ class Site:
         self._cache = cache.resolve()
         self._stamps = Stamps(cache)
         self._models = {model.path.name: model for model in models}
+        self._files = {path.name: path for model in models for path in model.files}
         self._app = AppZip(root / "py" / "sotto", root / "kernels")
         self._made: dict[str, Callable[[], Resource]] = {
             "/app.zip": self._app_zip,
@@ -97,8 +111,8 @@ class Site:
             return self._made[path]()
         if path.startswith("/models/"):
             name = path.removeprefix("/models/")
-            model = self._models.get(name)
-            return self._file(model.path) if model else self._below(self._notices, name)
+            offered = self._files.get(name)
+            return self._file(offered) if offered else self._below(self._notices, name)
         if path.startswith("/adapters/"):
             name, _, file = path.removeprefix("/adapters/").partition("/")
             model = self._models.get(name)
@@ -162,6 +176,9 @@ class Site:
             row = self._row(model.name, f"/models/{file_name}", model.path)
             if not row:
                 continue
+            if model.others:
+                files = [self._row(path.name, f"/models/{path.name}", path) for path in model.files]
+                row["files"] = [file for file in files if file]
             if folder := model.adapter:
                 files = [
                     self._row(file, f"/adapters/{file_name}/{file}", folder / file) for file in ADAPTER_FILES

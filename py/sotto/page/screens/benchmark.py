@@ -17,7 +17,7 @@ from ...browser import gpu as web
 from ...browser.store import WebStore
 from ...errors import Cancelled, SottoError
 from ...models import synthetic
-from ...source import Source
+from ...source import Folder, Source
 from ..benchmark.baselines import Baselines
 from ..benchmark.figures import Figures
 from ..benchmark.host import BrowserHost
@@ -135,7 +135,7 @@ class BenchmarkScreen:
             self._storage.remember("benchmark.scratch", "")
         await self._show(report)
 
-    def _source(self, request: Request) -> Source:
+    def _source(self, request: Request) -> Source | Folder:
         if request.shape:
             return synthetic.source(request.shape)
         return open_source(ranges, self._browser, choose(self._parts.models, request.model))

@@ -1,0 +1,72 @@
+"""The files on this disk that a path to a model stands for: a file, the parts of a split one, a folder's, Ollama's.
+
+What is in them is not looked at here, and numpy is not needed: the server runs without it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from .errors import SottoError
+
+MOST_PARTS = 1000
+_PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
+_OLLAMA_MODEL = "application/vnd.ollama.image.model"
+_LARGEST_MANIFEST = 1 << 20
+
+
+def part_names(name: str) -> tuple[str, ...]:
+    """The names of all parts of the split file that one part's name tells of; none for another name."""
+    found = _PART_NAME.fullmatch(name)
+    if not found or not 1 <= int(found[2]) <= int(found[3]) <= MOST_PARTS:
+        return ()
+    return tuple(f"{found[1]}-{part:05}-of-{found[3]}{found[4]}" for part in range(1, int(found[3]) + 1))
+
+
+def stem_of(name: str) -> str:
+    """The name of a split file without the number of a part and the ending; "" for another name."""
+    found = _PART_NAME.fullmatch(name)
+    return found[1] if found else ""
+
+
+def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ...]]:
+    """What a person calls a model, and its files.
+
+    Args:
+        path: of a file, of one of the parts of a split file, of a folder that holds GGUF files, or of a manifest of
+            Ollama's, models/manifests/..., which stands for one of models/blobs/.
+        known: names that could have been given in place of a path.
+
+    Returns:
+        a name; the one file, or several: all parts that are there, or all GGUF files of a folder.
+
+    Raises:
+        SottoError: there is no such file, or no GGUF file in the folder.
+    """
+    if path.is_dir():
+        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf" and file.is_file())
+        if not found:
+            raise SottoError(f"The folder {path} holds no GGUF file.", "Give the path of one GGUF file.")
+        return found[0].name if len(found) == 1 else path.resolve().name, tuple(found)
+    if not path.exists():
+        names = f", or one of: {', '.join(known)}" if known else ""
+        raise SottoError(f"The model {path} does not exist.", f"Give the path of a GGUF file{names}.")
+    path = _ollama_model(path) or path
+    parts = [path.with_name(name) for name in part_names(path.name)]
+    return path.name, tuple(part for part in parts if part.exists()) if len(parts) > 1 else (path,)
+
+
+def _ollama_model(path: Path) -> Path | None:
+    """The file that a manifest of Ollama's names as its model."""
+    if "manifests" not in path.parts or path.stat().st_size > _LARGEST_MANIFEST:
+        return None
+    try:
+        layers = json.loads(path.read_text("utf-8"))["layers"]
+        (digest,) = (layer["digest"] for layer in layers if layer["mediaType"] == _OLLAMA_MODEL)
+    except (ValueError, TypeError, KeyError):
+        return None
+    root = next(folder for folder in path.absolute().parents if folder.name == "manifests").parent
+    return root / "blobs" / str(digest).replace(":", "-")
