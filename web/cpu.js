@@ -46,6 +46,8 @@ export class Cpu {
     this.heap = this.exports.__heap_base.value;
     // Other threads may share the memory in isolated pages only.
     this.cores = globalThis.crossOriginIsolated ? (navigator.hardwareConcurrency ?? 1) : 1;
+    // Bytes of the computer's memory, rounded by the browser; 0 where it does not tell.
+    this.computerMemory = (navigator.deviceMemory ?? 0) * 2 ** 30;
     /** @type {Worker[]} */
     this.workers = [];
     this.channel = new MessageChannel();

@@ -18,7 +18,7 @@ from .device import AdapterInfo, Device
 from .devices import policy
 from .devices.cpu import best_threads
 from .engine.engine import Engine
-from .errors import DeviceError
+from .errors import DeviceError, LimitError
 from .formats.adapter import Adapter
 from .native import dawn, files
 from .native.disk import DiskStore
@@ -138,7 +138,10 @@ def load(
         except DeviceError as error:
             if not opened.traits.wgsl or _gpu_asked(device, adapter):
                 raise
-            loaded = loaded_on(drive(open_cpu(threads)))
+            try:
+                loaded = loaded_on(drive(open_cpu(threads)))
+            except LimitError as smaller:
+                raise (error if isinstance(error, LimitError) else smaller) from None
             why = f"The CPU is used in place of the GPU: {error.message}"
             loaded.engine.load_stats = replace(loaded.load_stats, instead=why)
             return loaded

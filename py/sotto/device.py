@@ -213,6 +213,11 @@ class Processor(Protocol):
         ...
 
     @property
+    def memory(self) -> int | None:
+        """Bytes that there are for all that lies on it, whoever has them now; None where nobody tells."""
+        ...
+
+    @property
     def rates(self) -> tuple[float, float] | None:
         """Operations that it is thought to do in a second, of attention and of all else; None for one whose steps may
         take as long as they like: nobody waits for it but the one who asked.

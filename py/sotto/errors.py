@@ -64,7 +64,7 @@ class WrongResults(DeviceError):
 
 
 class LimitError(DeviceError):
-    """The model needs more than the adapter's limits allow."""
+    """The model needs more than the processor's limits allow, or more memory than it has."""
 
 
 class StoreFull(SottoError):

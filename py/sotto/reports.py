@@ -182,6 +182,11 @@ class RunStats:
     adapters: Mapping[str, float] = field(default_factory=dict)
 
     @property
+    def wordless(self) -> bool:
+        """Whether an answer that has no text is made of control tokens, and nobody wanted it so."""
+        return self.new_tokens > 0 and self.stop_reason not in ("stop", "cancelled")
+
+    @property
     def prefill_rate(self) -> float:
         """Prompt tokens per second, of those that were not in the cache."""
         computed = self.prompt_tokens - self.reused_tokens

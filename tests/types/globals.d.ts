@@ -8,6 +8,7 @@ interface BatteryManager extends EventTarget {
 
 interface Navigator {
   getBattery?(): Promise<BatteryManager>;
+  readonly deviceMemory?: number; // GiB: https://www.w3.org/TR/device-memory/
 }
 
 // https://gpuweb.github.io/gpuweb/: the constants, whose types TypeScript has

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -16,9 +16,10 @@ from sotto.devices.pace import amounts, longest
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import ContextFull, FormatError, InvalidSetting, LimitError, SottoError, UnsupportedModel
-from sotto.reports import LoadProgress, Settings, TextPart
+from sotto.reports import LoadProgress, RunStats, Settings, TextPart
 from sotto.source import MemorySource
 from sotto.text.sampler import Sampling
+from sotto.text.tokenizer import Segment
 
 GREEDY = Sampling(temperature=0)
 SETTINGS = Settings(context=160, chunks=(8, 32))
@@ -234,6 +235,23 @@ def test_scores_begin_at_a_token(engine: Engine, first: object) -> None:
 def test_nothing_is_written_where_nothing_is_wanted(engine: Engine) -> None:
     assert tokens(engine, prompt(engine, 9), 0) == []
     assert (engine.stats.new_tokens, engine.stats.stop_reason) == (0, "length")
+
+
+def test_an_answer_of_nothing_but_control_tokens_is_no_empty_one(engine: Engine) -> None:
+    """What a person is told of it: the command line and the page ask for this."""
+    unused = engine.tokenizer.encode_segments([Segment("<start_of_image>", trusted=True)], bos=False)
+
+    def only_unused(logits: np.ndarray, ids: Sequence[int]) -> np.ndarray:
+        masked = np.full_like(logits, -np.inf)
+        masked[unused] = 0
+        return masked
+
+    pieces = list(iterate(engine.generate(prompt(engine, 9), 4, GREEDY, logits=only_unused)))
+    assert "".join(piece.text for piece in pieces) == ""
+    assert engine.stats.wordless and engine.stats.new_tokens == 4
+    assert not RunStats(stop_reason="length").wordless, "no token was wanted"
+    assert not RunStats(new_tokens=3, stop_reason="stop").wordless, "it came to a stop string"
+    assert RunStats(new_tokens=1, stop_reason="eos").wordless
 
 
 def test_progress_goes_through_the_stages(model: bytes) -> None:

@@ -52,6 +52,7 @@ class WebMachine:
         self.name = "browser"
         self.relaxed = relaxed
         self.cores = int(cpu.cores)
+        self.memory = int(cpu.computerMemory) or None
         self.heap = int(cpu.heap)
         self._call = cpu.call
 

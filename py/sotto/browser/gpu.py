@@ -84,6 +84,10 @@ class WebDevice:
         return Traits.of(self.adapter)
 
     @property
+    def memory(self) -> None:
+        """Browsers do not tell."""
+
+    @property
     def rates(self) -> tuple[float, float]:
         attention, others = self.gpu.pace.rates
         return float(attention), float(others)

@@ -39,9 +39,7 @@ def _checked_by(check: Callable[..., object], name: str) -> Callable[..., Any]:
 
 def silence(stats: reports.RunStats) -> str:
     """What to say of an answer without a character: why it has none. Nothing where that was wanted."""
-    if not stats.new_tokens or stats.stop_reason in ("stop", "cancelled"):
-        return ""
-    return f"[The model wrote nothing but control tokens: {stats.new_tokens:,}.]"
+    return f"[The model wrote nothing but control tokens: {stats.new_tokens:,}.]" if stats.wordless else ""
 
 
 STAGES = {

@@ -96,12 +96,14 @@ def read_signatures(text: str) -> Signatures:
 class Machine(Protocol):
     """A host of the compiled kernels: one shared memory, one instance for each thread.
 
-    `relaxed` says which build runs; `cores` how many threads can run at once here (1 without shared memory).
+    `relaxed` says which build runs; `cores` how many threads can run at once here (1 without shared memory); `memory`
+    how many bytes the computer has, None where nobody tells.
     """
 
     name: str
     relaxed: bool
     cores: int
+    memory: int | None
     heap: int  # the first address that the module does not use itself
 
     def grow(self, pages: int) -> None:
@@ -205,7 +207,8 @@ class CpuDevice:
         )
         self.limits = Limits(1 << 32, 1 << 32, 64, 1 << 16, 1 << 30, 1 << 30)
         self._pool = heap
-        self._heap = _Heap(heap + POOL_BYTES + MAX_THREADS * STACK_BYTES)
+        self._start = heap + POOL_BYTES + MAX_THREADS * STACK_BYTES
+        self._heap = _Heap(self._start)
         self._pages = 0
         self._programs: dict[int, _Loaded] = {}
         self._next = 1
@@ -232,6 +235,11 @@ class CpuDevice:
     @property
     def traits(self) -> Traits:
         return replace(Traits.of(self.adapter), most_threads=self._running)
+
+    @property
+    def memory(self) -> int:
+        most = MAX_PAGES * PAGE - self._start
+        return min(most, self.machine.memory or most)
 
     @property
     def rates(self) -> tuple[float, float] | None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from .. import formats, models, ops, values
 from ..device import Device
-from ..errors import ContextFull, SottoError, UnsupportedModel, about
+from ..errors import ContextFull, OutOfMemory, SottoError, UnsupportedModel, about
 from ..formats.adapter import Adapter
 from ..formats.checkpoint import Checkpoint
 from ..models.base import Config
@@ -41,6 +41,7 @@ from .adapter_sets import AdapterSets
 from .adapters import AdapterMemory, Adapters
 from .generation import Logits, Request, generate
 from .programs import Programs, name_of
+from .room import Room
 from .session import Session
 
 DEFAULTS = Settings()
@@ -139,7 +140,7 @@ class Engine:
             async with engine._tuner(store, budget) as tuner:
                 engine._take(tuner.verdict)
                 stages.lap("header")
-                engine._allocate()
+                await engine._take_room()
                 await tuner.before(engine.plans, stages)
                 loader = Loader(device, engine._image, engine._memory.placements, checkpoint, progress)
                 filled = await loader.fill(source, store, manifest)
@@ -255,6 +256,17 @@ class Engine:
         self._recorder.allocate(self._memory)
         self.session.text, _ = self._memory.place(self._recorder.text)
         self._memory.reserve(self.plans)
+
+    async def _take_room(self) -> None:
+        """Take the memory, before the weights are read. Raises LimitError, with what to take instead."""
+        device = self.device
+        room = Room(self.name, device.adapter.name, device.memory, self._image, self.needed, self.context)
+        room.check(sum(self._recorder.needed(()).values()))
+        try:
+            self._allocate()
+            await device.finish()  # where a lack of memory is told late, it is told now
+        except OutOfMemory as error:
+            raise room.refused(error) from error
 
     async def _compile(self, stages: Stages) -> None:
         await self._programs.compile(stages)

@@ -25,6 +25,7 @@ from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Program
 from ..devices.cancellation import Cancellation
 from ..devices.pace import Amount, Pace, amounts
 from ..errors import DeviceError, OutOfMemory
+from .memory import computer_memory
 
 _LIMITS = {
     "max_buffer": "max-buffer-size",
@@ -83,6 +84,16 @@ def _subgroup_matrices(adapter: Any) -> set[str]:
         f"subgroup-matrix {c['component_type']} {c['result_component_type']} {c['m']}x{c['n']}x{c['k']}"
         for c in extras.get_adapter_properties(adapter).get("subgroup_matrix_configs", ())
     }
+
+
+def _memory(adapter: Any) -> int | None:
+    """Bytes of an adapter's memory, the computer's where it is a program; None where it does not tell."""
+    if adapter.info["adapter_type"] == "CPU":
+        return computer_memory()
+    from wgpudawn.backends.dawn import extras  # noqa: PLC0415
+
+    heaps = extras.get_adapter_properties(adapter).get("memory_heaps", ())
+    return sum(heap["size"] for heap in heaps if "device-local" in heap["properties"]) or None
 
 
 def _describe(adapter: Any) -> AdapterInfo:
@@ -186,6 +197,7 @@ class NativeDevice:
         self._wgpu = _wgpu()
         chosen = _choose(adapter)
         self.adapter = _describe(chosen)
+        self.memory = _memory(chosen)
         limits = {name: chosen.limits[name] for name in _WANTED_LIMITS}
         try:
             self._device = chosen.request_device_sync(

@@ -15,6 +15,7 @@ from ..device import Bytes, flat
 from ..devices.cpu import MAX_PAGES, MIN_PAGES, PAGE, STACK_BYTES, CpuDevice
 from ..errors import DeviceError, OutOfMemory
 from ..paths import kernels_folder
+from .memory import computer_memory
 
 # (module (memory (export "memory") MIN_PAGES MAX_PAGES shared)). wasmtime-py 50 cannot pass a SharedMemory that
 # Python made into an instance, but it links one that another instance exports.
@@ -48,6 +49,7 @@ class WasmtimeMachine:
         self.name = f"wasmtime {getattr(w, '__version__', '')}".strip()
         self.relaxed = relaxed
         self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.memory = computer_memory()
         config = w.Config()
         config.wasm_threads = True
         config.shared_memory = True

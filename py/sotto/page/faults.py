@@ -36,7 +36,7 @@ def while_loading(error: Exception, opened: bool) -> Fault:
     """
     match error:
         case LimitError():
-            return Fault("limits", detail=str(error))
+            return Fault("limits", {"message": str(error)})
         case DeviceError():
             return Fault("lost" if opened else "adapter", detail=str(error))
         case FormatError():

@@ -15,7 +15,7 @@ from ..browser.store import WebStore
 from ..device import Device
 from ..devices.cpu import best_threads
 from ..engine.engine import Engine
-from ..errors import Cancelled, DeviceError, SottoError
+from ..errors import Cancelled, DeviceError, LimitError, SottoError
 from ..formats.adapter import Adapter
 from ..reports import PROCESSORS, LoadProgress, Settings
 from . import processor
@@ -243,7 +243,10 @@ class ModelHolder:
                 raise
             self._close()
             self.opened = await processor.instead(cpu, error)
-            await self._load(self.model, self.opened)
+            try:
+                await self._load(self.model, self.opened)
+            except LimitError as smaller:
+                raise (error if isinstance(error, LimitError) else smaller) from None
 
     async def _load(self, model: Model, opened: Opened) -> None:
         loading = Loading(self.runtime, time.monotonic)

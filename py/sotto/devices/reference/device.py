@@ -33,6 +33,7 @@ class NumpyDevice:
         self.adapter = AdapterInfo("numpy", "numpy", "reference", "cpu", np.__version__, True, ())
         self.threads = 0
         self.encode_seconds: float | None = None
+        self.memory: int | None = None
         self.limits = Limits(1 << 40, 1 << 40, 64, 1 << 16, 1 << 30, 1 << 30)
         self._buffers: dict[int, NDArray[np.uint8]] = {}
         self._programs: dict[int, Program] = {}

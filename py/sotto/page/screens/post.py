@@ -239,7 +239,8 @@ class PostScreen(Observer):
         if engine.stats.stop_reason == "cancelled":
             return words("note.stopped")
         if not self._at("post").textContent:
-            return words("note.nothing")
+            stats = engine.stats
+            return words("note.control", count=stats.new_tokens) if stats.wordless else words("note.nothing")
         if beginning:
             return words("note.cut", count=beginning)
         return words("note.stayed") if self._parts.browser.storage.first_time("stayed") else ""
