@@ -29,14 +29,14 @@ CASES: Mapping[str, Mapping[str, Sequence[str]]] = {
 """By case: the types of some matrices, in turn from layer to layer."""
 
 
-def typed(model: Path, case: str) -> bytes:
-    """A file of the case's types, with the model's weights rounded: by the reference package where it can write a type,
+def typed(model: Path, types: Mapping[str, Sequence[str]]) -> bytes:
+    """A file of these types, with the model's weights rounded: by the reference package where it can write a type,
     else by `blocks`, else by nearest.py."""
     data = model.read_bytes()
     header, tensors = parse(data), {}
     for record in header.tensors.values():
         raw = np.frombuffer(data, np.uint8, record.nbytes, record.offset)
-        kind = _type(record.name, record.type, CASES[case])
+        kind = _type(record.name, record.type, types)
         if kind != record.type:
             raw = _encoded(kind, blocks.dequantize(record.type, raw, record.shape))
         tensors[record.name] = RawTensor(record.shape, kind, raw.tobytes())
@@ -51,6 +51,8 @@ def _type(name: str, usual: str, types: Mapping[str, Sequence[str]]) -> str:
         return usual
     if matrix in types:
         return types[matrix][int(layer) % len(types[matrix])]
+    if "narrow" not in types:
+        return usual
     place = ("attn_q", "attn_k", "attn_v", "ffn_gate", "ffn_up").index(matrix)
     return types["narrow"][(int(layer) * 5 + place) % len(types["narrow"])]
 
@@ -67,7 +69,7 @@ def _encoded(kind: str, values: np.ndarray) -> np.ndarray:
 
 def typed_file(model: Path, case: str, sha256: str) -> bytes:
     """The same, checked to be what a reference was made of."""
-    data = typed(model, case)
+    data = typed(model, CASES[case])
     found = hashlib.sha256(data).hexdigest()
     assert found == sha256, "the file is not that of the reference: run tools/reference_types.py again"
     return data

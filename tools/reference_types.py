@@ -49,7 +49,7 @@ def main() -> None:
         "tokens": TOKENS,
     }
     for case in CASES:
-        data = typed(Path(assets.default_model()), case)
+        data = typed(Path(assets.default_model()), CASES[case])
         values = nll(base_model(dequantized(data)), golden["ids"][:TOKENS])
         print(f"{case}: mean nll {values.mean():.4f}")
         fields[case] = {

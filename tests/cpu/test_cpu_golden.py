@@ -94,7 +94,7 @@ def test_adapters(engine: Engine, golden: dict[str, Any], golden_adapters: dict[
     np.testing.assert_array_equal(drive(engine.score(ids)), plain)
 
 
-@pytest.mark.parametrize(("case", "mean"), [("exact", 0.07), ("rounded", 0.09)])
+@pytest.mark.parametrize(("case", "mean"), [("exact", 0.06), ("rounded", 0.08)])
 def test_every_tensor_type(
     cpu: CpuDevice, golden: dict[str, Any], golden_types: dict[str, Any], case: str, mean: float
 ) -> None:
@@ -102,7 +102,10 @@ def test_every_tensor_type(
     data = typed_file(assets.default_model(), case, golden_types[case]["sha256"])
     loaded = drive(Engine.load(MemorySource(data, "typed.gguf", case), cpu))
     ids = golden["perplexity"]["ids"][: golden_types["tokens"]]
-    off = np.abs(-drive(loaded.score(ids)) - np.array(golden_types[case]["nll"]))
+    delta = -drive(loaded.score(ids)) - np.array(golden_types[case]["nll"])
+    off = np.abs(delta)
     loaded.close()
-    print(f"{case}: mean |delta logprob| {off.mean():.5f}, largest {off.max():.5f}")
+    print(
+        f"{case}: mean |delta logprob| {off.mean():.5f}, largest {off.max():.5f}, mean nll {delta.mean():+.5f}"
+    )
     assert off.mean() <= mean and off.max() <= 0.5
