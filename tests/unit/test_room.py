@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 import tiny
+from sotto import api
 from sotto.api import drive
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
@@ -90,6 +93,24 @@ def test_memory_that_runs_out_and_is_told_late() -> None:
 
     with pytest.raises(LimitError, match="not so much left"):
         drive(Engine.load(HeaderOnly(DATA, "tiny", "key"), Late(), None, Settings(64, chunks=(8,))))
+
+
+def test_of_two_processors_that_are_too_small_the_first_choice_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not the CPU, that was taken in place of a GPU: what fits into the GPU's memory is better advice."""
+    gpu, cpu = NumpyDevice(), NumpyDevice()
+    gpu.memory, cpu.memory = needed(64)["weights"] // 2, 1000
+
+    async def open_cpu(threads: int | None) -> NumpyDevice:
+        return cpu
+
+    monkeypatch.setattr(api, "open_device", lambda *_: gpu)
+    monkeypatch.setattr(api, "open_cpu", open_cpu)
+    (tmp_path / "tiny-F32.gguf").write_bytes(DATA)
+    with pytest.raises(LimitError, match=r"tiny-F32\.gguf needs") as error:
+        api.load(tmp_path / "tiny-F32.gguf", context=64, cache=False)
+    assert "tiny-Q8_0.gguf" in error.value.hint
 
 
 @pytest.mark.parametrize(
