@@ -39,7 +39,7 @@ static void clear(u8 *row, u32 first, u32 count, u32 bytes) {
 // Convert whole rows. `rows` is a multiple of 8 unless they are the matrix's last ones, `columns` one of 32 and of the
 // type's block. Every byte of both planes is written; without scales theirs is not touched. `grid` has the type's points.
 __attribute__((visibility("default"))) void convert(
-    enum type type, const u8 *source, u32 rows, u32 columns, u8 *weights, u8 *scales, const u8 *grid) {
+    enum type type, u32 rows, u32 columns, const u8 *source, const u8 *grid, u8 *weights, u8 *scales) {
     const struct kind kind = KINDS[type];
     const u32 blocks = columns / (kind.block_columns + 1u);
     const u32 pieces = columns / kind.piece_columns, all_pieces = up(columns, TILE_COLUMNS) / kind.piece_columns;

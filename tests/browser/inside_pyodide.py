@@ -23,7 +23,8 @@ from sotto.device import Inputs, OutputRange, Pipeline, Program, Shader, Step, W
 from sotto.engine import generation
 from sotto.engine.engine import Engine
 from sotto.errors import Cancelled, DeviceError, FormatError, SottoError, StoreDamaged, StoreFull
-from sotto.formats import blocks
+from sotto.formats import blocks, tiles
+from sotto.formats.row_types import RowType
 from sotto.reports import Settings
 from sotto.store import Manifest, Placement
 from sotto.text.sampler import Sampling
@@ -261,17 +262,20 @@ async def source(model: dict[str, Any]) -> dict[str, list[str]]:
 async def converted(scales_at: dict[str, list[int]]) -> list[str]:
     """The types that the compiled conversion gives numpy's bytes for, rows and columns to be padded; of random bytes,
     with finite f16 numbers at these places of a block."""
-    convert = compiled.linked()
-    assert compiled.converter() is not layout.convert
-    equal = []
-    for name in compiled.TYPES:
-        kind = blocks.TYPES[name]
-        data = np.random.default_rng(3).integers(0, 256, kind.size((83, 1280)), np.uint8)
-        for at in scales_at[name]:
+    convert, equal = compiled.converter(), []
+    assert convert is not layout.convert
+    for name in (*compiled.TYPES, "INT8", "INT4"):
+        kind = blocks.find(name)
+        assert kind is not None
+        nbytes = kind.size((83, 1280)) + (kind.beside(83, 1280) if isinstance(kind, RowType) else 0)
+        data = np.random.default_rng(3).integers(0, 256, nbytes, np.uint8)
+        for at in scales_at.get(name, ()):
             data.reshape(-1, kind.nbytes)[:, at + 1] &= 0xBF
         planes = zip(convert(name, data, 83, 1280), layout.convert(name, data, 83, 1280), strict=True)
         equal += [name] * all(np.array_equal(got, expected) for got, expected in planes)
-    return equal
+    codes = np.random.default_rng(3).integers(0, 256, 1280 * 84, np.uint8)
+    both = zip(compiled.untiler()(codes, 84, 1280, 8), tiles.untiled(codes, 84, 1280, 8), strict=True)
+    return equal + ["tiles"] * all(np.array_equal(got, expected) for got, expected in both)
 
 
 async def no_adapter(_: None) -> list[str]:

@@ -12,22 +12,24 @@ from checksums import checksum
 from rows import SCALES_AT, random_rows
 from sotto.errors import UnsupportedModel
 from sotto.formats import blocks as quant
+from sotto.formats import tiles
+from sotto.formats.row_types import ROW_TYPES
 from sotto.weights import compiled, layout
-from sotto.weights.compiled import Library
+from sotto.weights.compiled import OnWasmtime
 
 SHAPES = [(8, 256), (83, 768), (1, 256), (13, 1280), (5, 96), (9, 32), (16, 160), (24, 6912)]
 
 
 @pytest.fixture
-def library() -> Library:
-    return Library()
+def library() -> OnWasmtime:
+    return OnWasmtime()
 
 
 CASES = [(t, *shape) for t in compiled.TYPES for shape in SHAPES if shape[1] % quant.TYPES[t].elements == 0]
 
 
 @pytest.mark.parametrize(("type_name", "rows", "columns"), CASES)
-def test_the_bytes_are_those_of_numpy(library: Library, type_name: str, rows: int, columns: int) -> None:
+def test_the_bytes_are_those_of_numpy(library: OnWasmtime, type_name: str, rows: int, columns: int) -> None:
     data = random_rows(type_name, rows, columns)
     # What an earlier call left in the memory must not show in the padding.
     library.convert("F32", np.full(4 * 32 * 6912, 255, np.uint8), 32, 6912)
@@ -39,8 +41,36 @@ def test_the_bytes_are_those_of_numpy(library: Library, type_name: str, rows: in
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("type_name", ROW_TYPES)
+@pytest.mark.parametrize(("rows", "columns"), [(8, 256), (83, 768), (1, 256), (13, 1280), (24, 6912)])
+def test_rows_beside_their_scales_become_numpys_bytes(
+    library: OnWasmtime, type_name: str, rows: int, columns: int
+) -> None:
+    kind, form = ROW_TYPES[type_name], layout.format_of(type_name)
+    assert isinstance(form, layout.Codes)
+    generator = np.random.default_rng(rows)
+    scales = generator.random(kind.beside(rows, columns) // (2 if kind.half else 4), np.float32)
+    codes = generator.integers(0, 256, kind.size((rows, columns)), np.uint8)
+    data = np.concatenate([scales.astype("<f2" if kind.half else "<f4").view(np.uint8), codes])
+    library.convert("F32", np.full(4 * 32 * 6912, 255, np.uint8), 32, 6912)
+    expected = layout.convert(type_name, data, rows, columns)
+    for got, wanted in zip(library.convert_rows(kind, form, data, rows, columns), expected, strict=True):
+        np.testing.assert_array_equal(got, wanted)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(("rows", "columns"), [(4, 32), (12, 96), (64, 640)])
+def test_tiles_become_numpys_rows_and_sums(library: OnWasmtime, bits: int, rows: int, columns: int) -> None:
+    data = np.random.default_rng(bits).integers(0, 256, rows * columns * bits // 8, np.uint8)
+    got, expected = library.untile(data, rows, columns, bits), tiles.untiled(data, rows, columns, bits)
+    np.testing.assert_array_equal(got[0], expected[0])
+    np.testing.assert_array_equal(got[1], expected[1])
+    with pytest.raises(ValueError, match="codes of"):
+        library.untile(data[:-1], rows, columns, bits)
+
+
 @pytest.mark.parametrize("type_name", ["Q5_1", "Q5_K", "Q2_K"])
-def test_rounding_is_numpys_at_its_bounds(library: Library, type_name: str) -> None:
+def test_rounding_is_numpys_at_its_bounds(library: OnWasmtime, type_name: str) -> None:
     """Blocks of zeros, scales that are next to nothing and as large as can be."""
     data = random_rows(type_name, 16, 2048)
     blocks = data.reshape(-1, quant.TYPES[type_name].nbytes)
@@ -53,7 +83,7 @@ def test_rounding_is_numpys_at_its_bounds(library: Library, type_name: str) -> N
         np.testing.assert_array_equal(got, expected)
 
 
-def test_bytes_that_do_not_fit_are_refused(library: Library) -> None:
+def test_bytes_that_do_not_fit_are_refused(library: OnWasmtime) -> None:
     data = random_rows("Q4_0", 8, 256)
     with pytest.raises(ValueError, match="8 x 288 elements of Q4_0"):
         library.convert("Q4_0", data, 8, 288)
@@ -81,7 +111,7 @@ def test_a_module_that_cannot_run_leaves_it_to_numpy(monkeypatch: pytest.MonkeyP
     assert compiled.converter() is layout.convert
 
 
-def compute(library: Library, data: np.ndarray) -> bytes:
+def compute(library: OnWasmtime, data: np.ndarray) -> bytes:
     """The checksum as web/chunk.js asks for it."""
     result, start = 3072, 65536
     library._memory.grow(library._store, -(-data.size // 65536) + 1)
@@ -92,12 +122,12 @@ def compute(library: Library, data: np.ndarray) -> bytes:
 
 
 @pytest.mark.parametrize("nbytes", [0, 1, 127, 128, 129, 1000, 4096, 4 << 20])
-def test_the_checksum_is_the_documented_one(library: Library, nbytes: int) -> None:
+def test_the_checksum_is_the_documented_one(library: OnWasmtime, nbytes: int) -> None:
     data = np.random.default_rng(nbytes).integers(0, 256, nbytes, np.uint8)
     assert compute(library, data) == checksum(data.tobytes())
 
 
-def test_damage_shows(library: Library) -> None:
+def test_damage_shows(library: OnWasmtime) -> None:
     data = np.random.default_rng(1).integers(0, 256, 8192, np.uint8)
     seen = {compute(library, data)}
 

@@ -22,6 +22,9 @@ NOT_OURS = {
     "convert_lora_to_gguf.py",  # likewise
     "peft/tuners/lora/layer.py",  # PEFT
     "peft/utils/other.py",  # likewise
+    "uniform_quantize_tensor.py",  # ai-edge-quantizer
+    "model_asset_bundle_utils.py",  # mediapipe
+    "safetensors_converter.py",  # likewise
     "core.js",  # PyScript
     "Chart.js",
     "kernels/x.wgsl",  # any

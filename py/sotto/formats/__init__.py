@@ -5,9 +5,20 @@
 
 from __future__ import annotations
 
-from ..errors import FormatError
+from ..errors import FormatError, UnsupportedModel
 from ..source import Folder, Source
-from . import gguf, gguf_adapter, gguf_checkpoint, gguf_folder, gguf_kinds, peft, safetensors
+from . import (
+    gguf,
+    gguf_adapter,
+    gguf_checkpoint,
+    gguf_folder,
+    gguf_kinds,
+    litert_checkpoint,
+    litert_files,
+    litert_web,
+    peft,
+    safetensors,
+)
 from .adapter import Adapter
 from .checkpoint import Checkpoint
 
@@ -17,16 +28,12 @@ GGUF = b"GGUF"
 FIRST_READ = 8 << 20
 """Bytes of the first read: all of a GGUF's header in most cases."""
 
-_WANTED = "Sotto reads models in the GGUF format (files named .gguf)."
+_WANTED = "Sotto reads models as GGUF (files named .gguf), and as .task or .litertlm of LiteRT."
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 """The files of an adapter, as PEFT names them."""
 _WANTED_ADAPTER = f"Give a folder that holds {CONFIG} and {MATRICES}, or a GGUF file with a LoRA adapter."
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 _OTHERS = (  # offset, bytes there, what it is
-    (0, b"PK\x03\x04", "a zip archive, as are .task bundles and PyTorch's checkpoints"),
-    (4, b"PK\x03\x04", "a MediaPipe bundle (.task)"),
-    (0, b"LITERTLM", "a LiteRT-LM model (.litertlm)"),
-    (4, b"TFL3", "a TensorFlow Lite model (.tflite, or a .task for the web)"),
     (8, b'{"', "a safetensors file"),
     (
         0,
@@ -49,6 +56,8 @@ async def open(source: Source | Folder) -> Checkpoint:
     if isinstance(source, Folder):
         return await _in_folder(source)
     data = bytes(await source.read(0, min(FIRST_READ, source.size)))
+    if litert_files.starts(data):
+        return await litert_checkpoint.read(source, data[:32])
     if data[:4] != GGUF[: len(data)]:
         raise _unknown(source.name, data)
     return gguf_checkpoint.read(await gguf.read_header(source, data), source.name)
@@ -91,6 +100,12 @@ async def open_adapter(source: Source | Folder) -> Adapter:
         if not gguf_kinds.is_adapter(header):
             raise FormatError(f"{source.name} is a model, not an adapter.", "Load it in place of the model.")
         return await gguf_adapter.read(header, source)
+    if litert_files.starts(start) and start[4:8] == litert_files.TFLITE:
+        raise UnsupportedModel(
+            f"{source.name} is a TensorFlow Lite file, as MediaPipe keeps adapters in (w_prime_left, w_prime_right). "
+            "In which order their values lie, and how strongly they count, is not in it.",
+            litert_web.LORA_HINT,
+        )
     if safetensors.starts(start):
         raise FormatError(
             f"{source.name} has no {CONFIG} beside it, which says how strongly its matrices count.",

@@ -82,7 +82,7 @@ class CodeType(BlockType, ABC):
 
     Attributes:
         low, high: the codes' range.
-        group: columns that share a scale.
+        group: columns that share a scale; 0 where all of a row do.
         half: every scale is an f16 number; otherwise a product, which needs f32.
         minimum: whether there are minima.
         grid: the name in `grids.TABLES` of the points that codes are made of, where they are.
@@ -98,6 +98,20 @@ class CodeType(BlockType, ABC):
     @abstractmethod
     def decode(self, blocks: Bytes) -> Decoded:
         """Blocks (count, nbytes) -> codes, scales and minima, one row a block."""
+
+    def codes(self, data: Bytes, rows: int, columns: int) -> Codes:
+        """Whole rows -> their codes. Raises ValueError when the bytes do not fit the shape."""
+        if columns % self.elements or data.size != rows * columns // self.elements * self.nbytes:
+            raise ValueError(f"{data.size} bytes are not {rows} x {columns} elements of {self.name}")
+        with np.errstate(invalid="ignore"):  # what is no number stays so, and loading refuses it
+            q, scale, minimum = self.decode(np.ascontiguousarray(data).reshape(-1, self.nbytes))
+        groups = columns // self.group
+        return Codes(
+            q=q.reshape(rows, columns),
+            scale=scale.reshape(rows, groups),
+            minimum=None if minimum is None else minimum.reshape(rows, groups),
+            group=self.group,
+        )
 
     def encode(self, values: Floats) -> Bytes:
         """Values (count, elements) -> blocks (count, nbytes), by plain rounding to nearest.

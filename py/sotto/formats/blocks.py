@@ -6,6 +6,8 @@ class, listed in TYPES: what it holds decides how a device stores it (weights/la
 
 from __future__ import annotations
 
+from math import prod
+
 import numpy as np
 
 from ..errors import UnsupportedModel
@@ -13,11 +15,12 @@ from .block_type import BlockType, Bytes, Codes, CodeType, Decoded, Floats, Floa
 from .float_types import BF16, F16, F32
 from .grid_blocks import IQ1M, IQ1S, IQ2S, IQ2XS, IQ2XXS, IQ3S, IQ3XXS, IQ4NL, IQ4XS, MXFP4
 from .k_blocks import Q2K, Q3K, Q4K, Q5K, Q6K
+from .row_types import ROW_TYPES
 from .simple_blocks import Q40, Q41, Q50, Q51, Q80, TQ10, TQ20
 
 __all__ = [
     "ADVICE", "BF16", "CODE_TYPES", "F16", "F32", "FLOAT_TYPES", "TYPES", "BlockType", "Bytes", "CodeType", "Codes",
-    "Decoded", "FloatType", "Floats", "codes", "decodable", "dequantize", "quantize",
+    "Decoded", "FloatType", "Floats", "codes", "decodable", "dequantize", "find", "quantize",
 ]  # fmt: skip
 
 ADVICE = "Take the Q4_0, Q4_K_M or Q8_0 file of the same collection."
@@ -45,6 +48,11 @@ TYPES: dict[str, BlockType] = {
 """Every format whose size is known. Those that can be decoded are a FloatType or a CodeType."""
 
 
+def find(type_name: str) -> BlockType | None:
+    """A format by its name: one of TYPES, or of `row_types`, whose scales lie elsewhere in a file."""
+    return TYPES.get(type_name) or ROW_TYPES.get(type_name)
+
+
 def decodable() -> list[FloatType | CodeType]:
     """The formats of TYPES that can be decoded, in their order there."""
     return [kind for kind in TYPES.values() if isinstance(kind, FloatType | CodeType)]
@@ -59,11 +67,10 @@ def dequantize(type_name: str, data: Bytes, shape: tuple[int, ...]) -> Floats:
 
     data: the uint8 bytes of exactly that shape. Raises UnsupportedModel for a type without a decoder here.
     """
-    cols, kind = shape[-1], TYPES[type_name]
+    kind = find(type_name)
     if isinstance(kind, FloatType):
         return kind.decode(data).reshape(shape)
-    rows = data.size // (cols // kind.elements * kind.nbytes)
-    return codes(type_name, data, rows, cols).values().reshape(shape)
+    return codes(type_name, data, prod(shape[:-1]), shape[-1]).values().reshape(shape)
 
 
 def codes(type_name: str, data: Bytes, rows: int, cols: int) -> Codes:
@@ -71,23 +78,13 @@ def codes(type_name: str, data: Bytes, rows: int, cols: int) -> Codes:
 
     Raises UnsupportedModel for a type that has no codes, ValueError when the bytes do not fit the shape.
     """
-    kind = TYPES[type_name]
+    kind = find(type_name)
     if not isinstance(kind, CodeType):
         raise UnsupportedModel(
             f"Tensors of type {type_name} cannot be read.",
             ADVICE,
         )
-    if cols % kind.elements or data.size != rows * cols // kind.elements * kind.nbytes:
-        raise ValueError(f"{data.size} bytes are not {rows} x {cols} elements of {type_name}")
-    with np.errstate(invalid="ignore"):  # what is no number stays so, and loading refuses it
-        q, scale, minimum = kind.decode(np.ascontiguousarray(data).reshape(-1, kind.nbytes))
-    groups = cols // kind.group
-    return Codes(
-        q=q.reshape(rows, cols),
-        scale=scale.reshape(rows, groups),
-        minimum=None if minimum is None else minimum.reshape(rows, groups),
-        group=kind.group,
-    )
+    return kind.codes(data, rows, cols)
 
 
 def quantize(type_name: str, values: Floats) -> Bytes:

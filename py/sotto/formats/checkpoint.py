@@ -36,7 +36,8 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, StoreDamaged, UnsupportedModel
 from ..text.vocabulary import MOST_TOKENS, Vocabulary
-from . import blocks
+from . import blocks, tiles
+from .row_types import RowType
 
 Setting = bool | int | float | str | tuple[bool, ...]
 
@@ -115,6 +116,7 @@ class Transform(Enum):
 
     ADD_ONE = "add one"  # to a vector: norms that are stored as their distance from 1
     TRANSPOSE = "transpose"  # a matrix that is stored as (inputs, outputs)
+    TILES = "tiles"  # a matrix in the order of `tiles`
 
 
 @dataclass(frozen=True)
@@ -125,11 +127,13 @@ class TensorInfo:
         name: the canonical one.
         source: the file's name of it, for people.
         shape: (length,) or (rows, columns), after the transforms.
-        type: a name of `blocks.TYPES`, or "type 99" for one not known there; then `nbytes` is 0.
+        type: a name that `blocks.find` knows, or "type 99" for one not known there; then `nbytes` is 0.
         offset: from the start of the file, in bytes.
         nbytes: in the file.
         transforms: applied in this order.
         file: its name among a folder's files; "" where there is one file.
+        beside: other ranges of the file, offset and bytes, in which every row has as many bytes as any other: they are
+            read in front of the rows' own.
     """
 
     name: str
@@ -140,19 +144,30 @@ class TensorInfo:
     nbytes: int
     transforms: tuple[Transform, ...] = ()
     file: str = ""
+    beside: tuple[tuple[int, int], ...] = ()
+
+    @property
+    def all_bytes(self) -> int:
+        """Bytes of all of it in the file."""
+        return self.nbytes + sum(nbytes for _, nbytes in self.beside)
 
 
 def transformed(
-    info: TensorInfo, data: NDArray[np.uint8], shape: tuple[int, ...]
+    info: TensorInfo,
+    data: NDArray[np.uint8],
+    shape: tuple[int, ...],
+    untile: tiles.Untile = tiles.untiled,
 ) -> tuple[str, NDArray[np.uint8]]:
     """A tensor's type and bytes after its transforms.
 
     Args:
         info: the tensor.
-        data: bytes of the whole tensor; where nothing is transposed, whole rows of it will do.
+        data: bytes of the whole tensor; where nothing is transposed, whole rows of it will do, of tiles whole ones.
         shape: that the result has.
+        untile: as `tiles.untiled`, or faster.
 
     Raises:
+        FormatError: tiles do not have the sums that the file says.
         UnsupportedModel: the transform cannot be done with this type.
     """
     kind = info.type
@@ -163,6 +178,9 @@ def transformed(
         elif transform is Transform.TRANSPOSE and len(shape) == 2 and kind in blocks.FLOAT_TYPES:
             elements = data.reshape(*shape[::-1], -1)
             data = np.ascontiguousarray(elements.swapaxes(0, 1)).reshape(-1)
+        elif transform is Transform.TILES and isinstance(row_type := blocks.find(kind), RowType):
+            rows, columns = shape
+            data = tiles.rows_of(data, rows, columns, row_type.bits, info.source, untile)
         else:
             raise UnsupportedModel(
                 f"The tensor {info.source} (type {kind}, shape {list(shape)}) is stored in a way that cannot be "
@@ -177,7 +195,7 @@ class Checkpoint:
     """What a model's files say of it; the tensors' data stays where it is.
 
     Attributes:
-        format: of the files: "GGUF".
+        format: of the files: "GGUF", "LiteRT".
         name: what a person calls the file or folder.
         architecture: as in `models.ARCHITECTURES`, or whatever the file says.
         settings: by the names above, checked.
@@ -265,6 +283,12 @@ def _setting(value: Setting | list[bool]) -> Setting:
 
 
 def _tensor(fields: dict[str, object]) -> TensorInfo:
-    shape, transforms = fields.pop("shape"), fields.pop("transforms")
-    assert isinstance(shape, list) and isinstance(transforms, list)
-    return TensorInfo(shape=tuple(shape), transforms=tuple(map(Transform, transforms)), **fields)  # type: ignore[arg-type]
+    shape, transforms, beside = fields.pop("shape"), fields.pop("transforms"), fields.pop("beside")
+    assert isinstance(shape, list) and isinstance(transforms, list) and isinstance(beside, list)
+    ranges = tuple((offset, nbytes) for offset, nbytes in beside)
+    return TensorInfo(
+        shape=tuple(shape),
+        transforms=tuple(map(Transform, transforms)),
+        beside=ranges,
+        **fields,  # type: ignore[arg-type]
+    )

@@ -1,22 +1,25 @@
 """The heavy loops of loading as compiled code: the layout's conversion, and the checksums of the browser's cache.
 
 kernels/loading/loading.wasm is a WebAssembly shared library made of convert.c, which gives the bytes of
-`layout.convert` many times as fast, and checksum.c, which web/chunk.js runs by itself. Under Pyodide it is linked to
-the interpreter as any extension module is, so that it works on numpy's own memory; in plain Python it runs on wasmtime
-with a memory of its own. Where neither can be had, numpy converts.
+`layout.convert` many times as fast, rows.c, which does so for `row_types` and `tiles`, and checksum.c, which
+web/chunk.js runs by itself. Under Pyodide it is linked to the interpreter as any extension module is, so that it works
+on numpy's own memory; in plain Python it runs on wasmtime with a memory of its own. Where neither can be had, numpy
+converts.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ..formats import blocks, grids
+from ..formats import blocks, grids, tiles
+from ..formats.row_types import RowType
 from ..paths import kernels_folder
 from . import layout
 from .layout import Plane
@@ -40,44 +43,100 @@ def path() -> Path:
 
 def converter() -> Convert:
     """The fastest `layout.convert` there is here. The planes that it returns are valid until its next call."""
-    try:
-        compiled = linked() if sys.platform == "emscripten" else Library().convert
-    except (ImportError, OSError):  # no wasmtime, or a browser without SIMD
+    library = _library()
+    if library is None:
         return layout.convert
 
     def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
-        how = compiled if type_name in TYPES else layout.convert
-        return how(type_name, data, rows, columns)
+        if type_name in TYPES:
+            return library.convert(type_name, data, rows, columns)
+        kind, form = blocks.find(type_name), layout.format_of(type_name)
+        if isinstance(kind, RowType) and isinstance(form, layout.Codes) and form.holds(kind):
+            return library.convert_rows(kind, form, data, rows, columns)
+        return layout.convert(type_name, data, rows, columns)
 
     return convert
 
 
-def linked() -> Convert:
-    """The library linked to Python itself, itself WebAssembly. Raises OSError."""
-    call = ctypes.CDLL(str(path())).convert
-    call.argtypes = [
-        ctypes.c_uint,
-        ctypes.c_void_p,
-        ctypes.c_uint,
-        ctypes.c_uint,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-        ctypes.c_void_p,
-    ]
-    call.restype = None
+def untiler() -> tiles.Untile:
+    """The fastest `tiles.untiled` there is here. What it returns is valid until its next call."""
+    library = _library()
+    return library.untile if library else tiles.untiled
 
-    def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
+
+def _library() -> Library | None:
+    """The compiled library; None where it cannot be had."""
+    try:
+        return Linked() if sys.platform == "emscripten" else OnWasmtime()
+    except (ImportError, OSError):  # no wasmtime, or a browser without SIMD
+        return None
+
+
+class Library(ABC):
+    """The functions of the library, on arrays."""
+
+    @abstractmethod
+    def _call(
+        self, name: str, numbers: Sequence[int], given: Sequence[Plane], sizes: Sequence[int]
+    ) -> list[Plane]:
+        """Call a function of C.
+
+        Args:
+            numbers: arguments before all others.
+            given: arrays that it reads, from the argument behind those on.
+            sizes: bytes of arrays that it writes, in the last arguments.
+
+        Returns:
+            The arrays, valid until the next call.
+        """
+
+    def convert(self, type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
+        """As `layout.convert`."""
         sizes = _sizes(type_name, data, rows, columns)
-        weights, scales = (np.empty(nbytes, np.uint8) for nbytes in sizes)
-        source, grid = np.ascontiguousarray(data), _grid(type_name)
-        pointers = [array.ctypes.data for array in (weights, scales, grid)]
-        call(TYPES.index(type_name), source.ctypes.data, rows, columns, *pointers)
+        numbers = TYPES.index(type_name), rows, columns
+        weights, scales = self._call("convert", numbers, (data, _grid(type_name)), sizes)
         return weights, scales
 
-    return convert
+    def convert_rows(
+        self, kind: RowType, form: layout.Codes, data: Plane, rows: int, columns: int
+    ) -> tuple[Plane, Plane]:
+        """As `layout.convert`, of codes whose scales are in front of them, to a format that holds them."""
+        scale, codes = kind.parts(data, rows, columns)
+        if columns % layout.BLOCK:
+            raise ValueError(f"rows of {columns} elements cannot be converted")
+        numbers = kind.bits, form.bits, rows, columns
+        (weights,) = self._call("pack_rows", numbers, (codes,), (form.weight_bytes(rows, columns),))
+        return weights, layout.scale_plane(form, scale, columns)
+
+    def untile(self, data: Plane, rows: int, columns: int, bits: int) -> tuple[Plane, tiles.Sums]:
+        """As `tiles.untiled`."""
+        if data.size * 8 != rows * columns * bits or rows % tiles.SIDE:
+            raise ValueError(f"{data.size} bytes are not {rows} x {columns} codes of {bits} bits")
+        if columns % layout.BLOCK:
+            return tiles.untiled(data, rows, columns, bits)
+        codes, sums = self._call("untile", (bits, rows, columns), (data,), (data.size, 4 * rows))
+        return codes, sums.view(np.int32)
 
 
-class Library:
+class Linked(Library):
+    """The library linked to Python itself, itself WebAssembly. Raises OSError."""
+
+    def __init__(self) -> None:
+        self._functions = ctypes.CDLL(str(path()))
+
+    def _call(
+        self, name: str, numbers: Sequence[int], given: Sequence[Plane], sizes: Sequence[int]
+    ) -> list[Plane]:
+        made = [np.empty(nbytes, np.uint8) for nbytes in sizes]
+        arrays = [*(np.ascontiguousarray(array) for array in given), *made]
+        call = self._functions[name]
+        call.argtypes = [ctypes.c_uint] * len(numbers) + [ctypes.c_void_p] * len(arrays)
+        call.restype = None
+        call(*numbers, *(array.ctypes.data for array in arrays))
+        return made
+
+
+class OnWasmtime(Library):
     """The library on wasmtime. Raises ImportError without it, OSError where the library cannot be compiled."""
 
     def __init__(self) -> None:
@@ -102,22 +161,21 @@ class Library:
         base = ctypes.cast(self._memory.data_ptr(self._store), ctypes.c_void_p).value or 0
         return np.frombuffer(memoryview((ctypes.c_ubyte * nbytes).from_address(base + address)), np.uint8)
 
-    def convert(self, type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
-        """As `layout.convert`; the planes are valid until the next call."""
-        weight_bytes, scale_bytes = _sizes(type_name, data, rows, columns)
-        grid = _grid(type_name)
-        weights = _START + -(-data.size // 64) * 64
-        scales = weights + weight_bytes
-        points = scales + scale_bytes
-        end = points + grid.size
+    def _call(
+        self, name: str, numbers: Sequence[int], given: Sequence[Plane], sizes: Sequence[int]
+    ) -> list[Plane]:
+        places, end = [], _START
+        for nbytes in (*(array.size for array in given), *sizes):
+            places.append(end)
+            end += -(-nbytes // 64) * 64
         more = -(-end // _PAGE) - self._memory.size(self._store)
         if more > 0:
             self._memory.grow(self._store, more)
-        self._bytes(_START, data.size)[:] = data
-        self._bytes(points, grid.size)[:] = grid
-        kind = TYPES.index(type_name)
-        self._exports["convert"](self._store, kind, _START, rows, columns, weights, scales, points)
-        return self._bytes(weights, weight_bytes), self._bytes(scales, scale_bytes)
+        for place, array in zip(places, given, strict=False):
+            self._bytes(place, array.size)[:] = array
+        self._exports[name](self._store, *numbers, *places)
+        made = places[len(given) :]
+        return [self._bytes(place, nbytes) for place, nbytes in zip(made, sizes, strict=True)]
 
 
 def _grid(type_name: str) -> Plane:

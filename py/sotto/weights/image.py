@@ -16,14 +16,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import FormatError, UnsupportedModel
-from ..formats import blocks
-from ..formats.checkpoint import TensorInfo, transformed
+from ..formats import blocks, tiles
+from ..formats.checkpoint import TensorInfo, Transform, transformed
 from ..source import Folder, Source, file_of
 from . import compiled, layout
 from .layout import aligned
 from .reads import Part, Rows, planned
 
 READS_AHEAD = 2  # reads begun before their bytes are needed
+RANGES_AHEAD = (
+    8  # of such a read: one of more ranges is begun when it is its turn, or a browser would have too many
+)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Image:
     def __init__(self, parts: list[Part], nbytes: int) -> None:
         self.parts = parts
         self.nbytes = nbytes
-        self.source_nbytes = sum(s.nbytes for p in parts for s in p.sources)
+        self.source_nbytes = sum(s.all_bytes for p in parts for s in p.sources)
 
     @classmethod
     def of(cls, tensors: Mapping[str, TensorInfo], wanted: list[Wanted]) -> Image:
@@ -129,19 +132,25 @@ class Image:
     async def _planes(self, source: Source | Folder) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
         """Yield (bytes of the source used so far, offset in the image, bytes) in the image's order."""
         convert = compiled.converter()
+        tiled = any(Transform.TILES in info.transforms for part in self.parts for info in part.sources)
+        untile = compiled.untiler() if tiled else tiles.untiled
         reads = list(planned(self.parts))
         expected = done = offset = filled = 0
         scales = np.empty(0, np.uint8)
         for number, read in enumerate(reads):
             for ahead in reads[expected : number + READS_AHEAD + 1]:
-                file_of(source, ahead.file).expect(ahead.offset, ahead.nbytes)
+                if ahead is not read and len(ahead.ranges) > RANGES_AHEAD:
+                    break
+                for begin, nbytes in ahead.ranges:
+                    file_of(source, ahead.file).expect(begin, nbytes)
                 expected += 1
-            raw = np.frombuffer(await file_of(source, read.file).read(read.offset, read.nbytes), np.uint8)
+            file = file_of(source, read.file)
+            raw = [np.frombuffer(await file.read(*extent), np.uint8) for extent in read.ranges]
             for rows in read.rows:
                 part = rows.part
                 shape = (rows.count, part.columns) if part.form else (part.columns,)
-                data = raw[rows.offset - read.offset :][: rows.nbytes]
-                kind, data = transformed(rows.tensor, data, shape)
+                data = read.part(raw, rows)
+                kind, data = transformed(rows.tensor, data, shape, untile)
                 done += rows.nbytes
                 if part.form is None:
                     vector = blocks.dequantize(kind, data, shape)

@@ -155,12 +155,19 @@ class Codes(Format):
             pieces: Plane = unsigned[:, :, 0] | (unsigned[:, :, 1] << np.uint8(4))
         else:
             pieces = q.reshape(rows, -1, PIECE_BYTES)
-        parts = [codes.scale]
+        return pieces, self.scale_items(codes.scale, codes.minimum, columns)
+
+    def scale_items(
+        self, scale: NDArray[np.float32], minimum: NDArray[np.float32] | None, columns: int
+    ) -> Plane:
+        """Scales, and minima, of rows (rows, scales of a row) as items of the scale plane."""
+        rows, count = scale.shape
+        parts = [scale]
         if self.minimum:
-            parts.append(np.zeros_like(codes.scale) if codes.minimum is None else codes.minimum)
-        shared = [np.repeat(part, codes.group // self.group, axis=1) for part in parts]
+            parts.append(np.zeros_like(scale) if minimum is None else minimum)
+        shared = [np.repeat(part, columns // count // self.group, axis=1) for part in parts]
         scales = np.stack(shared, axis=-1).astype(self.scale_dtype)  # exact
-        return pieces, np.ascontiguousarray(scales).view(np.uint8).reshape(rows, columns // BLOCK, -1)
+        return np.ascontiguousarray(scales).view(np.uint8).reshape(rows, columns // BLOCK, -1)
 
     def is_finite(self, weights: Plane, scales: Plane) -> bool:
         return _are_finite(scales, *_EXPONENTS["F16" if self.scale_dtype == "<f2" else "F32"])
@@ -235,7 +242,7 @@ def types() -> list[str]:
 
 def format_of(type_name: str) -> Format:
     """The format a file's tensor type is stored in. Raises UnsupportedModel naming the type."""
-    kind = blocks.TYPES.get(type_name)
+    kind = blocks.find(type_name)
     if not isinstance(kind, FloatType | CodeType):
         name = type_name if type_name.startswith("type ") else f"type {type_name}"
         raise UnsupportedModel(f"Sotto cannot read tensors of {name}.", blocks.ADVICE)
@@ -244,7 +251,8 @@ def format_of(type_name: str) -> Format:
 
 def is_exact(type_name: str) -> bool:
     """Whether a device stores what the file says, bit for bit. Raises UnsupportedModel."""
-    return format_of(type_name).holds(blocks.TYPES[type_name])
+    kind = blocks.find(type_name)
+    return kind is not None and format_of(type_name).holds(kind)
 
 
 def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
@@ -259,10 +267,16 @@ def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane
     Returns:
         weight plane and scale plane, flat uint8; the latter is empty for float formats.
     """
-    form = format_of(type_name)
-    pieces, scales = form.pack(blocks.TYPES[type_name], data, rows, columns)
+    form, kind = format_of(type_name), blocks.find(type_name)
+    assert kind is not None
+    pieces, scales = form.pack(kind, data, rows, columns)
     weights = _tile(pieces, form.piece_columns)
     return weights, np.empty(0, np.uint8) if scales is None else _tile(scales, BLOCK)
+
+
+def scale_plane(form: Codes, scale: NDArray[np.float32], columns: int) -> Plane:
+    """The scale plane, flat, of rows with these scales (rows, scales of a row)."""
+    return _tile(form.scale_items(scale, None, columns), BLOCK)
 
 
 def _tile(items: Plane, item_columns: int) -> Plane:

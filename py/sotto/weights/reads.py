@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
+from ..formats import tiles
 from ..formats.checkpoint import TensorInfo, Transform
 from . import layout
 
 READ_BYTES = 8 << 20  # bytes read and converted at a time
+TILED_ROWS = 16_384  # of a matrix in tiles, at least: so many rows are ranges of 32 or 64 KB
 
 
 @dataclass(frozen=True)
@@ -29,24 +34,42 @@ class Part:
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows `first` .. first+count-1 of a part, from one tensor: what is converted at a time."""
+    """Rows `first` .. first+count-1 of a part, from one tensor: what is converted at a time.
+
+    Attributes:
+        ranges: of the file, offset and bytes: the rows are these one after the other.
+    """
 
     part: Part
     first: int
     count: int
     tensor: TensorInfo
-    offset: int  # in the file
-    nbytes: int
+    ranges: tuple[tuple[int, int], ...]
+
+    @property
+    def nbytes(self) -> int:
+        """In the file."""
+        return sum(nbytes for _, nbytes in self.ranges)
 
 
 @dataclass(frozen=True)
 class Read:
-    """A range of a file, and what is in it in the order of the image."""
+    """What is read together of a file, and what is in it in the order of the image.
+
+    Attributes:
+        ranges: one that holds all of the rows, or those of the only ones.
+    """
 
     file: str  # "" where there is one
-    offset: int
-    nbytes: int
+    ranges: tuple[tuple[int, int], ...]
     rows: tuple[Rows, ...]
+
+    def part(self, data: list[NDArray[np.uint8]], rows: Rows) -> NDArray[np.uint8]:
+        """The bytes of some of its rows in those of its ranges."""
+        if len(data) > 1:
+            return np.concatenate(data)
+        ((offset, nbytes),) = rows.ranges
+        return data[0][offset - self.ranges[0][0] :][:nbytes]
 
 
 def _rows(parts: list[Part]) -> Iterator[Rows]:
@@ -55,15 +78,31 @@ def _rows(parts: list[Part]) -> Iterator[Rows]:
         at = 0
         for info in part.sources:
             rows = info.shape[0] if part.form else 1
-            row_bytes = info.nbytes // rows
-            step = max(1, READ_BYTES // (row_bytes * layout.ROWS)) * layout.ROWS
+            step = max(1, READ_BYTES // (info.nbytes // rows * layout.ROWS)) * layout.ROWS
             if Transform.TRANSPOSE in info.transforms:
                 step = rows  # a row lies all over the tensor
+            elif Transform.TILES in info.transforms:
+                step = max(step, TILED_ROWS)
             for first in range(0, rows, step):
                 count = min(step, rows - first)
-                offset = info.offset + first * row_bytes
-                yield Rows(part, at + first, count, info, offset, count * row_bytes)
+                yield Rows(part, at + first, count, info, tuple(_ranges(info, rows, first, count)))
             at += rows
+
+
+def _ranges(info: TensorInfo, rows: int, first: int, count: int) -> Iterator[tuple[int, int]]:
+    """Where rows first .. first+count-1 of a tensor, which has `rows`, lie in its file."""
+
+    def share(offset: int, nbytes: int) -> tuple[int, int]:
+        return offset + nbytes // rows * first, nbytes // rows * count
+
+    for beside in info.beside:
+        yield share(*beside)
+    if Transform.TILES in info.transforms and count < rows:
+        strip = info.nbytes // (info.shape[1] // tiles.SIDE)  # all rows of so many columns
+        for offset in range(info.offset, info.offset + info.nbytes, strip):
+            yield share(offset, strip)
+    else:
+        yield share(info.offset, info.nbytes)
 
 
 def planned(parts: list[Part]) -> Iterator[Read]:
@@ -74,16 +113,22 @@ def planned(parts: list[Part]) -> Iterator[Read]:
     """
     waiting = list(_rows(parts))
     while waiting:
-        start, end, wanted = waiting[0].offset, waiting[0].offset, 0
-        best = waiting[0].offset, waiting[0].nbytes, 1
+        if len(waiting[0].ranges) > 1:
+            rows = waiting.pop(0)
+            yield Read(rows.tensor.file, rows.ranges, (rows,))
+            continue
+        ((start, nbytes),) = waiting[0].ranges
+        end, wanted = start, 0
+        best = start, nbytes, 1
         file = waiting[0].tensor.file
         for count, rows in enumerate(waiting, 1):
-            start, end = min(start, rows.offset), max(end, rows.offset + rows.nbytes)
-            wanted += rows.nbytes
-            if end - start > READ_BYTES or rows.tensor.file != file:
+            offset, nbytes = rows.ranges[0]
+            start, end = min(start, offset), max(end, offset + nbytes)
+            wanted += nbytes
+            if end - start > READ_BYTES or rows.tensor.file != file or len(rows.ranges) > 1:
                 break
             if end - start - wanted <= wanted // 16:
                 best = start, end - start, count
         offset, nbytes, count = best
-        yield Read(file, offset, nbytes, tuple(waiting[:count]))
+        yield Read(file, ((offset, nbytes),), tuple(waiting[:count]))
         del waiting[:count]

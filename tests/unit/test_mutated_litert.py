@@ -1,0 +1,79 @@
+"""Mutated files for the readers of the LiteRT family: refused with a sentence, or read as what they were before."""
+
+from __future__ import annotations
+
+import random
+import time
+import tracemalloc
+
+import pytest
+from test_mutated_files import mutated
+
+import litert
+import tiny
+from sotto import formats, models
+from sotto.api import drive
+from sotto.errors import SottoError
+from sotto.source import MemorySource
+from sotto.text.tokenizer import Tokenizer
+from sotto.weights.image import Image
+
+SIZES = tiny.Tiny(
+    layers=1, width=64, hidden=64, heads=2, head_dim=32, types=dict.fromkeys(tiny.DEFAULT_TYPES, "F32")
+)
+WEIGHTS = litert.quantized(litert.values_of(tiny.build(SIZES)), litert.web_mix)
+VOCABULARY = tiny.vocabulary()
+PARAMETERS = litert.llm_parameters({3: 64, 4: 64, 5: 32, 6: 2, 7: 1, 9: 1}, 512)
+PHONE = litert.phone(WEIGHTS, 2)
+TOKENIZER = litert.sentencepiece(VOCABULARY)
+SHAPES = {name: getattr(value, "codes", value).shape for name, value in WEIGHTS.items()}
+PARTS = [(5, "", litert.llm_metadata()), (3, "tf_lite_prefill_decode", PHONE), (4, "", TOKENIZER)]
+FILES = {  # and where what is said of the weights ends
+    "task": (litert.bundle(PHONE, VOCABULARY, PARAMETERS), 12_000),
+    "litertlm": (litert.litertlm(PARTS), 600),
+    "web": (litert.web(WEIGHTS, VOCABULARY, PARAMETERS), 6_000),
+}
+
+
+def load(data: bytes) -> None:
+    """Do what a load does before it takes memory, and hold what was read against the file."""
+    checkpoint = drive(formats.open(MemorySource(data, "m", "k")))
+    model = models.find(checkpoint.architecture).read(checkpoint.settings)
+    Image.of(checkpoint.tensors, model.wanted())
+    Tokenizer(checkpoint.check_model()).encode("the voice\n of <b>")
+    assert {name: info.shape for name, info in checkpoint.tensors.items()} == SHAPES
+    for info in checkpoint.tensors.values():
+        for offset, nbytes in ((info.offset, info.nbytes), *info.beside):
+            assert offset >= 0 and nbytes > 0 and offset + nbytes <= len(data), info
+
+
+@pytest.mark.parametrize(("name", "count"), [("task", 300), ("litertlm", 200), ("web", 400)])
+def test_mutated_files_of_litert(name: str, count: int) -> None:
+    data, header = FILES[name]
+    generator = random.Random(20261128)
+    load(data)
+    read = refused = 0
+    for number in range(count):
+        changed = bytearray(mutated(data, header, generator))
+        if number % 4 == 0:  # the directory of a zip, or the tokenizer
+            changed = bytearray(data[:-4000]) + mutated(data[-4000:], 4000, generator)
+        watched = number % 10 == 0
+        if watched:
+            tracemalloc.start()
+        started = time.perf_counter()
+        try:
+            load(bytes(changed))
+            read += 1
+        except SottoError as error:
+            assert error.message and len(str(error)) < 1000, number
+            refused += 1
+        except Exception as error:
+            raise AssertionError(f"file {number}: {error!r}") from error
+        finally:
+            peak = tracemalloc.get_traced_memory()[1] if watched else 0
+            if watched:
+                tracemalloc.stop()
+        assert time.perf_counter() - started < 3, f"file {number}"
+        assert peak < 40 * len(data), f"file {number} took {peak:,} bytes"
+    print(f"{read} read, {refused} refused")
+    assert refused > count // 4 and read > count // 50
