@@ -305,6 +305,7 @@ def phone(
     for base in (1e4, 1e6):
         frequencies = (base ** (-np.arange(0, head_dim, 2) / head_dim)).astype("<f4")
         model.op(18, [position, model.tensor("rotary", (1, 1, head_dim // 2), F32, frequencies.tobytes())])
+    model.op(36, [model.tensor("angles", (4, 4), F32, bytes(64)), position])
     table = matrix("arith.constant1", weights["embedding"])
     x = model.op(7, [token, table])
     layers = sum(name.endswith(".down") for name in weights)

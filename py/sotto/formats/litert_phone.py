@@ -116,16 +116,19 @@ class _Reader:
         return index if index >= 0 and self._tensor(index).data else None
 
     def embedding(self) -> int:
-        """The tensor of the table of embeddings."""
+        """The tensor of the table of embeddings: of those that rows are looked up in, the largest."""
+        found = set()
         for operator in self.graph.operators:
             if operator.code in (EMBEDDING_LOOKUP, GATHER) and len(operator.inputs) > 1:
                 table = self._constant(operator.inputs[1 if operator.code == EMBEDDING_LOOKUP else 0])
                 if table is not None and len(self._tensor(table).shape) == 2:
-                    return table
-        raise UnsupportedModel(
-            f"{self.name} has no embedding in its graph: it is a part of a model, or one that Sotto does not know.",
-            ANOTHER,
-        )
+                    found.add(table)
+        if not found:
+            raise UnsupportedModel(
+                f"{self.name} has no embedding in its graph: it is a part of a model, or one that Sotto does not know.",
+                ANOTHER,
+            )
+        return max(found, key=lambda index: (self._tensor(index).elements, index))
 
     def products(self, embedding: int) -> list[_Product]:
         """All uses of matrices, in the graph's order."""
