@@ -284,6 +284,15 @@ def test_offsets_in_a_circle_and_beyond_the_end_do_no_harm() -> None:
             opened(data)
 
 
+@pytest.mark.parametrize("inside", [False, True])
+def test_data_beyond_the_end_are_missed_before_anything_is_loaded(inside: bool) -> None:
+    data = litert.web(MIX, VOCABULARY, PARAMETERS)[:-100]
+    if inside:  # other sections follow
+        data = litert.litertlm([(3, "tf_lite_artisan_text_decoder", data), (4, "", TOKENIZER)])
+    with pytest.raises(FormatError, match="is truncated: its last 100 bytes are missing"):
+        opened(data)
+
+
 def test_many_tables_that_point_to_one_long_list(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flatbuffer, "MOST_ITEMS", 1000)
     with pytest.raises(FormatError, match="longer than any model's"):
