@@ -202,9 +202,6 @@ def lora_bag() -> bytes:
 
 
 REFUSED = {
-    "scales for each row of its tensor": lambda: bag(
-        lambda name, data: data * 2 if name.endswith("ffn_layer2.w_quantized_scale") else data
-    ),
     "does not fit its scales": lambda: bag(lambda name, data: data[:-16] if name.endswith("q.w") else data),
     "adds biases": lambda: on_litert_lm(litert.phone(of(4), 2, bias=True)),
     "weights in a section of their own": lambda: litert.litertlm(
@@ -241,6 +238,29 @@ def test_what_cannot_be_read_is_refused_by_name(words: str) -> None:
     with pytest.raises(SottoError) as caught:
         opened(data)
     assert words in caught.value.message and caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("ends", "factor", "words"),
+    [
+        (
+            "ffn_layer1.w_quantized_scale",
+            2,
+            "one for 32 columns; in which order such files keep them is not known",
+        ),
+        ("ffn_layer1.w.sum_i", 0, "no sums beside its tensor"),
+    ],
+)
+def test_matrices_that_cannot_be_made_sure_of_are_shown_and_do_not_run(
+    ends: str, factor: int, words: str
+) -> None:
+    checkpoint = opened(bag(lambda name, data: data * factor if name.endswith(ends) else data))
+    with pytest.raises(UnsupportedModel, match=words):
+        checkpoint.check_model()
+    assert [problem.message for problem in inspect_file.problems(checkpoint)] == [checkpoint.refusal[0]]  # type: ignore[index]
+    assert sum(kind.elements for kind in inspect_file.kinds(checkpoint).values()) == sum(
+        value.size for value in VALUES.values()
+    )
 
 
 def test_an_adapter_of_mediapipe_is_refused_with_what_to_give_instead() -> None:

@@ -60,14 +60,15 @@ async def _web(
     source: Source, model: Model, named: Mapping[str, Extent | None], contents: Contents
 ) -> Checkpoint:
     """Of a bag of weights, whose metadata are in it."""
-    tensors = litert_web.tensors(await model.graph(), source.name)
+    tensors, refusal = litert_web.read(await model.graph(), source.name)
     parts = [named.get(PARAMETERS), named.get(TOKENIZER)]
     said, spelled = [await litert_files.small(source, e, "metadata") if e else b"" for e in parts]
     metadata = litert_metadata.parameters(said, source.name)
     settings = dict(metadata.settings)
     vocabulary = _vocabulary(spelled, metadata, source.name) if spelled else None
     container = contents.container.replace(".tflite", ".task")
-    return _checkpoint(source, f"{container} for the web", metadata, settings, tensors, vocabulary)
+    found = _checkpoint(source, f"{container} for the web", metadata, settings, tensors, vocabulary)
+    return replace(found, refusal=refusal)
 
 
 async def _phone(source: Source, model: Model, contents: Contents) -> Checkpoint:

@@ -14,6 +14,7 @@ from ..errors import FormatError, UnsupportedModel
 from . import tflite
 from .checkpoint import TensorInfo, Transform
 from .flatbuffer import DAMAGED
+from .litert_files import Extent
 from .tiles import SIDE
 
 NAMES = {  # without a matrix's ".w" or a vector's ".scale"
@@ -58,11 +59,15 @@ def canonical_name(source: str) -> str:
     return source
 
 
-def tensors(bag: tflite.Graph, name: str) -> dict[str, TensorInfo]:
-    """All tensors, by canonical name. Raises FormatError, UnsupportedModel.
+def read(bag: tflite.Graph, name: str) -> tuple[dict[str, TensorInfo], tuple[str, str] | None]:
+    """All tensors by canonical name, and why they cannot be used, with what to take instead, if it is so.
 
     Args:
         name: of the file, for people.
+
+    Raises:
+        FormatError: the bag is damaged.
+        UnsupportedModel: it is no model.
     """
     if is_adapter(bag):
         raise UnsupportedModel(
@@ -74,6 +79,7 @@ def tensors(bag: tflite.Graph, name: str) -> dict[str, TensorInfo]:
             raise FormatError(f"{name} has the tensor {tflite.shown(tensor.name)} twice.", DAMAGED)
         by_name[tensor.name] = tensor
     found: dict[str, TensorInfo] = {}
+    reasons = []
     for tensor in bag.tensors:
         if tensor.name.endswith((SCALES, SUMS)):
             continue
@@ -85,10 +91,11 @@ def tensors(bag: tflite.Graph, name: str) -> dict[str, TensorInfo]:
                 f"{name} has the tensor {tflite.shown(canonical)} twice, under two names.", DAMAGED
             )
         if tensor.type in _BITS:
-            found[canonical] = _matrix(canonical, tensor, by_name, name)
+            found[canonical], reason = _matrix(canonical, tensor, by_name, name)
+            reasons += [reason] if reason else []
         else:
             found[canonical] = _vector(canonical, tensor)
-    return found
+    return found, (reasons[0], _ANOTHER) if reasons else None
 
 
 def _vector(canonical: str, tensor: tflite.Tensor) -> TensorInfo:
@@ -102,32 +109,38 @@ def _vector(canonical: str, tensor: tflite.Tensor) -> TensorInfo:
 
 def _matrix(
     canonical: str, tensor: tflite.Tensor, others: Mapping[str, tflite.Tensor], file: str
-) -> TensorInfo:
-    """A matrix with its scales and sums."""
+) -> tuple[TensorInfo, str]:
+    """A matrix with its scales and sums, and why it cannot be used, "" where it can."""
     scales, sums = (others.get(tensor.name + end) for end in (SCALES, SUMS))
     shown = tflite.shown(tensor.name)
+    assert tensor.data is not None
     if scales is None or scales.data is None or scales.type != tflite.FLOAT32:
         raise FormatError(f"{file} has no scales for its tensor {shown}.", DAMAGED)
-    if sums is None or sums.data is None or sums.type != tflite.INT32:
-        raise UnsupportedModel(
-            f"{file} has no sums beside its tensor {shown}, by which the order of its values is made sure of.",
-            _ANOTHER,
-        )
-    assert tensor.data is not None
-    bits, rows = _BITS[tensor.type], sums.data.nbytes // 4
-    if scales.data.nbytes > 4 * rows > 0:
-        raise UnsupportedModel(
-            f"{file} has {scales.data.nbytes // 4 // rows} scales for each row of its tensor {shown}; in which "
-            "order such files keep them is not known.",
-            _ANOTHER,
-        )
+    bits, reason = _BITS[tensor.type], ""
     elements = tensor.data.nbytes * 8 // bits
+    beside: tuple[Extent, ...]
+    if sums is None or sums.data is None or sums.type != tflite.INT32:
+        rows, block, beside = scales.data.nbytes // 4, 0, (scales.data,)
+        reason = (
+            f"{file} has no sums beside its tensor {shown}, by which the order of its values is made sure of."
+        )
+    else:
+        rows, beside = sums.data.nbytes // 4, (scales.data, sums.data)
+        many = scales.data.nbytes > sums.data.nbytes > 0
+        block = elements * 4 // scales.data.nbytes if many else 0
+        if many:
+            reason = (
+                f"{file} has several scales for each row of its tensor {shown}, one for {block} columns; in which "
+                "order such files keep them is not known."
+            )
     columns = elements // rows if rows else 0
-    fits = scales.data.nbytes == sums.data.nbytes == 4 * rows and rows * columns == elements
+    type_name = f"INT{bits}/{block}" if block else f"INT{bits}"
+    per_row = columns // block if block else 1
+    fits = rows * columns == elements and scales.data.nbytes == 4 * rows * per_row
     if not elements or not fits or rows % SIDE or columns % SIDE:
         raise FormatError(f"{file} is damaged: its tensor {shown} does not fit its scales.", DAMAGED)
-    beside = tuple((extent.offset, extent.nbytes) for extent in (scales.data, sums.data))
-    return TensorInfo(
-        canonical, shown, (rows, columns), f"INT{bits}", tensor.data.offset, tensor.data.nbytes,
-        (Transform.TILES,), beside=beside,
+    info = TensorInfo(
+        canonical, shown, (rows, columns), type_name, tensor.data.offset, tensor.data.nbytes,
+        (Transform.TILES,), beside=tuple((extent.offset, extent.nbytes) for extent in beside),
     )  # fmt: skip
+    return info, reason
