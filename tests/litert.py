@@ -268,8 +268,10 @@ def phone(
     fused: bool = False,
     up_first: bool = False,
     bias: bool = False,
+    written_out: bool = False,
 ) -> bytes:
-    """A graph as litert-torch writes it: of transformers' modules, or (fused) of its own examples."""
+    """A graph as litert-torch writes it: of transformers' modules, or (fused) of its own examples; with its norms as
+    operations of their own, or (written_out) as those that they consist of."""
     model = Tflite(inside)
     modules = EXAMPLES if fused else MODULES
     head_dim = len(weights["layers.0.query_norm"])
@@ -292,7 +294,11 @@ def phone(
         return model.tensor(name, value.shape, F32, value.astype("<f4").tobytes())
 
     def norm(value: int, name: str, shape: Sequence[int] = (1, 1, 1)) -> int:
-        return model.op(206, [value, vector(f"RMSNorm_{name};", weights[name])], shape)
+        weight = vector(f"RMSNorm_{name};", weights[name])
+        if not written_out:
+            return model.op(206, [value, weight], shape)
+        mean_square = model.op(40, [model.op(18, [value, value])])
+        return model.op(18, [model.op(18, [value, model.op(76, [mean_square])]), weight], shape)
 
     def product(value: int, which: int, rows: int = 1) -> int:
         return model.op(9, [value, which, bias_of if bias else -1], (1, 1, rows))

@@ -78,7 +78,14 @@ FILES: dict[str, Callable[[], tuple[bytes, dict[str, np.ndarray | Quantized]]]] 
         litert.bundle(litert.phone(of(8), 2, fused=True, inside=True, up_first=True), VOCABULARY, PARAMETERS),
         of(8),
     ),
-    "f32 for phones": lambda: (on_litert_lm(litert.phone(dict(VALUES), 2)), dict(VALUES)),
+    "f32 for phones, norms written out": lambda: (
+        on_litert_lm(litert.phone(dict(VALUES), 2, written_out=True)),
+        dict(VALUES),
+    ),
+    "fused, norms written out": lambda: (
+        on_litert_lm(litert.phone(of(4, 32), 2, fused=True, written_out=True)),
+        of(4, 32),
+    ),
     "web": lambda: (litert.web(MIX, VOCABULARY, PARAMETERS), MIX),
     "web, newer names": lambda: (litert.web(MIX, VOCABULARY, PARAMETERS, newer=True), MIX),
     "web in a .litertlm": lambda: (

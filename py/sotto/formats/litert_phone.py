@@ -215,6 +215,15 @@ class _Reader:
             index = maker.inputs[SHAPES[maker.code]]
         return index
 
+    def _origins(self, operator: Operator) -> Iterator[int]:
+        """What an operation's inputs were before they were reshaped; if one was multiplied, as norms that are written
+        out multiply by the inverse root of a mean square, what was multiplied too."""
+        for index in map(self._origin, operator.inputs):
+            yield index
+            maker = self._makers.get(index)
+            if maker and maker.code == MULTIPLY:
+                yield from map(self._origin, maker.inputs)
+
     def norms(self, products: list[_Product]) -> dict[str, TensorInfo]:
         """The norms' vectors, by the matrices before and behind them."""
         before = {p.operator.inputs[0]: p for p in products}
@@ -230,7 +239,7 @@ class _Reader:
             if vector is None or len(self._tensor(vector).shape) != 1:
                 continue
             user = next((before[out] for out in operator.outputs if out in before), None)
-            made_by = next((behind[at] for at in map(self._origin, operator.inputs) if at in behind), None)
+            made_by = next((behind[at] for at in self._origins(operator) if at in behind), None)
             if user:
                 kind = {"head": "final_norm", "gate": "ffn_norm", "up": "ffn_norm"}.get(
                     user.role, "attention_norm"
