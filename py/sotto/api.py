@@ -26,6 +26,7 @@ from .native.wasm import open_cpu
 from .reports import LoadProgress, LoadStats, RunStats, Settings, TextPart
 from .source import Folder, Source
 from .text.chat import Message
+from .text.json_schema import Schema
 from .text.prompt import Prompt
 from .text.sampler import Sampling
 from .text.tokenizer import Segment
@@ -342,6 +343,9 @@ class Model:
         prompt: str | Sequence[int] | Prompt,
         max_tokens: int = 256,
         stop: Sequence[str] = (),
+        *,
+        loop_guard: bool = False,
+        schema: Schema | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Iterator[str]:
         """Continue a text, piece by piece.
@@ -350,6 +354,8 @@ class Model:
             prompt: a text, or token ids with BOS.
             max_tokens: the most new tokens.
             stop: texts that end the answer; they are not shown.
+            loop_guard: end an answer that repeats itself without end (stats.stop_reason is "loop").
+            schema: a JSON schema; the answer then is JSON of it and nothing else, whole also where the tokens are few.
             **sampling: temperature, top_k, top_p, min_p, repeat_penalty, repeat_last, seed: see `Sampling`.
 
         Raises:
@@ -358,13 +364,19 @@ class Model:
         """
         if isinstance(prompt, str):
             prompt = Prompt((Segment(prompt),))
-        return self._texts(self.engine.generate(prompt, max_tokens, Sampling(**sampling), stop))
+        settings = Sampling(**sampling)
+        return self._texts(
+            self.engine.generate(prompt, max_tokens, settings, stop, loop_guard=loop_guard, schema=schema)
+        )
 
     def chat(
         self,
         messages: Sequence[Message],
         max_tokens: int = 1024,
         stop: Sequence[str] = (),
+        *,
+        loop_guard: bool = False,
+        schema: Schema | None = None,
         **sampling: Unpack[SamplingOptions],
     ) -> Iterator[str]:
         """Answer the last message of a conversation, piece by piece. See `generate`.
@@ -373,7 +385,8 @@ class Model:
             UnsupportedModel: the model is not tuned for conversations.
             SottoError: the messages do not take turns.
         """
-        return self.generate(self.engine.conversation(messages), max_tokens, stop, **sampling)
+        prompt = self.engine.conversation(messages)
+        return self.generate(prompt, max_tokens, stop, loop_guard=loop_guard, schema=schema, **sampling)
 
     def score(
         self, text: str | Sequence[int], progress: Callable[[int, int], None] | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 
 class SottoError(Exception):
@@ -24,8 +25,25 @@ class SottoError(Exception):
         self.hint = hint
 
 
+@dataclass(frozen=True)
+class Range:
+    """What a number has to be; `most` is None where there is no upper limit."""
+
+    whole: bool
+    least: float
+    most: float | None
+
+
 class InvalidSetting(SottoError, ValueError):
-    """A setting is of the wrong kind or out of range."""
+    """A setting is of the wrong kind or out of range.
+
+    Attributes:
+        wanted: where it has to be a number, in which range: for those who say it in other words.
+    """
+
+    def __init__(self, message: str, hint: str = "", wanted: Range | None = None) -> None:
+        super().__init__(message, hint)
+        self.wanted = wanted
 
 
 class FormatError(SottoError):

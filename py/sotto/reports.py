@@ -148,7 +148,10 @@ class RunStats:
             the caller changes the logits or more of them are wanted than the device selects; "speculation": the device
             picks, and drafts were checked.
         reused_tokens: of the prompt, which were in the KV cache already.
-        stop_reason: "eos", "stop", "length", "context", "cancelled" or, where an error was raised, "failed".
+        read_tokens: of the prompt, which were computed: the others, or fewer where the run was stopped meanwhile.
+        prefill_seconds: that reading them took.
+        stop_reason: "eos", "stop", "length", "context", "loop" (the answer repeated itself), "cancelled" or, where an
+            error was raised, "failed".
         decode_seconds: from the first token's choice until the last one arrived.
         batches, largest_batch: submits of decode runs, and the most tokens of one.
         dropped_tokens: computed behind the end of the answer, and never shown.
@@ -163,6 +166,7 @@ class RunStats:
 
     prompt_tokens: int = 0
     reused_tokens: int = 0
+    read_tokens: int = 0
     new_tokens: int = 0
     time_to_first_token: float = 0.0
     prefill_seconds: float = 0.0
@@ -189,8 +193,7 @@ class RunStats:
     @property
     def prefill_rate(self) -> float:
         """Prompt tokens per second, of those that were not in the cache."""
-        computed = self.prompt_tokens - self.reused_tokens
-        return computed / self.prefill_seconds if self.prefill_seconds else 0.0
+        return self.read_tokens / self.prefill_seconds if self.prefill_seconds else 0.0
 
     @property
     def decode_rate(self) -> float:

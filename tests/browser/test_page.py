@@ -52,7 +52,7 @@ def test_from_paste_to_post(page: Page, tiny: str) -> None:
     post = page.inner_text("#post")
     assert post
     stats = page.inner_text("#stats")
-    for part in ("to first word", "prefill", "decode", "in all", "weights prepared now"):
+    for part in ("to first word", "tokens read at", "decode", "in all", "weights prepared now"):
         assert part in stats
     expect(page.locator("#note")).to_have_text(ENGLISH["note.stayed"])
     expect(page.locator("#progress")).to_be_hidden()
@@ -217,10 +217,14 @@ def test_threads_are_measured_shown_and_settable(page: Page, tiny: str) -> None:
     page.goto(tiny + SHORT + "&device=cpu")
     state(page, "ready")
     measured = int(page.input_value("#threads"))
-    most = int(page.get_attribute("#threads", "max") or 0)
-    assert 1 <= measured <= most
     assert f"{measured} thread" in processor(page)
     page.click("#model summary")
+    page.fill("#threads", "99")
+    page.press("#threads", "Tab")
+    expect(page.locator("#threads-fault")).to_contain_text("A whole number from 1 to ")
+    most = int(page.inner_text("#threads-fault").rpartition(" ")[2])
+    assert 1 <= measured <= most < 99
+    assert f"{measured} thread" in processor(page), "and nothing was changed"
     page.fill("#threads", "1")
     page.press("#threads", "Tab")
     expect(page.locator("#fact-processor")).to_contain_text("CPU, 1 thread:")
@@ -325,15 +329,17 @@ def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: 
     expect(button).to_be_hidden()
     page.fill("#context", "9999999")
     page.press("#context", "Tab")
-    expect(button).to_contain_text("is not possible")
-    expect(button).to_be_disabled()
+    expect(button).to_be_hidden()
+    said = page.locator("#context-fault")
+    expect(said).to_have_text("A whole number from 2 to 32,768")
     page.fill("#context", "16384")
     page.press("#context", "Tab")
     expect(button).to_be_enabled()
+    expect(said).to_be_hidden()
     page.fill("#context", "")  # and what was offered is pressed: nothing can be loaded, which is said
     button.click()
-    expect(button).to_have_text(ENGLISH["setting.context.number"])
-    expect(button).to_be_disabled()
+    expect(button).to_be_hidden()
+    expect(said).to_be_visible()
 
 
 def test_a_gpu_that_computes_wrongly_gives_way_to_the_cpu(page: Page, tiny: str) -> None:

@@ -17,7 +17,7 @@ from sotto.bench.control import BenchProgress, Control
 from sotto.bench.desk import _battery
 from sotto.bench.export import COLUMNS, summary, to_csv
 from sotto.bench.notes import TEXTS, note
-from sotto.bench.protocol import Spread
+from sotto.bench.protocol import Spread, against_memory
 from sotto.bench.report import Report
 from sotto.bench.request import PRESETS, Request, preset_of
 from sotto.errors import Cancelled, SottoError
@@ -176,3 +176,11 @@ def test_the_battery(tmp_path: Path, status: str, capacity: int, marks: set[str]
     (tmp_path / "BAT0" / "capacity").write_text(f"{capacity}\n")
     (tmp_path / "AC").mkdir()
     assert _battery(tmp_path) == marks
+
+
+def test_more_than_memorys_limit_is_explained() -> None:
+    assert against_memory(None, [0.01]) == against_memory(0.01, []) == (None, ())
+    assert against_memory(0.009, [0.01, 0.01, 0.02]) == (pytest.approx(0.9), ())
+    share, notes = against_memory(0.0132, [0.01])
+    assert share == pytest.approx(1.32)
+    assert [n.kind for n in notes] == ["memory"] and "caches" in notes[0].text

@@ -173,6 +173,8 @@ def test_stop_answers_in_the_middle_of_a_prompt(model: bytes) -> None:
     assert tokens(engine, prompt(engine, 120), 5) == []
     assert device.runs == 1
     assert engine.stats.stop_reason == "cancelled"
+    assert 0 < engine.stats.read_tokens < 119, "what was read until then"
+    assert engine.stats.prefill_rate == engine.stats.read_tokens / engine.stats.prefill_seconds > 0
 
 
 def test_generation_ends_at_the_context(engine: Engine) -> None:

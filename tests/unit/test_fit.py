@@ -16,6 +16,7 @@ from sotto.tasks import fit
 FILE = Path(__file__).parents[2] / "web" / "words.json"
 RUN = RunStats(
     prompt_tokens=200,
+    read_tokens=200,
     new_tokens=41,
     time_to_first_token=0.314,
     prefill_seconds=0.25,
@@ -58,7 +59,7 @@ def test_room_is_left_for_a_post() -> None:
 def test_figures() -> None:
     assert statistics.line(Words.load(FILE, "en"), RUN, cached=True) == [
         "0.31 s to first word",
-        "prefill 800 tok/s",
+        "200 tokens read at 800 tok/s",
         "decode 42.1 tok/s",
         "41 tokens",
         "1.3 s in all",
@@ -69,13 +70,13 @@ def test_figures() -> None:
 
 def test_figures_tell_what_was_kept_and_guessed() -> None:
     assert "kept" not in " ".join(
-        statistics.line(Words.load(FILE, "en"), replace(RUN, reused_tokens=1), cached=True)
+        statistics.line(Words.load(FILE, "en"), replace(RUN, reused_tokens=1, read_tokens=199), cached=True)
     )
-    run = replace(RUN, reused_tokens=150, drafted_tokens=9, accepted_tokens=1)
+    run = replace(RUN, reused_tokens=150, read_tokens=50, drafted_tokens=9, accepted_tokens=1)
     line = statistics.line(Words.load(FILE, "en"), run, cached=True)
     assert line[1:5] == [
-        "prefill 200 tok/s",
-        "150 tokens kept from before",
+        "50 tokens read at 200 tok/s",
+        "150 kept from before",
         "decode 42.1 tok/s",
         "1 token guessed ahead",
     ]
@@ -86,4 +87,14 @@ def test_figures_leave_out_what_was_not_measured() -> None:
     line = " ".join(statistics.line(Words.load(FILE, "en"), stopped, cached=True))
     assert "first word" not in line
     assert "decode" not in line
+    assert "0 of 200 tokens read" in line
     assert "0 tokens" in line
+    assert "at 0" not in line and "0.00 tok/s" not in line
+
+
+def test_a_speed_is_told_of_more_than_a_few_tokens_only() -> None:
+    words = Words.load(FILE, "en")
+    again = replace(RUN, prompt_tokens=182, reused_tokens=181, read_tokens=1, prefill_seconds=0.12)
+    assert statistics.line(words, again, cached=True)[1:3] == ["1 token read", "181 kept from before"]
+    half = replace(RUN, reused_tokens=0, read_tokens=128, new_tokens=0, stop_reason="cancelled")
+    assert statistics.line(words, half, cached=True)[0] == "128 of 200 tokens read"

@@ -20,6 +20,7 @@ from sotto.errors import DeviceError, SottoError
 from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
 from sotto.source import MemorySource
+from sotto.text.loop_guard import TOKENS
 from sotto.text.sampler import Sampling
 
 GREEDY = Sampling(temperature=0)
@@ -290,3 +291,31 @@ def test_statistics_add_up(engine: Engine) -> None:
     assert 0 < stats.host_seconds < stats.decode_seconds
     assert 0 <= stats.idle_seconds < stats.decode_seconds
     assert stats.decode_rate == pytest.approx(39 / stats.decode_seconds)
+
+
+def test_an_answer_in_a_loop_is_ended_and_can_go_on(engine: Engine) -> None:
+    """The guard is asked for, ends a loop with all its text shown, and changes nothing before that."""
+    ids, word = prompt(engine, 9), engine.tokenizer.encode("garden")[-1]
+
+    def stuck(logits: np.ndarray, text: Sequence[int]) -> np.ndarray:
+        if len(text) > 20:
+            logits[:] = -np.inf
+            logits[word] = 0
+        return logits
+
+    free = tokens(engine, ids, 130, logits=stuck)
+    assert (engine.stats.stop_reason, len(free)) == ("length", 130)
+    guarded = tokens(engine, ids, 130, logits=stuck, loop_guard=True)
+    assert (engine.stats.stop_reason, engine.stats.new_tokens) == ("length", 130), (
+        "it is not long enough for a loop"
+    )
+    before = 20 - len(ids) + 1
+    long = load(engine.device, context=320)
+    try:
+        ended = tokens(long, ids, 300, logits=stuck, loop_guard=True)
+        assert long.stats.stop_reason == "loop"
+        assert ended == guarded[:before] + [word] * TOKENS
+        tokens(long, [*ids, *ended], 30, loop_guard=False)
+        assert (long.stats.stop_reason, long.stats.new_tokens) == ("length", 30)
+    finally:
+        long.close()

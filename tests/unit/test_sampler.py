@@ -178,7 +178,7 @@ def test_candidates_are_sorted_again_after_the_penalty():
 
 
 NUMBERS = {
-    "temperature": (0, 1000), "top_p": (1e-30, 1), "min_p": (0, 1), "repeat_penalty": (0.01, 100),
+    "temperature": (0, 10), "top_p": (1e-30, 1), "min_p": (0, 1), "repeat_penalty": (0.01, 100),
 }  # fmt: skip
 WHOLE = {"top_k": (0, None), "repeat_last": (0, None), "seed": (0, 2**64 - 1)}
 ANYTHING = st.one_of(

@@ -13,6 +13,7 @@ TEXTS = {
     "stopped": "a run was stopped after {seconds} s: the time budget of {budget} s",
     "out.context": "left out: {tokens} tokens do not fit the context of {context}",
     "out.budget": "left out: {left} s of the time budget of {budget} s were left",
+    "memory": "faster than memory: the limit is memory's, and weights this small stay in the processor's caches",
     "cached.off": "the loads were not measured: the cache is off",
     "cached.budget": "the cached load was not measured: the time budget",
     "cached.full": "the cached load was not measured: the weights could not be cached ({why})",

@@ -39,6 +39,7 @@ DECODE_SHARE = 0.35  # of the time that is left when decode begins
 KERNEL_ROUNDS = 7  # in which a plan's kernels are timed
 KERNEL_SECONDS = 5.0  # after which no other round begins, where two are done
 KERNEL_POSITION = 512  # tokens before them: a local layer's window is full
+BEYOND = 1.05  # a share of memory's limit that no error of measuring explains
 QUICKER = 8  # how many times quicker a prompt's token is than a new one, until it was measured
 
 
@@ -114,8 +115,9 @@ class Decode:
         cold_rate: the same in the first run.
         seconds_per_token: warm.
         weight_bytes_per_token: bytes of weights that a token needs.
-        limit_seconds: time to stream these bytes and to start the plan's dispatches one after the other.
-        share_of_limit: limit_seconds over the median time; 1 is as fast as the device can be.
+        limit_seconds: time to stream these bytes from memory and to start the plan's dispatches one after the other.
+        share_of_limit: limit_seconds over the median time; 1 is as fast as memory allows, and a model that fits the
+            processor's caches is faster.
         mode: who picked the tokens, as RunStats.mode.
         points: every run.
         notes: what was shortened or left out, and why.
@@ -209,6 +211,7 @@ async def decode(
     plan = engine.plans[0]
     nbytes = weight_bytes(plan)
     limit = nbytes / probes.read.rate + len(plan.dispatches) * probes.empty_dispatch if probes else None
+    share, remarks = against_memory(limit, warm)
     return Decode(
         tokens=tokens,
         after=after,
@@ -217,11 +220,17 @@ async def decode(
         seconds_per_token=Spread.of(warm),
         weight_bytes_per_token=nbytes,
         limit_seconds=limit,
-        share_of_limit=limit / statistics.median(warm) if limit and warm else None,
+        share_of_limit=share,
         mode=engine.stats.mode,
         points=tuple(points),
-        notes=tuple(notes),
+        notes=(*notes, *remarks),
     )
+
+
+def against_memory(limit: float | None, seconds: Sequence[float]) -> tuple[float | None, tuple[Note, ...]]:
+    """Memory's limit for a token over the median of what tokens took, in seconds; and what has to be said of that."""
+    share = limit / statistics.median(seconds) if limit and seconds else None
+    return share, (note("memory"),) if share is not None and share > BEYOND else ()
 
 
 async def _decode_run(

@@ -1,11 +1,12 @@
 """The command `sotto`. Each subcommand is a module here, imported when it is called: help comes at once.
 
 Answers go to standard output, everything else to standard error. Exit codes: 0 done, 1 an error that is told in
-a sentence, 2 wrong usage, 130 interrupted.
+a sentence, 2 wrong usage, 130 interrupted, 141 whoever read the output has gone.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from _thread import interrupt_main
@@ -20,16 +21,27 @@ COMMANDS = {
     "generate": "Continue a text.",
     "chat": "Talk with an instruction-tuned model.",
     "score": "How probable a text is to a model: mean nll and perplexity.",
-    "bench": "Measure a GPU: prefill, decode, loading, and what it can do at all.",
+    "bench": "Measure a processor: prefill, decode, loading, and what it can do at all.",
     "inspect": "Show a model file: architecture, tensors, recorded plans, memory.",
     "merge": "Write a model file with LoRA adapters merged into it.",
-    "adapters": "List the GPUs.",
+    "adapters": "List the processors: the GPUs and the CPU.",
 }
 INTERRUPTED = 130  # as shells report a program ended by Ctrl-C
+UNREAD = 141  # and one ended because nobody reads its output any more, as that of `sotto ... | head`
 
 
 class _Commands(click.Group):
     """Finds subcommands in the modules of this package."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            result: object = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here rather than at the very end, where nobody could catch what it raises
+            return result
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still to be flushed
+            raise click.exceptions.Exit(UNREAD) from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,7 +62,7 @@ class _Commands(click.Group):
 )
 @click.version_option(__version__, prog_name="sotto")
 def sotto() -> None:
-    """Gemma 3 on your own GPU: the engine of the browser page, from plain Python.
+    """Gemma 3 on your own GPU or CPU: the engine of the browser page, from plain Python.
 
     `sotto COMMAND --help` tells more of a command.
     """

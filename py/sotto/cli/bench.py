@@ -19,7 +19,7 @@ from ..bench.request import PRESETS, Request
 from ..models import synthetic
 from ..native import files
 from ..source import Folder, Source
-from .options import STAGES, bar, device_options, json_option, model_options, output
+from .options import bar, device_options, json_option, model_options, output, stage
 
 _DOING = {
     "probes": "Probing the device",
@@ -89,14 +89,16 @@ def command(as_json: bool, as_csv: bool, no_cache: bool, preset: str, **given: o
     """Measure speed: prefill of several prompt lengths, decode, loading, and the device's own limits.
 
     The first run of each measurement is reported as cold, the others as warm. Every result is also given as a
-    share of what the device could do at best: decode against reading each weight once and starting each
-    dispatch, prefill against its rate of multiply-adds. The page's benchmark gives the same JSON.
+    share of what the device could do at best: decode against reading each weight once from memory and starting
+    each dispatch, prefill against its rate of multiply-adds. The page's benchmark gives the same JSON.
     """
+    if as_json and as_csv:
+        raise click.UsageError("Give either --json or --csv.")
     request = _request(preset, given)
     with bar() as told:
 
         def loading(progress: reports.LoadProgress) -> None:
-            told(STAGES[progress.stage], progress.done, progress.total)
+            told(*stage(progress))
 
         def doing(progress: BenchProgress) -> None:
             what = _DOING[progress.kind].format(tokens=progress.tokens, run=progress.run, runs=progress.runs)
@@ -129,6 +131,8 @@ def _request(preset: str, given: dict[str, object]) -> Request:
         chosen = context.get_parameter_source(name) is not ParameterSource.DEFAULT
         if chosen or not hasattr(PRESETS[preset], name) or name == "model":
             values[name] = value if value is not None else getattr(Request(), name)
+    if given["shape"] and context.get_parameter_source("model") is not ParameterSource.DEFAULT:
+        raise click.UsageError("Give either --model or --shape.")
     return Request(**values).checked()
 
 
@@ -147,7 +151,7 @@ def _print(report: Report) -> None:
     if report.probes:
         console.print(_probes_text(report.probes))
     table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
-    for heading in ("", "tokens/s", "min - max", "cold", "first token", "of the device's limit", ""):
+    for heading in ("", "tokens/s", "min - max", "cold", "first token", "of the limit", ""):
         table.add_column(heading, justify="left" if heading == "" else "right")
     for p in report.prefill:
         first = p.time_to_first_token.median if p.time_to_first_token else p.cold_time_to_first_token

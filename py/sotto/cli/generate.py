@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import click
@@ -14,14 +13,20 @@ from .options import (
     kernel_facts,
     kernel_lines,
     length_option,
+    listening,
     loaded,
+    loop_option,
     lora_option,
     model_options,
     print_json,
+    processor,
     read_text,
+    reading,
+    remark,
     run_facts,
     sampling_options,
-    silence,
+    schema_option,
+    stop_option,
 )
 
 
@@ -32,9 +37,9 @@ from .options import (
 @lora_option
 @length_option(256)
 @sampling_options
-@click.option(
-    "--stop", multiple=True, metavar="TEXT", help="End before this text; may be given several times."
-)
+@stop_option
+@loop_option
+@schema_option
 @click.option("-v", "--verbose", is_flag=True, help="Tell speed and times on standard error.")
 @json_option
 def command(
@@ -49,35 +54,38 @@ def command(
     lora: tuple[tuple[str, float], ...],
     max_tokens: int,
     stop: tuple[str, ...],
+    loop_guard: bool,
+    schema: Any,
     verbose: bool,
     as_json: bool,
     **sampling: Any,
 ) -> None:
     """Continue PROMPT, or the text on standard input where there is none (or it is "-")."""
+    if schema is not None and stop:
+        raise click.UsageError("Give either --json-schema or --stop.")
     text = " ".join(prompt)
     if text in ("", "-"):
-        if sys.stdin.isatty() and not text:
+        if listening() and not text:
             raise click.UsageError("Give a prompt, or a text on standard input.")
         text = read_text("-")
     with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
-        pieces = ready.generate(text, max_tokens, stop, **sampling)
+        pieces = ready.generate(text, max_tokens, stop, loop_guard=loop_guard, schema=schema, **sampling)
         if as_json:
             text = "".join(pieces)
-            print_json({"text": text, **run_facts(ready.stats), "kernels": kernel_facts(ready.load_stats)})
+            facts = {**run_facts(ready.stats), "processor": processor(ready)}
+            print_json({"text": text, **facts, "kernels": kernel_facts(ready.load_stats)})
             return
         shown = False
         for piece in pieces:
             shown = True
             click.echo(piece, nl=False)
-        if not shown:
-            click.echo(silence(ready.stats), nl=False, err=True)
+        click.echo(remark(ready.stats, shown), nl=False, err=True)
         click.echo()
         if verbose:
             stats = ready.stats
             click.echo(
-                f"{stats.prompt_tokens} prompt tokens at {stats.prefill_rate:.1f} tokens/s, "
-                f"{stats.new_tokens} new at {stats.decode_rate:.1f} tokens/s, "
-                f"first after {stats.time_to_first_token:.2f} s; {stats.reused_tokens} of the prompt kept, "
+                f"{reading(stats)}; {stats.new_tokens} new at {stats.decode_rate:.1f} tokens/s, "
+                f"first after {stats.time_to_first_token:.2f} s; "
                 f"{stats.accepted_tokens} of {stats.drafted_tokens} guesses right; {ready.adapter.name}",
                 err=True,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass, replace
 
 import click
@@ -21,7 +22,7 @@ from ..reports import Settings
 from ..source import Folder, Source
 from . import inspect_adapter, inspect_file, inspect_kernel
 from .inspect_kernel import kernel_options
-from .options import STAGES, adapter_lines, bar, json_option, lora_option, output, print_json, variant_option
+from .options import adapter_lines, bar, json_option, lora_option, output, print_json, stage, variant_option
 
 FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
 
@@ -67,13 +68,10 @@ def command(
     and with the kernels that it would try first. An adapter with a small binding limit cuts large matrices into
     several.
     """
+    _check_together(kernel, (weight_format, *options), (model, named, shape), (plan_name, as_json or None))
     if kernel is not None:
         click.echo(inspect_kernel.text(kernel, weight_format, options), nl=False)
         return
-    if weight_format or options:
-        raise click.UsageError("--format and --option are for --kernel.")
-    if sum(choice is not None for choice in (model, named, shape)) > 1:
-        raise click.UsageError("Give one model: an argument, --model or --shape.")
     path = model or named
     if path is not None and files.is_adapter(path):
         inspect_adapter.show(api.read_adapter(path), as_json)
@@ -84,7 +82,7 @@ def command(
     else:
         with bar() as told:
             source = files.open_source(
-                model or named or DEFAULT_MODEL, lambda p: told(STAGES[p.stage], p.done, p.total)
+                model or named or DEFAULT_MODEL, lambda progress: told(*stage(progress))
             )
     checkpoint = api.drive(formats.open(source))
     if any(name.endswith(ADAPTER_ENDS) for name in checkpoint.tensors):
@@ -109,6 +107,18 @@ def command(
         _print(source, checkpoint, engine, problems)
 
 
+def _check_together(
+    kernel: str | None, of_kernel: Sequence[object], models: Sequence[object], of_model: Sequence[object]
+) -> None:
+    """Raise UsageError for arguments of which one would be ignored."""
+    if kernel is not None and any((*models, *of_model)):
+        raise click.UsageError("--kernel prints a kernel alone: give no model, --plan or --json with it.")
+    if kernel is None and any(of_kernel):
+        raise click.UsageError("--format and --option are for --kernel.")
+    if sum(model is not None for model in models) > 1:
+        raise click.UsageError("Give one model: an argument, --model or --shape.")
+
+
 def _find(engine: Engine, name: str) -> Plan:
     for plan in engine.plans:
         if plan.name == name:
@@ -119,9 +129,8 @@ def _find(engine: Engine, name: str) -> Plan:
 def _config(checkpoint: Checkpoint, engine: Engine | None) -> dict[str, object]:
     """A model's sizes as it will run; those of the file where it cannot."""
     config = engine.config if engine else None
-    if is_dataclass(config) and not isinstance(config, type):
-        return asdict(config)
-    return dict(checkpoint.settings)
+    sizes = asdict(config) if is_dataclass(config) and not isinstance(config, type) else checkpoint.settings
+    return {name: inspect_file.as_written(value) for name, value in sizes.items()}
 
 
 def _facts(

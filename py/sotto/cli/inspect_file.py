@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
+import numpy as np
+
 from .. import models
 from ..errors import SottoError, UnsupportedModel, about
 from ..formats.checkpoint import Checkpoint, TensorInfo
@@ -32,6 +34,13 @@ class Kind:
     stored: str = ""
     exact: bool = True
     stored_bytes: int = 0
+
+
+def as_written(value: object) -> object:
+    """A setting for people: a number that the file has in 32 bits with the digits that these have (1e-06)."""
+    if isinstance(value, float) and value == np.float32(value):
+        return float(str(np.float32(value)))
+    return value
 
 
 def kinds(checkpoint: Checkpoint) -> dict[str, Kind]:

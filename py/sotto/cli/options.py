@@ -17,6 +17,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from .. import api, reports, values
 from ..assets import DEFAULT_MODEL
 from ..errors import InvalidSetting
+from ..text.json_schema import grammar
 from ..text.sampler import Sampling
 
 _WIDE = 400  # characters
@@ -37,9 +38,32 @@ def _checked_by(check: Callable[..., object], name: str) -> Callable[..., Any]:
     return checked
 
 
-def silence(stats: reports.RunStats) -> str:
-    """What to say of an answer without a character: why it has none. Nothing where that was wanted."""
-    return f"[The model wrote nothing but control tokens: {stats.new_tokens:,}.]" if stats.wordless else ""
+def remark(stats: reports.RunStats, shown: bool) -> str:
+    """What to say behind an answer: why it has no character, where that was not wanted, or why it was ended."""
+    if stats.stop_reason == "loop":
+        return " [Stopped: the answer repeated itself. --no-loop-guard lets it go on.]"
+    if shown or not stats.wordless:
+        return ""
+    return f"[The model wrote nothing but control tokens: {stats.new_tokens:,}.]"
+
+
+def processor(model: api.Model) -> str:
+    """What a model runs on, with the CPU's threads."""
+    threads = model.engine.device.threads
+    return (
+        f"{model.adapter.name}, {threads} thread{'s' if threads > 1 else ''}"
+        if threads
+        else model.adapter.name
+    )
+
+
+def reading(stats: reports.RunStats) -> str:
+    """What was read of a prompt, and what was kept of the one before."""
+    kept = f", {stats.reused_tokens:,} kept from before" if stats.reused_tokens else ""
+    how = (
+        f" in {stats.prefill_seconds:.2f} s ({stats.prefill_rate:.1f} tokens/s)" if stats.read_tokens else ""
+    )
+    return f"{stats.read_tokens:,} of {stats.prompt_tokens:,} prompt tokens read{how}{kept}"
 
 
 STAGES = {
@@ -53,6 +77,11 @@ STAGES = {
 }
 
 
+def stage(progress: reports.LoadProgress) -> tuple[str, int, int]:
+    """A load's progress for `bar`."""
+    return STAGES[progress.stage], progress.done, progress.total
+
+
 def variant_option(command: F) -> F:
     """--variant."""
     return click.option(
@@ -64,6 +93,25 @@ def variant_option(command: F) -> F:
 
 def model_options(command: F) -> F:
     """--model, --adapter, --context, --variant and --no-cache, as the arguments of `loaded`."""
+    command = _load_options(command)
+    return click.option(
+        "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL",
+        help="A GGUF file, a folder that holds one, or the name of a known model, fetched on first use.",
+    )(command)  # fmt: skip
+
+
+def talking_model_options(command: F) -> F:
+    """The same where the default model would not do: it only continues text."""
+    command = _load_options(command)
+    return click.option(
+        "-m",
+        "--model",
+        metavar="MODEL",
+        help="An instruction-tuned model: a GGUF file, or a folder that holds one.",
+    )(command)
+
+
+def _load_options(command: F) -> F:
     for option in (
         variant_option,
         click.option("--no-cache", is_flag=True, help="Neither use nor write the cache of converted weights."),
@@ -74,10 +122,6 @@ def model_options(command: F) -> F:
         click.option(
             "-a", "--adapter", metavar="NAME",
             help="Part of a GPU's name, or its number in `sotto adapters`. [env: SOTTO_ADAPTER]",
-        ),
-        click.option(
-            "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL",
-            help="A GGUF file, a folder that holds one, or the name of a known model, fetched on first use.",
         ),
     ):  # fmt: skip
         command = option(command)
@@ -148,6 +192,50 @@ def sampling_options(command: F) -> F:
     return command
 
 
+def loop_option(command: F) -> F:
+    """--loop-guard and --no-loop-guard."""
+    return click.option(
+        "--loop-guard/--no-loop-guard", default=True, show_default=True,
+        help="End an answer that repeats itself without end.",
+    )(command)  # fmt: skip
+
+
+def stop_option(command: F) -> F:
+    """--stop."""
+
+    def checked(context: click.Context, option: click.Parameter, texts: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in texts:
+            raise click.BadParameter("a text of at least one character is wanted.", context, option)
+        return texts
+
+    return click.option(
+        "--stop", multiple=True, metavar="TEXT", callback=checked,
+        help="End before this text; may be given several times.",
+    )(command)  # fmt: skip
+
+
+def schema_option(command: F) -> F:
+    """--json-schema, read and checked before a model is loaded."""
+
+    def checked(context: click.Context, option: click.Parameter, path: str | None) -> Any:
+        if path is None:
+            return None
+        try:
+            schema = json.loads(read_text(path))
+        except ValueError as error:
+            raise click.BadParameter(f"{path} is not JSON: {error}.", context, option) from error
+        try:
+            grammar(schema)
+        except InvalidSetting as error:
+            raise click.BadParameter(str(error), context, option) from error
+        return schema
+
+    return click.option(
+        "--json-schema", "schema", metavar="FILE", callback=checked,
+        help="A JSON schema: the answer is JSON of it and nothing else, and always parses.",
+    )(command)  # fmt: skip
+
+
 def length_option(usual: int) -> Callable[[F], F]:
     """-n, --max-tokens."""
     return click.option(
@@ -185,12 +273,14 @@ def loaded(
             cache=not no_cache,
             variant=variant,
             lora=lora,
-            progress=lambda p: told(STAGES[p.stage], p.done, p.total),
+            progress=lambda p: told(*stage(p)),
         )
     with ready:
         stats = ready.load_stats
-        for remark in filter(None, (stats.instead, stats.dropped, stats.note)):
-            click.echo(remark, err=True)
+        for line in filter(
+            None, (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note)
+        ):
+            click.echo(line, err=True)
         yield ready
 
 
@@ -210,22 +300,43 @@ def bar() -> Iterator[Callable[[str, int, int], None]]:
         yield told
 
 
+class _Output(Console):
+    """Standard output, whose reader may go: that is told in one place for all commands."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def output() -> Console:
     """For tables on standard output; where that is no terminal, lines are not wrapped to a terminal's width."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDE)
+    console = _Output(highlight=False)
+    return console if console.is_terminal else _Output(highlight=False, width=_WIDE)
+
+
+def listening() -> bool:
+    """Whether standard input is a person at a terminal, or nothing at all: no text will come by itself."""
+    return sys.stdin is None or sys.stdin.isatty()
 
 
 def read_text(path: str) -> str:
-    """A UTF-8 text from a file, or from standard input for "-"."""
+    """A UTF-8 text from a file, or from standard input for "-".
+
+    Raises click.UsageError where there is none: a file that cannot be read, an empty or closed standard input.
+    """
+    if path == "-" and sys.stdin is None:
+        raise click.UsageError("Standard input is closed: there is no text on it.")
     try:
         with click.open_file(path, encoding="utf-8") as file:
             text: str = file.read()
-            return text
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{path} is not UTF-8 text: {error.reason} at byte {error.start}.") from error
     except OSError as error:
         raise click.UsageError(f"{path} cannot be read: {error.strerror}.") from error
+    if not text.strip():
+        raise click.UsageError(
+            f"{'Standard input' if path == '-' else path} is empty: there is no text in it."
+        )
+    return text
 
 
 def run_facts(stats: reports.RunStats) -> dict[str, object]:
@@ -272,6 +383,4 @@ def kernel_lines(stats: reports.LoadStats) -> Iterator[str]:
 
 def print_json(value: object) -> None:
     """One JSON object on standard output."""
-    json.dump(value, sys.stdout, ensure_ascii=False)
-    sys.stdout.write("\n")
-    sys.stdout.flush()
+    click.echo(json.dumps(value, ensure_ascii=False))

@@ -14,6 +14,7 @@ from .options import (
     bar,
     device_options,
     json_option,
+    listening,
     loaded,
     lora_option,
     model_options,
@@ -42,7 +43,7 @@ def command(
     lora: tuple[tuple[str, float], ...],
     as_json: bool,
 ) -> None:
-    """How probable the text in FILE ("-": standard input) is to the model, given BOS.
+    """How probable the text in FILE is to the model, given BOS; without FILE (or with "-") that on standard input.
 
     Prints the mean negative log-likelihood of a token in nats, and the perplexity, its exponential. A text
     longer than the context is scored in windows: every later one repeats half a context before what it scores.
@@ -50,15 +51,17 @@ def command(
     Without --device the GPU does it, a software one too: its arithmetic is f32, the CPU's rounds activations to
     8 bits, which is as good for writing but not for measuring.
     """
-    if (file is None) == (ids is None):
+    if file is not None and ids is not None:
         raise click.UsageError("Give either a text file or --ids FILE.")
-    given = _read_ids(ids) if ids is not None else read_text(str(file))
+    if file is None and ids is None and listening():
+        raise click.UsageError("Give a text file or --ids FILE, or a text on standard input.")
+    given = _read_ids(ids) if ids is not None else read_text(file or "-")
     if device == "auto" and any_adapter():
         device = "gpu"
     with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
         tokens = ready.encode(given) if isinstance(given, str) else given
         if len(tokens) < 2:
-            raise click.UsageError("There is nothing to score: the text is empty.")
+            raise click.UsageError("There is nothing to score: there is no token after the first.")
         with bar() as told:
             logprobs = ready.score(tokens, lambda done, total: told("Scoring", done, total))
         count = len(windows(len(tokens), context))

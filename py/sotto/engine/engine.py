@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property, partial
 from types import MappingProxyType
 
 import numpy as np
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import formats, models, ops, values
 from ..device import Device
-from ..errors import ContextFull, OutOfMemory, SottoError, UnsupportedModel, about
+from ..errors import ContextFull, OutOfMemory, SottoError, about
 from ..formats.adapter import Adapter
 from ..formats.checkpoint import Checkpoint
 from ..models.base import Config
@@ -27,7 +28,9 @@ from ..plan.weights import bind
 from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
 from ..source import Folder, Source
 from ..store import Store
-from ..text.chat import Message, conversation, format_of
+from ..text.chat import Message, conversation, format_of, required_format
+from ..text.constraint import Constraint, TokenTexts
+from ..text.json_schema import Schema, grammar
 from ..text.prompt import Prompt
 from ..text.sampler import Sampling, not_a_number
 from ..text.tokenizer import Tokenizer
@@ -73,8 +76,8 @@ class Engine:
             architecture = models.find(checkpoint.architecture).read(checkpoint.settings)
         self.tokenizer = Tokenizer(vocabulary)
         self.chat_format = format_of(checkpoint.chat_template, vocabulary)
-        self._has_template = bool(checkpoint.chat_template)
         self._card = checkpoint.card
+        self._required_format = partial(required_format, name, checkpoint.chat_template, vocabulary)
         self.config: Config = architecture.config
         self._check_context(settings.context)
         self.context = settings.context
@@ -374,6 +377,8 @@ class Engine:
         stop: Sequence[str] = (),
         ignore_eos: bool = False,
         logits: Logits | None = None,
+        loop_guard: bool = False,
+        schema: Schema | None = None,
     ) -> AsyncGenerator[TextPart]:
         """Continue a prompt, token by token. `stats` describes the run while it goes on and afterwards.
 
@@ -386,10 +391,14 @@ class Engine:
             logits: changes the logits before the choice: given those of all tokens, (V,) f32, which it may write to,
                 and the text so far, it returns as many; minus infinity for a token that must not come. Costs a round
                 trip for each token, and a copy of the logits.
+            loop_guard: end an answer that repeats itself without end (text/loop_guard.py).
+            schema: a JSON schema (text/json_schema.py tells which). The answer is JSON of it, whole also where the
+                tokens are few, and nothing else ends it. Costs as much as `logits`.
 
         Raises:
             ContextFull: the prompt leaves no room for an answer.
             InvalidSetting: a setting is of the wrong kind or out of range.
+            SottoError: there are too few tokens for any JSON of the schema.
         """
         ids = self.encode(prompt)
         if len(ids) > self.context - 1:
@@ -398,9 +407,25 @@ class Engine:
         if isinstance(stop, str):
             raise values.invalid("stop", stop, "a list of texts")
         stops = (*prompt.stop, *stop) if isinstance(prompt, Prompt) else tuple(stop)
-        request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits)
+        if schema is not None:
+            if stop or ignore_eos or logits:
+                raise values.invalid("schema", schema, "given without stop, ignore_eos and logits")
+            values.whole("max_tokens", max_tokens, 0)
+            logits = self._constraint(schema, min(max_tokens, self.context - len(ids)))
+            stops, loop_guard = (), False
+        request = Request(ids, max_tokens, sampling, stops, ignore_eos, logits, loop_guard)
         self.stats = RunStats(prompt_tokens=len(ids))
         return generate(self.session, self.tokenizer, request, self.stats)
+
+    def _constraint(self, schema: Schema, tokens: int) -> Constraint:
+        """What lets an answer of so many tokens be JSON of a schema."""
+        texts = self._token_texts
+        root = grammar(schema, texts.characters.__contains__)
+        return Constraint(texts, self.tokenizer, root, self.tokenizer.stop_ids, tokens)
+
+    @cached_property
+    def _token_texts(self) -> TokenTexts:
+        return TokenTexts(self.tokenizer)
 
     @property
     def cards(self) -> list[Mapping[str, object]]:
@@ -419,17 +444,7 @@ class Engine:
             UnsupportedModel: the model is not tuned for conversations, or for those of a kind that is not known.
             SottoError: the messages do not take turns.
         """
-        if self.chat_format is None:
-            what = (
-                "has a chat template of a kind that Sotto does not know"
-                if self._has_template
-                else "is a base model"
-            )
-            raise UnsupportedModel(
-                f"{self.name} {what}: it can continue text, and cannot hold a conversation here.",
-                "Use `generate`, or a model with Gemma's own chat format: its name ends in -it.",
-            )
-        return conversation(messages, self.chat_format)
+        return conversation(messages, self._required_format())
 
     def stop(self) -> None:
         """End the generation in progress: within one token, and between layers during prefill."""

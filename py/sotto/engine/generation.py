@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from .. import values
 from ..device import Batch
-from ..errors import Cancelled, SottoError
+from ..errors import Cancelled, SottoError, TurnLost
 from ..reports import RunStats, TextPart
+from ..text.loop_guard import LoopGuard
 from ..text.prompt import StopStrings
 from ..text.sampler import Rule, Sampling, choose_among_all
 from ..text.tokenizer import Detokenizer, Tokenizer
@@ -46,6 +47,7 @@ class Request:
         stop: texts that end the answer and are not shown.
         ignore_eos: go on where the model would end.
         logits: changes the logits before the choice.
+        loop_guard: end an answer that repeats itself without end.
 
     Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
     """
@@ -56,6 +58,7 @@ class Request:
     stop: tuple[str, ...]
     ignore_eos: bool
     logits: Logits | None = None
+    loop_guard: bool = False
 
     def __post_init__(self) -> None:
         values.whole("max_tokens", self.max_tokens, 0)
@@ -315,13 +318,17 @@ def _changed(change: Logits, logits: NDArray[np.float32], ids: Sequence[int]) ->
 class _Text:
     """Tokens to text that may be shown."""
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str]) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], guarded: bool) -> None:
         self._detokenizer = Detokenizer(tokenizer)
         self._stops = StopStrings(stop)
+        self._guard = LoopGuard() if guarded else None
 
-    def push(self, token: int) -> tuple[str, bool]:
-        """What became showable, and whether a stop string has been met."""
-        return self._stops.push(self._detokenizer.push(token))
+    def push(self, token: int) -> tuple[str, str]:
+        """What became showable, and why the answer ends here: "stop", "loop" or, where it goes on, ""."""
+        text = self._detokenizer.push(token)
+        looped = self._guard is not None and self._guard.push(token, text)
+        shown, ended = self._stops.push(text)
+        return shown, "stop" if ended else "loop" if looped else ""
 
     def rest(self) -> str:
         """What was held back, at the end."""
@@ -342,13 +349,25 @@ def _picker(
     return batches
 
 
-def _reason(ended: bool, tokens: int, most: int, wanted: int) -> str:
-    """Why an answer ends after so many tokens of the `most` that fit, or a stop string; empty where it goes on."""
-    if ended:
-        return "stop"
+def _limit(tokens: int, most: int, wanted: int) -> str:
+    """The limit that an answer has reached with so many tokens of the `most` that fit; empty where it goes on."""
     if tokens < most:
         return ""
     return "length" if tokens >= wanted else "context"
+
+
+def _has_read(stats: RunStats, tokens: int, started: float) -> None:
+    """So many tokens of the prompt are in the cache, a while after reading it was `started`."""
+    stats.read_tokens = max(0, tokens - stats.reused_tokens)
+    stats.prefill_seconds = time.perf_counter() - started
+
+
+def _has_ended(stats: RunStats, clock: Clock, dropped: int, started: float) -> None:
+    """The answer is over, whatever ended it; so many tokens of it are not shown."""
+    clock.stop()
+    stats.dropped_tokens = dropped
+    stats.stop_reason = stats.stop_reason or "cancelled"
+    stats.total_seconds = time.perf_counter() - started
 
 
 async def generate(
@@ -361,7 +380,7 @@ async def generate(
     ids = list(request.prompt)
     ends = frozenset() if request.ignore_eos else frozenset(tokenizer.stop_ids)
     clock = Clock(stats)
-    shown = _Text(tokenizer, request.stop)
+    shown = _Text(tokenizer, request.stop, request.loop_guard)
     most = min(request.max_tokens, session.context - len(ids))
     if not most:
         stats.stop_reason = "length"
@@ -373,7 +392,8 @@ async def generate(
         tokens: deque[int] = deque()
         try:
             tokens.extend(await picker.first(ids))
-            stats.prefill_seconds = stats.time_to_first_token = time.perf_counter() - started
+            _has_read(stats, len(ids), started)
+            stats.time_to_first_token = stats.prefill_seconds
             clock.restart()
             first_of_batch = True
             while not stats.stop_reason:
@@ -387,7 +407,7 @@ async def generate(
                     break
                 ids.append(token)
                 text, ended = shown.push(token)
-                stats.stop_reason = _reason(ended, stats.new_tokens, most, request.max_tokens)
+                stats.stop_reason = ended or _limit(stats.new_tokens, most, request.max_tokens)
                 began = stats.total_seconds = time.perf_counter() - started
                 yield TextPart(text, token)
                 clock.shown(time.perf_counter() - started - began, first_of_batch)
@@ -396,13 +416,12 @@ async def generate(
                     stats.stop_reason = "cancelled"
             if stats.stop_reason not in ("stop", "cancelled") and (rest := shown.rest()):
                 yield TextPart(rest, ids[-1])
-        except Cancelled:
+        except Cancelled as error:
             stats.stop_reason = "cancelled"
+            if not stats.new_tokens and not isinstance(error, TurnLost):  # while it read
+                _has_read(stats, session.kept.shared(ids), started)
         except Exception:
             stats.stop_reason = "failed"
             raise
         finally:
-            clock.stop()
-            stats.dropped_tokens = len(tokens) + picker.flying
-            stats.stop_reason = stats.stop_reason or "cancelled"
-            stats.total_seconds = time.perf_counter() - started
+            _has_ended(stats, clock, len(tokens) + picker.flying, started)

@@ -26,6 +26,7 @@ from ..devices.cancellation import Cancellation
 from ..devices.pace import Amount, Pace, amounts
 from ..errors import DeviceError, OutOfMemory
 from .memory import computer_memory
+from .quiet import quiet
 
 _LIMITS = {
     "max_buffer": "max-buffer-size",
@@ -112,7 +113,10 @@ def _describe(adapter: Any) -> AdapterInfo:
 
 
 def _all_adapters() -> list[Any]:
-    adapters = [a for a in _wgpu().gpu.enumerate_adapters_sync() if a.info["backend_type"] != "Null"]
+    wgpu = _wgpu()
+    with quiet():
+        found = wgpu.gpu.enumerate_adapters_sync()
+    adapters = [a for a in found if a.info["backend_type"] != "Null"]
     rank = {"DiscreteGPU": 0, "IntegratedGPU": 1, "CPU": 3}
     return sorted(adapters, key=lambda a: rank.get(a.info["adapter_type"], 2))
 
@@ -200,10 +204,11 @@ class NativeDevice:
         self.memory = _memory(chosen)
         limits = {name: chosen.limits[name] for name in _WANTED_LIMITS}
         try:
-            self._device = chosen.request_device_sync(
-                required_features=[f for f in _WANTED_FEATURES if f in chosen.features],
-                required_limits=limits,
-            )
+            with quiet():
+                self._device = chosen.request_device_sync(
+                    required_features=[f for f in _WANTED_FEATURES if f in chosen.features],
+                    required_limits=limits,
+                )
         except Exception as error:
             raise DeviceError(f"{self.adapter.name} gave no device: {error}") from error
         self.limits = Limits(**{field: int(limits[name]) for field, name in _LIMITS.items()})

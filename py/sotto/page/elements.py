@@ -34,6 +34,28 @@ class Elements:
         """Make a text all that an element holds."""
         self.at(name).textContent = text
 
+    def options(self, name: str, choices: Iterable[tuple[str, str]]) -> None:
+        """Add choices, values and what they are called, to a select."""
+        place = self.at(name)
+        for value, text in choices:
+            option = document.createElement("option")
+            option.value, option.textContent = value, text
+            place.append(option)
+
+    def complain(self, name: str, text: str) -> None:
+        """Say beside a field why what is in it cannot be; "" takes that back."""
+        field, place = self.at(name), f"{name}-fault"
+        if place not in self._found:
+            note = document.createElement("p")
+            note.id, note.className, note.hidden = place, "fault", True
+            note.setAttribute("role", "alert")
+            field.closest("label").after(note)
+            field.setAttribute("aria-describedby", place)
+            self._found[place] = note
+        self.at(place).textContent = text
+        self.at(place).hidden = not text
+        field.ariaInvalid = "true" if text else "false"
+
     def lines(self, name: str, lines: Iterable[str]) -> None:
         """Make texts the lines of an element."""
         place = self.at(name)

@@ -26,6 +26,7 @@ class Fault:
 
 
 EMPTY = Fault("empty", sound=True)
+SETTING = Fault("setting", sound=True)
 
 
 def while_loading(error: Exception, opened: bool) -> Fault:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
-from ..errors import SottoError
+from .. import values
+from ..errors import InvalidSetting, SottoError
 from ..reports import LoadStats
+from . import fields
 from . import format as numbers
 from .background import Background
 from .elements import Change, Elements
@@ -18,13 +21,21 @@ from .words import Words
 
 
 class ModelPanel(Observer):
-    """Shows the state of the page, which is the model's unless a screen says more, and asks for changes."""
+    """Shows the state of the page, which is the model's unless a screen says more, and asks for changes.
+
+    Attributes:
+        faulty: the option whose field holds what cannot be, as `check` found; empty for none.
+    """
 
     def __init__(self, elements: Elements, words: Words, holder: ModelHolder, do: Background) -> None:
         self._elements = elements
         self._words = words
         self._holder = holder
         self._at = elements.at
+        self._filled = False
+        self.faulty = ""
+        for name in fields.FIELDS:
+            elements.on(_id(name), "change", self.check)
         elements.on("device", "change", lambda: do(holder.use_device(self._written("device"))))
         elements.on("threads", "change", self._use_threads)
         elements.on("adapter", "change", lambda: do(self._use_adapter()))
@@ -38,14 +49,24 @@ class ModelPanel(Observer):
         self._at("progress").hidden = state != "loading" or word == "state.resting"
         self._elements.root.dataset.state = state
 
-    def sampling(self) -> Options:
-        """The model's options, with what the person changed in the details."""
-        return self._holder.options.changed(
-            temperature=self._written("temperature"),
-            max_tokens=self._written("max-tokens"),
-            seed=self._written("seed"),
-            versions=self._written("versions-wanted"),
-        )
+    def check(self) -> Options:
+        """The model's options, with what the person wrote into the details; what cannot be is told beside its field."""
+        written = {name: self._written(_id(name)) for name in fields.FIELDS}
+        options, faults = fields.read(self._holder.options, written)
+        for name in fields.FIELDS:
+            error = faults.get(name)
+            text = fields.complaint(self._words, error) if error else ""
+            self._elements.complain(_id(name), text)
+        self.faulty = next(iter(faults), "")
+        return replace(options, loop_guard=bool(self._at("loop-guard").checked))
+
+    def show_faulty(self) -> None:
+        """Open the details at the field that is wrong."""
+        self._at("model").open = True
+        field = self._at(_id(self.faulty))
+        if more := field.closest("details:not(#model)"):
+            more.open = True
+        field.focus()
 
     def _written(self, name: str) -> str:
         return str(self._at(name).value)
@@ -56,13 +77,11 @@ class ModelPanel(Observer):
         options, model = self._holder.options, self._holder.model
         assert model is not None
         self._elements.say("model-name", model["name"])
-        for name, value in (
-            ("temperature", options.temperature),
-            ("max-tokens", options.max_tokens),
-            ("seed", options.seed),
-            ("versions-wanted", options.versions),
-        ):
-            self._at(name).value = "" if value is None else str(value).removesuffix(".0")
+        if not self._filled:  # what a person wrote since stays, whatever is loaded anew
+            for name in fields.FIELDS:
+                self._at(_id(name)).value = fields.shown(options, name)
+            self._at("loop-guard").checked = options.loop_guard
+            self._filled = True
         self._at("device").value = options.device
         self._elements.paint(change for stage in SHARES for change in _marked(stage, "", ""))
         self.state("loading", "stage.header")
@@ -122,7 +141,6 @@ class ModelPanel(Observer):
         self._at("context").value = engine.context
         self._offer_context("")
         self._at("threads-setting").hidden = opened.kind != "cpu"
-        self._at("threads").max = opened.most_threads
         self._at("threads").value = opened.threads
         figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}
         self._at("facts").dataset.figures = json.dumps(figures)  # for scripts that measure
@@ -174,27 +192,36 @@ class ModelPanel(Observer):
 
     def _use_threads(self) -> None:
         """Take the number of threads that is written into the field."""
-        written = self._written("threads")
-        if written.isdecimal():
-            self._holder.use_threads(int(written))
+        assert self._holder.opened is not None
+        most = self._holder.opened.most_threads
+        if threads := self._whole("threads", 1, most):
+            self._holder.use_threads(threads)
             self._processor()
 
     def _weigh_context(self) -> int:
         """Tell what memory the context in the field would take, before it is taken; 0 when it cannot be had."""
-        written, engine = self._written("context"), self._holder.engine
-        if engine is None or written == str(engine.context):
+        engine = self._holder.engine
+        tokens = 0 if engine is None else self._whole("context", 2, engine.config.context_limit)
+        if engine is None or tokens in (0, engine.context):
             self._offer_context("")
             return 0
-        if not written.isdecimal():
-            self._offer_context(self._words("setting.context.number"), refused=True)
-            return 0
         try:
-            size = numbers.size(sum(engine.needed(int(written)).values()))
+            size = numbers.size(sum(engine.needed(tokens).values()))
         except SottoError as error:
             self._offer_context(f"{error.message} {error.hint}", refused=True)
             return 0
         self._offer_context(self._words("setting.context.load", size=size))
-        return int(written)
+        return tokens
+
+    def _whole(self, name: str, least: int, most: int) -> int:
+        """The whole number in a field; 0 for what is none in the range, which is told beside it."""
+        try:
+            value = values.whole(name, values.parsed(int, self._written(name).strip()), least, most)
+        except InvalidSetting as error:
+            self._elements.complain(name, fields.complaint(self._words, error))
+            return 0
+        self._elements.complain(name, "")
+        return value
 
     def _offer_context(self, text: str, refused: bool = False) -> None:
         """Write on the button what it would do, or why it can do nothing; "" takes it away."""
@@ -206,6 +233,15 @@ class ModelPanel(Observer):
     def _use_context(self, do: Background) -> None:
         if tokens := self._weigh_context():
             do(self._holder.use_context(tokens))
+
+
+def _id(name: str) -> str:
+    """The id of an option's field."""
+    other = {
+        "versions": "versions-wanted",
+        "stop": "stop-texts",
+    }  # the plain names are elements of the screens
+    return other.get(name) or name.replace("_", "-")
 
 
 def _marked(stage: str, status: str, time: str) -> list[Change]:

@@ -1,17 +1,16 @@
-"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&seed=&versions=&device=
-&threads=&variant=`."""
+"""What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&top_k=&top_p=&min_p=
+&repeat_penalty=&seed=&stop=&loop_guard=&versions=&device=&threads=&variant=`."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import parse_qs
 
 from .. import values
 from ..errors import InvalidSetting, SottoError
 from ..reports import PROCESSORS, Settings
-from ..text.sampler import MOST_TEMPERATURE, Sampling
+from ..text.sampler import Sampling
 
 MOST_VERSIONS = 9
 
@@ -27,6 +26,10 @@ class Options:
         temperature: 0 for the likeliest word each time. 0.3 suits the small default model: above it invents,
             at 0 it more often copies the text.
         seed: None for another post each time.
+        top_k, top_p, min_p, repeat_penalty: as in `Sampling`. No penalty: a post says again what its text says, and
+            with one a small model drifts or copies.
+        stop: texts that end a post, and are not shown.
+        loop_guard: end a post that repeats itself without end.
         versions: the most posts that are written, to choose the best from: no more once one breaks no rule.
         device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
         threads: of the CPU; 0 for as many as are fastest here.
@@ -39,6 +42,12 @@ class Options:
     max_tokens: int = 96
     temperature: float = 0.3
     seed: int | None = None
+    top_k: int = 64
+    top_p: float = 0.95
+    min_p: float = 0.0
+    repeat_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    loop_guard: bool = True
     versions: int = 3
     device: str = ""
     threads: int = 0
@@ -50,20 +59,32 @@ class Options:
         values.whole("versions", self.versions, 1, MOST_VERSIONS)
         values.whole("threads", self.threads, 0)
         Settings(context=self.context, variant=self.variant)
-        Sampling(temperature=self.temperature, seed=self.seed)
+        self.sampling()
         if self.device not in ("", *PROCESSORS):
             raise values.invalid("device", self.device, f"one of: {', '.join(PROCESSORS)}")
+
+    def sampling(self) -> Sampling:
+        """How tokens are chosen."""
+        return Sampling(
+            self.temperature, self.top_k, self.top_p, self.min_p, self.repeat_penalty, seed=self.seed
+        )
 
     @classmethod
     def from_query(cls, query: str) -> Options:
         """Read the part of the address after `?`. Raises InvalidSetting naming a value that is not possible."""
-        given = {name: texts[-1] for name, texts in parse_qs(query.removeprefix("?")).items()}
+        asked = parse_qs(query.removeprefix("?"))
+        given = {name: texts[-1] for name, texts in asked.items()}
         read: dict[str, Any] = {}
-        for name in ("context", "max_tokens", "threads", "seed", "versions"):
+        for name in ("context", "max_tokens", "threads", "seed", "versions", "top_k"):
             if name in given:
                 read[name] = values.parsed(int, given[name])
-        if "temperature" in given:
-            read["temperature"] = values.parsed(float, given["temperature"])
+        for name in ("temperature", "top_p", "min_p", "repeat_penalty"):
+            if name in given:
+                read[name] = values.parsed(float, given[name])
+        if "stop" in asked:
+            read["stop"] = tuple(asked["stop"])
+        if "loop_guard" in given:
+            read["loop_guard"] = given["loop_guard"] not in ("0", "off", "false")
         read |= {name: given[name] for name in ("model", "device", "variant") if name in given}
         try:
             return cls(**read)
@@ -71,16 +92,6 @@ class Options:
             raise InvalidSetting(
                 f"In the address, {error.message}", f"{error.hint} Correct or remove it."
             ) from error
-
-    def changed(self, temperature: str, max_tokens: str, seed: str, versions: str) -> Options:
-        """These options with what a person wrote into the fields; what is no number there changes nothing."""
-        return replace(
-            self,
-            temperature=min(max(0.0, _parsed(temperature, self.temperature)), MOST_TEMPERATURE),
-            max_tokens=max(1, int(_parsed(max_tokens, self.max_tokens))),
-            seed=abs(int(_parsed(seed, 0))) % (1 << 64) if seed.strip() else None,
-            versions=min(max(1, int(_parsed(versions, self.versions))), MOST_VERSIONS),
-        )
 
 
 class File(TypedDict):
@@ -122,11 +133,3 @@ def choose(models: Models, asked: str) -> Model:
             return model
     names = ", ".join(model["name"] for model in models["models"])
     raise SottoError(f"There is no model called {name}.", f"This server has: {names}.")
-
-
-def _parsed(text: str, default: float) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        return default
-    return value if math.isfinite(value) else default

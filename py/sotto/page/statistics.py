@@ -1,16 +1,19 @@
-"""The figures of a run, in words."""
+"""The figures of a run and of what it wrote, in words."""
 
 from __future__ import annotations
 
 from ..reports import RunStats
+from ..tasks.networks import RULES
 from . import format as numbers
 from .words import Words
+
+FEW = 16  # tokens, of which reading tells no speed: it is what starting takes
 
 
 def line(words: Words, run: RunStats, cached: bool) -> list[str]:
     """The stats line, piece by piece."""
     parts = [words("stats.first", time=words.time(run.time_to_first_token))] if run.new_tokens else []
-    parts.append(words("stats.prefill", rate=numbers.precise(run.prefill_rate)))
+    parts.append(_reading(words, run))
     if run.reused_tokens > 1:  # every prompt shares its first token, BOS, with the one before
         parts.append(words("stats.reused", count=run.reused_tokens))
     if run.new_tokens > 1:  # the first token belongs to the prefill
@@ -23,3 +26,25 @@ def line(words: Words, run: RunStats, cached: bool) -> list[str]:
     parts.append(words("stats.total", time=words.time(run.total_seconds)))
     parts.append(words("stats.cached" if cached else "stats.converted"))
     return parts
+
+
+def _reading(words: Words, run: RunStats) -> str:
+    """What was read of the prompt; with the speed where that means something."""
+    if run.read_tokens + run.reused_tokens < run.prompt_tokens:  # it was stopped meanwhile
+        return words("stats.read.part", count=run.read_tokens, total=run.prompt_tokens)
+    if run.read_tokens < FEW:
+        return words("stats.read.few", count=run.read_tokens)
+    return words("stats.read", count=run.read_tokens, rate=numbers.precise(run.prefill_rate))
+
+
+def length(words: Words, network: str, text: str) -> str:
+    """What a text counts in a network, and whether that is too much; nothing without either."""
+    if not network or not text:
+        return ""
+    rule = RULES[network]
+    count = rule.count(text)
+    if count > rule.limit:
+        return words("network.over", count=count, limit=rule.limit, over=count - rule.limit)
+    if rule.hashtags is not None and rule.too_many_hashtags(text):
+        return words("network.hashtags", count=count, limit=rule.limit, most=rule.hashtags)
+    return words("network.count", count=count, limit=rule.limit)

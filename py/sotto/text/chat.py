@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import SottoError
+from ..errors import SottoError, UnsupportedModel
 from .prompt import Prompt
 from .tokenizer import Segment
 from .vocabulary import Vocabulary
@@ -60,6 +60,22 @@ def format_of(template: str | None, vocabulary: Vocabulary) -> ChatFormat | None
     if GEMMA in found and GEMMA.start not in vocabulary.tokens:
         found.remove(GEMMA)
     return min(found, key=lambda form: places[form.name], default=None)
+
+
+def required_format(name: str, template: str | None, vocabulary: Vocabulary) -> ChatFormat:
+    """The format of a model that is to hold a conversation.
+
+    Raises UnsupportedModel, naming the model, when it is not tuned for that, or in a format that is not known.
+    """
+    form = format_of(template, vocabulary)
+    if form is None:
+        what = "has a chat template of a kind that Sotto does not know" if template else "is a base model"
+        raise UnsupportedModel(
+            f"{name} {what}: it can continue text, and cannot hold a conversation here.",
+            "Use `generate`, or a model with Gemma's own chat format: its name ends in -it, as that of "
+            "gemma-3-270m-it or gemma-3-1b-it.",
+        )
+    return form
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from ..errors import DeviceError, SottoError
 from ..reports import MOST_CANDIDATES
 
 LEAST_TEMPERATURE = 1e-30  # below it the best token is taken: its inverse still is a float32
-MOST_TEMPERATURE = 1000.0  # then all tokens are as good as equal
+MOST_TEMPERATURE = 10.0  # then hardly anything of the model is left
 LEAST_TOP_P = 1e-30  # as a float32 it is still above 0
 MOST_PENALTY = 100.0  # logits, which are some tens, stay numbers; it is a factor for either direction
 

@@ -14,10 +14,10 @@ from ...tasks.language import language
 from ...tasks.request import Frame, Request, frame, prompt
 from ...text.chat import GEMMA
 from ...text.prompt import Prompt
-from ...text.sampler import Sampling
 from .. import faults, statistics
 from ..faults import Fault
 from ..model_holder import Observer
+from ..network import NetworkChoice
 from ..notice import Notice, remedy
 from ..options import Options
 from ..parts import Parts
@@ -36,6 +36,7 @@ class PostScreen(Observer):
         self._at = parts.elements.at
         self._notice = Notice(parts.elements, parts.words, parts.panel)
         self._busy = False
+        self._network = NetworkChoice(parts.elements, parts.words, parts.browser.storage)
         self._versions = Versions(parts.elements, parts.words, self._show)
         parts.elements.on("write", "click", lambda: parts.do(self._write()))
         parts.elements.on("stop", "click", self._stop)
@@ -89,11 +90,14 @@ class PostScreen(Observer):
         if not text.strip():
             self._tell(faults.EMPTY, self._use_example)
             return
+        options = parts.panel.check()
+        if parts.panel.faulty:
+            self._tell(faults.SETTING, parts.panel.show_faulty)
+            return
         self._busy, begun = True, False
-        options = parts.panel.sampling()
         try:
             async with parts.holder.turn() as engine:
-                request = Request(language=language(text))
+                request = self._request(text)
                 ask = self._prompt(engine, request, text)
                 tokens = engine.count(ask)
                 if tokens > (limit := fit.room(engine.context, options.max_tokens)):
@@ -133,7 +137,7 @@ class PostScreen(Observer):
                 self._parts.holder.remember_rate(stats.decode_rate)
             if written and stats.stop_reason == "cancelled":
                 break
-            ended = stats.stop_reason != "length"
+            ended = stats.stop_reason not in ("length", "loop")
             written.append(Version(judge(request, text, answer, ended=ended, shown=shown), stats))
             if stats.stop_reason == "cancelled" or not written[-1].candidate.findings:
                 break
@@ -141,12 +145,14 @@ class PostScreen(Observer):
 
     async def _stream(self, engine: Engine, ask: Prompt, options: Options, number: int) -> str:
         """Write a version; the first is shown as it comes."""
-        # No repetition penalty: a post says again what its text says, and with one a small model drifts or copies.
         temperature = max(options.temperature, VARIED) if number else options.temperature
         seed = None if options.seed is None else options.seed + number
-        sampling = Sampling(temperature=temperature, top_k=64, top_p=0.95, seed=seed)
+        sampling = replace(options, temperature=temperature, seed=seed).sampling()
         place, answer = self._at("post"), ""
-        async for piece in engine.generate(ask, max_tokens=options.max_tokens, sampling=sampling):
+        pieces = engine.generate(
+            ask, options.max_tokens, sampling, stop=options.stop, loop_guard=options.loop_guard
+        )
+        async for piece in pieces:
             new = piece.text if answer else piece.text.lstrip()
             answer += new
             if new and not number:
@@ -156,12 +162,15 @@ class PostScreen(Observer):
     async def _write_what_fits(self, text: str, limit: int) -> None:
         engine = self._parts.holder.engine
         if engine is not None:
-            request = Request(language=language(text))
+            request = self._request(text)
 
             def count(part: str) -> int:
                 return engine.count(self._prompt(engine, request, part))
 
             await self._write(fit.fit(text, count, limit))
+
+    def _request(self, text: str) -> Request:
+        return Request(language=language(text), network=self._network.chosen or None)
 
     @staticmethod
     def _frame(engine: Engine) -> Frame:
@@ -185,7 +194,7 @@ class PostScreen(Observer):
 
     def _edited(self) -> None:
         """A changed text answers a fault of the text."""
-        if self._parts.holder.ready and not self._busy and self._notice.kind in ("empty", "long"):
+        if self._parts.holder.ready and not self._busy and self._notice.kind in ("empty", "long", "setting"):
             self._ready()
 
     def _ready(self) -> None:
@@ -199,6 +208,7 @@ class PostScreen(Observer):
         """A post begins, in a language."""
         place, say = self._at("post"), self._parts.elements.say
         self._versions.clear()
+        self._network.show("")
         place.textContent = ""
         place.lang = language
         place.ariaBusy = "true"  # screen readers wait for the whole post
@@ -225,6 +235,7 @@ class PostScreen(Observer):
             return
         parts = version.candidate.parts()
         self._parts.elements.marks("post", parts)
+        self._network.show(version.candidate.answer)
         foreign = dict.fromkeys(text for text, is_foreign in parts if is_foreign)
         doubt = words("note.foreign", what=words("comma").join(foreign)) if foreign else ""
         self._parts.elements.say("doubt", doubt)
@@ -238,6 +249,8 @@ class PostScreen(Observer):
         words = self._words
         if engine.stats.stop_reason == "cancelled":
             return words("note.stopped")
+        if engine.stats.stop_reason == "loop":
+            return words("note.loop")
         if not self._at("post").textContent:
             stats = engine.stats
             return words("note.control", count=stats.new_tokens) if stats.wordless else words("note.nothing")
