@@ -311,6 +311,43 @@ def test_kernels_are_measured_once_and_can_be_pinned(page: Page, offer: Offer) -
     assert "matmul:magic" in said and "matmul:simple" in said
 
 
+def test_settings_are_checked_beside_their_fields(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    page.fill("#source", TEXT)
+    page.click("#model summary")
+    page.fill("#temperature", "0,5")
+    page.press("#temperature", "Tab")
+    said = page.locator("#temperature-fault")
+    expect(said).to_contain_text("A number from 0 to 10")
+    page.click("h1")
+    page.click("#write")
+    fault(page, "setting")
+    assert page.inner_text("#post") == "", "nothing is written with another value"
+    page.click("#error-action")
+    expect(page.locator("#temperature")).to_be_focused()
+    expect(page.locator("#temperature")).to_have_value("0,5")
+    page.fill("#temperature", "0")
+    page.press("#temperature", "Tab")
+    expect(said).to_be_hidden()
+    page.click("#sampling summary")
+    page.fill("#top-k", "many")
+    page.press("#top-k", "Tab")
+    expect(page.locator("#top-k-fault")).to_have_text("A whole number, 0 or more")
+    page.fill("#top-k", "40")
+    page.select_option("#device", "gpu")  # what was written stays when the model is loaded anew
+    state(page, "loading")
+    state(page, "ready")
+    expect(page.locator("#top-k")).to_have_value("40")
+    page.click("h1")
+    page.select_option("#network", "X")
+    assert write(page)
+    expect(page.locator("#count")).to_contain_text("of 280 characters")
+    page.reload()
+    state(page, "ready")
+    expect(page.locator("#network")).to_have_value("X")
+
+
 def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: str) -> None:
     page.goto(tiny + SHORT)
     state(page, "ready")

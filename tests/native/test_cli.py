@@ -92,6 +92,10 @@ def test_generate(sotto: Callable[..., Run], folder: Path) -> None:
     assert facts["text"] + "\n" == plain.stdout
     assert (facts["new_tokens"], facts["stop_reason"]) == (8, "length")
     assert facts["decode_rate"] > 0
+    schema = {"type": "object", "properties": {"the": {"type": "integer"}}, "required": ["the"]}
+    (folder / "schema.json").write_text(json.dumps(schema))
+    held = json.loads(sotto("generate", *options, "--json-schema", "schema.json", "the").stdout)
+    assert list(held) == ["the"] and isinstance(held["the"], int)
     sampled = ("generate", *MODEL, "-n", "8", "--temp", "2", "--top-k", "100", "--seed", "5", "the quiet")
     assert sotto(*sampled).stdout == sotto(*sampled, "--no-cache").stdout != plain.stdout
 
@@ -346,6 +350,8 @@ def test_files_that_are_no_model(sotto: Callable[..., Run], model: str, told: st
         (("generate", *MODEL), "Standard input is empty"),
         (("generate", *MODEL, "--stop", "", "the"), "a text of at least one character is wanted"),
         (("chat",), "such as gemma-3-270m-it"),
+        (("generate", *MODEL, "--json-schema", "words.json", "the"), "It must be a JSON schema: an object"),
+        (("generate", *MODEL, "--json-schema", "text.gguf", "the"), "text.gguf is not JSON"),
         (("bench", "--json", "--csv"), "Give either --json or --csv"),
         (("bench", *MODEL, "--shape", "tiny"), "Give either --model or --shape"),
         (("inspect", "base.gguf", "--kernel", "rms_norm"), "--kernel prints a kernel alone"),

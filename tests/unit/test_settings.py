@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 import sotto
 import tiny
 from sotto import api, values
-from sotto.cli import chat, generate
+from sotto.cli import chat, generate, options
 from sotto.devices.reference.device import NumpyDevice
 from sotto.errors import InvalidSetting, SottoError
-from sotto.reports import Settings
+from sotto.reports import RunStats, Settings
 from sotto.source import MemorySource
 
 KINDS = st.one_of(st.integers(), st.floats(), st.booleans(), st.text(), st.none(), st.lists(st.integers()))
@@ -119,3 +119,15 @@ def test_a_value_is_what_was_asked_for_or_refused(value: object, least: int, mos
             assert type(value) not in kinds or not least <= value <= most  # type: ignore[operator]
         else:
             assert found == value and least <= found <= most and type(value) in kinds
+
+
+def test_what_is_said_behind_an_answer() -> None:
+    assert "repeated itself" in options.remark(RunStats(new_tokens=300, stop_reason="loop"), shown=True)
+    assert "control tokens: 3" in options.remark(RunStats(new_tokens=3, stop_reason="eos"), shown=False)
+    assert options.remark(RunStats(new_tokens=3, stop_reason="eos"), shown=True) == ""
+    kept = RunStats(prompt_tokens=182, reused_tokens=181, read_tokens=1, prefill_seconds=0.125)
+    assert (
+        options.reading(kept) == "1 of 182 prompt tokens read in 0.12 s (8.0 tokens/s), 181 kept from before"
+    )
+    stopped = RunStats(prompt_tokens=182, prefill_seconds=0.125)
+    assert options.reading(stopped) == "0 of 182 prompt tokens read"

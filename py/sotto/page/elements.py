@@ -17,6 +17,7 @@ class Elements:
 
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
+        self._complaints: dict[str, str] = {}
         self._paint = window.paint  # of web/boot.js
         self.root = document.documentElement
 
@@ -44,6 +45,9 @@ class Elements:
 
     def complain(self, name: str, text: str) -> None:
         """Say beside a field why what is in it cannot be; "" takes that back."""
+        if text == self._complaints.get(name, ""):
+            return
+        self._complaints[name] = text
         field, place = self.at(name), f"{name}-fault"
         if place not in self._found:
             note = document.createElement("p")
