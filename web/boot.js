@@ -20,7 +20,7 @@ for (const element of all("[data-words]")) element.textContent = words[element.d
 for (const element of all("[data-placeholder]")) element.setAttribute("placeholder", words[element.dataset.placeholder ?? ""]);
 for (const element of all("[data-label]")) element.ariaLabel = words[element.dataset.label ?? ""];
 for (const when of ["empty", "reading"]) at("post").dataset[when] = words[at("post").dataset[when]];
-at("when").textContent = words["when.soon"];
+for (const element of all(".when")) element.textContent = words["when.soon"];
 
 // --- the screens: the part of the address behind # names one of the list; without it, the first is shown. Behind a ?
 // there may be more.
@@ -33,7 +33,10 @@ function show() {
   if (root.dataset.screen !== screen) scrollTo(0, 0);
   root.dataset.screen = screen;
   for (const main of all("main")) main.hidden = main.dataset.screen !== screen;
-  for (const link of links) link.ariaCurrent = link.dataset.screen === screen ? "page" : null;
+  for (const link of links) {
+    link.ariaCurrent = link.dataset.screen === screen ? "page" : null;
+    if (link.ariaCurrent) link.scrollIntoView({ block: "nearest", inline: "center" }); // of a phone's rail
+  }
 }
 
 addEventListener("hashchange", show);
@@ -97,19 +100,25 @@ for (const [tag, example] of examples) {
   at("examples").append(button);
 }
 
-// --- writing: until the model is ready the button queues; Python listens to the same clicks from then on.
+// --- writing: until the model and the screen's Python are ready the button queues; Python listens to the same clicks from
+// then on.
 
 at("write").addEventListener("click", () => {
-  if (root.dataset.state === "loading") root.toggleAttribute("data-queued");
+  if (root.dataset.state === "loading" || !at("write").closest("[data-made]")) root.toggleAttribute("data-queued");
 });
 
-// --- keys: that of a button that can be seen presses it.
+// --- keys: that of a button that can be seen presses it. Enter in a field with data-enter presses the button of that id,
+// unless a word of Japanese is being composed with it, or there is only a keyboard on a screen, which has no Shift+Enter.
 
 addEventListener("keydown", (event) => {
   const key = `${event.ctrlKey || event.metaKey ? "command+" : ""}${event.key}`;
   const button = [...all("[data-key]")].find((each) => each.dataset.key === key && each.checkVisibility());
+  const { enter } = /** @type {HTMLElement} */ (event.target).dataset ?? {};
   if (button) button.click();
-  else if (key === "Escape") at("model").open = false;
+  else if (enter && event.key === "Enter" && !event.shiftKey && !event.isComposing && matchMedia("(hover: hover)").matches) {
+    event.preventDefault();
+    at(enter).click();
+  } else if (key === "Escape") at("model").open = false;
 });
 addEventListener("pointerdown", (event) => {
   if (!at("model").contains(event.target)) at("model").open = false;
@@ -128,13 +137,13 @@ async function copy(text) {
   area.remove();
 }
 
-for (const button of all("[data-copy]")) {
-  button.addEventListener("click", async () => {
-    await copy(button.dataset.text ?? at(button.dataset.copy ?? "").textContent.trim());
-    button.textContent = words.copied;
-    setTimeout(() => { button.textContent = words[button.dataset.words ?? ""]; }, 2000);
-  });
-}
+addEventListener("click", async ({ target }) => { // also for buttons that come later
+  const button = /** @type {HTMLElement} */ (target).closest?.("[data-copy]");
+  if (!(button instanceof HTMLElement)) return;
+  await copy(button.dataset.text ?? at(button.dataset.copy ?? "").textContent.trim());
+  button.textContent = words.copied;
+  setTimeout(() => { button.textContent = words[button.dataset.words ?? ""]; }, 2000);
+});
 at("bench-form").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault()); // Python hears of it too
 
 // --- what Python shows: [selector, "text" or a style or attribute, value] for each change, as JSON.

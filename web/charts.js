@@ -5,14 +5,14 @@
  * figure's title. It is drawn again when the page turns dark or light.
  */
 
+import { library } from "./library.js";
+
 const LIBRARY = "/runtime/chartjs/chart.umd.min.js";
 const NARROW = 520; // pixels: below this, long names stand above their bars instead of beside them
 const NAME = 16; // characters of a name that may stand beside
 const LINE = 18; // pixels of a name above a bar
 /** @type {Map<string, {spec: Spec, chart: any}>} */
 const charts = new Map(); // by the id of their canvas
-/** @type {Promise<unknown> | undefined} */
-let library;
 
 /**
  * @typedef {{name: string, tone?: string, tones?: string[], index?: number, values: (number | null)[], low?: number[],
@@ -201,15 +201,6 @@ function build(canvas, described) {
   });
 }
 
-async function load() {
-  library ??= new Promise((resolve, reject) => {
-    const script = document.createElement("script");
-    Object.assign(script, { src: LIBRARY, onload: resolve, onerror: () => reject(new Error(LIBRARY)) });
-    document.head.append(script);
-  });
-  await library;
-}
-
 /**
  * Draw a chart on a canvas, or draw it anew.
  * @param {string} json {id: spec}; a spec is {kind: "bars" | "lines", height, unit, ...}:
@@ -226,7 +217,7 @@ export async function draw(json) {
       charts.delete(id);
     }
   }
-  await load();
+  await library(LIBRARY);
   for (const [id, spec] of Object.entries(specs)) {
     const canvas = document.getElementById(id);
     if (canvas) charts.set(id, { spec, chart: build(canvas, spec) });

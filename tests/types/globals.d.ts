@@ -34,5 +34,9 @@ declare var Chart: {
   defaults: { font: object };
 };
 
+// Of marked and DOMPurify, likewise, which markdown.js loads
+declare var marked: { Marked: new (options: object) => { parse(text: string): string } };
+declare var DOMPurify: { sanitize(html: string, options: object): DocumentFragment };
+
 // What boot.js gives to Python
 declare var paint: (changes: string) => void;

@@ -1,10 +1,10 @@
-"""One model for all screens: one of them writes at a time, the one who asked last, and nobody while it is lent."""
+"""One model for all screens: one of them writes at a time, in the order of asking, and nobody while it is lent."""
 
 from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -70,9 +70,10 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
         del sys.modules[name]
 
 
-async def write(holder: Any, told: list[str], name: str) -> None:
+async def write(holder: Any, told: list[str], name: str, wanted: Sequence[bool] = (True,)) -> None:
+    """Write as soon as it can be, if it still is `wanted` then: not when that is empty."""
     try:
-        async with holder.turn() as engine:
+        async with holder.turn(lambda: bool(wanted)) as engine:
             told.append(f"{name} begins")
             await engine.write()
         told.append(f"{name} ends")
@@ -87,19 +88,40 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     asyncio.run(within())
 
 
-def test_the_last_who_asked_comes_next(make_holder: Any) -> None:
+def test_who_asks_waits_for_who_writes(make_holder: Any) -> None:
     async def work() -> None:
         holder, told = make_holder(), []
         writers = []
         for name in ("one", "two", "three"):
             writers.append(asyncio.ensure_future(write(holder, told, name)))
             await asyncio.sleep(0)
-        await asyncio.sleep(0.05)
-        assert told == ["one begins", "one ends", "two does not", "three begins"]
-        assert holder.ready
-        holder.stop()
+        await asyncio.sleep(0.02)
+        assert told == ["one begins"] and holder.writing and holder.ready
+        for ended in range(1, 4):
+            holder.stop()
+            await asyncio.sleep(0.05)
+            assert sum(word.endswith("ends") for word in told) == ended
         await asyncio.gather(*writers)
-        assert told[-1] == "three ends"
+        assert told == ["one begins", "one ends", "two begins", "two ends", "three begins", "three ends"]
+        assert not holder.writing
+
+    run(work())
+
+
+def test_who_no_longer_wants_the_turn_does_not_get_it(make_holder: Any) -> None:
+    async def work() -> None:
+        holder, told = make_holder(), []
+        one = asyncio.ensure_future(write(holder, told, "one"))
+        await asyncio.sleep(0)
+        two = asyncio.ensure_future(write(holder, told, "two", wanted := [True]))
+        three = asyncio.ensure_future(write(holder, told, "three"))
+        await asyncio.sleep(0)
+        wanted.clear()
+        holder.stop()
+        await asyncio.sleep(0.05)
+        holder.stop()
+        await asyncio.gather(one, two, three)
+        assert told == ["one begins", "one ends", "two does not", "three begins", "three ends"]
 
     run(work())
 
@@ -109,15 +131,16 @@ def test_lending_ends_what_is_written_and_what_is_asked_for(make_holder: Any) ->
         holder, told = make_holder(), []
         engine = holder.engine
         one = asyncio.ensure_future(write(holder, told, "one"))
+        before = asyncio.ensure_future(write(holder, told, "who waited"))
         await asyncio.sleep(0)
         async with holder.lent():
-            assert told == ["one begins", "one ends"]
+            assert told == ["one begins", "one ends", "who waited does not"]
             assert engine.closed and holder.engine is None and not holder.ready
             two = asyncio.ensure_future(write(holder, told, "two"))
             await holder.want()  # waits for nothing, and loads nothing
             await asyncio.sleep(0.02)
             assert holder.engine is None
-        await asyncio.gather(one, two)
+        await asyncio.gather(one, before, two)
         assert told[-1] == "two does not"
 
     run(work())

@@ -278,7 +278,54 @@ CHARTJS = Group(
     ),
 )
 
-RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS)
+# --- marked and DOMPurify: the Markdown of answers ---
+
+MARKED_VERSION = "18.2.1"
+DOMPURIFY_VERSION = "3.5.0"
+
+MARKDOWN = Group(
+    f"marked {MARKED_VERSION} and DOMPurify {DOMPURIFY_VERSION}",
+    (
+        File(
+            "runtime/marked/marked.umd.js",
+            52_941,
+            "bb95d4c15f1289f78486eaacebf3bb18688475ed58a040ef762ed49337090542",
+            (f"https://cdn.jsdelivr.net/npm/marked@{MARKED_VERSION}/lib/marked.umd.js",),
+            (
+                Part(
+                    Package(
+                        "npm",
+                        f"marked@{MARKED_VERSION}",
+                        151_806,
+                        "d66c5213fc203466186060105b01f51896764ba64b3797d2620d02e28e34b8ca",
+                    ),
+                    "package/lib/marked.umd.js",
+                    52_941,
+                ),
+            ),
+        ),
+        File(
+            "runtime/dompurify/purify.min.js",
+            30_839,
+            "f69a46022ab1f53e969c8ebbca98172c8995785a9b3be72ea4a12d25b1a1bf67",
+            (f"https://cdn.jsdelivr.net/npm/dompurify@{DOMPURIFY_VERSION}/dist/purify.min.js",),
+            (
+                Part(
+                    Package(
+                        "npm",
+                        f"dompurify@{DOMPURIFY_VERSION}",
+                        337_941,
+                        "faa5f2bfe2814384b83d6edb4ed66812fbfdb2a654b4d59edd4b12304058ec20",
+                    ),
+                    "package/dist/purify.min.js",
+                    30_839,
+                ),
+            ),
+        ),
+    ),
+)
+
+RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS, MARKDOWN)
 
 # --- The default model: Gemma 3 270M (base), Q4_K_M, split over four packages ---
 

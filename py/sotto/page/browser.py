@@ -25,6 +25,10 @@ class Browser:
         self.secure = bool(window.isSecureContext)
         self.language = str(document.documentElement.lang)
 
+    def wide(self) -> bool:
+        """Whether there is room for what stands beside a screen, as in web/style.css."""
+        return bool(window.matchMedia("(min-width: 60rem)").matches)
+
     # --- the address
 
     def query(self) -> str:

@@ -63,6 +63,13 @@ def while_writing(error: Exception) -> Fault:
             return unknown(error)
 
 
+def while_answering(error: Exception) -> Fault:
+    """The fault behind an error of answering in a conversation."""
+    if isinstance(error, SottoError) and not isinstance(error, DeviceError):
+        return Fault("answering", {"message": str(error)})
+    return while_writing(error)
+
+
 def unknown(error: Exception) -> Fault:
     """An error nobody foresaw: our own fault, told as such and with all that a report of it needs."""
     return Fault("unknown", detail="".join(traceback.format_exception(error)))

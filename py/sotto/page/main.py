@@ -30,6 +30,7 @@ async def start() -> None:
         name, asked = browser.shown()
         if name not in made:
             made[name] = import_module(f".screens.{name}", __package__).make(parts)
+            elements.paint([(f"main[data-screen={name}]", "data-made", "")])
         do(made[name].open(asked))
 
     class Again(Observer):

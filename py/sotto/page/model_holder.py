@@ -74,7 +74,7 @@ class ModelHolder:
         self._context = 0  # taken in the details; 0 for the address's
         self._chosen = False  # a choice in the details goes before the address's processor
         self._turn = asyncio.Lock()  # held while something is loaded, written or measured
-        self._newest = object()  # who asked for the turn last
+        self._given_up = 0  # how often the model was: who waited for it then waits no more
         self._writing = False
         self._lent = False
         self._observers: list[Observer] = []
@@ -102,17 +102,24 @@ class ModelHolder:
 
     # --- who has the model
 
+    @property
+    def writing(self) -> bool:
+        """Whether somebody has the turn."""
+        return self._writing
+
     @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Engine]:
-        """The engine for one answer. Whoever writes is stopped first; the last who asked comes next.
+    async def turn(self, wanted: Callable[[], bool] = lambda: True) -> AsyncIterator[Engine]:
+        """The engine for one answer. Screens have it one after the other, in the order in which they asked.
+
+        Args:
+            wanted: whether it still is, asked when the turn has come.
 
         Raises:
-            Cancelled: somebody asked later, or the model was given up meanwhile.
+            Cancelled: it is not, or the model was given up meanwhile.
         """
-        asked = self._newest = object()
-        self.stop()
+        given_up = self._given_up
         async with self._turn:
-            if self.engine is None or self._newest is not asked:
+            if self.engine is None or self._given_up != given_up or not wanted():
                 raise Cancelled
             self._writing = True
             try:
@@ -129,6 +136,7 @@ class ModelHolder:
     async def lent(self) -> AsyncIterator[None]:
         """The processor without a model on it, for a benchmark; what is asked for meanwhile waits."""
         self._lent = True
+        self._given_up += 1
         try:
             self.stop()
             async with self._turn:
@@ -156,6 +164,7 @@ class ModelHolder:
 
     async def load(self) -> None:
         """Load anew, whatever there was; the observers hear how it ends."""
+        self._given_up += 1
         self.stop()
         async with self._turn:
             self._close()

@@ -48,3 +48,11 @@ def length(words: Words, network: str, text: str) -> str:
     if rule.hashtags is not None and rule.too_many_hashtags(text):
         return words("network.hashtags", count=count, limit=rule.limit, most=rule.hashtags)
     return words("network.count", count=count, limit=rule.limit)
+
+
+def short(words: Words, run: RunStats) -> str:
+    """How much was written, and how fast."""
+    parts = [words("stats.tokens", count=run.new_tokens)]
+    if run.new_tokens > 1:
+        parts.append(words("stats.rate", rate=numbers.precise(run.decode_rate)))
+    return words("separator").join(parts)

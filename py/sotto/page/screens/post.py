@@ -37,6 +37,7 @@ class PostScreen(Observer):
         self._notice = Notice(parts.elements, parts.words, parts.panel)
         self._busy = False
         self._network = NetworkChoice(parts.elements, parts.words, parts.browser.storage)
+        self._waiting = False  # for another screen that writes
         self._versions = Versions(parts.elements, parts.words, self._show)
         parts.elements.on("write", "click", lambda: parts.do(self._write()))
         parts.elements.on("stop", "click", self._stop)
@@ -84,6 +85,8 @@ class PostScreen(Observer):
     async def _write(self, beginning: str = "") -> None:
         """Write a post from the text, or from a beginning of it that fits."""
         parts = self._parts
+        if self._waiting:  # pressed again: it is not wanted any more
+            self._wait(False)
         if self._busy or not parts.holder.ready:
             return
         text = beginning or self._text()
@@ -95,8 +98,11 @@ class PostScreen(Observer):
             self._tell(faults.SETTING, parts.panel.show_faulty)
             return
         self._busy, begun = True, False
+        queued = parts.holder.writing
+        self._wait(queued)
         try:
-            async with parts.holder.turn() as engine:
+            async with parts.holder.turn(lambda: self._waiting == queued) as engine:
+                self._wait(False)
                 request = self._request(text)
                 ask = self._prompt(engine, request, text)
                 tokens = engine.count(ask)
@@ -120,7 +126,14 @@ class PostScreen(Observer):
             self._end()
             self._tell(faults.while_writing(error), lambda: parts.do(parts.holder.load()))
         finally:
-            self._busy = False
+            self._busy = self._waiting = (
+                False  # where the model was given up, the button goes on saying that it waits
+            )
+
+    def _wait(self, waiting: bool) -> None:
+        """Another screen has the turn to write, or not any more; the button says so."""
+        self._waiting = waiting
+        self._parts.elements.root.toggleAttribute("data-queued", waiting)
 
     async def _write_versions(
         self, engine: Engine, ask: Prompt, request: Request, text: str, options: Options

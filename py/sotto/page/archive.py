@@ -1,0 +1,61 @@
+"""Texts that a browser keeps for a person, and what is done where it refuses to (web/archive.js)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+
+class Archive:
+    """Texts of one kind by their ids. What the browser does not keep is known as long as the page is open.
+
+    Args:
+        kind: whose ids are its own.
+        opened: opens the browser's archive; it may raise, as may every use of it.
+
+    Attributes:
+        keeps: the browser has kept what it was given, so far.
+    """
+
+    def __init__(self, kind: str, opened: Callable[[], Awaitable[Any]]) -> None:
+        self._kind = kind
+        self._opened = opened
+        self._archive: Any = None
+        self._order = asyncio.Lock()  # what is asked for first is done first
+        self._seen: dict[str, str] = {}  # what this page read or wrote last
+        self.keeps = True
+
+    async def read(self) -> dict[str, str]:
+        """All there are, by their ids."""
+        try:
+            if self._archive is None:
+                self._archive = await self._opened()
+            self._seen = dict(json.loads(str(await self._archive.all(self._kind))))
+        except Exception:  # whatever JavaScript throws
+            self.keeps = False
+        return dict(self._seen)
+
+    async def keep(self, name: str, text: str) -> bool:
+        """Keep a text under an id; False, and nothing is kept, where another page has changed what was there."""
+        async with self._order:
+            if self._archive is not None:
+                try:
+                    if not await self._archive.put(self._kind, name, text, self._seen.get(name, "")):
+                        return False
+                    self.keeps = True
+                except Exception:  # as above
+                    self.keeps = False
+            self._seen[name] = text
+            return True
+
+    async def drop(self, name: str) -> None:
+        """Forget what is under an id."""
+        async with self._order:
+            self._seen.pop(name, None)
+            if self._archive is not None:
+                try:
+                    await self._archive.remove(self._kind, name)
+                except Exception:  # as above
+                    self.keeps = False

@@ -1,0 +1,111 @@
+"""Texts that a browser keeps, and what is done where it refuses, or where another page was quicker."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+from sotto.page.archive import Archive
+
+
+class Kept:
+    """What web/archive.js does."""
+
+    def __init__(self) -> None:
+        self.texts: dict[tuple[str, str], str] = {}
+        self.refuses = False
+
+    def _look(self) -> None:
+        if self.refuses:
+            raise OSError("QuotaExceededError")
+
+    async def all(self, kind: str) -> str:
+        self._look()
+        return json.dumps([[name, text] for (of, name), text in self.texts.items() if of == kind])
+
+    async def put(self, kind: str, name: str, text: str, seen: str) -> bool:
+        self._look()
+        await asyncio.sleep(0)
+        if self.texts.get((kind, name), "") != seen:
+            return False
+        self.texts[kind, name] = text
+        return True
+
+    async def remove(self, kind: str, name: str) -> None:
+        self._look()
+        self.texts.pop((kind, name), None)
+
+
+def opened(kept: Kept, kind: str = "conversation") -> Archive:
+    async def answer() -> Kept:
+        kept._look()
+        return kept
+
+    return Archive(kind, answer)
+
+
+def test_what_is_kept_is_there_at_the_next_visit() -> None:
+    async def work() -> None:
+        kept = Kept()
+        kept.texts["template", "x"] = "of another kind"
+        one = opened(kept)
+        assert await one.read() == {}
+        assert await one.keep("a", "first") and await one.keep("a", "second") and await one.keep("b", "third")
+        await one.drop("b")
+        assert one.keeps
+        assert await opened(kept).read() == {"a": "second"}
+        assert await opened(kept, "template").read() == {"x": "of another kind"}
+
+    asyncio.run(work())
+
+
+def test_what_is_asked_for_at_once_is_done_in_order() -> None:
+    async def work() -> None:
+        kept = Kept()
+        one = opened(kept)
+        await one.read()
+        assert await asyncio.gather(one.keep("a", "first"), one.keep("a", "second")) == [True, True]
+        assert kept.texts["conversation", "a"] == "second"
+        await asyncio.gather(one.keep("a", "third"), one.drop("a"))
+        assert kept.texts == {}
+
+    asyncio.run(work())
+
+
+def test_a_page_does_not_write_over_what_another_has_written() -> None:
+    async def work() -> None:
+        kept = Kept()
+        kept.texts["conversation", "a"] = "first"
+        one, two = opened(kept), opened(kept)
+        await one.read()
+        await two.read()
+        assert await one.keep("a", "one's")
+        assert not await two.keep("a", "two's")
+        assert kept.texts["conversation", "a"] == "one's"
+        await two.read()
+        assert await two.keep("a", "two's")
+
+    asyncio.run(work())
+
+
+def test_a_browser_that_refuses() -> None:
+    async def work() -> None:
+        kept = Kept()
+        kept.refuses = True
+        closed = opened(kept)
+        assert await closed.read() == {} and not closed.keeps
+        assert await closed.keep("a", "here only")
+        assert not closed.keeps
+        await closed.drop("a")
+
+        kept.refuses = False
+        full = opened(kept)
+        await full.read()
+        kept.refuses = True
+        assert await full.keep("a", "no room")
+        assert not full.keeps
+        kept.refuses = False
+        assert await full.keep("b", "room again")
+        assert full.keeps
+
+    asyncio.run(work())
