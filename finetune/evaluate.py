@@ -6,8 +6,8 @@
     python finetune/evaluate.py --report             finetune/RESULTS.md from what is there
 
 The ways: `examples`, the base model with a few examples in its prompt; `adapter`, one answer of the adapted model, the
-most probable tokens; `candidates`, the best by rule of that one and some that were drawn. What a reader said of the
-posts is in `results/reading.jsonl`: id, way, usable, and why.
+most probable tokens; `candidates`, the best by rule of up to three that were drawn, as the page does it: no more once
+one breaks no rule. What a reader said of the posts is in `results/reading.jsonl`: id, way, usable, and why.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "py"), str(Path(__file
 from pairs import FOLDER, Pair, read  # noqa: E402
 from sotto import load  # noqa: E402
 from sotto.api import Model  # noqa: E402
+from sotto.page.options import Options  # noqa: E402
 from sotto.tasks import few_shot, rules  # noqa: E402
-from sotto.tasks.candidates import Candidate, best_first, judge  # noqa: E402
+from sotto.tasks.candidates import VARIED, Candidate, best_first, judge  # noqa: E402
 from sotto.tasks.request import Frame, prompt  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 WAYS = ("examples", "adapter", "candidates")
-DRAWN = 4  # answers besides the most probable one
-TEMPERATURE = 0.7
 MAX_TOKENS = 200
 SHOWN = 30  # pairs that the report shows, the first ones
 FREE = 0.95  # closeness below which an answer has some words of its own
@@ -55,18 +54,28 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return parser.parse_args(arguments)
 
 
-def write(model: Model, pair: Pair, frame: Frame, seed: int | None) -> Candidate:
-    """An answer to a pair's text: the most probable tokens, or drawn with a seed."""
+def write(model: Model, pair: Pair, frame: Frame, temperature: float = 0.0, seed: int = 0) -> Candidate:
+    """An answer to a pair's text: the most probable tokens, or drawn."""
     text = "".join(
         model.generate(
             prompt(pair.request, pair.text, frame),
             max_tokens=MAX_TOKENS,
-            temperature=0.0 if seed is None else TEMPERATURE,
+            temperature=temperature,
             seed=seed,
         )
     )
     shown = few_shot.shown(pair.request.language) if frame == "examples" else ()
     return judge(pair.request, pair.text, text, ended=model.stats.stop_reason != "length", shown=shown)
+
+
+def write_several(model: Model, pair: Pair) -> list[Candidate]:
+    """Answers of the adapted model until one breaks no rule, as the page writes them."""
+    found: list[Candidate] = []
+    usual = Options()
+    while len(found) < usual.versions and (not found or found[-1].findings):
+        temperature = max(usual.temperature, VARIED) if found else usual.temperature
+        found.append(write(model, pair, "plain", temperature, len(found)))
+    return found
 
 
 def line(pair: Pair, way: str, chosen: Candidate, others: Sequence[Candidate] = ()) -> dict[str, Any]:
@@ -95,20 +104,14 @@ def evaluate(options: argparse.Namespace, pairs: Sequence[Pair]) -> None:
     with load(**named, device=options.device) as model, path.open("a", encoding="utf-8") as file:
         name = model.add_lora(options.adapter) if set(options.ways) != {"examples"} else ""
         for number, pair in enumerate(pairs, 1):
-            adapted: list[
-                Candidate
-            ] = []  # by the adapted model: the most probable one first, as both ways have it
             for way in options.ways:
                 if (pair.id, way) in done or (way == "examples" and pair.request.task != "post"):
                     continue
-                if way == "examples":
-                    model.use()
-                    found = [write(model, pair, "examples", None)]
+                model.use(*([] if way == "examples" else [name]))
+                if way == "candidates":
+                    found = write_several(model, pair)
                 else:
-                    model.use(name)
-                    seeds = (None, *range(1, DRAWN + 1)) if way == "candidates" else (None,)
-                    adapted += [write(model, pair, "plain", seed) for seed in seeds[len(adapted) :]]
-                    found = adapted[: len(seeds)]
+                    found = [write(model, pair, "examples" if way == "examples" else "plain")]
                 best, *others = best_first(found)
                 file.write(json.dumps(line(pair, way, best, others), ensure_ascii=False) + "\n")
                 file.flush()

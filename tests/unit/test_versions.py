@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sotto.tasks.candidates import best_first, judge
+from sotto.tasks.candidates import best_first, fitted, judge
 from sotto.tasks.request import Request, frame
 
 TEXT = "The bakery on Hill Road opens at six from Monday on. Until now it was seven. Rye bread costs 4.20."
@@ -50,3 +50,43 @@ def test_the_parts_of_an_answer():
 )
 def test_how_a_request_is_put(instruction_tuned, cards, expected):
     assert frame(instruction_tuned, cards) == expected
+
+
+@pytest.mark.parametrize(
+    ("language", "limit", "answer", "expected"),
+    [
+        (
+            "en",
+            9,
+            "The fair opens at noon. It closes at ten. Bring a friend.",
+            "The fair opens at noon. It closes at ten.",
+        ),
+        (
+            "en",
+            8,
+            "The fair opens at noon. It closes at ten. #Fair #Noon",
+            "The fair opens at noon. #Fair #Noon",
+        ),
+        ("en", 6, "“The fair opens at noon.” It closes at ten.", "“The fair opens at noon.”"),
+        ("en", 5, "The fair opens at noon\nIt closes at ten", "The fair opens at noon"),
+        (
+            "en",
+            4,
+            "The fair opens at noon. It closes.",
+            "The fair opens at noon. It closes.",
+        ),  # the first is too long
+        (
+            "en",
+            6,
+            "Ask Dr. Adebayo or Mrs. Lee about it today.",
+            "Ask Dr. Adebayo or Mrs. Lee about it today.",
+        ),
+        ("de", 5, "Am 5. Mai ist Markt. Kommt alle vorbei.", "Am 5. Mai ist Markt."),
+        ("ja", 8, "今日は晴れです。明日は雨です。", "今日は晴れです。"),
+        ("en", 20, "It closes at ten. ", "It closes at ten. "),
+    ],
+)
+def test_what_is_too_long_is_cut_after_a_sentence(language, limit, answer, expected):
+    request = Request(language=language, limit=limit)
+    assert fitted(request, answer) == expected
+    assert judge(request, answer, answer).answer == expected.strip()

@@ -6,11 +6,17 @@ wrong where it tells freely.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .request import Request
-from .rules import Finding, check, closeness, weight
+from .rules import Finding, check, closeness, length, sentence_ends, weight
+
+VARIED = 0.5
+"""The temperature, at least, of answers after the first: they are to differ, and a small model invents above it."""
+
+_TAGS = re.compile(r"(?:\s*#\w+)+\s*$")
 
 
 @dataclass(frozen=True)
@@ -39,10 +45,29 @@ class Candidate:
 def judge(
     request: Request, text: str, answer: str, *, ended: bool = True, shown: Sequence[str] = ()
 ) -> Candidate:
-    """An answer with all that it breaks; the arguments are those of `rules.check`."""
-    answer = answer.strip()
+    """An answer, cut after a sentence where it is too long, with all that it breaks.
+
+    The arguments are those of `rules.check`.
+    """
+    answer = fitted(request, answer.strip())
     findings = tuple(check(request, text, answer, ended=ended, shown=shown))
     return Candidate(answer, findings, closeness(text, answer, request.language))
+
+
+def fitted(request: Request, answer: str) -> str:
+    """An answer without the last sentences that pass the request's limit; hashtags at its end stay.
+
+    One whose first sentence passes it stays as it is.
+    """
+    if not request.longest or length(answer, request.language) <= request.longest:
+        return answer
+    tags = _TAGS.search(answer)
+    body, end = (answer[: tags.start()], tags.group()) if tags else (answer, "")
+    for place in reversed(sentence_ends(body)):
+        shorter = body[:place].rstrip() + end
+        if length(shorter, request.language) <= request.longest:
+            return shorter
+    return answer
 
 
 def best_first(candidates: Sequence[Candidate]) -> list[Candidate]:

@@ -38,6 +38,9 @@ _KATAKANA = re.compile(r"[ァ-ヺー]{3,}")
 _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9]+")
 _WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|(?<=[。！？])|\n+")
+_ABBREVIATED = re.compile(
+    r"(?:\b(?:Mrs?|Ms|Dr|Drs|St|No|Nr|Sra?|Prof|Mme|bzw|ca|etc|[^\W\d_])|(?<!\d)\d{1,2})\.$"
+)
 _GOES_ON = ",)%&/"  # with letters and digits, what a capital stands behind inside a sentence
 # Capitals that name nobody.
 _POLITE = {"I", "I'm", "I've", "I'll", "I'd", "Sie", "Ihr", "Ihre", "Ihren", "Ihrem", "Ihrer", "Ihnen"}
@@ -110,6 +113,12 @@ def flat(text: str) -> str:
 def sentences(text: str) -> list[str]:
     """The sentences and lines of a text."""
     return [part.strip() for part in _SENTENCE.split(text) if part and part.strip()]
+
+
+def sentence_ends(text: str) -> list[int]:
+    """Where sentences and lines end inside a text: behind their full stops and quotes; not behind "Dr." or "5."."""
+    ends = [match.start() + len(match.group().rstrip()) for match in _SENTENCE.finditer(text)]
+    return [end for end in ends if not _ABBREVIATED.search(text[:end])]
 
 
 def without_tags(answer: str) -> str:

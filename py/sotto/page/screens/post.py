@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
 from ...tasks import few_shot, fit
-from ...tasks.candidates import judge
+from ...tasks.candidates import VARIED, judge
 from ...tasks.language import language
 from ...tasks.request import Frame, Request, frame, prompt
 from ...text.chat import GEMMA
@@ -24,7 +24,6 @@ from ..parts import Parts
 from ..versions import Version, Versions
 
 MEASURED = 8  # new tokens from which on a post says how fast the processor is
-VARIED = 0.7  # the temperature at least, of versions after the first: they are to differ
 
 
 class PostScreen(Observer):
