@@ -51,6 +51,8 @@ class ModelPanel(Observer):
 
     def check(self) -> Options:
         """The model's options, with what the person wrote into the details; what cannot be is told beside its field."""
+        if not self._filled:
+            return self._holder.options
         written = {name: self._written(_id(name)) for name in fields.FIELDS}
         options, faults = fields.read(self._holder.options, written)
         for name in fields.FIELDS:
@@ -192,9 +194,8 @@ class ModelPanel(Observer):
 
     def _use_threads(self) -> None:
         """Take the number of threads that is written into the field."""
-        assert self._holder.opened is not None
-        most = self._holder.opened.most_threads
-        if threads := self._whole("threads", 1, most):
+        opened = self._holder.opened
+        if opened is not None and (threads := self._whole("threads", 1, opened.most_threads)):
             self._holder.use_threads(threads)
             self._processor()
 

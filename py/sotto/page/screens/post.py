@@ -158,7 +158,7 @@ class PostScreen(Observer):
     async def _stream(self, engine: Engine, ask: Prompt, options: Options, number: int) -> str:
         """Write a version; the first is shown as it comes."""
         temperature = max(options.temperature, VARIED) if number else options.temperature
-        seed = None if options.seed is None else options.seed + number
+        seed = None if options.seed is None else (options.seed + number) % (1 << 64)
         sampling = replace(options, temperature=temperature, seed=seed).sampling()
         place, answer = self._at("post"), ""
         pieces = engine.generate(
