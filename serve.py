@@ -25,6 +25,7 @@ from sotto.assets import DEFAULT_MODEL, TerminalProgress, default_cache, fetch, 
 from sotto.assets.pins import RUNTIME  # noqa: E402
 from sotto.errors import SottoError  # noqa: E402
 from sotto.model_files import model_files  # noqa: E402
+from sotto.site.export import PART_SIZE, export  # noqa: E402
 from sotto.site.server import Server  # noqa: E402
 from sotto.site.site import ADAPTER_FILES, OfferedModel, Site  # noqa: E402
 
@@ -32,6 +33,7 @@ DEFAULT_ADAPTER = ROOT / "finetune" / "adapter"  # of the default model
 DEFAULT_PORT = 8765
 
 LARGEST_PORT = 65535
+MEGABYTE = 1_000_000
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
@@ -66,7 +68,24 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         action="store_true",
         help="fetch and verify everything, then stop: afterwards no network is needed",
     )
-    return parser.parse_args(arguments)
+    parser.add_argument(
+        "--export",
+        type=Path,
+        metavar="FOLDER",
+        help="write the whole site into a folder, for any static host, then stop (docs/publishing.md)",
+    )
+    parser.add_argument("--with-model", action="store_true", help="export the model and its adapter too")
+    parser.add_argument(
+        "--part-size",
+        type=megabytes,
+        default=PART_SIZE,
+        metavar="MB",
+        help=f"the largest file of an export; a model comes in such parts ({PART_SIZE // MEGABYTE})",
+    )
+    options = parser.parse_args(arguments)
+    if options.with_model and not options.export:
+        parser.error("--with-model goes with --export")
+    return options
 
 
 def find_adapter(name: str, model: str) -> Path | None:
@@ -92,6 +111,13 @@ def port_number(text: str) -> int:
     if not text.isdecimal() or int(text) > LARGEST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and {LARGEST_PORT}")
     return int(text)
+
+
+def megabytes(text: str) -> int:
+    """Bytes, of a whole number of MB from the command line."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of MB")
+    return int(text) * MEGABYTE
 
 
 def find_model(name: str, cache: Path, lora: str = "") -> OfferedModel:
@@ -121,6 +147,9 @@ def run(options: argparse.Namespace) -> None:
         find_model(options.model, options.cache, options.lora)
         print(f"Everything is in {options.cache}.")
         return
+    if options.export:
+        write_site(options)
+        return
     with Server(options.port) as server:  # first of all: a port in use is known before a long download
         model = find_model(options.model, options.cache, options.lora)
         fetch(RUNTIME, options.cache, TerminalProgress())
@@ -132,6 +161,15 @@ def run(options: argparse.Namespace) -> None:
             server.serve_forever()
         except KeyboardInterrupt:
             print()
+
+
+def write_site(options: argparse.Namespace) -> None:
+    """Export the site."""
+    fetch(RUNTIME, options.cache, TerminalProgress())
+    models = [find_model(options.model, options.cache, options.lora)] if options.with_model else []
+    site = Site(ROOT, options.cache, models)
+    files = export(site, options.export, options.part_size, with_model=options.with_model)
+    print(f"The site is in {options.export}: {len(files)} files. How to publish it: docs/publishing.md.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,6 +2,7 @@
 // keyboard, "write as soon as you can", and the faults with which Python could never start (start.js watches over that).
 // The rest of the page is py/sotto/page/, which finds every element by the same ids.
 
+import { receive } from "./shared.js";
 import { start } from "./start.js";
 
 const root = document.documentElement;
@@ -91,6 +92,8 @@ function use(example) {
   keep(source);
 }
 
+receive(use);
+
 /** @type {[string, {name: string, text: string}][]} by language */
 const examples = Object.entries(book.examples);
 for (const [tag, example] of examples) {
@@ -161,16 +164,18 @@ globalThis.paint = (/** @type {string} */ changes) => {
 
 // --- Python, and what can be told before it runs.
 
+/** Words with their values. @param {string} key  @param {Record<string, string>} values  @returns {string} */
+const filled = (key, values) => words[key].replace(/{(\w+)}/g, (/** @type {string} */ _, /** @type {string} */ name) => values[name]);
+
 /**
  * Tell something in place of the post; the button starts again.
  * @param {string} kind as words.json names faults  @param {Record<string, string>} values for the words  @param {string} detail
  */
 function tell(kind, values, detail) {
-  const said = (/** @type {string} */ key) => words[key].replace(/{(\w+)}/g, (/** @type {string} */ _, /** @type {string} */ name) => values[name]);
   if (root.dataset.screen !== links[0].dataset.screen) location.hash = ""; // it is told there
-  at("error-title").textContent = said(`error.${kind}`);
-  at("error-text").textContent = said(`error.${kind}.text`);
-  at("error-action").textContent = said(`error.${kind}.action`);
+  at("error-title").textContent = filled(`error.${kind}`, values);
+  at("error-text").textContent = filled(`error.${kind}.text`, values);
+  at("error-action").textContent = filled(`error.${kind}.action`, values);
   at("error-action").onclick = () => location.reload();
   at("error-more").hidden = !detail;
   at("error-detail").textContent = detail;
@@ -202,6 +207,15 @@ const watch = start({
     else tell("stuck", values, detail);
   },
   moving: untell,
+  fetching(done, total) {
+    const MB = 1e6;
+    at("progress").style.setProperty("--done", String(done / total));
+    at("model-state").textContent = filled("state.fetching", { done: (done / MB).toFixed(0), total: (total / MB).toFixed(0) });
+  },
+  offer(take) {
+    at("update-take").onclick = take;
+    at("update").hidden = false;
+  },
 });
 
 // PyScript reports its own steps; they move the bar up to where Python takes it over (progress.py, SHARES).

@@ -7,7 +7,7 @@
 
 import { library } from "./library.js";
 
-const LIBRARY = "/runtime/chartjs/chart.umd.min.js";
+const LIBRARY = new URL("runtime/chartjs/chart.umd.min.js", import.meta.url).href;
 const NARROW = 520; // pixels: below this, long names stand above their bars instead of beside them
 const NAME = 16; // characters of a name that may stand beside
 const LINE = 18; // pixels of a name above a bar

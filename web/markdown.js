@@ -6,8 +6,8 @@
 
 import { library } from "./library.js";
 
-const MARKED = "/runtime/marked/marked.umd.js";
-const DOMPURIFY = "/runtime/dompurify/purify.min.js";
+const MARKED = new URL("runtime/marked/marked.umd.js", import.meta.url).href;
+const DOMPURIFY = new URL("runtime/dompurify/purify.min.js", import.meta.url).href;
 const NEAR = 160; // pixels from its end where a page is followed
 const FIRST_HEADING = 4; // below those of the page
 

@@ -6,6 +6,7 @@
  * meanwhile, and are wanted later.
  */
 
+import "./ready_made.js";
 import { giveNoDatabase } from "./no_database.js";
 
 const AGAIN = 300; // milliseconds until a request that was cut off is made again

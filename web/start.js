@@ -6,12 +6,35 @@
  * start again; when it moves on after all, that goes away.
  */
 
+import "./ready_made.js";
 import { giveNoDatabase } from "./no_database.js";
+import { WORKER, isolate, keep } from "./offline.js";
 
-const CORE = "/runtime/pyscript/core.js";
+const CORE = address("runtime/pyscript/core.js");
 const TICK = 500; // milliseconds
 const root = document.documentElement;
 const patience = 1000 * Number(root.dataset.patience); // of html; seconds there
+
+/** Where a file of the page lies: beside this script, wherever that is. @param {string} path */
+function address(path) {
+  return new URL(path, import.meta.url).href;
+}
+
+/**
+ * PyScript's configuration with whole addresses, since a worker made of a blob has no place of its own.
+ * @param {any} config
+ */
+function placed(config) {
+  const moved = (/** @type {Record<string, string>} */ files) =>
+    Object.fromEntries(Object.entries(files).map(([path, name]) => [address(path), name]));
+  const { main, worker } = config.js_modules;
+  return {
+    ...config,
+    interpreter: address(config.interpreter),
+    files: moved(config.files),
+    js_modules: { main: moved(main), worker: moved(worker) },
+  };
+}
 
 /**
  * @typedef {object} Teller  how the page says what the watch has found
@@ -19,7 +42,13 @@ const patience = 1000 * Number(root.dataset.patience); // of html; seconds there
  * @property {(values: Record<string, string>, detail: string) => void} slow  nothing has moved for a while; the detail is
  *   what is missing, if anything is
  * @property {() => void} moving  it goes on
+ * @property {(done: number, total: number) => void} fetching  bytes of the page are fetched for the time without a network
+ * @property {(take: () => void) => void} offer  there is a newer version of the page; `take` uses it
  */
+
+/** Whether the page comes from a service worker. A page that does may be a version that cannot start: then a newer one is
+ * all the more wanted, and it is asked for at once; other pages start first. */
+const controlled = Boolean(navigator.serviceWorker?.controller);
 
 /** What is asked for and has not arrived, and for how long nothing has moved while the page was awake. */
 class Watch {
@@ -45,7 +74,10 @@ class Watch {
 
   /** Python runs: what it waits for now is its own to tell, unless that never comes. */
   begin() {
-    if (!this.begun) this.missing.clear();
+    if (!this.begun) {
+      this.missing.clear();
+      if (!controlled) keep(this.teller.offer);
+    }
     this.begun = true;
     this.moved();
   }
@@ -78,7 +110,7 @@ class Watch {
  * @param {Watch} watch  @param {string} url
  */
 async function probe(watch, url) {
-  const path = new URL(url, location.href).pathname;
+  const path = new URL(url).pathname;
   watch.hear({ kind: "asked", path });
   try {
     const response = await fetch(url);
@@ -97,12 +129,27 @@ export function start(teller) {
   const page = Math.random().toString(36).slice(2); // plain http has no randomUUID
   const watch = new Watch(teller, page);
   addEventListener("py:progress", () => watch.moved());
+  if (controlled) keep(teller.offer);
+  const worker = new URL(WORKER).pathname;
+  watch.hear({ kind: "asked", path: worker }); // where it is not wanted, it has come in no time
+  isolate((done, total) => {
+    watch.moved();
+    teller.fetching(done, total);
+  }).then(() => {
+    watch.hear({ kind: "arrived", path: worker });
+    run(watch, page);
+  });
+  return watch;
+}
 
+/** Let PyScript start Python. @param {Watch} watch  @param {string} page as the watch was given it */
+function run(watch, page) {
   const script = /** @type {HTMLScriptElement} */ (document.querySelector("script[type=py]"));
-  const config = JSON.parse(script.getAttribute("config") ?? "");
+  const config = placed(JSON.parse(script.getAttribute("config") ?? ""));
   const modules = Object.keys(config.js_modules.worker).join(" ");
   const given = new URLSearchParams({ page, pyodide: config.interpreter, modules, type: ".js" }); // PyScript wants .js
-  config.interpreter = `/python.js?${given}`;
+  const python = address("python.js");
+  config.interpreter = `${python}?${given}`;
   // A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that
   // does not send the headers for it, Python runs in the page itself, and the CPU has one thread.
   if (!crossOriginIsolated) {
@@ -113,13 +160,13 @@ export function start(teller) {
 
   giveNoDatabase();
   probe(watch, config.interpreter);
-  watch.hear({ kind: "asked", path: CORE });
+  const path = new URL(CORE).pathname;
+  watch.hear({ kind: "asked", path });
   import(CORE).then(
     () => {
-      watch.hear({ kind: "asked", path: "/python.js" });
-      watch.hear({ kind: "arrived", path: CORE });
+      watch.hear({ kind: "asked", path: new URL(python).pathname });
+      watch.hear({ kind: "arrived", path });
     },
-    (error) => watch.hear({ kind: "failed", path: CORE, why: error.message }),
+    (error) => watch.hear({ kind: "failed", path, why: error.message }),
   );
-  return watch;
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -90,6 +90,48 @@ class MemorySource:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+class JoinedSource:
+    """A model file that was cut into parts, as hosts ask for that take no large files.
+
+    Args:
+        name: what a person calls the file.
+        key: identity of the whole content.
+        parts: its bytes from beginning to end.
+    """
+
+    def __init__(self, name: str, key: str, parts: Sequence[Source]) -> None:
+        self._parts = list(parts)
+        self.name = name
+        self.size = sum(part.size for part in parts)
+        self.key = key
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        if offset + nbytes > self.size:
+            raise FormatError(
+                f"{self.name} ends at byte {self.size:,}, but {offset + nbytes:,} bytes are needed.",
+                "The file is incomplete: download it again.",
+            )
+        return b"".join([await part.read(*place) for part, *place in self._places(offset, nbytes)])
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        for part, start, count in self._places(offset, nbytes):
+            part.expect(start, count)
+
+    def _places(self, offset: int, nbytes: int) -> Iterator[tuple[Source, int, int]]:
+        """Each part of a range: (part, offset in it, bytes of it)."""
+        end, begin = offset + nbytes, 0
+        for part in self._parts:
+            first, last = max(offset, begin), min(end, begin + part.size)
+            if first < last:
+                yield part, first - begin, last - first
+            begin += part.size
+
+    def close(self) -> None:
+        """Release every part."""
+        for part in self._parts:
+            part.close()
 
 
 class Folder:

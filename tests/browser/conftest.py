@@ -39,8 +39,11 @@ def browser(playwright: Playwright, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A page of a fresh private context. An error that nothing catches fails the test."""
-    context = browser.new_context()
+    """A page of a fresh private context. An error that nothing catches fails the test.
+
+    It comes from the server each time: what a service worker answers could not be changed on its way by a test.
+    """
+    context = browser.new_context(service_workers="block")
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     uncaught: list[str] = []

@@ -38,7 +38,7 @@ SHOWN = {"core-*.js": "core.js", "numpy-*.whl": "numpy-", "python.js*": "python.
 @pytest.fixture
 def start(browser: Browser) -> Iterator[Page]:
     """A page that may fail to start, and says after two seconds without progress what is missing."""
-    context = browser.new_context()
+    context = browser.new_context(service_workers="block")
     page = context.new_page()
     page.set_default_timeout(PATIENCE)
     page.route(re.compile(r"^http://[^/]+/(\?.*)?$"), impatient)

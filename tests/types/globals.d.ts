@@ -38,5 +38,37 @@ declare var Chart: {
 declare var marked: { Marked: new (options: object) => { parse(text: string): string } };
 declare var DOMPurify: { sanitize(html: string, options: object): DocumentFragment };
 
+// Of a service worker, as far as service_worker.js uses it: TypeScript describes it apart from pages
+interface ServiceWorkerEvent extends Event {
+  readonly request: Request;
+  readonly data: unknown;
+  waitUntil(work: Promise<unknown>): void;
+  respondWith(answer: Promise<Response>): void;
+}
+interface ServiceWorkerSide {
+  readonly registration: ServiceWorkerRegistration;
+  readonly clients: {
+    claim(): Promise<void>;
+    matchAll(options: { includeUncontrolled: boolean }): Promise<{ postMessage(message: unknown): void }[]>;
+  };
+  skipWaiting(): Promise<void>;
+  addEventListener(
+    kind: "install" | "activate" | "message" | "fetch",
+    handler: (event: ServiceWorkerEvent) => void,
+  ): void;
+}
+
+// What the server puts in front of service_worker.js: of each file its sha256, size and type
+declare const RELEASE: Readonly<{
+  version: string;
+  headers: Record<string, string>;
+  files: Record<string, [string, number, string]>;
+}>;
+
+// https://wicg.github.io/web-app-launch/
+declare var launchQueue:
+  | { setConsumer(consumer: (launch: { readonly files: FileSystemFileHandle[] }) => void): void }
+  | undefined;
+
 // What boot.js gives to Python
 declare var paint: (changes: string) => void;

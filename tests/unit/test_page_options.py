@@ -136,6 +136,8 @@ def test_models_are_found_by_name_and_address() -> None:
     assert choose(MODELS, "/models/large.gguf")["name"] == "large"
     with pytest.raises(SottoError, match=r"huge.*small, large"):
         choose(MODELS, "huge")
+    with pytest.raises(SottoError, match="published without a model"):
+        choose({"default": "", "models": []}, "")
 
 
 def test_a_processor_is_one_of_three() -> None:

@@ -32,7 +32,8 @@ def plain(keys: dict[str, str]) -> set[str]:
 def written_out() -> set[str]:
     """Every string constant of the page's Python, and what its HTML and its first script ask for."""
     found = set(re.findall(r'data-(?:words|placeholder|label|empty|reading)="([\w.-]+)"', HTML))
-    found |= {key for pair in re.findall(r'words\["([\w.]+)"\]|words\.(\w+)', SCRIPT) for key in pair}
+    asked = re.findall(r'words\["([\w.]+)"\]|words\.(\w+)|filled\("([\w.]+)"', SCRIPT)
+    found |= {key for keys in asked for key in keys}
     for path in PAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -48,7 +49,7 @@ def put_together() -> set[str]:
     kinds |= {"runtime"}  # told a little later, for want of a better word
     keys = {f"error.{kind}{part}" for kind in kinds for part in ("", ".text", ".action")}
     keys |= {f"stage.{stage}" for stage in SHARES}
-    keys |= {f"note.lost.{what}" for what in ("storage", "address", "model")}
+    keys |= {f"note.lost.{what}" for what in ("storage", "address", "isolation", "model")}
     keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored")}
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}
     keys |= {f"fact.kernels.{how}" for how in ("measured", "partly", "remembered", "usual")}

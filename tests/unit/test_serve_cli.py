@@ -137,7 +137,7 @@ def test_first_start_fetches_and_second_start_asks_for_nothing(checkout: Checkou
         models = json.loads(get(address + "models.json"))
         assert models["default"] == "gemma-3-270m"
         assert models["models"][0]["sha256"] == sha256(MODEL)
-        assert get(address.rstrip("/") + models["models"][0]["url"]) == MODEL
+        assert get(address + models["models"][0]["url"]) == MODEL
     assert "Model 1: " in checkout.last_log
     assert (checkout.folder / ".cache/models/m.gguf").read_bytes() == MODEL
     assert len(cdn.requests) == 2
@@ -156,7 +156,7 @@ def test_an_own_model_needs_no_other(checkout: Checkout, cdn: Cdn, tmp_path: Pat
         models = json.loads(get(address + "models.json"))
         assert models["default"] == "own model.gguf"
         assert models["models"][0]["sha256"] is None
-        assert get(address.rstrip("/") + models["models"][0]["url"]) == b"GGUF own"
+        assert get(address + models["models"][0]["url"]) == b"GGUF own"
     assert [path for path, _ in cdn.requests] == ["/tool.mjs"]
     assert not (checkout.folder / ".cache").exists()
 
@@ -174,7 +174,7 @@ def test_a_model_in_several_files(checkout: Checkout, tmp_path: Path) -> None:
             assert [file["size"] for file in model["files"]] == [5, 6, 7]
             for number, file in enumerate(model["files"], 1):
                 assert file["name"] == f"m-{number:05}-of-00003.gguf"
-                assert get(address.rstrip("/") + file["url"]) == b"GGUF" + bytes(number)
+                assert get(address + file["url"]) == b"GGUF" + bytes(number)
 
 
 def test_an_adapter_is_offered_with_the_model(checkout: Checkout, tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_an_adapter_is_offered_with_the_model(checkout: Checkout, tmp_path: Path
             (model,) = json.loads(get(address + "models.json"))["models"]
             assert model["adapter"]["name"] == wanted
             for file in model["adapter"]["files"]:
-                assert get(address.rstrip("/") + file["url"]) == wanted.encode()
+                assert get(address + file["url"]) == wanted.encode()
     (given / names[1]).unlink()
     result = checkout.run("--lora", str(given))
     assert result.returncode == 1
@@ -204,6 +204,21 @@ def test_fetch_only_prepares_for_being_offline(checkout: Checkout, cdn: Cdn) -> 
     cdn.files.clear()
     with checkout.serving() as address:
         assert get(address + "runtime/tool.mjs") == RUNTIME
+
+
+def test_the_site_is_exported(checkout: Checkout, cdn: Cdn, tmp_path: Path) -> None:
+    """Without a model none is fetched; with it everything that was served is there."""
+    shutil.copy(ROOT / "web/service_worker.js", checkout.folder / "web")
+    folder = tmp_path / "site"
+    result = checkout.run("--export", str(folder))
+    assert (result.returncode, result.stdout.split(":")[0]) == (0, f"The site is in {folder}")
+    assert (folder / "index.html").read_bytes() == b"<title>Sotto</title>"
+    assert (folder / "runtime/tool.mjs").read_bytes() == RUNTIME
+    assert [path for path, _ in cdn.requests] == ["/tool.mjs"]
+    assert checkout.run("--export", str(folder), "--with-model").returncode == 0
+    (row,) = json.loads((folder / "models.json").read_bytes())["models"]
+    assert row["sha256"] == sha256(MODEL)
+    assert b"".join((folder / part["url"]).read_bytes() for part in row["parts"]) == MODEL
 
 
 def test_a_port_in_use_is_said_before_anything_is_fetched(checkout: Checkout, cdn: Cdn) -> None:
@@ -255,6 +270,9 @@ def test_the_page_is_opened_where_there_is_a_screen(checkout: Checkout, tmp_path
         (["--port", "99999"], 2, "'99999' is not a number between 0 and 65535"),
         (["--port", "http"], 2, "'http' is not a number between 0 and 65535"),
         (["--cache", "serve.py"], 1, "The cache folder serve.py cannot be used"),
+        (["--with-model"], 2, "--with-model goes with --export"),
+        (["--export", "web", "--part-size", "0"], 2, "'0' is not a whole number of MB"),
+        (["--export", "web"], 1, "The folder web is not empty"),
         (["--unknown"], 2, "unrecognized arguments: --unknown"),
     ],
 )

@@ -472,7 +472,7 @@ def test_the_list_of_models(connection: HTTPConnection) -> None:
     assert listed["default"] == model["name"] == "mine"
     assert model["sha256"] is None
     assert model["size"] == len(MODEL)
-    got, content = ask(connection, model["url"])
+    got, content = ask(connection, "/" + model["url"])
     assert content == MODEL
     assert got.getheader("ETag") == model["etag"]
 
@@ -500,7 +500,7 @@ def test_an_adapter_is_listed_with_its_model(checkout: Path, cache: Path, tmp_pa
     (row,) = json.loads(listed.content)["models"]
     assert row["adapter"]["name"] == "my adapter"
     for file in row["adapter"]["files"]:
-        found = site.find(file["url"])
+        found = site.find("/" + file["url"])
         assert found is not None and found.content == folder / file["name"]
         assert (found.size, found.etag) == (file["size"], file["etag"])
     assert [file["name"] for file in row["adapter"]["files"]] == list(ADAPTER_FILES)
@@ -518,10 +518,10 @@ def test_a_model_in_several_files_is_listed_with_all_of_them(checkout: Path, cac
     listed = site.find("/models.json")
     assert listed is not None and isinstance(listed.content, bytes)
     (row,) = json.loads(listed.content)["models"]
-    assert row["name"] == "mine" and row["url"] == "/models/my%20model.gguf"
+    assert row["name"] == "mine" and row["url"] == "models/my%20model.gguf"
     assert [file["name"] for file in row["files"]] == [first.name, second.name]
     for file, path in zip(row["files"], (first, second), strict=True):
-        found = site.find(file["url"])
+        found = site.find("/" + file["url"])
         assert found is not None and found.content == path
         assert (found.size, found.etag) == (file["size"], file["etag"])
     bare = Site(checkout, cache, [OfferedModel("mine", first)]).find("/models.json")

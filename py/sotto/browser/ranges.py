@@ -20,10 +20,11 @@ class WebSource:
         name: what a person calls the file.
         size: bytes in the file.
         key: identity of its content, for the cache: its sha256, or size and ETag where that is not known.
+        whole: it is small enough to be fetched whole, which asks less of a server.
     """
 
-    def __init__(self, module: Any, url: str, name: str, size: int, key: str) -> None:
-        self._module = module
+    def __init__(self, module: Any, url: str, name: str, size: int, key: str, *, whole: bool = False) -> None:
+        self._fetch = module.fetchPart if whole else module.fetchRange
         self._url = url
         self._tag: str | None = None
         self._expected: dict[tuple[int, int], Any] = {}
@@ -49,7 +50,7 @@ class WebSource:
 
     def _begin(self, offset: int, nbytes: int) -> Any:
         """The JavaScript promise of a range."""
-        return self._module.fetchRange(self._url, offset, nbytes)
+        return self._fetch(self._url, offset, nbytes)
 
     def close(self) -> None:
         self._expected.clear()

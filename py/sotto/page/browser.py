@@ -15,6 +15,7 @@ class Browser:
 
     Attributes:
         storage: what it keeps of this site.
+        isolated: False where the page has one thread only, for want of the headers or of a browser that heeds them.
         secure: False at an address to which browsers give neither WebGPU nor more than one thread: plain http
             from another computer.
         language: "en" or "ja", as web/boot.js chose.
@@ -22,6 +23,7 @@ class Browser:
 
     def __init__(self) -> None:
         self.storage = Storage(lambda: window.localStorage)
+        self.isolated = bool(window.crossOriginIsolated)
         self.secure = bool(window.isSecureContext)
         self.language = str(document.documentElement.lang)
 

@@ -94,14 +94,25 @@ class Options:
             ) from error
 
 
+class FilePart(TypedDict):
+    """A part of a file, where a host takes no large ones."""
+
+    url: str
+    size: int
+
+
 class File(TypedDict):
-    """A file that the server has; `sha256` is known of those that it verified, `etag` of every one."""
+    """A file that the server has; `sha256` is known of those that it verified, `etag` of every one.
+
+    Where it comes in parts, these together are the file, and there is nothing at its own `url`.
+    """
 
     name: str
     url: str
     size: int
     sha256: str | None
     etag: str
+    parts: NotRequired[list[FilePart]]
 
 
 class OfferedAdapter(TypedDict):
@@ -127,6 +138,11 @@ class Models(TypedDict):
 
 def choose(models: Models, asked: str) -> Model:
     """The row that has the asked name or URL, or the default. Raises SottoError naming the choices."""
+    if not models["models"]:
+        raise SottoError(
+            "This site was published without a model.",
+            "Its publisher adds one with --with-model (docs/publishing.md). The benchmark needs none.",
+        )
     name = asked or models["default"]
     for model in models["models"]:
         if name in (model["name"], model["url"]):

@@ -1,7 +1,7 @@
 """The local server: the site over HTTP/1.1, cross-origin isolated, with ranges and entity tags.
 
-Isolation (the first two headers) is what gives a page shared memory, which PyScript's worker needs. Requests for any
-other server's name are refused (`authority` says why), and connections that ask for nothing are closed.
+What every answer carries is in `policy`. Requests for any other server's name are refused (`authority` says why), and
+connections that ask for nothing are closed.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ import sys
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import BinaryIO
 
 from ..errors import SottoError
 from .authority import BadTargetError, is_own, split_target
+from .policy import ISOLATION, POLICY
 from .site import Resource, Site
 
 HOST = "127.0.0.1"
@@ -26,13 +25,6 @@ NAMES = (HOST, "localhost", "[::1]")
 IDLE_SECONDS = 30.0  # that a connection may be silent before a request
 REQUEST_SECONDS = 30.0  # from a request's first byte to the end of its header fields
 SEND_SECONDS = 300.0  # that a client may take nothing of an answer: a browser that is busy reads no further
-
-ISOLATION = {
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Embedder-Policy": "require-corp",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-}
 
 
 class UnsatisfiableRangeError(ValueError):
@@ -230,7 +222,7 @@ class Handler(BaseHTTPRequestHandler):
                 start, length = asked
                 status = HTTPStatus.PARTIAL_CONTENT
         try:
-            source = self._open(resource)
+            source = resource.open()
         except OSError:
             self._send_bytes(HTTPStatus.NOT_FOUND, b"The file cannot be read.\n")
             return
@@ -238,6 +230,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             self._validators(resource)
             self.send_header("Accept-Ranges", "bytes")
+            self.send_header("Content-Security-Policy", POLICY)
             self.send_header("Content-Type", resource.content_type)
             self.send_header("Content-Length", str(length))
             if status == HTTPStatus.PARTIAL_CONTENT:
@@ -247,12 +240,6 @@ class Handler(BaseHTTPRequestHandler):
                 sent = self.connection.sendfile(source, start, length)
                 # A file that was cut short meanwhile cannot fill the promised length: end the connection.
                 self.close_connection = self.close_connection or sent != length
-
-    @staticmethod
-    def _open(resource: Resource) -> BinaryIO:
-        if isinstance(resource.content, Path):
-            return resource.content.open("rb")
-        return io.BytesIO(resource.content)
 
     def _send_bytes(self, status: HTTPStatus, body: bytes, content_range: str = "") -> None:
         self.send_response(status)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import mimetypes
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
-from ..assets.cache import Stamps
+from ..assets.cache import Stamps, file_sha256
+from ..assets.pins import MODELS, RUNTIME
 from .appzip import AppZip
+from .release import Release, ReleasedFile
 
 _TYPES = {
     ".css": "text/css; charset=utf-8",
@@ -54,6 +58,12 @@ class Resource:
     etag: str
     content_type: str
 
+    def open(self) -> BinaryIO:
+        """Its bytes as a file. Raises OSError."""
+        return self.content.open("rb") if isinstance(self.content, Path) else io.BytesIO(self.content)
+
+
+WORKER = "service_worker.js"
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 """Of a LoRA adapter's folder, as PEFT writes it; here too, as the server runs without numpy and formats/ does not."""
@@ -81,6 +91,12 @@ class OfferedModel:
         return self.path, *self.others
 
 
+def model_list(models: list[dict[str, Any]]) -> bytes:
+    """models.json, of rows as `Site.models` gives them; the first is the default."""
+    default = models[0]["name"] if models else ""
+    return json.dumps({"default": default, "models": models}, indent=1).encode()
+
+
 class Site:
     """The addresses of one running server.
 
@@ -99,10 +115,12 @@ class Site:
         self._models = {model.path.name: model for model in models}
         self._files = {path.name: path for model in models for path in model.files}
         self._app = AppZip(root / "py" / "sotto", root / "kernels")
-        self._made: dict[str, Callable[[], Resource]] = {
+        self._made: dict[str, Callable[[], Resource | None]] = {
             "/app.zip": self._app_zip,
             "/models.json": self._model_list,
+            f"/{WORKER}": self._service_worker,
         }
+        self._hashed: dict[Path, tuple[str, str]] = {}  # entity tag and sha256, of files outside the cache
 
     def find(self, address: str) -> Resource | None:
         """The resource at an address (a request's path, still quoted, perhaps with a query), if any."""
@@ -124,6 +142,43 @@ class Site:
         if path.startswith("/runtime/"):
             return self._below(self._runtime, path.removeprefix("/runtime/"))
         return self._below(self._web, "index.html" if path == "/" else path.removeprefix("/"))
+
+    def addresses(self) -> list[str]:
+        """All files of the page itself, relative to its own address, which is empty. Models are not among them."""
+        apart = {self._web / "index.html", self._web / WORKER}
+        web = [
+            path.relative_to(self._web).as_posix()
+            for path in sorted(self._web.rglob("*"))
+            if path.is_file() and not path.name.startswith(".") and path not in apart
+        ]
+        runtime = [file.path for group in RUNTIME for file in group.files]
+        return ["", *web, "app.zip", *(path for path in runtime if (self._cache / path).is_file())]
+
+    def release(self) -> Release:
+        """The page as it is now."""
+        files = {}
+        for address in self.addresses():
+            if resource := self.find(f"/{quote(address)}"):
+                files[address] = ReleasedFile(self._hash(resource), resource.size, resource.content_type)
+        return Release(files)
+
+    def _hash(self, resource: Resource) -> str:
+        """The sha256 of a file of the page; each is read once as long as it does not change."""
+        if isinstance(resource.content, bytes):
+            return hashlib.sha256(resource.content).hexdigest()
+        path = resource.content
+        if known := self._sha256(path):
+            return known
+        if self._hashed.get(path, ("", ""))[0] != resource.etag:
+            self._hashed[path] = resource.etag, file_sha256(path)
+        return self._hashed[path][1]
+
+    def _service_worker(self) -> Resource | None:
+        path = self._web / WORKER
+        if not path.is_file():
+            return None
+        data = self.release().service_worker(path.read_text("utf-8"))
+        return self._bytes(data, hashlib.sha256(data).hexdigest(), WORKER)
 
     def _below(self, folder: Path, relative: str) -> Resource | None:
         """A file below a folder. Symbolic links are followed, but not out of the folder."""
@@ -157,8 +212,8 @@ class Site:
     def _bytes(data: bytes, sha256: str, name: str) -> Resource:
         return Resource(data, len(data), f'"{sha256}"', content_type(name))
 
-    def _row(self, name: str, url: str, path: Path) -> dict[str, object] | None:
-        """What the page is told of a file; None where there is none."""
+    def _row(self, name: str, url: str, path: Path) -> dict[str, Any] | None:
+        """What the page is told of a file, at an address relative to the page's; None where there is none."""
         resource = self._file(path)
         if not resource:
             return None
@@ -170,21 +225,29 @@ class Site:
             "etag": resource.etag,
         }
 
-    def _model_list(self) -> Resource:
+    def models(self) -> list[dict[str, Any]]:
+        """The rows of models.json: every file at an address relative to the page's."""
         models = []
         for file_name, model in self._models.items():
-            row = self._row(model.name, f"/models/{file_name}", model.path)
+            row = self._row(model.name, f"models/{file_name}", model.path)
             if not row:
                 continue
             if model.others:
-                files = [self._row(path.name, f"/models/{path.name}", path) for path in model.files]
+                files = [self._row(path.name, f"models/{path.name}", path) for path in model.files]
                 row["files"] = [file for file in files if file]
             if folder := model.adapter:
                 files = [
-                    self._row(file, f"/adapters/{file_name}/{file}", folder / file) for file in ADAPTER_FILES
+                    self._row(file, f"adapters/{file_name}/{file}", folder / file) for file in ADAPTER_FILES
                 ]
                 row["adapter"] = {"name": folder.name, "files": [file for file in files if file]}
             models.append(row)
-        default = next(iter(self._models.values())).name
-        data = json.dumps({"default": default, "models": models}, indent=1).encode()
+        return models
+
+    def notices(self) -> list[str]:
+        """Addresses of what has to be passed on with the models: their terms."""
+        known = [group.files for group in MODELS.values() if group.files[0].name in self._models]
+        return [file.path for _, *notices in known for file in notices if (self._cache / file.path).is_file()]
+
+    def _model_list(self) -> Resource:
+        data = model_list(self.models())
         return self._bytes(data, hashlib.sha256(data).hexdigest(), "models.json")

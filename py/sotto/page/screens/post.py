@@ -73,6 +73,8 @@ class PostScreen(Observer):
             lost = "storage"
         elif not browser.secure:
             lost = "address"
+        elif not browser.isolated:
+            lost = "isolation"
         elif not self._parts.holder.kept:
             lost = "model"
         else:

@@ -1,0 +1,231 @@
+"""The page without a network, without its server, on hosts that know nothing of it, and in a newer version."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from common import ENGLISH, PATIENCE, ROOT
+from pages import SHORT, TEXT, PageError, in_page, state, write
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+
+from sotto.site.export import export
+from sotto.site.server import Server
+from sotto.site.site import OfferedModel, Resource, Site
+from tiny import Tiny, build
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> OfferedModel:
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(build(Tiny(chat=True)))
+    return OfferedModel("tiny", path)
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A private context as a person has it, whose pages may do nothing that their policy refuses."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    told: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            told.append(message.text)
+
+    context.on("console", hear)
+    yield context
+    context.close()
+    assert told == []
+
+
+@contextmanager
+def serving(server: ThreadingHTTPServer) -> Iterator[str]:
+    """Run a server; afterwards nobody answers at its address."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def kept(page: Page) -> None:
+    """Wait until the page is there for the time without a network."""
+    in_page(page, "navigator.serviceWorker.ready.then(({ active }) => new Promise((resolve) => {"
+            "const look = () => active.state === 'activated' && resolve();"
+            "active.onstatechange = look; look(); }))")  # fmt: skip
+
+
+def refused(page: Page, expression: str) -> str:
+    """The name of the error that JavaScript in the page throws."""
+    with pytest.raises(PageError) as caught:
+        in_page(page, expression)
+    return caught.value.name
+
+
+def test_after_one_visit_neither_the_network_nor_the_server_is_needed(
+    visitor: BrowserContext, runtime: Path, model: OfferedModel
+) -> None:
+    asked: list[str] = []
+    visitor.on("request", lambda request: asked.append(request.url))
+    page = visitor.new_page()
+    server = Server(0)
+    server.site = Site(ROOT, runtime, [model])
+    with serving(server) as address:
+        page.goto(address + SHORT)
+        state(page, "ready")
+        post = write(page)
+        kept(page)
+    visitor.set_offline(True)
+    page.reload()
+    assert page.evaluate("crossOriginIsolated")
+    expect(page.locator("#source")).to_have_value(TEXT)
+    state(page, "ready")
+    assert write(page) == post
+    page.evaluate("location.hash = 'benchmark'")
+    expect(page.locator("#bench-run")).to_be_enabled()
+    expect(page.locator("#bench-figures canvas").first).to_be_visible()
+    page.wait_for_function("Boolean(globalThis.Chart)")  # its library too
+
+    # A text that is shared with the page, as the system sends it.
+    page.evaluate("""() => {
+        const form = Object.assign(document.createElement("form"), {
+            action: "share", method: "post", enctype: "multipart/form-data" });
+        for (const [name, value] of [["title", "A title"], ["text", "What was shared."], ["url", ""]]) {
+            form.append(Object.assign(document.createElement("input"), { name, value }));
+        }
+        document.body.append(form);
+        form.submit();
+    }""")
+    expect(page.locator("#source")).to_have_value("A title\n\nWhat was shared.")
+    assert page.url == address
+
+    # The policy lets nothing out and nothing in.
+    assert {urlsplit(url).netloc for url in asked if urlsplit(url).scheme != "blob"} == {
+        urlsplit(address).netloc
+    }
+
+
+def test_the_policy_is_kept(page: Page, site: str, runtime: Path) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(urlsplit(request.url).netloc))
+    page.goto(site)
+    assert refused(page, "fetch('http://127.0.0.2:9/')") == "TypeError"
+    assert refused(page, "(() => eval('1'))()") == "EvalError"
+    page.evaluate(
+        "document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=\"globalThis.ran = 1\">')"
+    )
+    page.evaluate("new Image().src = 'http://127.0.0.2:9/a.png'")
+    page.evaluate("navigator.sendBeacon('http://127.0.0.2:9/', 'text')")
+    page.wait_for_timeout(300)
+    assert not page.evaluate("'ran' in globalThis")
+    assert set(asked) == {urlsplit(site).netloc}
+
+
+class EditedSite(Site):
+    """A site some of whose files are already of the next version."""
+
+    early: bytes = b""
+
+    def find(self, address: str) -> Resource | None:
+        found = super().find(address)
+        if found and self.early and address.partition("?")[0] == "/style.css":
+            return Resource(self.early, len(self.early), '"early"', found.content_type)
+        return found
+
+
+def test_a_new_version_is_offered_whole_or_not_at_all(
+    visitor: BrowserContext, runtime: Path, model: OfferedModel, tmp_path: Path
+) -> None:
+    root = tmp_path / "checkout"
+    shutil.copytree(ROOT / "web", root / "web")
+    for name in ("py", "kernels"):
+        (root / name).symlink_to(ROOT / name)
+    versions = "caches.keys().then((names) => names.filter((name) => !name.endsWith('kept')))"
+    style = "fetch('style.css').then((response) => response.text())"
+    server = Server(0)
+    server.site = site = EditedSite(root, runtime, [model])
+    page = visitor.new_page()
+    with serving(server) as address:
+        page.goto(address + SHORT)
+        state(page, "ready")
+        kept(page)
+        (first,) = in_page(page, versions)
+        old = in_page(page, style)
+
+        # A server that gives a mixture: its list says one thing, a file another. Nothing comes of it.
+        site.early = b"/* of the version after the next */"
+        (root / "web/favicon.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+        ended = (
+            "navigator.serviceWorker.ready.then((registration) => new Promise((resolve) => {"
+            "registration.onupdatefound = () => { const worker = registration.installing;"
+            "worker.onstatechange = () => resolve(worker.state); }; registration.update(); }))"
+        )
+        assert in_page(page, ended) == "redundant"
+        expect(page.locator("#update")).to_be_hidden()
+        page.reload()
+        assert in_page(page, style) == old
+
+        # A whole new version is fetched and offered, and the old page goes on as it was until a person takes it.
+        site.early = b""
+        (root / "web/style.css").write_text(old + "\n/* newer */")
+        page.reload()
+        expect(page.locator("#update")).to_be_visible()
+        assert in_page(page, style) == old
+        page.fill("#source", "kept")
+        with page.expect_navigation():
+            page.get_by_role("button", name=ENGLISH["update.take"]).click()
+        expect(page.locator("#source")).to_have_value("kept")
+        assert in_page(page, style) == old + "\n/* newer */"
+        expect(page.locator("#update")).to_be_hidden()
+        (second,) = in_page(page, versions)
+        assert first != second
+
+
+class Plain(SimpleHTTPRequestHandler):
+    """Python's own server: no special headers, no ranges."""
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keep quiet."""
+
+
+def test_the_exported_site_on_a_plain_host_below_a_path(
+    visitor: BrowserContext, page: Page, runtime: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "large.gguf"
+    path.write_bytes(build(Tiny(chat=True, vocabulary=40_000)))  # more than a part
+    site = Site(ROOT, runtime, [OfferedModel("large", path)])
+    written = export(site, tmp_path / "host/some/path", 10_000_000, with_model=True)
+    assert len([name for name in written if name.parts[0] == "models"]) == 2
+    handler = functools.partial(Plain, directory=tmp_path / "host")
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as host:
+        address = f"{host}some/path/"
+        first = visitor.new_page()
+        first.goto(address + SHORT)
+        first.fill("#source", TEXT)
+        first.click("#write")  # before the page is opened again for its isolation
+        expect(first.locator("#stats")).to_contain_text("12 tokens")
+        assert first.evaluate("crossOriginIsolated")
+        post = first.inner_text("#post")
+        first.reload()
+        state(first, "ready")
+        expect(first.locator("#fact-weights")).to_contain_text("cache")
+        assert write(first) == post
+
+        # A browser without service workers: it works on one thread, and says so once.
+        page.goto(address + SHORT)
+        state(page, "ready")
+        assert not page.evaluate("crossOriginIsolated")
+        expect(page.locator("#note")).to_have_text(ENGLISH["note.lost.isolation"])
+        assert "CPU, 1 thread:" in str(page.text_content("#fact-processor"))
+        assert write(page) == post
