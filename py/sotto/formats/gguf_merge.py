@@ -97,7 +97,7 @@ async def merge(
             written = blocks.quantize(types[record.name], wanted)
             rounding = blocks.dequantize(types[record.name], written, record.shape) - wanted
             squares += [float(np.vdot(each, each)) for each in (rounding, wanted, change)]
-            out.write(written)
+            out.write(written.tobytes())
             nbytes = written.size
         out.write(bytes(-nbytes % alignment))
     progress(source.size, source.size)
@@ -136,7 +136,8 @@ def _change(name: str, adapters: Sequence[tuple[Adapter, float]]) -> Floats:
         for adapter, scale in adapters
         if name in adapter.factors
     ]
-    return np.sum(parts, axis=0, dtype=np.float32)
+    change: Floats = np.sum(parts, axis=0, dtype=np.float32)
+    return change
 
 
 def _frame(header: gguf.Header, adapters: Sequence[tuple[Adapter, float]]) -> bytes:

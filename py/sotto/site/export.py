@@ -75,7 +75,7 @@ class _Export:
         self._part_size = part_size
         self.written: list[Path] = []
 
-    def write(self, with_model: bool) -> list[Path]:
+    def write(self, with_model: bool) -> None:
         """Write everything."""
         for address in (*self._site.addresses(), WORKER):
             resource = self._found(address)
