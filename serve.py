@@ -22,6 +22,7 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "py"))
 
 from sotto.assets import DEFAULT_MODEL, TerminalProgress, default_cache, fetch, known_models, model_path  # noqa: E402
+from sotto.assets.cache import OWN_STAMPS_NAME, Stamps  # noqa: E402
 from sotto.assets.pins import RUNTIME  # noqa: E402
 from sotto.errors import SottoError  # noqa: E402
 from sotto.model_files import model_files  # noqa: E402
@@ -153,6 +154,9 @@ def run(options: argparse.Namespace) -> None:
     with Server(options.port) as server:  # first of all: a port in use is known before a long download
         model = find_model(options.model, options.cache, options.lora)
         fetch(RUNTIME, options.cache, TerminalProgress())
+        if model.name not in known_models():  # their hashes are pinned
+            for file in model.files:
+                Stamps(options.cache, OWN_STAMPS_NAME).sha256(file)  # the page knows a model by its content
         server.site = Site(ROOT, options.cache, [model])
         print(f"Sotto is at {server.address} (Ctrl-C stops it)", flush=True)
         if not options.no_browser:

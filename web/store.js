@@ -127,6 +127,41 @@ export class Store {
     await this.sweep();
   }
 
+  /** What there is: of every whole entry all that is short.
+   * @returns {Promise<string>} JSON of a list of manifests without `card` and `records` */
+  async entries() {
+    const found = await this.database.within("readonly", async ({ manifests, records }) => {
+      const entries = [];
+      for (const key of await settled(manifests.getAllKeys())) {
+        const entry = await entryOf(manifests, key);
+        if (!entry || (await settled(records.count(recordsOf(entry.writer)))) !== entry.records.length) continue;
+        entries.push({ ...entry, card: undefined, records: undefined, writer: undefined });
+      }
+      return entries;
+    });
+    return JSON.stringify(found);
+  }
+
+  /** The texts whose keys begin so. @param {string} prefix  @returns {Promise<string>} JSON of texts by key */
+  async notes(prefix) {
+    const range = IDBKeyRange.bound(prefix, `${prefix}\uffff`);
+    const found = await this.database.within("readonly", async ({ notes }) => {
+      /** @type {Record<string, string>} */
+      const texts = {};
+      for (const key of await settled(notes.getAllKeys(range))) {
+        const note = await read(notes, key);
+        if (typeof note === "string") texts[String(key)] = note;
+      }
+      return texts;
+    });
+    return JSON.stringify(found);
+  }
+
+  /** Forget the text of a key. @param {string} key */
+  async dropNote(key) {
+    await this.database.within("readwrite", ({ notes }) => settled(notes.delete(key)));
+  }
+
   /** @param {string} key  @returns {Promise<string | undefined>} the text kept under a key */
   async findNote(key) {
     const note = await this.database.within("readonly", ({ notes }) => read(notes, key));

@@ -20,6 +20,8 @@ from .devices.cpu import best_threads
 from .engine.engine import Engine
 from .errors import DeviceError, LimitError
 from .formats.adapter import Adapter
+from .library.library import Entry, Library
+from .models import ARCHITECTURES
 from .native import dawn, files
 from .native.disk import DiskStore
 from .native.wasm import open_cpu
@@ -94,8 +96,9 @@ def load(
 
     Args:
         model: the path of a GGUF file, of any of those that one was split into, of a folder that holds one, or of
-            a manifest or blob of Ollama's; or the name of a known model, which is fetched on first use
-            (sotto.assets.known_models()).
+            a manifest or blob of Ollama's; the name of a known model (sotto.assets.known_models()); a hub's
+            `owner/name`, `owner/name:file` or page, or a URL: these are fetched on first use. A name in the library
+            (`sotto models`) is loaded from there.
         device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one, or it cannot load
             the model or computes wrongly (then load_stats.instead says why).
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
@@ -111,7 +114,7 @@ def load(
 
     Raises:
         SottoError: there is no such file, or no such variant.
-        AssetError: a known model cannot be fetched.
+        AssetError: the model cannot be fetched.
         FormatError, UnsupportedModel: the file cannot be run.
         DeviceError, LimitError: there is no such processor, or it is too small.
     """
@@ -120,11 +123,15 @@ def load(
     if threads is not None:
         values.whole("threads", threads, 1)
     adapters = read_adapters(lora)  # before the model, which takes longer
-    source = files.open_source(model, told)
+    store = store_in(cache)
+    found = find_model(model, store, told)
+    source = found.source
 
     def loaded_on(opened: Device) -> Model:
         try:
-            loaded = load_from(source, opened, settings, store_in(cache), told, adapters)
+            loaded = load_from(source, opened, settings, store, told, adapters)
+            if store:
+                drive(Library(store).used(source.key, found.about))
             if opened.traits.most_threads and threads is None:
                 drive(best_threads(opened, loaded.engine.time_token))
             return loaded
@@ -148,6 +155,17 @@ def load(
             return loaded
     finally:
         source.close()
+
+
+def find_model(
+    model: str | os.PathLike[str], store: DiskStore | None, progress: Callable[[LoadProgress], None]
+) -> files.Found:
+    """What `load` is given, as a model on this disk; it is fetched first where it has to be. Raises as `load`."""
+
+    def kept() -> Sequence[Entry]:
+        return drive(Library(store).entries()) if store else []
+
+    return files.find_model(model, progress, kept, ARCHITECTURES.__contains__)
 
 
 def load_from(

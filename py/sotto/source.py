@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +17,16 @@ class Source(Protocol):
     Attributes:
         name: what a person calls the file.
         size: bytes in the file.
-        key: identity of the content, for the weight cache: a sha256, or size with modification time or ETag.
     """
 
     name: str
     size: int
-    key: str
+
+    @property
+    def key(self) -> str:
+        """Identity of the content, for the weight cache: the sha256 of its bytes, so that one model is one entry
+        wherever it came from; a size and an ETag where only a server knows the bytes."""
+        ...
 
     async def read(self, offset: int, nbytes: int) -> bytes | memoryview:
         """Read exactly `nbytes` bytes from `offset`. Raises SottoError when they cannot be had."""
@@ -37,19 +42,34 @@ class Source(Protocol):
 
 
 class FileSource:
-    """A model file on disk."""
+    """A model file on disk.
 
-    def __init__(self, path: Path, key: str | None = None) -> None:
+    Args:
+        path: of the file.
+        sha256: gives the file's, which takes about a second for each gigabyte: asked when somebody wants the key.
+
+    Raises:
+        SottoError: the file cannot be read.
+    """
+
+    def __init__(self, path: Path, sha256: Callable[[Path], str] | None = None) -> None:
         try:
             self._file = path.open("rb")
-            stat = path.stat()
+            size = path.stat().st_size
         except OSError as error:
-            raise SottoError(
-                f"Cannot read {path}: {error.strerror}.", "Check the path of the model file."
-            ) from error
+            raise _unreadable(path, error) from error
         self.name = path.name
-        self.size = stat.st_size
-        self.key = key or f"{path.resolve()}:{stat.st_size}:{stat.st_mtime_ns}"
+        self.size = size
+        self._path = path
+        self._sha256 = sha256 or _sha256
+
+    @cached_property
+    def key(self) -> str:
+        """The sha256 of the content. Raises SottoError."""
+        try:
+            return self._sha256(self._path)
+        except OSError as error:
+            raise _unreadable(self._path, error) from error
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         self._file.seek(offset)
@@ -66,6 +86,42 @@ class FileSource:
 
     def close(self) -> None:
         self._file.close()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unreadable(path: Path, error: OSError) -> SottoError:
+    return SottoError(f"Cannot read {path}: {error.strerror}.", "Check the path of the model file.")
+
+
+class KeptSource:
+    """A model whose file is not here any more; what was kept of it is enough to load it.
+
+    Args:
+        key: of its entry in the store.
+        name: what a person calls the file.
+        size: bytes that the file had; 0 where that is not known.
+    """
+
+    def __init__(self, key: str, name: str, size: int = 0) -> None:
+        self.key = key
+        self.name = name
+        self.size = size
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        raise SottoError(
+            f"What was kept of {self.name} cannot be used any more, and its file is not here.",
+            "Give the file again, or fetch it again.",
+        )
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        """There is nothing to read."""
+
+    def close(self) -> None:
+        """Nothing to release."""
 
 
 class MemorySource:
@@ -141,15 +197,19 @@ class Folder:
         name: what a person calls the folder.
         files: by their names in it.
         size: bytes in all files.
-        key: identity of the content, made of the files' names and keys.
     """
 
     def __init__(self, name: str, files: Mapping[str, Source]) -> None:
         self.name = name
         self.files = dict(files)
         self.size = sum(file.size for file in files.values())
-        parts = "".join(f"{len(n)} {n} {len(files[n].key)} {files[n].key} " for n in sorted(files))
-        self.key = hashlib.sha256(parts.encode()).hexdigest()
+
+    @cached_property
+    def key(self) -> str:
+        """Identity of the content, made of the files' names and keys."""
+        keys = {name: self.files[name].key for name in sorted(self.files)}
+        parts = "".join(f"{len(name)} {name} {len(key)} {key} " for name, key in keys.items())
+        return hashlib.sha256(parts.encode()).hexdigest()
 
     def close(self) -> None:
         """Release every file."""

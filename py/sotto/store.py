@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -95,6 +95,25 @@ def _exactly(fields: dict[str, Any], expected: dict[str, type]) -> dict[str, Any
 
 
 @dataclass(frozen=True)
+class Kept:
+    """What a list of a store's entries says of one: of its manifest all that is short."""
+
+    key: str
+    layout_version: int
+    nbytes: int
+    name: str
+    created: str  # ISO 8601, UTC
+
+    @classmethod
+    def from_fields(cls, fields: object) -> Kept:
+        """Of a manifest as it was kept, whatever its layout version. Raises ValueError where it is none."""
+        if not isinstance(fields, dict):
+            raise ValueError("it is no object")
+        wanted = {name: kind for name, kind in _MANIFEST.items() if name != "card"}
+        return cls(**_exactly({name: fields[name] for name in wanted if name in fields}, wanted))
+
+
+@dataclass(frozen=True)
 class Placement:
     """Bytes of the image that belong into a buffer."""
 
@@ -177,6 +196,18 @@ class Store(Protocol):
 
     async def drop(self, key: str) -> None:
         """Forget an entry."""
+        ...
+
+    async def entries(self) -> Sequence[Kept]:
+        """All whole entries, those of other layout versions among them, in no order."""
+        ...
+
+    async def notes(self, prefix: str) -> Mapping[str, str]:
+        """The short texts whose keys begin so, by key."""
+        ...
+
+    async def drop_note(self, key: str) -> None:
+        """Forget a short text."""
         ...
 
     async def find_note(self, key: str) -> str | None:

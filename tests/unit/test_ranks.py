@@ -15,9 +15,9 @@ PACKAGE = Path(sotto.__file__).parent
 RANKS = {  # room, or module of the root, by how much of the house it may know
     "errors": -2, "values": -1, "reports": 0, "paths": 0, "device": 0, "documents": 0, "model_files": 0,
     "source": 1, "store": 1, "text": 1, "assets": 1,
-    "formats": 2, "library": 2, "site": 2, "tasks": 2,
+    "formats": 2, "site": 2, "tasks": 2,
     "weights": 3,
-    "plan": 4,
+    "plan": 4, "library": 4,
     "ops": 5, "devices": 5,
     "models": 6, "native": 6, "browser": 6,
     "tuning": 7,
@@ -30,6 +30,8 @@ RANKS = {  # room, or module of the root, by how much of the house it may know
 OUTSIDE = {  # third-party modules, and the rooms that may import them
     "numpy": {room for room, rank in RANKS.items() if rank > 0 or room == "device"},
     "wgpudawn": {"native"},
+    "huggingface_hub": {"native"},
+    "tqdm": {"native"},  # comes with it
     "wasmtime": {"native", "weights"},  # weights: the conversion in C
     "js": {"browser"},
     "pyodide": {"browser", "page"},
@@ -38,7 +40,7 @@ OUTSIDE = {  # third-party modules, and the rooms that may import them
     "rich": {"cli"},
     "platformdirs": {"assets"},
 }
-TO_COME = {"documents", "library"}
+TO_COME = {"documents"}
 
 
 def files() -> list[Path]:

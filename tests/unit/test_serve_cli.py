@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -155,7 +156,7 @@ def test_an_own_model_needs_no_other(checkout: Checkout, cdn: Cdn, tmp_path: Pat
     with checkout.serving("--model", str(own), "--cache", str(tmp_path / "elsewhere")) as address:
         models = json.loads(get(address + "models.json"))
         assert models["default"] == "own model.gguf"
-        assert models["models"][0]["sha256"] is None
+        assert models["models"][0]["sha256"] == hashlib.sha256(b"GGUF own").hexdigest()
         assert get(address + models["models"][0]["url"]) == b"GGUF own"
     assert [path for path, _ in cdn.requests] == ["/tool.mjs"]
     assert not (checkout.folder / ".cache").exists()

@@ -320,12 +320,28 @@ FOREIGN = [
 @pytest.mark.parametrize("host", OWN)
 def test_it_answers_to_its_own_names(connection: HTTPConnection, host: str) -> None:
     host = host.format(port=connection.port)
-    assert answer_to(connection, request("/", f"Host: {host}")) == (200, PAGE, False)
-    assert answer_to(connection, request("/", f"host:{host}  ")) == (200, PAGE, False)
-    assert answer_to(connection, request("/", f"Host: {host}", version=" HTTP/1.0")) == (200, PAGE, True)
-    whole = request(f"http://{host}/index.html?a=1", f"Host: {host}")
+    page = "/index.html"
+    assert answer_to(connection, request(page, f"Host: {host}")) == (200, PAGE, False)
+    assert answer_to(connection, request(page, f"host:{host}  ")) == (200, PAGE, False)
+    assert answer_to(connection, request(page, f"Host: {host}", version=" HTTP/1.0")) == (200, PAGE, True)
+    whole = request(f"http://{host}{page}?a=1", f"Host: {host}")
     assert answer_to(connection, whole) == (200, PAGE, False)
-    assert answer_to(connection, request(f"HTTP://{host}?a=/1", f"Host: {host}")) == (200, PAGE, False)
+    assert answer_to(connection, request(f"HTTP://{host}{page}?a=/1", f"Host: {host}")) == (200, PAGE, False)
+
+
+@pytest.mark.parametrize("host", OWN)
+def test_people_are_sent_to_one_of_its_names(connection: HTTPConnection, host: str) -> None:
+    """A browser keeps what it keeps by name: what was kept at one is not there at the other."""
+    there = f"127.0.0.1:{connection.port}"
+    host = host.format(port=connection.port)
+    for path, given in (("/", ""), ("/?a=b&c=/", "?a=b&c=/")):
+        connection.request("GET", path, headers={"Host": host})
+        response = connection.getresponse()
+        response.read()
+        if host == there:
+            assert response.status == 200
+        else:
+            assert (response.status, response.getheader("Location")) == (307, f"http://{there}/{given}")
 
 
 @pytest.mark.parametrize("host", FOREIGN)
@@ -392,7 +408,7 @@ def test_a_request_of_before_http_1_0_is_refused(connection: HTTPConnection) -> 
 def test_a_body_is_not_taken_for_a_request(connection: HTTPConnection) -> None:
     own = f"Host: localhost:{connection.port}"
     inner = request("/bridge.js", own)
-    head = request("/", own, f"Content-Length: {len(inner)}")
+    head = request("/index.html", own, f"Content-Length: {len(inner)}")
     assert answer_to(connection, head + inner) == (200, PAGE, True)
     chunked = request("/", own, "Transfer-Encoding: chunked")
     assert answer_to(connection, chunked + inner) == (200, PAGE, True)

@@ -10,12 +10,16 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from .pins import File
 
 CACHE_VARIABLE = "SOTTO_CACHE"
 STAMPS_NAME = "verified.json"
+OWN_STAMPS_NAME = "hashed.json"
+"""The stamps of files that people have elsewhere on their disk; the other ones are of what is pinned."""
+_BLOCK = 1 << 22
 
 
 def default_cache() -> Path:
@@ -31,10 +35,17 @@ def default_cache() -> Path:
     return platformdirs.user_cache_path("sotto", appauthor=False)
 
 
-def file_sha256(path: Path) -> str:
-    """The sha256 of a file, hexadecimal."""
+def file_sha256(path: Path, progress: Callable[[int, int], None] | None = None) -> str:
+    """The sha256 of a file, hexadecimal; `progress` hears how many of how many bytes are done. Raises OSError."""
+    hashing, done = hashlib.sha256(), 0
     with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        size = path.stat().st_size
+        while block := handle.read(_BLOCK):
+            hashing.update(block)
+            done += len(block)
+            if progress:
+                progress(done, size)
+    return hashing.hexdigest()
 
 
 class Stamps:
@@ -42,11 +53,12 @@ class Stamps:
 
     Args:
         cache: the cache folder; it need not exist yet.
+        name: of the file in it that keeps the stamps.
     """
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, name: str = STAMPS_NAME) -> None:
         self._cache = cache
-        self._path = cache / STAMPS_NAME
+        self._path = cache / name
         self._stamps: dict[str, list[object]] = {}
         try:
             loaded = json.loads(self._path.read_text("utf-8"))
@@ -56,7 +68,7 @@ class Stamps:
             self._stamps = loaded
 
     def known(self, path: str) -> str | None:
-        """The sha256 of a file (path below the cache folder) that has not changed since it was verified."""
+        """The sha256 of a file (path below the cache folder, or absolute) that has not changed since it was stamped."""
         stamp = self._stamps.get(path)
         if stamp is None:
             return None
@@ -67,6 +79,19 @@ class Stamps:
         sha256 = str(stamp[-1])
         return sha256 if stamp == [status.st_size, status.st_mtime_ns, sha256] else None
 
+    def sha256(self, path: Path, progress: Callable[[int, int], None] | None = None) -> str:
+        """The sha256 of any file, which is hashed where it has changed since it was stamped. Raises OSError."""
+        name = str(path.resolve())
+        if known := self.known(name):
+            return known
+        sha256 = file_sha256(path, progress)
+        self._stamps = {
+            name: stamp for name, stamp in self._stamps.items() if (self._cache / name).exists()
+        }  # of what is gone, nothing is kept
+        with contextlib.suppress(OSError):  # as below
+            self.record(name, sha256)
+        return sha256
+
     def verify(self, file: File) -> bool:
         """Whether the file is there with the pinned bytes; hashes it only if its stamp does not say so."""
         if self.known(file.path) == file.sha256:
@@ -75,13 +100,16 @@ class Stamps:
         if not path.is_file() or path.stat().st_size != file.size or file_sha256(path) != file.sha256:
             return False
         with contextlib.suppress(OSError):  # a cache that cannot be written to is as good to read
-            self.record(file)
+            self.record(file.path, file.sha256)
         return True
 
-    def record(self, file: File) -> None:
-        """Remember that the file was just verified."""
-        status = (self._cache / file.path).stat()
-        self._stamps[file.path] = [status.st_size, status.st_mtime_ns, file.sha256]
-        fresh = self._path.with_suffix(".new")
+    def record(self, path: str, sha256: str) -> None:
+        """Remember a file's sha256, which was just computed. Raises OSError."""
+        status = (self._cache / path).stat()
+        self._stamps[path] = [status.st_size, status.st_mtime_ns, sha256]
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._path.with_suffix(
+            f".{os.getpid()}.new"
+        )  # programs may write at once: the last one's stays
         fresh.write_text(json.dumps(self._stamps, indent=1, sort_keys=True) + "\n", "utf-8")
         fresh.replace(self._path)

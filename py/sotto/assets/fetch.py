@@ -208,7 +208,7 @@ class _Fetcher:
         target = self._cache / file.path
         target.parent.mkdir(parents=True, exist_ok=True)
         part.replace(target)
-        self._stamps.record(file)
+        self._stamps.record(file.path, file.sha256)
 
     def _failed(self, file: File, error: SourceError) -> None:
         if isinstance(error, WrongBytesError):

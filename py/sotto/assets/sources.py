@@ -73,8 +73,31 @@ def host(url: str) -> str:
     return urlsplit(url).netloc
 
 
-def download_url(url: str, target: Path, size: int, arrived: Arrived) -> None:
+def probe(url: str, nbytes: int) -> tuple[bytes, int, str]:
+    """The first bytes of what is at an address, the size of all of it, and the entity tag of its version ("" for none).
+
+    Raises:
+        SourceError: the address does not answer, refuses, or does not say how large it is.
+    """
+    try:
+        with _open(url, 0, last=nbytes - 1) as response:
+            start = response.read(nbytes)
+            total = (response.getheader("Content-Range") or "").rpartition("/")[2]
+            if response.status != http.HTTPStatus.PARTIAL_CONTENT:
+                total = response.getheader("Content-Length") or ""
+            tag = response.getheader("ETag") or ""
+    except (_BrokenOffError, OSError, http.client.HTTPException) as error:
+        raise SourceError(f"{host(url)} cannot be reached ({_cause(error)})", unreachable=True) from None
+    if not total.isdecimal():
+        raise SourceError(f"{host(url)} does not say how large {url} is")
+    return start, int(total), tag
+
+
+def download_url(url: str, target: Path, size: int, arrived: Arrived, tag: str = "") -> None:
     """Bring `target` to `size` bytes from a public address, going on from the bytes it already has.
+
+    Args:
+        tag: the entity tag of the version that is wanted, where one is: no other's bytes are added to what is there.
 
     Raises:
         SourceError: the address does not answer, refuses, or keeps breaking off (the bytes so far are kept).
@@ -88,8 +111,10 @@ def download_url(url: str, target: Path, size: int, arrived: Arrived) -> None:
             raise SourceError(f"{host(url)} keeps breaking off after {have:,} of {size:,} bytes")
         failures += 1
         try:
-            with _open(url, have) as response:
+            with _open(url, have, tag=tag) as response:
                 connected = True
+                if tag and response.getheader("ETag", tag) != tag:
+                    raise WrongBytesError(f"the file at {url} was replaced while it was fetched")
                 _receive(response, target, have, size, arrived)
         except _BrokenOffError as error:
             if not connected:
@@ -97,11 +122,13 @@ def download_url(url: str, target: Path, size: int, arrived: Arrived) -> None:
             time.sleep(0.5 * (failures - 1))
 
 
-def _open(url: str, offset: int) -> http.client.HTTPResponse:
+def _open(url: str, offset: int, last: int | None = None, tag: str = "") -> http.client.HTTPResponse:
     # Byte offsets only mean something when the bytes are sent as they are.
     headers = {"User-Agent": "sotto", "Accept-Encoding": "identity"}
-    if offset:
-        headers["Range"] = f"bytes={offset}-"
+    if offset or last is not None:
+        headers["Range"] = f"bytes={offset}-{'' if last is None else last}"
+        if tag and not tag.startswith("W/"):  # of another version, all comes
+            headers["If-Range"] = tag
     try:
         request = urllib.request.Request(url, headers=headers)
         response = urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT)

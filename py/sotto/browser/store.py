@@ -12,7 +12,7 @@ from pyodide.ffi import create_proxy
 
 from ..device import Bytes, Device
 from ..errors import StoreDamaged, StoreFull
-from ..store import Manifest, Placement, Store
+from ..store import Kept, Manifest, Placement, Store
 from ..weights import compiled
 from ..weights.layout import LAYOUT_VERSION
 from .cpu import WebCpu
@@ -107,6 +107,29 @@ class WebStore:
         with suppress(StoreFull), for_people():
             await self._store.drop(key)
 
+    async def entries(self) -> list[Kept]:
+        try:
+            with for_people():
+                found = json.loads(await self._store.entries())
+        except StoreFull:
+            return []
+        entries = []
+        for fields in found:
+            with suppress(ValueError):  # written by another program
+                entries.append(Kept.from_fields(fields))
+        return entries
+
+    async def notes(self, prefix: str) -> dict[str, str]:
+        try:
+            with for_people():
+                return dict(json.loads(await self._store.notes(prefix)))
+        except StoreFull:
+            return {}
+
+    async def drop_note(self, key: str) -> None:
+        with suppress(StoreFull), for_people():
+            await self._store.dropNote(key)
+
     async def find_note(self, key: str) -> str | None:
         try:
             with for_people():
@@ -150,6 +173,15 @@ class NoStore:
         raise StoreDamaged.of("there are none")
 
     async def drop(self, key: str) -> None:
+        """There is nothing to forget."""
+
+    async def entries(self) -> list[Kept]:
+        return []
+
+    async def notes(self, prefix: str) -> dict[str, str]:
+        return {}
+
+    async def drop_note(self, key: str) -> None:
         """There is nothing to forget."""
 
     async def find_note(self, key: str) -> str | None:

@@ -25,6 +25,9 @@ COMMANDS = {
     "inspect": "Show a model file: architecture, tensors, recorded plans, memory.",
     "merge": "Write a model file with LoRA adapters merged into it.",
     "adapters": "List the processors: the GPUs and the CPU.",
+    "models": "List the models that are kept.",
+    "pull": "Fetch a model from a hub or a URL, or look what there is.",
+    "rm": "Delete kept models.",
 }
 INTERRUPTED = 130  # as shells report a program ended by Ctrl-C
 UNREAD = 141  # and one ended because nobody reads its output any more, as that of `sotto ... | head`

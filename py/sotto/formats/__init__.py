@@ -22,7 +22,7 @@ from . import (
 from .adapter import Adapter
 from .checkpoint import Checkpoint
 
-__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "open", "open_adapter"]
+__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "kind_of", "open", "open_adapter"]
 
 GGUF = b"GGUF"
 FIRST_READ = 8 << 20
@@ -76,11 +76,25 @@ async def _in_folder(folder: Folder) -> Checkpoint:
     return gguf_folder.read(headers, folder.name)
 
 
+def kind_of(start: bytes) -> tuple[str, str]:
+    """What a file is, by its first bytes; 64 are enough.
+
+    Returns:
+        The name of its format and "" for one that is read here; "" and what it looks like, as far as that can be told,
+        for another.
+    """
+    if start[:4] == GGUF:
+        return "GGUF", ""
+    if litert_files.starts(start):
+        return "LiteRT", ""
+    if start.lstrip()[:1] == b"<":
+        return "", "a web page: the download may have been answered by an error or a login page"
+    return "", next((kind for at, magic, kind in _OTHERS if start[at:].startswith(magic)), "")
+
+
 def _unknown(name: str, data: bytes) -> FormatError:
     """The error for a file of another kind, with a guess at what it is."""
-    found = next((kind for at, magic, kind in _OTHERS if data[at:].startswith(magic)), None)
-    if data.lstrip()[:1] == b"<":
-        found = "a web page: the download may have been answered by an error or a login page"
+    _, found = kind_of(data)
     message = f"{name} is not a GGUF file" + (f"; it looks like {found}." if found else ".")
     return FormatError(message, _WANTED)
 

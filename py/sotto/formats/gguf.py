@@ -125,6 +125,16 @@ def alignment_of(metadata: Mapping[str, object]) -> int:
     return alignment
 
 
+def architecture_in(start: bytes) -> str:
+    """The architecture that the beginning of a file names, as every model does among its first settings; "" where it
+    does not say."""
+    _, key, rest = start.partition(b"general.architecture" + (8).to_bytes(4, "little"))  # 8: a string
+    count = int.from_bytes(rest[:8], "little")
+    name = rest[8 : 8 + count]
+    sound = key and 0 < count <= 64 and len(name) == count and name.isascii()
+    return name.decode("ascii") if sound else ""
+
+
 async def read_header(source: Source, data: bytes) -> Header:
     """Read the header through a growing prefix of the file.
 

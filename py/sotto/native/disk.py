@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from ..assets.lock import try_lock
 from ..device import Bytes, Device, flat
 from ..errors import StoreDamaged, StoreFull
-from ..store import Filler, Manifest, Placement, StoredRecord
+from ..store import Filler, Kept, Manifest, Placement, StoredRecord
 from ..weights.layout import LAYOUT_VERSION
 
 RECORD_BYTES = 64 << 20
@@ -93,12 +93,35 @@ class DiskStore:
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
 
+    async def entries(self) -> list[Kept]:
+        found = []
+        for path in self.folder.glob(f"*/{MANIFEST}"):
+            try:
+                kept = Kept.from_fields(json.loads(path.read_text("utf-8")))
+                if (
+                    path.parent == self._entry(kept.key)
+                    and (path.parent / IMAGE).stat().st_size == kept.nbytes
+                ):
+                    found.append(kept)
+            except (OSError, ValueError, RecursionError):
+                continue  # not an entry, or not a whole one
+        return found
+
+    async def notes(self, prefix: str) -> dict[str, str]:
+        found = {}
+        for path in (self.folder / NOTES).glob("*.json"):
+            key, text = _read_note(path)
+            if key.startswith(prefix) and path == self._note(key):
+                found[key] = text
+        return found
+
+    async def drop_note(self, key: str) -> None:
+        with suppress(OSError):
+            self._note(key).unlink(missing_ok=True)
+
     async def find_note(self, key: str) -> str | None:
-        try:
-            note = json.loads(self._note(key).read_text("utf-8"))
-            return str(note["text"]) if note["key"] == key else None
-        except (OSError, ValueError, TypeError, KeyError):
-            return None
+        found, text = _read_note(self._note(key))
+        return text if found == key else None
 
     async def keep_note(self, key: str, text: str) -> None:
         path = self._note(key)
@@ -166,6 +189,15 @@ class DiskStore:
                 continue  # not an entry, or not ours to judge
             if stale:
                 shutil.rmtree(entry, ignore_errors=True)
+
+
+def _read_note(path: Path) -> tuple[str, str]:
+    """A note's key and its text; both empty where there is none."""
+    try:
+        note = json.loads(path.read_text("utf-8"))
+        return str(note["key"]), str(note["text"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return "", ""
 
 
 @dataclass(frozen=True)
@@ -308,5 +340,7 @@ def _full(folder: Path, error: OSError) -> StoreFull:
     else:
         message = f"The converted weights cannot be kept in {folder}: {error.strerror or error}."
     return StoreFull(
-        message, "The model runs, but converts again next time; SOTTO_CACHE names another folder."
+        message,
+        "The model runs, but converts again next time. `sotto models` shows what is kept and what could go;"
+        " SOTTO_CACHE names another folder.",
     )

@@ -4,41 +4,135 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from .. import formats
-from ..assets import known_models, model_path
+from ..assets import default_cache, known_models, model_path
+from ..assets.cache import OWN_STAMPS_NAME, Stamps
 from ..assets.pins import MODELS
 from ..errors import SottoError
+from ..library.address import parse
+from ..library.library import About, Entry
 from ..model_files import model_files
 from ..reports import LoadProgress
-from ..source import FileSource, Folder
+from ..source import FileSource, Folder, KeptSource
+from . import hub, pull
 
 _ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
 
+@dataclass(frozen=True)
+class Found:
+    """A model on this disk.
+
+    Attributes:
+        source: its file, or the folder of its files.
+        about: what the library is to remember of it.
+    """
+
+    source: FileSource | Folder | KeptSource
+    about: About
+
+
 def open_source(
     model: str | os.PathLike[str], progress: Callable[[LoadProgress], None]
-) -> FileSource | Folder:
-    """The model file that a path, a folder or a known name stands for; the folder of its parts where it was split.
+) -> FileSource | Folder | KeptSource:
+    """The file, or the folder of files, of a model: see `find_model`."""
+    return find_model(model, progress).source
 
-    Raises SottoError, AssetError.
+
+def find_model(
+    model: str | os.PathLike[str],
+    progress: Callable[[LoadProgress], None],
+    kept: Callable[[], Sequence[Entry]] = tuple,
+    runs: Callable[[str], bool] = lambda architecture: True,
+) -> Found:
+    """The model that a path, a folder, a known name, a hub's repository, a URL, or a name in the library stands for.
+
+    Args:
+        model: as people give it. What is on the disk goes before a repository of the same name.
+        progress: told while a model is fetched, or its file hashed.
+        kept: gives the library's models.
+        runs: whether an architecture can be run, for choosing a file of a repository.
+
+    Raises:
+        SottoError: there is none.
+        AssetError: it could not be fetched.
     """
+    opened = _Opener(progress)
     if isinstance(model, str) and model in known_models():
-        path = model_path(model, progress=_Download(progress))
-        return FileSource(path, key=MODELS[model].files[0].sha256)
+        path = model_path(model, progress=Download(progress))
+        file = MODELS[model].files[0]
+        about = About(model, file.name, "Gemma", _format(path), file.size, str(path))
+        return Found(FileSource(path, lambda _: file.sha256), about)
     path = Path(model).expanduser()
     if is_adapter(path):
         raise SottoError(
             f"{path} is a LoRA adapter: changes to a model, without the model.",
             "Load the model it was made for, and give the adapter with it (lora=, or --lora).",
         )
+    if not path.exists():
+        return _elsewhere(str(model), opened, kept, runs)
+    where = str(path.resolve())
     name, found = model_files(path, known_models())
-    return FileSource(found[0]) if len(found) == 1 else _files(name, found)
+    source = opened.file(found[0]) if len(found) == 1 else opened.files(name, found)
+    return Found(source, About(origin=where, format=_format(found[0]), file_bytes=source.size, path=where))
 
 
-def _files(name: str, paths: Sequence[Path]) -> Folder:
-    return Folder(name, {path.name: FileSource(path) for path in paths})
+def _format(path: Path) -> str:
+    """Of a file, by its first bytes; "" of a folder, or where that is not known here."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return formats.kind_of(file.read(64))[0]
+
+
+def _elsewhere(
+    model: str, opened: _Opener, kept: Callable[[], Sequence[Entry]], runs: Callable[[str], bool]
+) -> Found:
+    """The model of a name that is no path: fetched before, kept without its file, or to be fetched now."""
+    address = parse(model, hub.endpoint())
+    if address and (pulled := pull.cached(address)):
+        source = opened.parts(pulled)
+        return Found(source, About("", str(address), "", _format(pulled), source.size, str(pulled)))
+    for entry in kept():
+        if entry.current and model in (entry.title, entry.about.origin, entry.key):
+            return Found(KeptSource(entry.key, entry.title, entry.about.file_bytes), entry.about)
+    if address:
+        pulled, about = pull.pull(address, runs, opened.downloading)
+        return Found(opened.parts(pulled), about)
+    raise SottoError(
+        f"The model {model} does not exist.",
+        f"Give the path of a GGUF file, a hub's owner/name, a URL, or one of: {', '.join(known_models())}."
+        " `sotto models` lists what is kept.",
+    )
+
+
+class _Opener:
+    """Opens files, and tells how far the hashing of those is that are new here."""
+
+    def __init__(self, progress: Callable[[LoadProgress], None]) -> None:
+        self._progress = progress
+
+    def downloading(self, done: int, total: int) -> None:
+        self._progress(LoadProgress("download", done, total, False))
+
+    def file(self, path: Path) -> FileSource:
+        return FileSource(path, self._sha256)
+
+    def files(self, name: str, paths: Sequence[Path]) -> Folder:
+        return Folder(name, {path.name: self.file(path) for path in paths})
+
+    def parts(self, path: Path) -> FileSource | Folder:
+        """A file, or where it is one part of several, all of them."""
+        name, found = model_files(path, ())
+        return self.file(found[0]) if len(found) == 1 else self.files(name, found)
+
+    def _sha256(self, path: Path) -> str:
+        return Stamps(default_cache(), OWN_STAMPS_NAME).sha256(
+            path, lambda done, total: self._progress(LoadProgress("header", done, total, False))
+        )
 
 
 def adapter_source(adapter: str | os.PathLike[str]) -> FileSource | Folder:
@@ -60,7 +154,7 @@ def adapter_source(adapter: str | os.PathLike[str]) -> FileSource | Folder:
         path = path.parent
     else:
         return FileSource(path)
-    return _files(path.resolve().name, [file for file in found if file.is_file()])
+    return Folder(path.resolve().name, {file.name: FileSource(file) for file in found if file.is_file()})
 
 
 def is_adapter(path: str | os.PathLike[str]) -> bool:
@@ -73,7 +167,7 @@ def is_adapter(path: str | os.PathLike[str]) -> bool:
     )
 
 
-class _Download:
+class Download:
     """Reports the fetching of a known model as a stage of loading."""
 
     def __init__(self, progress: Callable[[LoadProgress], None]) -> None:

@@ -129,6 +129,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Send a resource, a range of it, or word that it has not changed."""
+        if self._is_elsewhere():
+            return
         resource = self.server.site.find(self.path)
         if resource is None:
             self._send_bytes(HTTPStatus.NOT_FOUND, b"There is nothing at this address.\n")
@@ -182,6 +184,20 @@ class Handler(BaseHTTPRequestHandler):
                     f"This is Sotto, which runs on this computer and answers at its own address only."
                     f" Open {self.server.address}",
                 )
+        return True
+
+    def _is_elsewhere(self) -> bool:
+        """Send people who opened the page by another name to the one address: to a browser, each is a site of its own,
+        and a model that was kept for one is not there for the other."""
+        name = self.headers["Host"].strip(" \t").rpartition(":")[0].lower()
+        page, _, query = self.path.partition("?")
+        if page != "/" or name == HOST or name not in NAMES:
+            return False
+        self.send_response(HTTPStatus.TEMPORARY_REDIRECT)
+        self.send_header("Location", self.server.address + (f"?{query}" if query else ""))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Length", "0")
+        self.end_headers()
         return True
 
     def _refuse(self, status: HTTPStatus, text: str) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote, unquote
 
-from ..assets.cache import Stamps, file_sha256
+from ..assets.cache import OWN_STAMPS_NAME, Stamps, file_sha256
 from ..assets.pins import MODELS, RUNTIME
 from .appzip import AppZip
 from .release import Release, ReleasedFile
@@ -112,6 +112,7 @@ class Site:
         self._notices = cache / "models"
         self._cache = cache.resolve()
         self._stamps = Stamps(cache)
+        self._own_stamps = Stamps(cache, OWN_STAMPS_NAME)
         self._models = {model.path.name: model for model in models}
         self._files = {path.name: path for model in models for path in model.files}
         self._app = AppZip(root / "py" / "sotto", root / "kernels")
@@ -198,10 +199,10 @@ class Site:
         return Resource(path, status.st_size, f'"{etag}"', content_type(path.name))
 
     def _sha256(self, path: Path) -> str | None:
-        """The hash of a verified file of the cache; None for any other file."""
+        """The hash of a verified file of the cache, or of one elsewhere that was hashed; None for any other file."""
         resolved = path.resolve()
         if not resolved.is_relative_to(self._cache):
-            return None
+            return self._own_stamps.known(str(resolved))
         return self._stamps.known(resolved.relative_to(self._cache).as_posix())
 
     def _app_zip(self) -> Resource:

@@ -1,0 +1,122 @@
+"""`sotto pull`."""
+
+from __future__ import annotations
+
+import click
+from rich.table import Table
+
+from .. import api
+from ..assets import known_models, model_path
+from ..assets.progress import size_text
+from ..errors import SottoError
+from ..library.address import HubAddress, parse
+from ..library.curated import CURATED, TERMS
+from ..library.offers import Offer
+from ..models import ARCHITECTURES
+from ..native import files, hub, pull
+from .models import library
+from .options import STAGES, bar, json_option, output, print_json
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option(
+    "--list", "only_list", is_flag=True, help="Show what a repository has and what of it runs; fetch nothing."
+)
+@json_option
+def command(model: str | None, only_list: bool, as_json: bool) -> None:
+    """Fetch MODEL: a hub's owner/name (of which the fitting file is taken), owner/name:file, the address of a page of
+    the hub, a URL of a GGUF file, or a known name. Without MODEL, a few worth having are shown.
+
+    An access token of the hub, where a model wants one, is taken from HF_TOKEN or from `hf auth login`. What has
+    arrived of a broken download is kept.
+    """
+    if model is None:
+        _show_curated(as_json)
+        return
+    if model in known_models():
+        with bar() as told:
+            model_path(model, progress=files.Download(lambda p: told(STAGES[p.stage], p.done, p.total)))
+        click.echo(f"{model} is here.")
+        return
+    address = parse(model, hub.endpoint())
+    if address is None:
+        raise SottoError(
+            f"{model} is neither a repository of a hub nor an address.",
+            f"Give owner/name, a URL, or one of: {', '.join(known_models())}.",
+        )
+    if only_list:
+        if not isinstance(address, HubAddress):
+            raise click.UsageError("--list is for repositories of a hub.")
+        _list(address, as_json)
+        return
+    with bar() as told:
+        path, about = pull.pull(
+            address, ARCHITECTURES.__contains__, lambda done, total: told(STAGES["download"], done, total)
+        )
+        found = files.find_model(path, lambda p: told(STAGES[p.stage], p.done, p.total))
+    try:
+        api.drive(library()[0].record(found.source.key, about))
+    finally:
+        found.source.close()
+    if as_json:
+        print_json(
+            {"path": str(path), "origin": about.origin, "licence": about.licence, "bytes": about.file_bytes}
+        )
+        return
+    click.echo(f"{about.origin} ({size_text(about.file_bytes)}) is in {path}")
+    if about.licence:
+        click.echo(
+            f"Its licence: {about.licence}."
+            + (f" The terms: {TERMS}" if about.licence.lower() == "gemma" else "")
+        )
+
+
+def _show_curated(as_json: bool) -> None:
+    rows = [
+        (c.title, size_text(c.nbytes), size_text(c.memory), c.licence, c.address, c.recommended)
+        for c in CURATED
+    ]
+    names = ("model", "size", "memory", "licence", "address", "recommended")
+    if as_json:
+        print_json({"models": [dict(zip(names, row, strict=True)) for row in rows]})
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
+    for heading in names:
+        table.add_column(heading)
+    for *row, recommended in rows:
+        table.add_row(*row, "recommended" if recommended else "")
+    output().print(table)
+    click.echo(f"Gemma's terms: {TERMS}")
+
+
+def _list(address: HubAddress, as_json: bool) -> None:
+    """What a repository has."""
+    model, offered = hub.look(address, ARCHITECTURES.__contains__)
+    if as_json:
+        print_json({
+            "repository": model.repository, "revision": model.revision, "licence": model.licence, "gated": model.gated,
+            "files": [_facts(offer) for offer in offered],
+        })  # fmt: skip
+        return
+    table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
+    for heading in ("file", "size", "type", ""):
+        table.add_column(heading)
+    for offer in offered:
+        remark = (
+            "recommended" if offer.recommended else f"does not run: {offer.why_not}" if offer.why_not else ""
+        )
+        table.add_row(offer.path, size_text(offer.nbytes), offer.type, remark)
+    licence = f", licence: {model.licence}" if model.licence else ""
+    output().print(
+        f"{model.repository}{licence}{', its terms have to be accepted' if model.gated else ''}",
+        table,
+        sep="\n",
+    )
+
+
+def _facts(offer: Offer) -> dict[str, object]:
+    return {
+        "file": offer.path, "bytes": offer.nbytes, "type": offer.type, "format": offer.format,
+        "recommended": offer.recommended, "why_not": offer.why_not,
+    }  # fmt: skip

@@ -1,0 +1,270 @@
+"""Models from a hub, by its own client library, huggingface_hub: its cache, its token, its conventions.
+
+The library is wanted only by who fetches from a hub (`pip install sotto[hub]`). What arrives is checked here against
+the sha256 that the hub tells of each file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from ..assets.cache import OWN_STAMPS_NAME, Stamps, default_cache
+from ..errors import AssetError
+from ..library.address import HUB, HubAddress
+from ..library.offers import FIRST_BYTES, HubFile, HubModel, Offer, choose, offers
+from ..library.refusals import refused
+from ..model_files import part_names
+
+Progress = Callable[[int, int], None]
+"""Hears how many of how many bytes are there."""
+Runs = Callable[[str], bool]
+"""Whether an architecture can be run."""
+
+_KINDS = (".gguf", ".task", ".litertlm")  # whose first bytes are looked at
+_PROBES = 8  # requests at once
+_SECONDS = 20.0  # that the hub may take to answer
+_GIVE = "give it in HF_TOKEN (or run: hf auth login)"
+
+
+def endpoint() -> str:
+    """The hub's address: HF_ENDPOINT, as its own library takes it."""
+    return os.environ.get("HF_ENDPOINT", HUB).rstrip("/")
+
+
+def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[HubModel, list[Offer]]:
+    """What a repository holds, and what of that runs here. A few KB are fetched.
+
+    Args:
+        address: of the repository.
+        runs: whether an architecture can be run.
+        token: of the hub; without one, the one that its library keeps or HF_TOKEN names.
+
+    Raises:
+        AssetError: the library is missing, the hub cannot be reached, or refuses.
+    """
+    hub = _library()
+    with _told(hub, address, token):
+        found = hub.HfApi(endpoint=endpoint()).model_info(
+            address.repository, revision=address.revision, files_metadata=True, token=token, timeout=_SECONDS
+        )
+    card = found.card_data.to_dict() if found.card_data else {}
+    licence = card.get("license_name") or card.get("license") or ""
+    files = tuple(
+        HubFile(file.rfilename, int(file.size or 0), file.lfs.sha256 if file.lfs else "")
+        for file in found.siblings
+    )
+    model = HubModel(
+        address.repository, str(found.sha or address.revision), str(licence), bool(found.gated), files
+    )
+    looked_at = [file for file in model.candidates() if file.name.lower().endswith(_KINDS)]
+    with _told(hub, address, token), ThreadPoolExecutor(_PROBES) as pool:
+        starts = dict(pool.map(lambda file: (file.path, _start(hub, model, file, token)), looked_at))
+    return model, offers(model, starts, runs)
+
+
+def fetch(
+    address: HubAddress, runs: Runs, token: str | None = None, progress: Progress | None = None
+) -> tuple[HubModel, Offer, list[Path]]:
+    """Fetch the files of a model into the hub's cache, as far as they are not there yet, and check them.
+
+    Returns:
+        The repository, what was chosen of it, and the files' paths.
+
+    Raises:
+        AssetError: as `look`; or a file is not what the hub says it is.
+        SottoError: the repository has no such file, or none that runs here.
+    """
+    model, offered = look(address, runs, token)
+    offer = choose(model, offered, address.file)
+    hub = _library()
+    done, total, paths = 0, offer.nbytes, []
+    for file in offer.files:
+        bar = _bar(partial(_tell, progress, done, total))
+        with _told(hub, address, token):
+            path = Path(
+                hub.hf_hub_download(
+                    model.repository, file.path, revision=model.revision, token=token, tqdm_class=bar,
+                    etag_timeout=_SECONDS, endpoint=endpoint(),
+                )
+            )  # fmt: skip
+        _check(path, file)
+        paths.append(path)
+        done += file.size
+    return model, offer, paths
+
+
+def _tell(progress: Progress | None, before: int, total: int, have: int) -> None:
+    if progress:
+        progress(before + have, total)
+
+
+def cached(address: HubAddress) -> Path | None:
+    """The file of an address that the hub's cache has, for which nobody needs to be asked; None where it has none.
+
+    Of a repository without a file's name, its only model file in the cache. What another program fetched counts too.
+    """
+    if importlib.util.find_spec("huggingface_hub") is None:
+        return None
+    hub = _library()
+    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{address.repository.replace('/', '--')}"
+    revision = address.revision
+    with suppress(OSError):
+        revision = (folder / "refs" / revision).read_text("utf-8").strip()
+    snapshots = [folder / "snapshots" / revision]
+    if revision == "main":  # fetched by commit, as `fetch` does: the newest
+        snapshots = sorted(
+            (folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True
+        )
+    for snapshot in snapshots:
+        files = [snapshot / address.file] if address.file else sorted(snapshot.rglob("*.gguf"))
+        files = [path for path in files if path.is_file()]
+        if len(files) == 1 or (
+            files and part_names(files[0].name)[: len(files)] == tuple(f.name for f in files)
+        ):
+            return files[0]
+    return None
+
+
+def _library() -> ModuleType:
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise AssetError(
+            "Models of a hub are fetched with its library, which is not installed.",
+            "Install it: pip install 'sotto[hub]'. Or download the file with a browser, and give its path.",
+        )
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # only the model is asked for
+    for part in ("constants", "errors", "utils"):  # the library loads its parts lazily, and these not at all
+        importlib.import_module(f"huggingface_hub.{part}")
+    return importlib.import_module("huggingface_hub")
+
+
+def _start(hub: ModuleType, model: HubModel, file: HubFile, token: str | None) -> bytes:
+    """The first bytes of a file. Raises what the library raises."""
+    url = hub.hf_hub_url(model.repository, file.path, revision=model.revision, endpoint=endpoint())
+    headers = hub.utils.build_hf_headers(token=token) | {
+        "Range": f"bytes=0-{FIRST_BYTES - 1}",
+        "Accept-Encoding": "identity",
+    }
+    with hub.get_session().stream(
+        "GET", url, headers=headers, follow_redirects=True, timeout=_SECONDS
+    ) as answer:
+        hub.utils.hf_raise_for_status(answer)
+        got = b""
+        for block in answer.iter_bytes():
+            got += block
+            if len(got) >= FIRST_BYTES:  # a server without ranges sends all of it
+                break
+        return got[:FIRST_BYTES]
+
+
+def _bar(progress: Callable[[int], None]) -> type:
+    """A bar for the library to fill, that draws nothing and tells how full it is."""
+    from tqdm.auto import tqdm  # noqa: PLC0415 - comes with the library
+
+    class Bar(tqdm):  # type: ignore[misc]
+        def __init__(self, *args: Any, **settings: Any) -> None:
+            settings.pop("name", None)
+            super().__init__(*args, **(settings | {"disable": False, "file": _Nowhere()}))
+            progress(int(self.n))
+
+        def update(self, n: float | None = 1) -> bool | None:
+            self.n += n or 0
+            progress(int(self.n))
+            return None
+
+        def display(self, *args: Any, **settings: Any) -> None:
+            """Nothing."""
+
+    return Bar
+
+
+class _Nowhere:
+    """A stream for what nobody is to see."""
+
+    encoding = "utf-8"
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+    def flush(self) -> None:
+        """There is nothing."""
+
+    def isatty(self) -> bool:
+        return False
+
+
+def _check(path: Path, file: HubFile) -> None:
+    """Raises AssetError, and drops the file, when it is not what the hub says it is."""
+    size = path.stat().st_size
+    sha256 = Stamps(default_cache(), OWN_STAMPS_NAME).sha256(path) if file.sha256 else ""
+    if size == file.size and sha256 == file.sha256:
+        return
+    blob = path.resolve()
+    for each in {path, blob}:
+        with suppress(OSError):
+            each.unlink()
+    raise AssetError(
+        f"{file.name} is not what the hub says it is: {size:,} bytes with the sha256 {sha256 or 'unknown'} arrived;"
+        f" {file.size:,} bytes with {file.sha256 or 'any'} were announced.",
+        "What arrived was thrown away. Try again; if it stays so, the file was changed on the way, or at the hub.",
+    )
+
+
+@contextmanager
+def _told(hub: ModuleType, address: HubAddress, token: str | None) -> Iterator[None]:
+    """Tell what the library raises as people need it."""
+    try:
+        yield
+    except Exception as error:
+        told = _error(hub.errors, address, bool(token or hub.get_token()), error)
+        if told is None:
+            raise
+        raise told from error
+
+
+def _error(errors: ModuleType, address: HubAddress, has_token: bool, error: Exception) -> AssetError | None:
+    """What an error of the library means; None of one that is none of the hub's."""
+    where, page = str(address), f"{endpoint()}/{address.repository}"
+    response = getattr(error, "response", None)
+    status = response.status_code if response is not None else 0
+    match error:
+        case errors.GatedRepoError():
+            told = refused(where, page, status or 403, token=has_token, give=_GIVE, gated=True)
+        case errors.RevisionNotFoundError():
+            told = AssetError(f"{where}: there is no revision {address.revision}.", f"Look at {page}.")
+        case errors.RemoteEntryNotFoundError():
+            told = AssetError(
+                f"{where}: there is no such file.", f"The files are listed at {page}/tree/main."
+            )
+        case errors.HfHubHTTPError():
+            headers: Mapping[str, str] = response.headers if response is not None else {}
+            wait = headers.get("Retry-After", "")
+            told = refused(where, page, status, token=has_token, give=_GIVE, wait=wait)
+        case errors.OfflineModeIsEnabled():
+            told = AssetError(
+                f"{where} is not in the hub's cache, and HF_HUB_OFFLINE forbids asking for it.",
+                "Unset HF_HUB_OFFLINE, or give a file that is here.",
+            )
+        case OSError() | ValueError():
+            told = _unreachable(where, error)
+        case _ if type(error).__module__.startswith("httpx"):
+            told = _unreachable(where, error)
+        case _:
+            return None
+    return told
+
+
+def _unreachable(where: str, error: Exception) -> AssetError:
+    cause = str(error.__cause__ or error).splitlines()[0].rstrip(".")
+    return AssetError(
+        f"{where} cannot be fetched: {cause}.",
+        "Check the network and run this again: what has arrived is kept. Models that are here work without it.",
+    )
