@@ -6,6 +6,8 @@ import asyncio
 import json
 
 from sotto.page.archive import Archive
+from sotto.page.chat.conversation import Conversation
+from sotto.page.chat.shelf import Shelf
 
 
 class Kept:
@@ -88,6 +90,30 @@ def test_a_page_does_not_write_over_what_another_has_written() -> None:
     asyncio.run(work())
 
 
+def test_a_conversation_that_two_pages_go_on_with_becomes_two() -> None:
+    async def work() -> None:
+        kept = Kept()
+        one, two = Shelf(opened(kept)), Shelf(opened(kept))
+        began = Conversation().asked("Who is there?")
+        assert one.empty and await one.keep(began) is began
+        assert await one.keep(Conversation()) and len(kept.texts) == 1, "there was nothing in that"
+        await two.read()
+        assert two.find(began.id) == began
+        ones = await one.keep(began.answered("One.", "eos", None))
+        twos = await two.keep(began.answered("Two.", "eos", None))
+        assert ones.id == began.id != twos.id and two.find(began.id) is None
+        kept.texts["conversation", "x"] = "of another version"
+        three = Shelf(opened(kept))
+        await three.read()
+        assert {each.turns[0].answer for each in three.found("there")} == {"One.", "Two."}
+        assert three.found("two") == [twos] and three.found("four") == []
+        await three.drop(ones)
+        await three.drop(twos)
+        assert three.empty and list(kept.texts.values()) == ["of another version"]
+
+    asyncio.run(work())
+
+
 def test_a_browser_that_refuses() -> None:
     async def work() -> None:
         kept = Kept()
@@ -100,12 +126,12 @@ def test_a_browser_that_refuses() -> None:
 
         kept.refuses = False
         full = opened(kept)
-        await full.read()
+        assert await full.keep("a", "first")
         kept.refuses = True
-        assert await full.keep("a", "no room")
+        assert await full.keep("c", "no room")
         assert not full.keeps
         kept.refuses = False
-        assert await full.keep("b", "room again")
+        assert await full.keep("c", "room again")
         assert full.keeps
 
     asyncio.run(work())

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Archive:
-    """Texts of one kind by their ids. What the browser does not keep is known as long as the page is open.
+    """Texts of one kind by their ids.
 
     Args:
         kind: whose ids are its own.
@@ -29,33 +29,36 @@ class Archive:
 
     async def read(self) -> dict[str, str]:
         """All there are, by their ids."""
-        try:
-            if self._archive is None:
-                self._archive = await self._opened()
-            self._seen = dict(json.loads(str(await self._archive.all(self._kind))))
-        except Exception:  # whatever JavaScript throws
-            self.keeps = False
-        return dict(self._seen)
+        async with self._order:
+            try:
+                self._seen = dict(json.loads(str(await (await self._there()).all(self._kind))))
+            except Exception:  # whatever JavaScript throws
+                self.keeps = False
+            return dict(self._seen)
 
     async def keep(self, name: str, text: str) -> bool:
         """Keep a text under an id; False, and nothing is kept, where another page has changed what was there."""
         async with self._order:
-            if self._archive is not None:
-                try:
-                    if not await self._archive.put(self._kind, name, text, self._seen.get(name, "")):
-                        return False
-                    self.keeps = True
-                except Exception:  # as above
-                    self.keeps = False
-            self._seen[name] = text
+            try:
+                if not await (await self._there()).put(self._kind, name, text, self._seen.get(name, "")):
+                    return False
+                self._seen[name] = text
+                self.keeps = True
+            except Exception:  # as above
+                self.keeps = False
             return True
 
     async def drop(self, name: str) -> None:
         """Forget what is under an id."""
         async with self._order:
             self._seen.pop(name, None)
-            if self._archive is not None:
-                try:
-                    await self._archive.remove(self._kind, name)
-                except Exception:  # as above
-                    self.keeps = False
+            try:
+                await (await self._there()).remove(self._kind, name)
+            except Exception:  # as above
+                self.keeps = False
+
+    async def _there(self) -> Any:
+        """The browser's archive, opened when it is first needed."""
+        if self._archive is None:
+            self._archive = await self._opened()
+        return self._archive

@@ -9,14 +9,15 @@ from typing import Any
 from pyscript.js_modules import archive
 
 from ...engine.engine import Engine
-from ...errors import Cancelled, ContextFull, FormatError, InvalidSetting
+from ...errors import Cancelled, ContextFull, InvalidSetting
 from ...text.prompt import Prompt
 from ...text.sampler import Sampling
 from ...text.tokenizer import Segment
 from .. import faults
 from ..archive import Archive
 from ..chat import context
-from ..chat.conversation import Conversation, Figures, newest_first
+from ..chat.conversation import Conversation, Figures
+from ..chat.shelf import Shelf
 from ..chat.view import ChatView
 from ..faults import Fault
 from ..model_holder import Observer
@@ -36,8 +37,7 @@ class ChatScreen(Observer):
         self._words = parts.words
         self._view = view = ChatView(parts)
         self._notice = Notice(parts.elements, parts.words, parts.panel, "chat-error")
-        self._archive = Archive("conversation", archive.open)
-        self._all: dict[str, Conversation] = {}
+        self._shelf = Shelf(Archive("conversation", archive.open))
         self._shown = Conversation()
         self._before: Conversation | None = None  # what an undo brings back
         self._filled = ""  # the one whose settings are in the fields
@@ -67,14 +67,9 @@ class ChatScreen(Observer):
         """Show what was shown last; the first time, read what the browser has kept."""
         if not self._read:
             self._read = True
-            for text in (await self._archive.read()).values():
-                try:
-                    one = Conversation.from_json(text)
-                except FormatError:
-                    continue  # of another version: it stays where it is
-                self._all[one.id] = one
-            await self._show(self._all.get(self._parts.browser.storage.remembered(OPENED), self._shown))
-            if not self._archive.keeps:
+            await self._shelf.read()
+            await self._show(self._shelf.find(self._parts.browser.storage.remembered(OPENED)) or self._shown)
+            if not self._shelf.keeps:
                 self._view.note(self._words("chat.unkept"))
         await self._parts.holder.want()
 
@@ -236,9 +231,10 @@ class ChatScreen(Observer):
             async for piece in engine.generate(prompt, asked.longest, self._sampling(asked)):
                 answer += piece.text if answer else piece.text.lstrip()
                 if throttle.due("answer"):
-                    self._all[asked.id] = asked.answered(answer, "", None)
+                    so_far = asked.answered(answer, "", None)
+                    self._shelf.hold(so_far)
                     if self._shown.id == asked.id:
-                        self._shown = self._all[asked.id]
+                        self._shown = so_far
                         await self._view.grow(at, answer)
         except Exception:
             await self._written(asked.answered(answer, engine.stats.stop_reason, self._figures(engine)))
@@ -359,25 +355,16 @@ class ChatScreen(Observer):
         await self._keep(conversation)
 
     async def _keep(self, conversation: Conversation) -> None:
-        """Keep a conversation, and show it where it is the one that is shown. Where another page has changed it
-        meanwhile, both stay."""
-        now = conversation
-        if not now.empty:
-            self._all[now.id] = now
-            if not await self._archive.keep(now.id, now.to_json()):
-                del self._all[now.id]
-                now = now.copied()
-                self._all[now.id] = now
-                await self._archive.keep(now.id, now.to_json())
+        """Keep a conversation, and show it where it is the one that is shown."""
+        kept = await self._shelf.keep(conversation)
         if self._shown is conversation:
-            await self._show(now)
+            await self._show(kept)
         else:
             self._list()
 
     def _list(self) -> None:
-        words = self._view.written("search")
-        found = [one for one in self._all.values() if one.matches(words)]
-        self._view.conversations(newest_first(found), self._shown.id, bool(self._all))
+        found = self._shelf.found(self._view.written("search"))
+        self._view.conversations(found, self._shown.id, not self._shelf.empty)
 
     async def _leave(self, conversation: Conversation) -> None:
         """Another conversation is shown."""
@@ -387,8 +374,8 @@ class ChatScreen(Observer):
         await self._show(conversation)
 
     async def _open(self, name: str) -> None:
-        if name in self._all:
-            await self._leave(self._all[name])
+        if (conversation := self._shelf.find(name)) is not None:
+            await self._leave(conversation)
 
     async def _new(self) -> None:
         await self._leave(self._shown.anew())
@@ -399,8 +386,7 @@ class ChatScreen(Observer):
         if self._asked:
             return
         gone = self._shown
-        self._all.pop(gone.id, None)
-        await self._archive.drop(gone.id)
+        await self._shelf.drop(gone)
         await self._leave(Conversation())
         self._before = gone
         self._view.note(self._words("chat.note.deleted"), undo=True)
