@@ -53,7 +53,7 @@ def file_of(page: Page, name: str) -> str:
 
 
 def test_a_conversation(page: Page, tiny: str) -> None:
-    page.goto(tiny + "?seed=3#chat")
+    page.goto(tiny + "?seed=3&loop_guard=0#chat")
     page.click(".how > summary")
     expect(page.locator("#chat-send")).to_be_enabled()  # Python is there, and the model is not yet
     page.fill("#chat-longest", "16")
@@ -152,7 +152,7 @@ def test_a_conversation(page: Page, tiny: str) -> None:
 
 
 def test_a_full_context(page: Page, tiny: str) -> None:
-    page.goto(tiny + "?seed=3&context=256#chat")
+    page.goto(tiny + "?seed=3&loop_guard=0&context=256#chat")
     done(page)
     settings(page, longest="24")
     for number in range(9):

@@ -22,6 +22,7 @@ ENDED = {
     "cancelled": "chat.ended.cancelled",
     "length": "chat.ended.length",
     "context": "chat.ended.context",
+    "loop": "chat.ended.loop",
     "failed": "chat.ended.failed",
 }
 GOES_ON = ("cancelled", "length", "failed")  # answers that can be written further

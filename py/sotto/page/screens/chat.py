@@ -228,7 +228,10 @@ class ChatScreen(Observer):
         at = len(asked.turns) - 1
         throttle, answer = Throttle(), asked.turns[-1].answer
         try:
-            async for piece in engine.generate(prompt, asked.longest, self._sampling(asked)):
+            guard = self._parts.panel.check().loop_guard
+            async for piece in engine.generate(
+                prompt, asked.longest, self._sampling(asked), loop_guard=guard
+            ):
                 answer += piece.text if answer else piece.text.lstrip()
                 if throttle.due("answer"):
                     so_far = asked.answered(answer, "", None)
