@@ -14,7 +14,7 @@ INLINE v128 coded_quad(enum format format, const u8 *tile, const u8 *scales, u32
         return mul(to_f32(codes), splat(((const f32 *)(scales + 32 * r))[2 * b + half]));
     }
     store(scale, block_scales(format, scales, r));
-    if (format == FORMAT_Q8) {
+    if (is_bytes(format)) {
         i32 four = ((const i32 *)(tile + piece_at(r, 2 * b + q / 4)))[q % 4];
         v128 codes = wasm_i32x4_extend_low_i16x8(wasm_i16x8_extend_low_i8x16(wasm_i32x4_splat(four)));
         return mul(to_f32(codes), splat(scale[b]));
@@ -22,7 +22,7 @@ INLINE v128 coded_quad(enum format format, const u8 *tile, const u8 *scales, u32
     if (format == FORMAT_Q4M) store(minimum, block_minima(scales, r));
     u32 four = ((const u32 *)(tile + piece_at(r, b)))[q % 4] >> (q < 4 ? 0 : 4) & 0x0f0f0f0fu;
     v128 codes = wasm_u32x4_extend_low_u16x8(wasm_u16x8_extend_low_u8x16(wasm_i32x4_splat((i32)four)));
-    codes = wasm_i32x4_sub(codes, wasm_i32x4_splat(format == FORMAT_Q4 ? 8 : 0));
+    codes = wasm_i32x4_sub(codes, wasm_i32x4_splat(is_offset(format) ? 8 : 0));
     return sub(mul(to_f32(codes), splat(scale[b])), splat(minimum[b]));
 }
 
@@ -35,7 +35,8 @@ void embed(const struct embed *s, enum format format, const struct run *run) {
             for (u32 k = 0; k < s->K; k += 4) {
                 u32 index = row / TILE_ROWS * tiles + k / TILE_COLUMNS, quad = k % TILE_COLUMNS / 4;
                 const u8 *tile = s->weights + index * tile_bytes(format);
-                const u8 *scales = s->scales + index * scale_tile_bytes(format);
+                const u8 *scales = s->scales + row / TILE_ROWS * scale_rows_bytes(format, tiles)
+                    + k / TILE_COLUMNS * scale_step(format);
                 v128 v = is_float(format) ? float_quad(format, tile, row % TILE_ROWS, quad)
                                           : coded_quad(format, tile, scales, row % TILE_ROWS, quad);
                 store(s->y + t * s->K + k, mul(v, splat(s->SCALE)));

@@ -20,7 +20,7 @@
 
 struct unpacked {
     u8 *codes;     // (K/4, 8 rows, 4 columns)
-    f32 *scales;   // (K/unit, 8 rows)
+    f32 *scales;   // (K/unit, 8 rows), or of whole rows (8 rows)
     f32 *minima;   // (K/32, 8 rows), q4m
     u8 *odd;       // like codes, the lowest bits of weights that take two passes
     i32 offset;    // codes are this much above the value, or above half of it
@@ -43,12 +43,12 @@ INLINE void put_transposed(v128 a, v128 b, v128 c, v128 d, u8 *to) {
 
 INLINE void unpack(enum format format, const u8 *weights, const u8 *scales, u32 K, struct unpacked *to) {
     const u32 padded = up(K, TILE_COLUMNS);
-    to->offset = format == FORMAT_Q4 ? 8 : 0;
+    to->offset = is_offset(format) ? 8 : 0;
     to->passes = 1;
     v128 outside = zero();
     u8 *codes = to->codes;
     for (u32 c = 0; c < padded; c += TILE_COLUMNS, weights += tile_bytes(format)) {
-        if (format == FORMAT_Q4 || format == FORMAT_Q4M) {
+        if (!is_bytes(format)) {
             for (u32 b = 0; b < 4; b++, codes += 256) {
                 for (u32 g = 0; g < 2; g++) {
                     const u8 *w = weights + piece_at(4 * g, b);
@@ -72,7 +72,7 @@ INLINE void unpack(enum format format, const u8 *weights, const u8 *scales, u32 
             }
         }
     }
-    if (format == FORMAT_Q8 || format == FORMAT_Q8H) {
+    if (is_bytes(format)) {
         const v128 offset = wasm_i8x16_const_splat(64);
         to->passes = wasm_i8x16_bitmask(outside) ? 2 : 1;
         to->offset = 64;
@@ -84,6 +84,10 @@ INLINE void unpack(enum format format, const u8 *weights, const u8 *scales, u32 
             }
             store(to->codes + i, wasm_i8x16_add(w, offset));
         }
+    }
+    if (is_by_row(format)) {
+        for (u32 r = 0; r < TILE_ROWS; r++) to->scales[r] = row_scale(scales, r);
+        return;
     }
     for (u32 c = 0; c < padded; c += TILE_COLUMNS, scales += scale_tile_bytes(format)) {
         for (u32 r = 0; r < TILE_ROWS; r++) {
@@ -134,6 +138,14 @@ INLINE void four_tokens(
             }
             products(w->odd + 8 * u * unit, x, u * unit, unit, a);
         }
+        if (is_by_row(format)) {
+            UNROLL for (u32 t = 0; t < 4; t++) {
+                v128 x_scale = wasm_v128_load32_splat(x[t].scales + u);
+                sums[t][0] = add(sums[t][0], mul(to_f32(a[t][0]), x_scale));
+                sums[t][1] = add(sums[t][1], mul(to_f32(a[t][1]), x_scale));
+            }
+            continue;
+        }
         v128 scale0 = load(w->scales + 8 * u), scale1 = load(w->scales + 8 * u + 4);
         UNROLL for (u32 t = 0; t < 4; t++) {
             v128 x_scale = wasm_v128_load32_splat(x[t].scales + u * unit / BLOCK);
@@ -144,6 +156,12 @@ INLINE void four_tokens(
                 sums[t][0] = sub(sums[t][0], mul(load(w->minima + 8 * u), x_sum));
                 sums[t][1] = sub(sums[t][1], mul(load(w->minima + 8 * u + 4), x_sum));
             }
+        }
+    }
+    if (is_by_row(format)) {
+        UNROLL for (u32 t = 0; t < 4; t++) {
+            sums[t][0] = mul(sums[t][0], load(w->scales));
+            sums[t][1] = mul(sums[t][1], load(w->scales + 4));
         }
     }
 }
@@ -178,7 +196,7 @@ INLINE void coded_rows(enum format format, const struct matmul *s, const struct 
     FOR_CLAIMED(r, run, up(s->N, TILE_ROWS) / TILE_ROWS, 1) {
         for (u32 i = r.begin; i < r.end; i++) {
             unpack(
-                format, s->weights + i * tiles * tile_bytes(format), s->scales + i * tiles * scale_tile_bytes(format),
+                format, s->weights + i * tiles * tile_bytes(format), s->scales + i * scale_rows_bytes(format, tiles),
                 s->K, &w);
             for (u32 token = 0; token < run->count; token += 4) {
                 struct activations x[4];
@@ -225,6 +243,8 @@ void matmul(const struct matmul *s, enum format format, const struct run *run) {
         case FORMAT_Q4M: coded_rows(FORMAT_Q4M, s, run); break;
         case FORMAT_Q8: coded_rows(FORMAT_Q8, s, run); break;
         case FORMAT_Q8H: coded_rows(FORMAT_Q8H, s, run); break;
+        case FORMAT_Q4R: coded_rows(FORMAT_Q4R, s, run); break;
+        case FORMAT_Q8R: coded_rows(FORMAT_Q8R, s, run); break;
         case FORMAT_F16: float_rows(FORMAT_F16, s, run); break;
         case FORMAT_BF16: float_rows(FORMAT_BF16, s, run); break;
         default: float_rows(FORMAT_F32, s, run);

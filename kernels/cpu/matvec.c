@@ -50,14 +50,16 @@ static void start_with_minima(const u8 *scales, struct activations x, u32 K, v12
 INLINE void add_to(volatile v128 *sum, v128 term) { *sum = add(*sum, term); }
 INLINE void add_both(volatile v128 *sum, v128 first, v128 second) { *sum = add(add(*sum, first), second); }
 
-// Adds the products of 8 rows and K columns to `sums`.
+// Adds the products of 8 rows and K columns to `sums`. Where a scale is a whole row's, that is left to the end, and `scales`
+// is not read.
 INLINE void tile(enum format format, const u8 *weights, const f32 *scales, struct activations x, u32 K, v128 *sums) {
     const u32 bytes = tile_bytes(format);
     for (u32 c = 0; c < K; c += TILE_COLUMNS, weights += bytes, scales += format == FORMAT_Q8H ? 64 : 32) {
         UNROLL for (u32 b = 0; b < 4; b++) {
             const u32 block = c / BLOCK + b;
+            const v128 x_scale = wasm_v128_load32_splat(x.scales + block);
             v128 x0 = load(x.codes + BLOCK * block), x1 = load(x.codes + BLOCK * block + 16);
-            if (format == FORMAT_Q8 || format == FORMAT_Q8H) {
+            if (is_bytes(format)) {
                 v128 m0 = wasm_i8x16_lt(x0, zero()), m1 = wasm_i8x16_lt(x1, zero());
                 x0 = wasm_i8x16_abs(x0), x1 = wasm_i8x16_abs(x1);
                 v128 dips = wasm_v128_load64_zero(x.dips + 2 * block);
@@ -73,19 +75,21 @@ INLINE void tile(enum format format, const u8 *weights, const f32 *scales, struc
                         add_both(sums + r, mul(to_f32(p), s), mul(to_f32(p1), s1));
                     } else {
                         p = dot(wasm_v128_xor(load(w + 16), m1), x1, p);
-                        add_to(sums + r, mul(to_f32(p), wasm_v128_load32_splat(scales + 4 * r + b)));
+                        v128 scale = is_by_row(format) ? x_scale : wasm_v128_load32_splat(scales + 4 * r + b);
+                        add_to(sums + r, mul(to_f32(p), scale));
                     }
                 }
             } else {
-                v128 start = zero();  // q4: codes are 8 above the value
-                if (format == FORMAT_Q4) {
+                v128 start = zero();  // codes may be 8 above the value
+                if (is_offset(format)) {
                     start = wasm_i32x4_shl(wasm_v128_load64_zero(x.sums + 2 * block), 3);
                     start = wasm_i32x4_neg(start);
                 }
                 UNROLL for (u32 r = 0; r < TILE_ROWS; r++) {
                     v128 w = load(weights + piece_at(r, b));
                     v128 p = dot(x1, high_nibbles(w), dot(x0, low_nibbles(w), start));
-                    add_to(sums + r, mul(to_f32(p), wasm_v128_load32_splat(scales + 4 * r + b)));
+                    v128 scale = is_by_row(format) ? x_scale : wasm_v128_load32_splat(scales + 4 * r + b);
+                    add_to(sums + r, mul(to_f32(p), scale));
                 }
             }
         }
@@ -115,17 +119,20 @@ INLINE void rows(enum format format, const struct matvec *s, const struct run *r
     FOR_CLAIMED(r, run, up(s->N, TILE_ROWS) / TILE_ROWS, 4) {
         for (u32 i = r.begin; i < r.end; i++) {
             const u8 *weights = s->weights + i * tiles * tile_bytes(format);
-            const u8 *scale_plane = s->scales + i * tiles * scale_tile_bytes(format);
+            const u8 *scale_plane = s->scales + i * scale_rows_bytes(format, tiles);
             v128 sums[TILE_ROWS] = {0};
             if (is_float(format)) {
                 float_tile(format, weights, s->x, s->K, sums);
             } else {
-                combine_scales(format, scale_plane, x.scales, s->K, scales);
+                if (!is_by_row(format)) combine_scales(format, scale_plane, x.scales, s->K, scales);
                 if (format == FORMAT_Q4M) start_with_minima(scale_plane, x, s->K, sums);
                 tile(format, weights, scales, x, s->K, sums);
             }
             f32 *y = s->y + s->OFFSET + i * TILE_ROWS;
-            for (u32 row = 0; row < min_u32(TILE_ROWS, s->N - i * TILE_ROWS); row++) y[row] = sum_of(sums[row]);
+            for (u32 row = 0; row < min_u32(TILE_ROWS, s->N - i * TILE_ROWS); row++) {
+                f32 sum = sum_of(sums[row]);
+                y[row] = is_by_row(format) ? sum * row_scale(scale_plane, row) : sum;
+            }
         }
     }
 }
@@ -136,6 +143,8 @@ void matvec(const struct matvec *s, enum format format, const struct run *run) {
         case FORMAT_Q4M: rows(FORMAT_Q4M, s, run); break;
         case FORMAT_Q8: rows(FORMAT_Q8, s, run); break;
         case FORMAT_Q8H: rows(FORMAT_Q8H, s, run); break;
+        case FORMAT_Q4R: rows(FORMAT_Q4R, s, run); break;
+        case FORMAT_Q8R: rows(FORMAT_Q8R, s, run); break;
         case FORMAT_F16: rows(FORMAT_F16, s, run); break;
         case FORMAT_BF16: rows(FORMAT_BF16, s, run); break;
         default: rows(FORMAT_F32, s, run);

@@ -14,7 +14,9 @@
     PLAIN(slice_maxima) PLAIN(sample) PLAIN(log_prob) PLAIN(low_rank_add) \
     PLAIN(nothing) PLAIN(stream) PLAIN(dots)
 
-enum format { FORMAT_NONE, FORMAT_Q4, FORMAT_Q4M, FORMAT_Q8, FORMAT_Q8H, FORMAT_F16, FORMAT_BF16, FORMAT_F32 };
+enum format {
+    FORMAT_NONE, FORMAT_Q4, FORMAT_Q4M, FORMAT_Q8, FORMAT_Q8H, FORMAT_Q4R, FORMAT_Q8R, FORMAT_F16, FORMAT_BF16, FORMAT_F32
+};
 
 struct embed {
     const u8 *weights; const u8 *scales; const u32 *tokens; f32 *y;

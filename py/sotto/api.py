@@ -89,14 +89,16 @@ def load(
     candidates: int = Settings.candidates,
     cache: bool | str | os.PathLike[str] = True,
     variant: str = "",
+    weights: str = "",
     lora: Sequence[Lora] = (),
     progress: Callable[[LoadProgress], None] | None = None,
 ) -> Model:
     """Load a model onto a GPU or the CPU.
 
     Args:
-        model: the path of a GGUF file, of any of those that one was split into, of a folder that holds one, or of
-            a manifest or blob of Ollama's; the name of a known model (sotto.assets.known_models()); a hub's
+        model: the path of a GGUF file, of any of those that one was split into, of a folder that holds one, of a
+            folder as transformers writes it (config.json, safetensors files, a tokenizer), or of a manifest or blob
+            of Ollama's; the name of a known model (sotto.assets.known_models()); a hub's
             `owner/name`, `owner/name:file` or page, or a URL: these are fetched on first use. A name in the library
             (`sotto models`) is loaded from there.
         device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one, or it cannot load
@@ -109,6 +111,9 @@ def load(
         cache: keep the converted weights, so that loading is quicker next time: in Sotto's cache folder, in
             the given folder, or (False) not.
         variant: kernel variants to use without measuring which is fastest: "job:name", with commas between.
+        weights: to what the weights of safetensors files are rounded: "int8", "q4_0" (four bits in blocks of 32),
+            "int4" (four bits with one scale for a row, for checkpoints that were trained for it), or "original" for
+            nothing; default: what suits the checkpoint and the processor. load_stats.rounding tells the error.
         lora: adapters that are on from the beginning: a path as `Model.add_lora` takes it, or a path and a scale.
         progress: told how loading goes; its stage is "download" while a known model is fetched.
 
@@ -119,7 +124,7 @@ def load(
         DeviceError, LimitError: there is no such processor, or it is too small.
     """
     told = progress or _ignore
-    settings = Settings(context, candidates, variant=variant)
+    settings = Settings(context, candidates, variant=variant, weights=weights)
     if threads is not None:
         values.whole("threads", threads, 1)
     adapters = read_adapters(lora)  # before the model, which takes longer

@@ -16,6 +16,13 @@ MOST_PARTS = 1000
 _PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
 _LARGEST_MANIFEST = 1 << 20
+_CONFIG, _WEIGHTS = "config.json", ".safetensors"
+_TRANSFORMERS = {
+    _WEIGHTS,
+    ".json",
+    ".jinja",
+    ".model",
+}  # endings of the files that belong to a model of transformers
 
 
 def part_names(name: str) -> tuple[str, ...]:
@@ -36,27 +43,43 @@ def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ..
     """What a person calls a model, and its files.
 
     Args:
-        path: of a file, of one of the parts of a split file, of a folder that holds GGUF files, or of a manifest of
-            Ollama's, models/manifests/..., which stands for one of models/blobs/.
+        path: of a file, of one of the parts of a split file, of a folder that holds GGUF files or what transformers
+            writes, of one of the latter's files, or of a manifest of Ollama's, models/manifests/..., which stands for
+            one of models/blobs/.
         known: names that could have been given in place of a path.
 
     Returns:
-        a name; the one file, or several: all parts that are there, or all GGUF files of a folder.
+        a name; the one file, or several: all parts that are there, all GGUF files of a folder, or those that
+        transformers reads.
 
     Raises:
-        SottoError: there is no such file, or no GGUF file in the folder.
+        SottoError: there is no such file, or no model in the folder.
     """
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf" and file.is_file())
         if not found:
-            raise SottoError(f"The folder {path} holds no GGUF file.", "Give the path of one GGUF file.")
+            return path.resolve().name, _transformers_files(path)
         return found[0].name if len(found) == 1 else path.resolve().name, tuple(found)
     if not path.exists():
         names = f", or one of: {', '.join(known)}" if known else ""
         raise SottoError(f"The model {path} does not exist.", f"Give the path of a GGUF file{names}.")
+    if path.name == _CONFIG or (path.suffix == _WEIGHTS and path.with_name(_CONFIG).exists()):
+        return path.resolve().parent.name, _transformers_files(path.parent)
     path = _ollama_model(path) or path
     parts = [path.with_name(name) for name in part_names(path.name)]
     return path.name, tuple(part for part in parts if part.exists()) if len(parts) > 1 else (path,)
+
+
+def _transformers_files(path: Path) -> tuple[Path, ...]:
+    """The files of a folder as transformers writes it. Raises SottoError where it is none."""
+    files = sorted(file for file in path.iterdir() if file.suffix in _TRANSFORMERS and file.is_file())
+    names = {file.name for file in files}
+    if _CONFIG not in names or not any(file.suffix == _WEIGHTS for file in files):
+        raise SottoError(
+            f"The folder {path} holds no GGUF file, and no safetensors files with a {_CONFIG}.",
+            "Give the path of one GGUF file, or of a folder as transformers writes it.",
+        )
+    return tuple(files)
 
 
 def _ollama_model(path: Path) -> Path | None:

@@ -11,6 +11,13 @@ from . import values
 
 MOST_CANDIDATES = 1024  # that a device selects: their scores are kept in a GPU's workgroup memory
 PROCESSORS = ("auto", "gpu", "cpu")  # that can be asked for; "auto" is the one that will do better
+WEIGHTS = (
+    "",
+    "int8",
+    "q4_0",
+    "int4",
+    "original",
+)  # to what a checkpoint's floats can be rounded; "": what suits
 # Of a load, in their order; "ready" ends it.
 STAGES = ("header", "weights", "tokenizer", "pipelines", "tuning")
 
@@ -27,6 +34,8 @@ class Settings:
             where a single step on so many tokens would hold a slow device for too long.
         variant: kernel variants to use without measuring, "job:name" with commas between them; "measure" forgets
             what earlier loads measured.
+        weights: to what the matrices of a checkpoint in safetensors are rounded: "int8", "q4_0", "int4" (see
+            weights/imports.py), or "original" for nothing; "" for what suits the checkpoint and the processor.
         tune: check the device and measure which kernels are fastest, where that is not known yet.
 
     Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
@@ -36,6 +45,7 @@ class Settings:
     candidates: int = 128
     chunks: tuple[int, ...] = (32, 128, 512)
     variant: str = ""
+    weights: str = ""
     tune: bool = True
 
     def __post_init__(self) -> None:
@@ -45,6 +55,8 @@ class Settings:
             values.whole("a chunk", tokens, 1)
         if not isinstance(self.variant, str):
             raise values.invalid("variant", self.variant, 'a text such as "matmul:simple"')
+        if self.weights not in WEIGHTS:
+            raise values.invalid("weights", self.weights, f"one of {', '.join(WEIGHTS[1:])}")
 
 
 class How(StrEnum):
@@ -83,6 +95,9 @@ class LoadStats:
         tuned: seconds that a workload took with each variant, by plan.
         untried: variants for which there was no time yet, by plan; the next load goes on with them.
         instead: why this processor was taken in place of the one that was tried first; usually empty.
+        weights: to what the files' floats were rounded, as in Settings; "" where the weights are as in the files.
+        rounding: how far they are from the files', as a share: the root of the mean square of the differences over
+            that of the weights; None where they come from the store.
     """
 
     cached: bool
@@ -96,6 +111,8 @@ class LoadStats:
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: str = ""
+    weights: str = ""
+    rounding: float | None = None
 
     @property
     def total_seconds(self) -> float:

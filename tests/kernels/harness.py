@@ -28,7 +28,8 @@ from sotto.weights import layout
 Arrays = Mapping[str, NDArray[np.generic]]
 F32 = 3e-6
 F16 = 1.1e-3
-TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32")
+ROUNDED = ("q4r", "q8r")  # formats that no type of a file is stored in
+TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32", *ROUNDED)
 
 
 IN_ITS_PLACE = {  # kernels that do what another one is asked for, in some cases of its test
@@ -162,11 +163,23 @@ def given(name: str, shape: tuple[int, ...], dtype: str = "f32") -> Tensor:
     return tensor(name, shape, dtype, Use.CACHE)
 
 
+def form_of(name: str) -> layout.Format:
+    """The format of a file's type, or of a name of ROUNDED."""
+    return layout.FORMATS[name] if name in ROUNDED else layout.format_of(name)
+
+
+def columns_of(name: str, columns: int, instead: int) -> int:
+    """So many columns, where blocks of a file's type make them up; else as many as `instead`."""
+    return columns if name in ROUNDED or columns % blocks.TYPES[name].elements == 0 else instead
+
+
 def matrix(
     rng: np.random.Generator, type_name: str, rows: int, columns: int, shards: int = 1
 ) -> tuple[Matrix, dict[str, np.ndarray]]:
-    """Random weights of a file type in the GPU's layout, as a matrix of one or more shards."""
-    data = blocks.quantize(type_name, rng.standard_normal((rows, columns)).astype(np.float32))
+    """Random weights of a file type in the GPU's layout, as a matrix of one or more shards; of a format that no file's
+    type is stored in, by its own name."""
+    kind = "F32" if type_name in ROUNDED else type_name
+    data = blocks.quantize(kind, rng.standard_normal((rows, columns)).astype(np.float32))
     return matrix_of(type_name, data, rows, columns, shards)
 
 
@@ -175,13 +188,13 @@ def matrix_of(
 ) -> tuple[Matrix, dict[str, np.ndarray]]:
     """A file's bytes of a matrix in the GPU's layout, in one or more shards, and their planes."""
     row_bytes = data.size // rows
-    form = layout.format_of(type_name)
+    form = form_of(type_name)
     step = -(-rows // shards // 8) * 8
     pieces, arrays = [], {}
     for first in range(0, rows, step):
         count = min(step, rows - first)
         part = data[first * row_bytes : (first + count) * row_bytes]
-        planes = layout.convert(type_name, part, count, columns)
+        planes = layout.convert("F32" if type_name in ROUNDED else type_name, part, count, columns, form)
         tensors = []
         for kind, plane in zip(("w", "s"), planes, strict=True):
             name = f"{prefix}{kind}{first}"

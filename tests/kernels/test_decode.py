@@ -9,16 +9,14 @@ import numpy as np
 import pytest
 
 from kernels.decoding import EPS, TEXTS, pending, plan, residuals
-from kernels.harness import F16, F32, TYPES, adapted, compare, execute, given, matrix
+from kernels.harness import F16, F32, TYPES, adapted, columns_of, compare, execute, form_of, given, matrix
 from sotto import ops
 from sotto.devices.reference import device as reference
-from sotto.formats import blocks
 from sotto.native.dawn import NativeDevice
 from sotto.ops import Cache, Partials
 from sotto.plan.plan import Plan
 from sotto.plan.variants import Variant
 from sotto.plan.weights import Matrix
-from sotto.weights import layout
 
 LONGEST = 32_768
 
@@ -38,7 +36,7 @@ def rng() -> np.random.Generator:
 # A sweep and how it multiplies are tried with every format; how its lanes share rows and add up, and what the other
 # kernels have before and after the same sweep, with two.
 BY_FORMAT = ("rows", "lanes-subgroups", "lanes-f16-subgroups", "lanes-int8-subgroups")
-FORMATS = {layout.format_of(name).name: name for name in TYPES}  # a type for each
+FORMATS = {form_of(name).name: name for name in TYPES}  # a type for each
 TWO = ("Q4_K", "Q6_K")
 
 
@@ -48,7 +46,7 @@ def cases(by_format: Sequence[str]) -> pytest.MarkDecorator:
         pytest.param(variant, name, id=f"{variant.name}-{name}")
         for variant in TEXTS
         for name in (FORMATS.values() if variant.name in by_format else TWO)
-        if variant.precision != "int8" or layout.format_of(name).packed
+        if variant.precision != "int8" or form_of(name).packed
     ]
     return pytest.mark.parametrize(("variant", "type_name"), found, indirect=["variant"])
 
@@ -70,7 +68,7 @@ def tiling(request: pytest.FixtureRequest) -> Variant:
 def shape_of(type_name: str, shapes: list[tuple[int, ...]]) -> tuple[int, ...]:
     """A shape for a format, so that all are tried, by at least two formats; the columns stand second."""
     rows, columns, *others = shapes[TYPES.index(type_name) % len(shapes)]
-    return rows, columns if columns % blocks.TYPES[type_name].elements == 0 else 512, *others
+    return rows, columns_of(type_name, columns, 512), *others
 
 
 def test_every_kernel_stays_within_the_default_limit_of_storage_buffers(variant: Variant) -> None:
@@ -181,7 +179,7 @@ def test_decode_head(gpu: NativeDevice, numpy_device, rng, variant, type_name) -
 def test_adapters(gpu: NativeDevice, numpy_device, rng, variant, type_name, shards) -> None:
     """Each kernel adds B u to its rows, where u is what the kernel gives for A."""
     tokens, columns, rows = (1, 640, 160) if type_name == "Q6_K" else (3, 512, 96)
-    columns = columns if columns % blocks.TYPES[type_name].elements == 0 else 512
+    columns = columns_of(type_name, columns, 512)
     m, weights = matrix(rng, type_name, rows, columns, shards)
     p = plan(variant, tokens)
     m, more = adapted(rng, m, 16, (48, 72))

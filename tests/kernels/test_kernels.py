@@ -14,13 +14,25 @@ import pytest
 
 from cpu import quantized
 from kernels import drawing, matrices
-from kernels.harness import CPUS, F16, F32, TYPES, adapted, compare, execute, given, matrix, processor
+from kernels.harness import (
+    CPUS,
+    F16,
+    F32,
+    ROUNDED,
+    TYPES,
+    adapted,
+    columns_of,
+    compare,
+    execute,
+    given,
+    matrix,
+    processor,
+)
 from sotto import ops
 from sotto.device import Device
 from sotto.devices.reference.device import NumpyDevice
 from sotto.devices.reference.kernels import KERNELS
 from sotto.errors import UnsupportedModel
-from sotto.formats import blocks
 from sotto.native.dawn import NativeDevice
 from sotto.ops import Cache
 from sotto.plan import wgsl
@@ -80,8 +92,7 @@ def rng() -> np.random.Generator:
     ("rows", "columns", "shards"), [(256, 640, 1), (83, 256, 1), (72, 1280, 3), (9, 96, 1)]
 )
 def test_matvec(device: Device, reference, rng, type_name, rows, columns, shards) -> None:
-    if columns % blocks.TYPES[type_name].elements:
-        columns = 512
+    columns = columns_of(type_name, columns, 512)
     m, arrays = matrix(rng, type_name, rows, columns, shards)
     p = Plan("test", 1)
     x = given("x", (1, columns))
@@ -104,9 +115,10 @@ SHAPES = [
 @on_every_device(
     Job.MATMUL,
     ("type_name", "rows", "columns", "tokens", "count", "shards"),
-    [  # two formats in every shape, each of the others in two
+    [  # two formats in every shape, each of the others in two, or in one
         *((name, *shape) for name in ("Q4_0", "Q6_K") for shape in SHAPES),
         *((name, *shape) for name in ("Q4_K", "Q8_0", "F16", "BF16", "F32") for shape in SHAPES[1:3]),
+        *((name, *SHAPES[2]) for name in ROUNDED),
     ],
     [(name, *shape) for name in TYPES for shape in SHAPES],
 )
@@ -117,8 +129,7 @@ def test_matmul(
         pytest.skip(
             f"this adapter has no {', '.join(sorted(variant.features - set(device.adapter.features)))}"
         )
-    if columns % blocks.TYPES[type_name].elements:
-        columns = 256
+    columns = columns_of(type_name, columns, 256)
     m, arrays = matrix(rng, type_name, rows, columns, shards)
     p = Plan("test", tokens, choice=SIMPLE.but(variant))
     y = ops.matmul(p, "y", given("x", (tokens, columns)), m)

@@ -223,7 +223,8 @@ def test_inspect_prints_a_kernel(sotto: Callable[..., Run]) -> None:
     ("arguments", "told"),
     [
         (("matmul_quick",), "There is no kernel 'matmul_quick'. There are: attention, "),
-        (("matmul",), "matmul is not told its format. matmul takes format: bf16, f16, f32, q4, q4m, q8, q8h."),
+        (("matmul",), "matmul is not told its format. "
+         "matmul takes format: bf16, f16, f32, q4, q4m, q4r, q8, q8h, q8r."),
         (("matmul", "--format", "q5"), "'q5' is no format of matmul. matmul takes format: bf16"),
         (("matmul_tiled", "--format", "q4"), "matmul_tiled is not told its stage."),
         (("rms_norm", "--format", "q4"), "rms_norm has no option 'format'. rms_norm takes no options."),

@@ -17,6 +17,8 @@ FOLDERS = ("docs", "finetune", "kernels", "py", "tests", "tools", "web")
 NAME = re.compile(r"(?<![\w/.{}$<-])((?:[\w-]+/)*[\w-]+\.(?:py|js|mjs|wgsl|c|h))\b(?![\w(/])")
 NOT_OURS = {
     "modeling_gemma3.py",  # transformers
+    "models/gemma3/configuration_gemma3.py",  # likewise
+    "tokenization_utils_sentencepiece.py",  # likewise
     "ggml-common.h",  # llama.cpp
     "gguf-py/gguf/constants.py",  # likewise
     "convert_lora_to_gguf.py",  # likewise

@@ -192,7 +192,7 @@ def test_the_conversion_in_c_has_every_type_with_pythons_sizes() -> None:
         kind, form = blocks.TYPES[name], layout.format_of(name)
         assert nbytes * kind.elements == kind.nbytes * (less_one + 1), name  # floats: by 16 bytes
         assert piece_columns == form.piece_columns, name
-        assert item_bytes * layout.COLUMNS == form.scale_bytes * layout.BLOCK, name
+        assert item_bytes * 4 * layout.ROWS == form.scale_plane_bytes(layout.ROWS, layout.COLUMNS), name
 
 
 def test_the_cpus_kernels_have_every_format_with_pythons_sizes() -> None:

@@ -90,7 +90,7 @@ def test_a_part_alone_says_what_it_is() -> None:
         ({"a": write({**METADATA, "split.no": 5, "split.count": 3}, TENSORS)}, "part 6 of 3"),
         ({"a": write({**METADATA, "split.no": 0, "split.count": 1 << 40}, TENSORS)}, "of 1,099,511,627,776"),
         ({"a": WHOLE, "b": b"GGUF"}, "b is truncated"),
-        ({"readme.md": b"# A model"}, r"folder holds no GGUF file: readme\.md"),
+        ({"readme.md": b"# A model"}, r"folder holds no model: readme\.md"),
     ],
 )  # fmt: skip
 def test_what_does_not_belong_together(files: dict[str, bytes], complaint: str) -> None:

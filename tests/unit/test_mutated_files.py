@@ -1,4 +1,5 @@
-"""10,000 mutated files for the readers of headers: of models, whole and in parts, and of adapters, in GGUF and PEFT's.
+"""10,000 mutated files for the readers of headers: of models, whole and in parts, and of adapters, in GGUF and PEFT's;
+and 1,500 of what transformers writes.
 
 Whatever is done to a file, it is refused with a sentence, or read as what it was before: with the same tensors of the
 same shapes, each at a place of its own in the file. Nothing crashes, or takes long, or more memory than a multiple of
@@ -17,6 +18,7 @@ from functools import partial
 
 import pytest
 
+import hugging
 import lora
 import tiny
 from sotto import formats, models
@@ -33,6 +35,11 @@ from sotto.weights.image import Image
 SIZES = tiny.Tiny(layers=2, width=64, hidden=64, heads=2, head_dim=32, chat=True)
 MODEL = tiny.build(replace(SIZES, types=dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0")))
 HEADER = gguf.parse(MODEL)
+SAVED = {
+    **hugging.files(SIZES, shards=2),
+    "tokenizer.model": hugging.sentencepiece(tiny.vocabulary()),
+    "chat_template.jinja": tiny.CHAT_TEMPLATE.encode(),
+}
 SHAPES = {"layers.0.query": (64, 64), "layers.1.down": (64, 64)}
 HALVES = lora.halves(SHAPES, rank=4)
 EXTREMES = [
@@ -115,6 +122,16 @@ def model_in_parts(generator: random.Random) -> Callable[[], None]:
     return partial(load, Folder("m", {n: MemorySource(data, n, n) for n, data in files.items()}))
 
 
+def folder_of_transformers(generator: random.Random) -> Callable[[], None]:
+    files = dict(SAVED)
+    name = generator.choice([name for name in files if name != "tokenizer_config.json"])
+    header = len(files[name])
+    if name.endswith(".safetensors"):
+        header = 8 + int.from_bytes(files[name][:8], "little")
+    files[name] = mutated(files[name], header, generator)
+    return partial(load, hugging.folder(files))
+
+
 def _adapt(source: MemorySource | Folder) -> None:
     """Read an adapter: what it changes is a part of what it changed before, with matrices that fit together."""
     adapter = drive(formats.open_adapter(source))
@@ -139,7 +156,13 @@ def adapter_of_peft(generator: random.Random) -> Callable[[], None]:
 
 @pytest.mark.parametrize(
     ("make", "count"),
-    [(one_model, 5000), (model_in_parts, 1000), (adapter_in_gguf, 2000), (adapter_of_peft, 2000)],
+    [
+        (one_model, 5000),
+        (model_in_parts, 1000),
+        (adapter_in_gguf, 2000),
+        (adapter_of_peft, 2000),
+        (folder_of_transformers, 1500),
+    ],
 )
 def test_mutated_files(make: Callable[[random.Random], Callable[[], None]], count: int) -> None:
     generator = random.Random(20261128)

@@ -50,7 +50,7 @@ def put_together() -> set[str]:
     keys = {f"error.{kind}{part}" for kind in kinds for part in ("", ".text", ".action")}
     keys |= {f"stage.{stage}" for stage in SHARES}
     keys |= {f"note.lost.{what}" for what in ("storage", "address", "isolation", "model")}
-    keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored")}
+    keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored", "rounded", "scheme")}
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}
     keys |= {f"fact.kernels.{how}" for how in ("measured", "partly", "remembered", "usual")}
     for file in (PAGE / "processor.py", PAGE.parent / "devices" / "policy.py"):

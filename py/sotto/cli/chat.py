@@ -43,6 +43,7 @@ def command(
     context: int,
     no_cache: bool,
     variant: str,
+    weights: str,
     device: str,
     threads: int | None,
     lora: tuple[tuple[str, float], ...],
@@ -64,7 +65,7 @@ def command(
     if sys.stdin is None:
         raise click.UsageError("Standard input is closed: there is nobody to talk with.")
     _can_talk(model)
-    with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, weights, lora) as ready:
         messages = [Message("system", system)] if system else []
         while True:
             try:

@@ -49,6 +49,7 @@ def command(
     context: int,
     no_cache: bool,
     variant: str,
+    weights: str,
     device: str,
     threads: int | None,
     lora: tuple[tuple[str, float], ...],
@@ -68,7 +69,7 @@ def command(
         if listening() and not text:
             raise click.UsageError("Give a prompt, or a text on standard input.")
         text = read_text("-")
-    with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, weights, lora) as ready:
         pieces = ready.generate(text, max_tokens, stop, loop_guard=loop_guard, schema=schema, **sampling)
         if as_json:
             text = "".join(pieces)

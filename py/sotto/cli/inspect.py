@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass, replace
+from typing import Any
 
 import click
 from rich.table import Table
@@ -22,7 +23,18 @@ from ..reports import Settings
 from ..source import Folder, Source
 from . import inspect_adapter, inspect_file, inspect_kernel
 from .inspect_kernel import kernel_options
-from .options import adapter_lines, bar, json_option, lora_option, output, print_json, stage, variant_option
+from .options import (
+    adapter_lines,
+    bar,
+    json_option,
+    lora_option,
+    output,
+    print_json,
+    rounding_line,
+    stage,
+    variant_option,
+    weights_option,
+)
 
 FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
 
@@ -45,6 +57,7 @@ FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
     "--plan", "plan_name", metavar="NAME", help='Show this plan step by step: "decode", "prefill 128".'
 )
 @variant_option
+@weights_option
 @lora_option
 @kernel_options
 @json_option
@@ -55,14 +68,15 @@ def command(
     context: int,
     plan_name: str | None,
     variant: str,
+    weights: str,
     lora: tuple[tuple[str, float], ...],
     kernel: str | None,
     weight_format: str | None,
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show what is in MODEL (a GGUF file, a folder that holds one, or a known name) and how it would run; of a LoRA
-    adapter (a folder as PEFT writes it, or a GGUF file) what it changes.
+    """Show what is in MODEL (a GGUF file, a folder that holds one, a folder as transformers writes it, or a known name)
+    and how it would run; of a LoRA adapter (a folder as PEFT writes it, or a GGUF file) what it changes.
 
     What cannot run is shown too, with the reason. No GPU is needed: plans are recorded as for a GPU without limits
     and with the kernels that it would try first. An adapter with a small binding limit cuts large matrices into
@@ -84,6 +98,7 @@ def command(
             source = files.open_source(
                 model or named or DEFAULT_MODEL, lambda progress: told(*stage(progress))
             )
+    click.get_current_context().call_on_close(source.close)
     checkpoint = api.drive(formats.open(source))
     if any(name.endswith(ADAPTER_ENDS) for name in checkpoint.tensors):
         inspect_adapter.show(api.drive(formats.open_adapter(source)), as_json)
@@ -94,17 +109,40 @@ def command(
     engine: Engine | None = None
     problems: list[SottoError] = []
     try:
-        engine = api.drive(Engine.outline(source, device, Settings(context, variant=variant), adapters))
+        engine = api.drive(
+            Engine.outline(source, device, Settings(context, variant=variant, weights=weights), adapters)
+        )
     except (FormatError, UnsupportedModel, DeviceError) as error:
         if plan_name is not None:
             raise
         problems = inspect_file.problems(checkpoint) or [error]
     if engine and plan_name is not None:
         _print_plan(_find(engine, plan_name), as_json)
-    elif as_json:
-        print_json(_facts(source, checkpoint, engine, problems))
-    else:
-        _print(source, checkpoint, engine, problems)
+        return
+    rounding = _rounding(source, checkpoint, engine)
+    types = inspect_file.kinds(checkpoint, engine.scheme if engine else None)
+    if as_json:
+        print_json(_facts(source, checkpoint, engine, types, problems) | rounding)
+        return
+    _print(source, checkpoint, engine, types, problems)
+    if rounding:
+        output().print(rounding_line(**rounding), markup=False)
+
+
+def _rounding(source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None) -> dict[str, Any]:
+    """To what weights are rounded, and how far from what they were; empty where they are as in the files."""
+    if not engine or not engine.scheme:
+        return {}
+    with bar() as told:
+        share = api.drive(
+            inspect_file.rounding(
+                source,
+                checkpoint,
+                engine.scheme,
+                lambda done, total: told("Looking at the weights", done, total),
+            )
+        )
+    return {"scheme": engine.scheme.name, "share": share}
 
 
 def _check_together(
@@ -134,9 +172,12 @@ def _config(checkpoint: Checkpoint, engine: Engine | None) -> dict[str, object]:
 
 
 def _facts(
-    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problems: list[SottoError]
+    source: Source | Folder,
+    checkpoint: Checkpoint,
+    engine: Engine | None,
+    types: Mapping[str, inspect_file.Kind],
+    problems: list[SottoError],
 ) -> dict[str, object]:
-    types = inspect_file.kinds(checkpoint)
     facts: dict[str, object] = {
         "name": source.name,
         "bytes": source.size,
@@ -184,10 +225,13 @@ def _table(*headings: str) -> Table:
 
 
 def _print(
-    source: Source | Folder, checkpoint: Checkpoint, engine: Engine | None, problems: list[SottoError]
+    source: Source | Folder,
+    checkpoint: Checkpoint,
+    engine: Engine | None,
+    types: Mapping[str, inspect_file.Kind],
+    problems: list[SottoError],
 ) -> None:
     console = output()
-    types = inspect_file.kinds(checkpoint)
     parameters = sum(kind.elements for kind in types.values())
     what = f"{checkpoint.architecture}, {inspect_file.tuning(checkpoint)}, " if not checkpoint.refusal else ""
     console.print(

@@ -91,12 +91,22 @@ def variant_option(command: F) -> F:
     )(command)  # fmt: skip
 
 
+def weights_option(command: F) -> F:
+    """--weights."""
+    return click.option(
+        "--weights", default="", type=click.Choice(reports.WEIGHTS), metavar="|".join(reports.WEIGHTS[1:]),
+        help="To what the weights of a folder with safetensors files are rounded; without it, what suits the model "
+        "and the processor. int4 is for checkpoints that were trained for it.",
+    )(command)  # fmt: skip
+
+
 def model_options(command: F) -> F:
-    """--model, --adapter, --context, --variant and --no-cache, as the arguments of `loaded`."""
+    """--model, --adapter, --context, --variant, --weights and --no-cache, as the arguments of `loaded`."""
     command = _load_options(command)
     return click.option(
         "-m", "--model", default=DEFAULT_MODEL, show_default=True, metavar="MODEL",
-        help="A GGUF file, a folder that holds one, or the name of a known model, fetched on first use.",
+        help="A GGUF file, a folder that holds one, a folder as transformers writes it (safetensors), or the name "
+        "of a known model, fetched on first use.",
     )(command)  # fmt: skip
 
 
@@ -113,6 +123,7 @@ def talking_model_options(command: F) -> F:
 
 def _load_options(command: F) -> F:
     for option in (
+        weights_option,
         variant_option,
         click.option("--no-cache", is_flag=True, help="Neither use nor write the cache of converted weights."),
         click.option(
@@ -260,6 +271,7 @@ def loaded(
     device: str,
     threads: int | None,
     variant: str,
+    weights: str,
     lora: Sequence[tuple[str, float]] = (),
 ) -> Iterator[api.Model]:
     """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
@@ -272,16 +284,25 @@ def loaded(
             context=context,
             cache=not no_cache,
             variant=variant,
+            weights=weights,
             lora=lora,
             progress=lambda p: told(*stage(p)),
         )
     with ready:
         stats = ready.load_stats
+        rounding = rounding_line(stats.weights, stats.rounding)
         for line in filter(
-            None, (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note)
+            None, (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note, rounding)
         ):
             click.echo(line, err=True)
         yield ready
+
+
+def rounding_line(scheme: str, share: float | None) -> str:
+    """To what weights were rounded just now, for people; nothing where they were not."""
+    if not scheme or share is None:
+        return ""
+    return f"The weights are rounded to {scheme}: {share:.2%} from those of the files (root mean square)."
 
 
 @contextmanager

@@ -38,6 +38,7 @@ def command(
     context: int,
     no_cache: bool,
     variant: str,
+    weights: str,
     device: str,
     threads: int | None,
     lora: tuple[tuple[str, float], ...],
@@ -58,7 +59,7 @@ def command(
     given = _read_ids(ids) if ids is not None else read_text(file or "-")
     if device == "auto" and any_adapter():
         device = "gpu"
-    with loaded(model, adapter, context, no_cache, device, threads, variant, lora) as ready:
+    with loaded(model, adapter, context, no_cache, device, threads, variant, weights, lora) as ready:
         tokens = ready.encode(given) if isinstance(given, str) else given
         if len(tokens) < 2:
             raise click.UsageError("There is nothing to score: there is no token after the first.")

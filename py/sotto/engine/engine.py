@@ -38,6 +38,7 @@ from ..tuning import candidates as selection
 from ..tuning.budget import Budget
 from ..tuning.tuner import Tuner
 from ..tuning.verdict import Verdict, usual
+from ..weights import imports
 from ..weights.image import Image
 from ..weights.loader import Loader, find, read_checkpoint
 from .adapter_sets import AdapterSets
@@ -64,6 +65,7 @@ class Engine:
         tokenizer: of the model file.
         chat_format: how a conversation is written for the model; None where it is not tuned for any that is known.
         context: tokens that fit, prompt and answer together.
+        scheme: to what the weights of the files are rounded; None where they are as in the files.
         load_stats: how loading went.
         stats: of the latest generation, filled in while it runs.
     """
@@ -89,8 +91,9 @@ class Engine:
         self.stats = RunStats()
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
+        self.scheme = imports.choose(checkpoint, settings.weights, device.memory)
         with about(name):
-            self._image = Image.of(checkpoint.tensors, architecture.wanted())
+            self._image = Image.of(checkpoint.tensors, architecture.wanted(), self.scheme)
         limits = device.limits
         self._recorder = Recorder.of(
             architecture,
@@ -138,6 +141,11 @@ class Engine:
         stages.tell("header", 0, 0)
         checkpoint, manifest, altered = await read_checkpoint(source, store, manifest)
         engine = cls(device, checkpoint, settings, source.name)
+        scheme = engine.scheme.name if engine.scheme else ""
+        if store and manifest and checkpoint.scheme != scheme:  # converted, but rounded in another way
+            await store.drop(source.key)
+            manifest = None
+            stages.cached = False
         try:
             engine._begin_with(adapters)
             async with engine._tuner(store, budget) as tuner:
@@ -145,7 +153,8 @@ class Engine:
                 stages.lap("header")
                 await engine._take_room()
                 await tuner.before(engine.plans, stages)
-                loader = Loader(device, engine._image, engine._memory.placements, checkpoint, progress)
+                card = replace(checkpoint, scheme=scheme)
+                loader = Loader(device, engine._image, engine._memory.placements, card, progress)
                 filled = await loader.fill(source, store, manifest)
                 stages.cached = filled.cached
                 stages.lap("weights")
@@ -165,6 +174,8 @@ class Engine:
             seconds=stages.seconds,
             note=filled.note,
             dropped=dropped or altered or filled.dropped,
+            weights=scheme,
+            rounding=None if filled.cached else engine._image.rounding.share,
         )
         stages.tell("ready", 1, 1)
         return engine

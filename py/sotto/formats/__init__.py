@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..errors import FormatError, UnsupportedModel
 from ..source import Folder, Source
 from . import (
@@ -13,6 +15,7 @@ from . import (
     gguf_checkpoint,
     gguf_folder,
     gguf_kinds,
+    hf_folder,
     litert_checkpoint,
     litert_files,
     litert_web,
@@ -22,19 +25,22 @@ from . import (
 from .adapter import Adapter
 from .checkpoint import Checkpoint
 
-__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "kind_of", "open", "open_adapter"]
+__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "has_model", "kind_of", "open", "open_adapter"]
 
 GGUF = b"GGUF"
 FIRST_READ = 8 << 20
 """Bytes of the first read: all of a GGUF's header in most cases."""
 
-_WANTED = "Sotto reads models as GGUF (files named .gguf), and as .task or .litertlm of LiteRT."
+_WANTED = (
+    "Sotto reads models as GGUF (files named .gguf), as folders with safetensors files, and as .task or .litertlm of "
+    "LiteRT."
+)
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 """The files of an adapter, as PEFT names them."""
 _WANTED_ADAPTER = f"Give a folder that holds {CONFIG} and {MATRICES}, or a GGUF file with a LoRA adapter."
 _PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
 _OTHERS = (  # offset, bytes there, what it is
-    (8, b'{"', "a safetensors file"),
+    (8, b'{"', "a safetensors file, which needs the model's config.json and tokenizer.json beside it"),
     (
         0,
         b"version https://git-lfs",
@@ -64,7 +70,10 @@ async def open(source: Source | Folder) -> Checkpoint:
 
 
 async def _in_folder(folder: Folder) -> Checkpoint:
-    """The checkpoint of the one model in a folder: of its files those are read that are GGUF."""
+    """The checkpoint of the one model in a folder: of its files those are read that are GGUF, or where there are none
+    those that transformers writes."""
+    if hf_folder.is_one(folder.files) and not _ggufs(folder.files):
+        return await hf_folder.read(folder)
     headers = {}
     for name, file in sorted(folder.files.items()):
         data = bytes(await file.read(0, min(FIRST_READ, file.size)))
@@ -72,7 +81,7 @@ async def _in_folder(folder: Folder) -> Checkpoint:
             headers[name] = await gguf.read_header(file, data)
     if not headers:
         names = ", ".join(sorted(folder.files)[:20]) or "nothing"
-        raise FormatError(f"{folder.name} holds no GGUF file: {names}.", _WANTED)
+        raise FormatError(f"{folder.name} holds no model: {names}.", _WANTED)
     return gguf_folder.read(headers, folder.name)
 
 
@@ -90,6 +99,16 @@ def kind_of(start: bytes) -> tuple[str, str]:
     if start.lstrip()[:1] == b"<":
         return "", "a web page: the download may have been answered by an error or a login page"
     return "", next((kind for at, magic, kind in _OTHERS if start[at:].startswith(magic)), "")
+
+
+def has_model(names: Iterable[str]) -> bool:
+    """Whether files of these names, of one folder, can be a model: GGUF files, or what transformers writes."""
+    found = set(names)
+    return bool(_ggufs(found)) or hf_folder.is_one(found)
+
+
+def _ggufs(names: Iterable[str]) -> list[str]:
+    return [name for name in names if name.lower().endswith(".gguf")]
 
 
 def _unknown(name: str, data: bytes) -> FormatError:

@@ -19,8 +19,26 @@ from .row_types import ROW_TYPES
 from .simple_blocks import Q40, Q41, Q50, Q51, Q80, TQ10, TQ20
 
 __all__ = [
-    "ADVICE", "BF16", "CODE_TYPES", "F16", "F32", "FLOAT_TYPES", "TYPES", "BlockType", "Bytes", "CodeType", "Codes",
-    "Decoded", "FloatType", "Floats", "codes", "decodable", "dequantize", "find", "quantize",
+    "ADVICE",
+    "BF16",
+    "CODE_TYPES",
+    "F16",
+    "F32",
+    "FLOAT_TYPES",
+    "Q40",
+    "TYPES",
+    "BlockType",
+    "Bytes",
+    "CodeType",
+    "Codes",
+    "Decoded",
+    "FloatType",
+    "Floats",
+    "codes",
+    "decodable",
+    "dequantize",
+    "find",
+    "quantize",
 ]  # fmt: skip
 
 ADVICE = "Take the Q4_0, Q4_K_M or Q8_0 file of the same collection."

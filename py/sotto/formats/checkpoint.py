@@ -195,7 +195,7 @@ class Checkpoint:
     """What a model's files say of it; the tensors' data stays where it is.
 
     Attributes:
-        format: of the files: "GGUF", "LiteRT".
+        format: of the files: "GGUF", "LiteRT", "safetensors".
         name: what a person calls the file or folder.
         architecture: as in `models.ARCHITECTURES`, or whatever the file says.
         settings: by the names above, checked.
@@ -204,6 +204,7 @@ class Checkpoint:
         chat_template: of an instruction-tuned model; it is never run.
         refusal: why this is nothing that can run, and what to take instead; None for a model.
         card: what the files say for Sotto, as an adapter's do: "frame", how prompts were framed in training.
+        scheme: of a card that is kept with converted weights, to what they were rounded; "" for nothing.
     """
 
     format: str
@@ -215,6 +216,7 @@ class Checkpoint:
     chat_template: str | None = None
     refusal: tuple[str, str] | None = None
     card: Mapping[str, str] = field(default_factory=dict)
+    scheme: str = ""
 
     def check_model(self) -> Vocabulary:
         """Raise UnsupportedModel unless this is a model by itself; returns its vocabulary."""
@@ -244,6 +246,7 @@ class Checkpoint:
             "chat_template": self.chat_template,
             "refusal": self.refusal,
             "card": dict(self.card),
+            "scheme": self.scheme,
         }
         text = json.dumps(fields, ensure_ascii=False)
         return f"{_checksum(text)} {text}"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from ..errors import FormatError, about
 from ..text import gemma_tokens
-from ..text.vocabulary import MOST_TOKENS, SENTENCEPIECE, TokenType, Vocabulary
+from ..text.vocabulary import BPE, MOST_TOKENS, SENTENCEPIECE, SPACE, Vocabulary
+from . import bpe
 from .blocks import TYPES
 from .checkpoint import MOST_LAYERS, Checkpoint, Setting, TensorInfo, checked
 from .gguf import Header, Record
@@ -141,7 +142,7 @@ def _read(header: Header, name: str) -> Checkpoint:
     vocabulary = _vocabulary(metadata)
     table = header.tensors.get(source_name("embedding"))
     if vocabulary and table and len(vocabulary) > table.shape[0]:
-        vocabulary = _without_extra(vocabulary, table.shape[0])
+        vocabulary = vocabulary.without_extra(table.shape[0])
     other = () if refusal else _OTHER_TENSORS
     tensors = _tensors(header.tensors, len(vocabulary) if vocabulary else MOST_TOKENS, other)
     settings = {} if refusal else _settings(metadata, architecture)
@@ -244,12 +245,15 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     if not isinstance(tokens, list) or not tokens or not isinstance(tokens[0], str):
         raise FormatError("The file's setting tokenizer.ggml.tokens is not a list of words.", TRY_ANOTHER)
     size = len(tokens)
-    if kind != "llama":  # no algorithm here reads it; what it says is for people
+    merges = _merges(metadata, tokens) if kind == "gpt2" else None
+    if kind != "llama" and merges is None:  # no algorithm here reads it; what it says is for people
         nothing = np.zeros(size, np.float32), np.ones(size, np.uint8)
         return Vocabulary(kind, tokens, *nothing, bos=0, eos=0)
     gemma = gemma_tokens.is_gemma(tokens)
-    if gemma and "tokenizer.ggml.scores" not in metadata:
-        scores: NDArray[Any] = gemma_tokens.scores_of(tokens)
+    if merges is not None:
+        scores: NDArray[Any] = np.zeros(size, np.float32)
+    elif gemma and "tokenizer.ggml.scores" not in metadata:
+        scores = gemma_tokens.scores_of(tokens)
     else:
         scores = _numbers(metadata, "tokenizer.ggml.scores", size)
     if gemma and "tokenizer.ggml.token_type" not in metadata:
@@ -262,35 +266,30 @@ def _vocabulary(metadata: Mapping[str, object]) -> Vocabulary | None:
     assert bos is not None and eos is not None
     with np.errstate(over="ignore"):  # an infinity is refused by `check`
         scores = scores.astype(np.float32)
+    types = gemma_tokens.types_of(tokens, types) if gemma else types.astype(np.uint8)
+    if merges is not None:
+        bpe.mark_bytes(types, dict(zip(tokens, range(size), strict=True)))
     vocabulary = Vocabulary(
-        SENTENCEPIECE,
+        SENTENCEPIECE if merges is None else BPE,
         tokens,
         scores,
-        gemma_tokens.types_of(tokens, types) if gemma else types.astype(np.uint8),
+        types,
         bos=bos,
         eos=eos,
         end_of_turn=_id(metadata, "eot", None),
+        merges=merges,
     )
     vocabulary.check()
     return vocabulary
 
 
-def _without_extra(vocabulary: Vocabulary, rows: int) -> Vocabulary:
-    """A vocabulary without the tokens that the embedding has no rows for: those of images, in Ollama's files.
-
-    With text among them it is left as it is: then the embedding does not fit.
-    """
-    text = (TokenType.NORMAL, TokenType.BYTE, TokenType.USER_DEFINED)
-    if np.isin(vocabulary.types[rows:], text).any():
-        return vocabulary
-    cut = replace(
-        vocabulary,
-        tokens=vocabulary.tokens[:rows],
-        scores=vocabulary.scores[:rows],
-        types=vocabulary.types[:rows],
-    )
-    cut.check()
-    return cut
+def _merges(metadata: Mapping[str, object], tokens: list[str]) -> NDArray[np.uint32] | None:
+    """The ids of the model "gpt2"'s merges; None where it spells bytes in another way than Gemma's tokenizer."""
+    merges = metadata.get("tokenizer.ggml.merges")
+    ids = {token.replace(" ", SPACE): number for number, token in enumerate(tokens)}
+    if not isinstance(merges, list) or bpe.byte_ids(ids) is None:
+        return None
+    return bpe.merge_ids(merges, ids, "The file's setting tokenizer.ggml.merges")
 
 
 def _numbers(metadata: Mapping[str, object], key: str, size: int) -> NDArray[Any]:

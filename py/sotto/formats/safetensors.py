@@ -88,7 +88,13 @@ def _parsed(data: bytes, size: int) -> Header:
     for record in sorted(tensors.values(), key=lambda record: (record.offset, record.nbytes)):
         if record.offset < end:
             raise FormatError(f"its tensors {_short(before)} and {_short(record.name)} overlap.")
+        if record.offset > end:
+            raise FormatError(
+                f"{record.offset - end:,} bytes before its tensor {_short(record.name)} are of none."
+            )
         end, before = record.offset + record.nbytes, record.name
+    if end != size:
+        raise FormatError(f"its last {size - end:,} bytes are of no tensor.")
     return Header(tensors, metadata)
 
 

@@ -34,9 +34,16 @@ class Q40(CodeType):
         return q, half(blocks, 0), None
 
     def encode(self, values: Floats) -> Bytes:
-        scale, seen = stored(signed_peak(values) / -8)
-        q = np.clip(np.rint(divide(values, seen)) + 8, 0, 15).astype(np.uint8)
+        scale, _, q = self.rounded(values)
         return np.concatenate([scale, pack_nibbles(q)], axis=1)
+
+    def rounded(self, values: Floats) -> tuple[Bytes, Floats, Bytes]:
+        """Blocks (count, 32) as ggml rounds them: scales as f16 bytes and as f32 (count, 1), and codes 0..15."""
+        scale, seen = stored(signed_peak(values) / -8)
+        q = divide(values, seen)
+        np.rint(q, out=q)
+        q += 8
+        return scale, seen, np.clip(q, 0, 15, out=q).astype(np.uint8)
 
 
 class Q41(CodeType):

@@ -158,10 +158,14 @@ def adapter_source(adapter: str | os.PathLike[str]) -> FileSource | Folder:
 
 
 def is_adapter(path: str | os.PathLike[str]) -> bool:
-    """Whether a path stands for an adapter of PEFT's kind: GGUF files say themselves what they are."""
+    """Whether a path stands for an adapter of PEFT's kind: GGUF files say themselves what they are.
+
+    A folder that has a model too stands for the model.
+    """
     found = Path(path).expanduser()
     if found.is_dir():
-        return (found / formats.CONFIG).exists()
+        names = {file.name for file in found.iterdir()}
+        return formats.CONFIG in names and not formats.has_model(names)
     return found.name == formats.CONFIG or (
         found.suffix == ".safetensors" and found.with_name(formats.CONFIG).exists()
     )

@@ -265,7 +265,9 @@ class ModelHolder:
             open_source(ranges, self._browser, model),
             opened.device,
             store=cache,
-            settings=Settings(context=self.options.context, variant=self.options.variant),
+            settings=Settings(
+                context=self.options.context, variant=self.options.variant, weights=self.options.weights
+            ),
             progress=self._reporter(loading),
             adapters=adapters,
         )

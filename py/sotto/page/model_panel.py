@@ -136,7 +136,8 @@ class ModelPanel(Observer):
         weights = numbers.size(stats.device_bytes["weights"])
         memory = numbers.size(sum(stats.device_bytes.values()))
         say("fact-file", model["url"].rpartition("/")[2])
-        say("fact-weights", words(f"fact.weights.{kept}", size=weights))
+        facts = [words(f"fact.weights.{kept}", size=weights), *self._rounding(stats)]
+        say("fact-weights", words("separator").join(facts))
         say("fact-memory", words(f"fact.memory.{opened.kind}", size=memory))
         say("fact-context", words("fact.context.value", count=engine.context))
         self._elements.lines("fact-kernels", self._kernels(stats))
@@ -146,6 +147,13 @@ class ModelPanel(Observer):
         self._at("threads").value = opened.threads
         figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}
         self._at("facts").dataset.figures = json.dumps(figures)  # for scripts that measure
+
+    def _rounding(self, stats: LoadStats) -> Iterator[str]:
+        """To what the weights are rounded, and how far from the file's where that was seen."""
+        if stats.weights and stats.rounding is None:
+            yield self._words("fact.weights.scheme", scheme=stats.weights)
+        elif stats.weights:
+            yield self._words("fact.weights.rounded", scheme=stats.weights, share=f"{stats.rounding:.1%}")
 
     def _kernels(self, stats: LoadStats) -> Iterator[str]:
         """Which variants of the kernels are used, and which were not taken or not tried."""

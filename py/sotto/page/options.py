@@ -1,5 +1,5 @@
 """What the address of the page asks for: `?model=&context=&max_tokens=&temperature=&top_k=&top_p=&min_p=
-&repeat_penalty=&seed=&stop=&loop_guard=&versions=&device=&threads=&variant=`."""
+&repeat_penalty=&seed=&stop=&loop_guard=&versions=&device=&threads=&variant=&weights=`."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ class Options:
         threads: of the CPU; 0 for as many as are fastest here.
         variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
             what earlier loads measured.
+        weights: to what the weights of safetensors files are rounded, as in Settings.
     """
 
     model: str = ""
@@ -52,13 +53,14 @@ class Options:
     device: str = ""
     threads: int = 0
     variant: str = ""
+    weights: str = ""
 
     def __post_init__(self) -> None:
         """Raises InvalidSetting, naming the value, for one of the wrong kind or out of range."""
         values.whole("max_tokens", self.max_tokens, 1)
         values.whole("versions", self.versions, 1, MOST_VERSIONS)
         values.whole("threads", self.threads, 0)
-        Settings(context=self.context, variant=self.variant)
+        Settings(context=self.context, variant=self.variant, weights=self.weights)
         self.sampling()
         if self.device not in ("", *PROCESSORS):
             raise values.invalid("device", self.device, f"one of: {', '.join(PROCESSORS)}")
@@ -85,7 +87,7 @@ class Options:
             read["stop"] = tuple(asked["stop"])
         if "loop_guard" in given:
             read["loop_guard"] = given["loop_guard"] not in ("0", "off", "false")
-        read |= {name: given[name] for name in ("model", "device", "variant") if name in given}
+        read |= {name: given[name] for name in ("model", "device", "variant", "weights") if name in given}
         try:
             return cls(**read)
         except InvalidSetting as error:

@@ -1,9 +1,13 @@
-"""Gemma's tokenizer, exact to its SentencePiece model, from a checkpoint's vocabulary.
+"""Gemma's tokenizer, exact to its SentencePiece model or to its tokenizer.json, from a checkpoint's vocabulary.
 
 Text to ids: spaces become '▁'; user-defined pieces (runs of newlines, tabs and spaces, HTML tags) are cut
 out, leftmost and longest first; the rest is merged from single characters, always the adjacent pair whose
-joined piece has the highest score, the leftmost of equals; a character outside the vocabulary becomes its
-UTF-8 bytes. Nothing is trimmed or normalised, and no space is put in front.
+joined piece has the highest score, or with a list of merges the pair that comes first in it, the leftmost of
+equals; a character outside the vocabulary becomes its UTF-8 bytes. Nothing is trimmed or normalised, and no
+space is put in front.
+
+Both ways give the same ids, but for text that holds a literal '▁', or more than 31 spaces in a row: with
+tokenizer.json user-defined pieces are looked for before spaces are replaced, and runs of spaces are merged.
 
 Control tokens are looked for in trusted text only (a template's own words): text that a person pastes can
 never start or end a turn, whatever it spells.
@@ -22,7 +26,8 @@ from itertools import compress
 import numpy as np
 
 from ..errors import FormatError, UnsupportedModel
-from .vocabulary import SENTENCEPIECE, SPACE, TokenType, Vocabulary
+from .merges import Merges
+from .vocabulary import BPE, SENTENCEPIECE, SPACE, TokenType, Vocabulary
 
 CONTROL_NAMES: tuple[str, ...] = ("<pad>", "<eos>", "<bos>", "<unk>")
 CONTROL_NAMES += ("<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>")
@@ -49,10 +54,10 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         """Raises UnsupportedModel for another kind of vocabulary."""
-        if vocabulary.kind != SENTENCEPIECE:
+        if vocabulary.kind not in (SENTENCEPIECE, BPE):
             raise UnsupportedModel(
                 f"The model file has a tokenizer of the kind {vocabulary.kind!r}.",
-                "Sotto reads Gemma's SentencePiece tokenizer: choose another file of this model.",
+                "Sotto reads Gemma's tokenizers: choose another file of this model.",
             )
         self.bos = vocabulary.bos
         self.size = len(vocabulary)
@@ -78,20 +83,40 @@ class Tokenizer:
 
     @cached_property
     def _normal(self) -> dict[str, int]:
-        """The pieces that merging may build. Raises FormatError where two are the same, or one is empty."""
+        """The pieces that merging may build. Raises FormatError where two are the same, or one is empty.
+
+        By merges user-defined pieces are built too; control tokens and bytes never, whatever a file lists.
+        """
         found = self._of_type(TokenType.NORMAL)
         if "" in found or len(found) < np.count_nonzero(self._vocabulary.types == TokenType.NORMAL):
             raise FormatError(
                 "The vocabulary has normal tokens that are empty, or the same twice.",
                 "Try another copy of the model.",
             )
+        if self._merges:
+            for piece, token in self._of_type(TokenType.USER_DEFINED).items():
+                found.setdefault(piece.replace(" ", SPACE), token)
         return _without(found, CONTROL_NAMES)
 
     @cached_property
-    def _user_defined(self) -> dict[str, int]:
-        """Pieces matched before any merging, as they look once spaces are replaced."""
+    def _raw(self) -> dict[str, int]:
+        """Pieces looked for in the text before its spaces are replaced."""
+        if not self._merges:
+            return {}
         found = _without(self._of_type(TokenType.USER_DEFINED), CONTROL_NAMES)
-        return {piece.replace(" ", SPACE): token for piece, token in found.items()}
+        return {piece: token for piece, token in found.items() if token not in self._vocabulary.replaced}
+
+    @cached_property
+    def _user_defined(self) -> dict[str, int]:
+        """The other pieces matched before any merging, as they look once spaces are replaced."""
+        found = _without(self._of_type(TokenType.USER_DEFINED), CONTROL_NAMES)
+        return {piece.replace(" ", SPACE): token for piece, token in found.items() if piece not in self._raw}
+
+    @cached_property
+    def _merges(self) -> Merges | None:
+        """The list of merges; None where pieces have scores."""
+        merges = self._vocabulary.merges
+        return None if merges is None else Merges(merges)
 
     @cached_property
     def _byte_values(self) -> dict[int, int]:
@@ -125,6 +150,10 @@ class Tokenizer:
         return _splitter(name for name in self._control if not name.startswith("<unused"))
 
     @cached_property
+    def _split_raw(self) -> re.Pattern[str] | None:
+        return _splitter(self._raw) if self._raw else None
+
+    @cached_property
     def _split_user_defined(self) -> re.Pattern[str]:
         return _splitter(self._user_defined)
 
@@ -132,10 +161,11 @@ class Tokenizer:
     def _word(self) -> re.Pattern[str]:
         """Matches the stretches of text that merging cannot join, so that each can be looked up by itself.
 
-        Every piece with a '▁' has it in front, but for a few ('>▁</'): a '▁' starts a word, except where the
-        text around it spells one of those. Raises FormatError where they are so many that it would take long.
+        Every piece with a '▁' has it in front, but for a few ('>▁</'): a '▁' that does not follow another starts a
+        word, except where the text around it spells one of those. Raises FormatError where they are so many that it
+        would take long.
         """
-        inside = [piece for piece in self._normal if piece.rfind(SPACE) > 0]
+        inside = [piece for piece in self._normal if piece.rfind(SPACE) > 0 and SPACE in piece.lstrip(SPACE)]
         if sum(len(piece) * piece.count(SPACE, 1) for piece in inside) > _LONGEST_JOINTS:
             raise FormatError(
                 f"The vocabulary has {len(inside):,} tokens with spaces inside; that is too much.",
@@ -145,9 +175,9 @@ class Tokenizer:
             f"(?<={re.escape(piece[:at])}){SPACE}(?={re.escape(piece[at + 1 :])})"
             for piece in inside
             for at in range(1, len(piece))
-            if piece[at] == SPACE
+            if piece[at] == SPACE and piece[:at].strip(SPACE)
         ]
-        return re.compile(f".(?:{'|'.join([f'[^{SPACE}]++', *joints])})*+", re.DOTALL)
+        return re.compile(f"(?:{SPACE}++|.)(?:{'|'.join([f'[^{SPACE}]++', *joints])})*+", re.DOTALL)
 
     @cached_property
     def stop_ids(self) -> frozenset[int]:
@@ -161,6 +191,18 @@ class Tokenizer:
 
     def encode(self, text: str) -> list[int]:
         """The ids of untrusted text, without BOS."""
+        if not self._split_raw:
+            return self._encode(text)
+        ids: list[int] = []
+        for index, part in enumerate(self._split_raw.split(text)):
+            if index % 2:
+                ids.append(self._raw[part])
+            else:
+                ids += self._encode(part)
+        return ids
+
+    def _encode(self, text: str) -> list[int]:
+        """The ids of text without the pieces that are looked for first."""
         ids: list[int] = []
         words, find_words = self._words, self._word.findall
         # The pattern's one group makes every second part a user-defined piece.
@@ -198,21 +240,29 @@ class Tokenizer:
                 plain = after
         return ids + self.encode(plain)
 
+    def _cost(self, left: str, right: str) -> float | None:
+        """How late two parts that spell a piece are merged: the lower, the sooner; None: never."""
+        normal = self._normal
+        if not self._merges:
+            return self._costs[normal[left + right]]
+        first, second = normal.get(left), normal.get(right)
+        return None if first is None or second is None else self._merges.rank(first, second)
+
     def _merge(self, word: str) -> list[int]:
         """The ids of a stretch of text without user-defined pieces.
 
         A heap holds the pairs that could be merged, the best first; the parts are a linked list over the
         places of the characters. An entry whose parts have changed since is known by its text and skipped.
         """
-        normal, costs = self._normal, self._costs
+        normal, cost_of = self._normal, self._cost
         parts = list(word)
         count = len(parts)
         before = list(range(-1, count - 1))
         after = list(range(1, count + 1))
         heap = [
-            (costs[normal[pair]], at, pair)
+            (cost, at, pair)
             for at, pair in enumerate(map(str.__add__, word, word[1:]))
-            if pair in normal
+            if pair in normal and (cost := cost_of(pair[0], pair[1])) is not None
         ]
         heapify(heap)
         while heap:
@@ -226,13 +276,13 @@ class Tokenizer:
             if beyond < count:
                 before[beyond] = at
                 pair = merged + parts[beyond]
-                if pair in normal:
-                    heappush(heap, (costs[normal[pair]], at, pair))
+                if pair in normal and (cost := cost_of(merged, parts[beyond])) is not None:
+                    heappush(heap, (cost, at, pair))
             left = before[at]
             if left >= 0:
                 pair = parts[left] + merged
-                if pair in normal:
-                    heappush(heap, (costs[normal[pair]], left, pair))
+                if pair in normal and (cost := cost_of(parts[left], merged)) is not None:
+                    heappush(heap, (cost, left, pair))
         ids: list[int] = []
         for part in parts:
             token = normal.get(part)

@@ -6,7 +6,7 @@ import base64
 import re
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 import numpy as np
@@ -18,11 +18,14 @@ SPACE = "▁"
 """How the vocabulary spells a space (U+2581)."""
 
 SENTENCEPIECE = "sentencepiece"
-"""The kind of vocabulary that `Tokenizer` reads: pairs are merged by score."""
+BPE = "bpe"
+"""The kinds of vocabularies that `Tokenizer` reads. Of two pairs that could be merged SENTENCEPIECE takes the one whose
+piece has the higher score, BPE the one that comes first in a list of merges."""
 
 MOST_TOKENS = 1 << 20
 MOST_USER_DEFINED = 16_384  # are matched by one pattern, whose making takes time; Gemma 3 has 165, or 6,414
 MOST_CHARACTERS = 1 << 20  # of all user-defined tokens
+MOST_MERGES = 1 << 23  # Gemma 3 has 514,906
 _BYTE_NAME = re.compile("<0x[0-9A-Fa-f]{2}>")
 _HINT = "The file is damaged or was converted wrongly: try another copy."
 
@@ -43,13 +46,16 @@ class Vocabulary:
     """The tokens of a model, by id.
 
     Attributes:
-        kind: SENTENCEPIECE, or the file's word for another algorithm.
+        kind: SENTENCEPIECE, BPE, or the file's word for another algorithm.
         tokens: spellings.
         scores: (V,) f32; of two pairs that could be merged, the one whose token has the higher score is.
         types: (V,) u8, of `TokenType`.
         bos: id of the token that begins a text.
         eos: id of the token that ends one.
         end_of_turn: id of another token that ends one, where the file names it.
+        merges: of BPE, (M, 2) u32: the ids of two tokens that are merged, in the order in which pairs are.
+        replaced: of BPE, ids of the user-defined tokens that are looked for in the text once its spaces are SPACE; the
+            others are looked for before. (Of SENTENCEPIECE all are looked for then.)
     """
 
     kind: str
@@ -59,6 +65,8 @@ class Vocabulary:
     bos: int
     eos: int
     end_of_turn: int | None = None
+    merges: NDArray[np.uint32] | None = None
+    replaced: tuple[int, ...] = ()
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -83,14 +91,34 @@ class Vocabulary:
         if not np.isfinite(self.scores).all():
             wrong = int(np.flatnonzero(~np.isfinite(self.scores))[0])
             raise FormatError(f"The vocabulary's score of token {wrong} is {self.scores[wrong]}.", _HINT)
+        if self.kind == BPE:
+            self._check_merges()
         self._check_types()
+
+    def _check_merges(self) -> None:
+        if self.merges is None or self.merges.ndim != 2 or self.merges.shape[1] != 2:
+            raise FormatError("The vocabulary has no list of merges.", _HINT)
+        if len(self.merges) > MOST_MERGES or (self.merges >= len(self.tokens)).any():
+            raise FormatError("The vocabulary merges tokens that it does not have.", _HINT)
+
+    def without_extra(self, rows: int) -> Vocabulary:
+        """The vocabulary without the tokens that an embedding of so many rows has none for: those of images.
+
+        With text among them it is left as it is: then the embedding does not fit.
+        """
+        text = (TokenType.NORMAL, TokenType.BYTE, TokenType.USER_DEFINED)
+        if len(self) <= rows or np.isin(self.types[rows:], text).any():
+            return self
+        cut = replace(self, tokens=self.tokens[:rows], scores=self.scores[:rows], types=self.types[:rows])
+        cut.check()
+        return cut
 
     def _check_types(self) -> None:
         known = np.isin(self.types, [int(kind) for kind in TokenType])
         if not known.all():
             wrong = int(np.flatnonzero(~known)[0])
             raise FormatError(f"The vocabulary's token {wrong} is of the type {self.types[wrong]}.", _HINT)
-        if self.kind != SENTENCEPIECE:
+        if self.kind not in (SENTENCEPIECE, BPE):
             return
         if np.count_nonzero(self.types == TokenType.BYTE) > 256:
             raise FormatError("The vocabulary has more than 256 bytes.", _HINT)
@@ -124,6 +152,8 @@ class Vocabulary:
             "bos": self.bos,
             "eos": self.eos,
             "end_of_turn": self.end_of_turn,
+            "merges": None if self.merges is None else _packed(self.merges.astype("<u4")),
+            "replaced": self.replaced,
         }
 
     @classmethod
@@ -133,6 +163,10 @@ class Vocabulary:
         separator, tokens = str(given.pop("separator")), str(given.pop("tokens"))
         scores = np.frombuffer(_unpacked(given.pop("scores")), "<f4")
         types = np.frombuffer(_unpacked(given.pop("types")), np.uint8)
+        packed, replaced = given.pop("merges"), given.pop("replaced")
+        assert isinstance(replaced, list)
+        given["merges"] = None if packed is None else np.frombuffer(_unpacked(packed), "<u4").reshape(-1, 2)
+        given["replaced"] = tuple(replaced)
         return cls(tokens=tokens.split(separator), scores=scores, types=types, **given)  # type: ignore[arg-type]
 
 
@@ -146,7 +180,7 @@ def _joined(tokens: Sequence[str]) -> tuple[str, str]:
     raise ValueError("the tokens hold every character that could separate them")
 
 
-def _packed(array: NDArray[np.float32] | NDArray[np.uint8]) -> str:
+def _packed(array: NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint32]) -> str:
     return base64.b64encode(zlib.compress(array.tobytes(), 1)).decode()
 
 

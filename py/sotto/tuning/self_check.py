@@ -25,7 +25,7 @@ from ..plan.plan import Dispatch, Plan, Tensor, Use
 from ..plan.variants import SIMPLE
 from ..plan.weights import Matrix, Shard, Weights
 from ..weights.image import Wanted
-from ..weights.layout import FORMATS, ROWS, Codes, Floats, Format, aligned
+from ..weights.layout import FORMATS, ROWS, Codes, Floats, Format, RowCodes, aligned
 from .comparison import Result, distance, fake_cache, probe_inputs
 
 CONTEXT, CHUNK = 160, 32
@@ -201,18 +201,21 @@ class _Invented(Weights):
             values = random.standard_normal(rows * columns, np.float32) / np.float32(columns**0.5)
             self._put(name, form.type.encode(values))
             return Shard(first, rows, columns, form.name, weights, None)
-        assert isinstance(form, Codes)
+        assert isinstance(form, Codes | RowCodes)
         self._put(name, random.integers(0, 256, nbytes, np.uint8))
         scales = Tensor(
             f"{name} scales", shape, "u32", Use.WEIGHT, f"{name} scales", 0, form.scale_plane_bytes(*shape)
         )
-        items = scales.nbytes // np.dtype(form.scale_dtype).itemsize
+        dtype = form.scale_dtype if isinstance(form, Codes) else "<f4"
+        items = scales.nbytes // np.dtype(dtype).itemsize
         levels = 1 << form.bits  # all equally probable
         deviation = ((levels**2 - 1) / 12) ** 0.5
         scale = random.uniform(0.5, 1.5, items).astype(np.float32) / np.float32(deviation * columns**0.5)
-        if form.minimum:  # of each pair; the codes' mean becomes 0
+        if isinstance(form, RowCodes):  # of each pair; what is stored counts from the lowest
+            scale[1::2] = scale[0::2] * np.float32(-form.lowest)
+        elif form.minimum:  # likewise; the codes' mean becomes 0
             scale[1::2] = scale[0::2] * np.float32(form.lowest + (levels - 1) / 2)
-        self._put(scales.memory, scale.astype(form.scale_dtype))
+        self._put(scales.memory, scale.astype(dtype))
         return Shard(first, rows, columns, form.name, weights, scales)
 
     def _put(self, memory: str, data: NDArray[np.generic]) -> None:

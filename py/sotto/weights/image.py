@@ -20,6 +20,7 @@ from ..formats import blocks, tiles
 from ..formats.checkpoint import TensorInfo, Transform, transformed
 from ..source import Folder, Source, file_of
 from . import compiled, layout
+from .imports import Rounding, Scheme
 from .layout import aligned
 from .reads import Part, Rows, planned
 
@@ -53,16 +54,23 @@ class Image:
         parts: what it consists of, in order.
         nbytes: total length.
         source_nbytes: bytes of the source tensors that conversion reads.
+        rounding: once it has been converted, how far what was rounded is from the source.
     """
 
     def __init__(self, parts: list[Part], nbytes: int) -> None:
         self.parts = parts
         self.nbytes = nbytes
         self.source_nbytes = sum(s.all_bytes for p in parts for s in p.sources)
+        self.rounding = Rounding()
 
     @classmethod
-    def of(cls, tensors: Mapping[str, TensorInfo], wanted: list[Wanted]) -> Image:
+    def of(
+        cls, tensors: Mapping[str, TensorInfo], wanted: list[Wanted], scheme: Scheme | None = None
+    ) -> Image:
         """Lay out what the model wants.
+
+        Args:
+            scheme: what floats are rounded to.
 
         Raises:
             FormatError: a tensor is missing or has another shape than the file's own settings say.
@@ -79,7 +87,7 @@ class Image:
                 _checked(tensors, name, shape) for name, shape in zip(want.sources, want.shapes, strict=True)
             ]
             row = 0
-            for group in _same_format(infos):
+            for group in _same_format(infos, scheme):
                 if len(group[0].shape) == 1:
                     part = Part(
                         want.name,
@@ -95,7 +103,7 @@ class Image:
                     )
                 else:
                     rows, columns = sum(info.shape[0] for info in group), group[0].shape[1]
-                    form = layout.format_of(group[0].type)
+                    form = _format_of(group[0], scheme)
                     if columns % layout.BLOCK:
                         raise UnsupportedModel(
                             f"{group[0].source} has {columns} columns; the kernels need a multiple of {layout.BLOCK}.",
@@ -157,8 +165,14 @@ class Image:
                     _check_finite(rows, bool(np.isfinite(vector).all()))
                     yield done, part.offset, vector.astype("<f4").view(np.uint8)
                     continue
-                plane, scale = convert(kind, data, rows.count, part.columns)
+                as_it_is = layout.format_of(kind) == part.form
+                if as_it_is:
+                    plane, scale = convert(kind, data, rows.count, part.columns)
+                else:
+                    plane, scale = layout.convert(kind, data, rows.count, part.columns, part.form)
                 _check_finite(rows, part.form.is_finite(plane, scale))
+                if not as_it_is:
+                    self.rounding.add(kind, data, part.form, (plane, scale), part.columns)
                 if rows.first == 0:
                     offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
                 scales[filled : filled + scale.size] = scale
@@ -208,14 +222,19 @@ def _checked(tensors: Mapping[str, TensorInfo], name: str, shape: tuple[int, ...
     return info
 
 
-def _same_format(infos: list[TensorInfo]) -> list[list[TensorInfo]]:
+def _format_of(info: TensorInfo, scheme: Scheme | None) -> layout.Format:
+    """The format of a matrix."""
+    return scheme.format_of(info) if scheme else layout.format_of(info.type)
+
+
+def _same_format(infos: list[TensorInfo], scheme: Scheme | None) -> list[list[TensorInfo]]:
     """Group neighbours that share a format, so that each group is one matrix. Whole tiles only."""
     groups: list[list[TensorInfo]] = []
     for info in infos:
         last = groups[-1] if groups else None
         if (
             last
-            and layout.format_of(last[-1].type) == layout.format_of(info.type)
+            and _format_of(last[-1], scheme) == _format_of(info, scheme)
             and last[-1].shape[0] % layout.ROWS == 0
         ):
             last.append(info)

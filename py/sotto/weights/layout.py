@@ -22,12 +22,14 @@ from ..errors import UnsupportedModel
 from ..formats import blocks
 from ..formats.blocks import BlockType, CodeType, FloatType
 
-LAYOUT_VERSION = 6
+LAYOUT_VERSION = 7
 ROWS = 8  # rows in a tile
 PIECES = 4  # pieces of a row in a tile
 PIECE_BYTES = 16
 COLUMNS = 128  # planes are padded to a multiple of this many columns
 BLOCK = 32  # the kernels step through columns by blocks of 32
+ROW_SCALE_BYTES = 8  # of a row where all of it shares a scale: 32 rows are ALIGNMENT bytes
+LEAST_PEAK = 1e-9  # of a row that shares a scale: that of a row of zeros is a number too
 
 Plane = NDArray[np.uint8]
 
@@ -49,18 +51,17 @@ class Format(ABC):
     def packed(self) -> bool:
         """Whether there are integer codes with scales, which can be multiplied as such, in place of floats."""
 
-    @property
-    @abstractmethod
-    def scale_bytes(self) -> int:
-        """Bytes of the scale plane for 128 columns of one row; 0 without a scale plane."""
-
     @abstractmethod
     def holds(self, kind: BlockType) -> bool:
         """Whether it stores exactly what a file's tensor type can say."""
 
     @abstractmethod
     def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
-        """A file's rows as pieces (rows, pieces of a row, 16), and scales (rows, blocks of 32 columns, bytes)."""
+        """A file's rows as pieces (rows, pieces of a row, 16), and scales (rows, blocks of 32 columns, bytes), or where
+        a row has one, (rows, bytes).
+
+        What the format does not hold is rounded to it.
+        """
 
     @abstractmethod
     def is_finite(self, weights: Plane, scales: Plane) -> bool:
@@ -74,9 +75,9 @@ class Format(ABC):
         """Bytes of the weight plane."""
         return _up(rows, ROWS) * _up(columns, COLUMNS) // self.piece_columns * PIECE_BYTES
 
+    @abstractmethod
     def scale_plane_bytes(self, rows: int, columns: int) -> int:
-        """Bytes of the scale plane."""
-        return _up(rows, ROWS) * _up(columns, COLUMNS) // COLUMNS * self.scale_bytes
+        """Bytes of the scale plane; 0 without one."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +94,7 @@ class Floats(Format):
     def packed(self) -> bool:
         return False
 
-    @property
-    def scale_bytes(self) -> int:
+    def scale_plane_bytes(self, rows: int, columns: int) -> int:
         return 0
 
     def holds(self, kind: BlockType) -> bool:
@@ -130,9 +130,9 @@ class Codes(Format):
     def packed(self) -> bool:
         return True
 
-    @property
-    def scale_bytes(self) -> int:
-        return COLUMNS // self.group * np.dtype(self.scale_dtype).itemsize * (2 if self.minimum else 1)
+    def scale_plane_bytes(self, rows: int, columns: int) -> int:
+        item = np.dtype(self.scale_dtype).itemsize * (2 if self.minimum else 1)
+        return _up(rows, ROWS) * _up(columns, COLUMNS) // self.group * item
 
     def holds(self, kind: BlockType) -> bool:
         return (
@@ -145,16 +145,12 @@ class Codes(Format):
         )
 
     def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
-        codes = blocks.codes(kind.name, data, rows, columns)
-        if not self.holds(kind):
-            codes = rounded(codes.values())
-        q = codes.q.view(np.uint8)
-        if self.bits == 4:
-            # Byte i of a block holds columns i (low nibble) and 16 + i (high nibble), counted from the lowest code.
-            unsigned = (q - np.uint8(self.lowest % 256)).reshape(rows, -1, 2, 16)  # wraps, as it should
-            pieces: Plane = unsigned[:, :, 0] | (unsigned[:, :, 1] << np.uint8(4))
+        if self.holds(kind):
+            codes = blocks.codes(kind.name, data, rows, columns)
         else:
-            pieces = q.reshape(rows, -1, PIECE_BYTES)
+            values = blocks.dequantize(kind.name, data, (rows, columns))
+            codes = fours(values) if self.bits == 4 else rounded(values)
+        pieces = _pieces_of(codes.q, self.bits, self.lowest)
         return pieces, self.scale_items(codes.scale, codes.minimum, columns)
 
     def scale_items(
@@ -174,17 +170,84 @@ class Codes(Format):
 
     def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
         rows = len(pieces)
-        if self.bits == 4:
-            nibbles = np.concatenate([pieces & 15, pieces >> 4], axis=-1)
-            codes = nibbles.astype(np.float32) + np.float32(self.lowest)
-        else:
-            codes = pieces.view(np.int8).astype(np.float32)
+        codes = _codes_in(pieces, self.bits, self.lowest)
         parts = scales.view(self.scale_dtype).astype(np.float32).reshape(rows, -1, 2 if self.minimum else 1)
         values = codes.reshape(rows, -1, self.group) * parts[..., :1]
         if self.minimum:
             values -= parts[..., 1:]
         result: NDArray[np.float32] = values.reshape(rows, -1)
         return result
+
+
+@dataclass(frozen=True)
+class RowCodes(Format):
+    """Codes with one scale for a whole row, symmetric: value = scale * code, scale = max|value| / highest.
+
+    No type of a file is stored so: floats are rounded to it when they are loaded. Of a row the scale plane has two f32,
+    the scale, and for codes of four bits, which are stored counted from the lowest, 8 times as much.
+
+    Attributes:
+        bits: of a code.
+        highest: the largest code, and with a minus the smallest.
+    """
+
+    bits: int
+    highest: int
+
+    @property
+    def packed(self) -> bool:
+        return True
+
+    @property
+    def lowest(self) -> int:
+        """The code that is stored as 0."""
+        return -8 if self.bits == 4 else 0
+
+    def scale_plane_bytes(self, rows: int, columns: int) -> int:
+        return _up(rows, ROWS) * ROW_SCALE_BYTES
+
+    def holds(self, kind: BlockType) -> bool:
+        return False
+
+    def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
+        values = blocks.dequantize(kind.name, data, (rows, columns))
+        with np.errstate(invalid="ignore"):
+            peak = np.maximum(values.max(axis=1), -values.min(axis=1))
+            scale = np.maximum(peak, np.float32(LEAST_PEAK)) / np.float32(self.highest)
+            values /= scale[:, None]
+            np.rint(values, out=values)
+            q = values.astype(np.int8)
+            scales = np.stack([scale, np.float32(-self.lowest) * scale], axis=1)
+        return _pieces_of(q, self.bits, self.lowest), scales.astype("<f4").view(np.uint8)
+
+    def is_finite(self, weights: Plane, scales: Plane) -> bool:
+        return _are_finite(scales, *_EXPONENTS["F32"])
+
+    def unpack(self, pieces: Plane, scales: Plane) -> NDArray[np.float32]:
+        rows = len(pieces)
+        values = _codes_in(pieces, self.bits, self.lowest).reshape(rows, -1)
+        values *= scales.view("<f4").reshape(-1, 2)[:rows, :1]
+        return values
+
+
+def _pieces_of(q: NDArray[np.int8] | NDArray[np.uint8], bits: int, lowest: int) -> Plane:
+    """Codes (rows, columns) as pieces (rows, pieces of a row, 16)."""
+    rows = len(q)
+    if bits == 8:
+        return q.view(np.uint8).reshape(rows, -1, PIECE_BYTES)
+    # Byte i of a block holds columns i (low nibble) and 16 + i (high nibble), counted from the lowest code.
+    unsigned = (q.view(np.uint8) - np.uint8(lowest % 256)).reshape(rows, -1, 2, 16)  # wraps, as it should
+    pieces: Plane = unsigned[:, :, 0] | (unsigned[:, :, 1] << np.uint8(4))
+    return pieces
+
+
+def _codes_in(pieces: Plane, bits: int, lowest: int) -> NDArray[np.float32]:
+    """The codes in pieces (rows, pieces of a row, 16), as floats."""
+    if bits == 8:
+        return pieces.view(np.int8).astype(np.float32)
+    nibbles = np.concatenate([pieces & 15, pieces >> 4], axis=-1)
+    codes: NDArray[np.float32] = nibbles.astype(np.float32) + np.float32(lowest)
+    return codes
 
 
 _EXPONENTS = {"F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80), "F32": ("<u4", 0x7F800000)}
@@ -214,6 +277,15 @@ def rounded(values: NDArray[np.float32]) -> blocks.Codes:
     return blocks.Codes(q.reshape(rows, columns), scale, None, BLOCK)
 
 
+def fours(values: NDArray[np.float32]) -> blocks.Codes:
+    """Numbers (rows, columns) as Q4_0 has them: -8 .. 7 with an f16 scale for each 32 columns."""
+    rows, columns = values.shape
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+        _, scale, q = blocks.Q40().rounded(values.reshape(-1, BLOCK))
+        q -= 8  # wraps, as it should
+        return blocks.Codes(q.view(np.int8).reshape(rows, columns), scale.reshape(rows, -1), None, BLOCK)
+
+
 FORMATS: dict[str, Format] = {
     form.name: form
     for form in (  # a type of a file is stored in the first one that holds it
@@ -221,6 +293,8 @@ FORMATS: dict[str, Format] = {
         Codes("q4m", 32, bits=4, lowest=0, group=32, scale_dtype="<f4", minimum=True),
         Codes("q8", 16, bits=8, lowest=-128, group=32, scale_dtype="<f2"),
         Codes("q8h", 16, bits=8, lowest=-128, group=16, scale_dtype="<f4"),
+        RowCodes("q4r", 32, bits=4, highest=7),
+        RowCodes("q8r", 16, bits=8, highest=127),
         Floats("f16", 8, blocks.F16()),
         Floats("bf16", 8, blocks.BF16()),
         Floats("f32", 4, blocks.F32()),
@@ -255,7 +329,9 @@ def is_exact(type_name: str) -> bool:
     return kind is not None and format_of(type_name).holds(kind)
 
 
-def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane]:
+def convert(
+    type_name: str, data: Plane, rows: int, columns: int, form: Format | None = None
+) -> tuple[Plane, Plane]:
     """Convert whole rows of a tensor.
 
     Args:
@@ -263,15 +339,21 @@ def convert(type_name: str, data: Plane, rows: int, columns: int) -> tuple[Plane
         data: (rows * bytes of a row,) uint8, the rows as the file has them.
         rows: N; unless they are the matrix's last ones, a multiple of 8.
         columns: K, a multiple of 32.
+        form: to round to; by default the one that the type is stored in.
 
     Returns:
         weight plane and scale plane, flat uint8; the latter is empty for float formats.
     """
-    form, kind = format_of(type_name), blocks.find(type_name)
+    form, kind = form or format_of(type_name), blocks.find(type_name)
     assert kind is not None
     pieces, scales = form.pack(kind, data, rows, columns)
     weights = _tile(pieces, form.piece_columns)
-    return weights, np.empty(0, np.uint8) if scales is None else _tile(scales, BLOCK)
+    if scales is None:
+        return weights, np.empty(0, np.uint8)
+    if scales.ndim == 2:  # of whole rows
+        scales = np.pad(scales, ((0, -rows % ROWS), (0, 0)))
+        return weights, scales.reshape(-1)
+    return weights, _tile(scales, BLOCK)
 
 
 def scale_plane(form: Codes, scale: NDArray[np.float32], columns: int) -> Plane:
@@ -302,7 +384,8 @@ def _untile(plane: Plane, rows: int, columns: int, item_columns: int) -> Plane:
 def dequantize(form: Format, weights: Plane, scales: Plane, rows: int, columns: int) -> NDArray[np.float32]:
     """What a kernel computes from the planes: (rows, columns) f32. The reference of kernels/lib/weights/."""
     pieces = _untile(weights, rows, columns, form.piece_columns)
-    return form.unpack(pieces, _untile(scales, rows, columns, BLOCK) if form.packed else scales)
+    by_block = isinstance(form, Codes)
+    return form.unpack(pieces, _untile(scales, rows, columns, BLOCK) if by_block else scales)
 
 
 ALIGNMENT = 256  # bytes: WebGPU's default minStorageBufferOffsetAlignment
