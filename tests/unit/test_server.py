@@ -406,7 +406,7 @@ def test_a_request_of_before_http_1_0_is_refused(connection: HTTPConnection) -> 
 
 
 def test_a_body_is_not_taken_for_a_request(connection: HTTPConnection) -> None:
-    own = f"Host: localhost:{connection.port}"
+    own = f"Host: 127.0.0.1:{connection.port}"
     inner = request("/bridge.js", own)
     head = request("/index.html", own, f"Content-Length: {len(inner)}")
     assert answer_to(connection, head + inner) == (200, PAGE, True)

@@ -71,7 +71,8 @@ def _add_stored(kind: Kind, info: TensorInfo, scheme: Scheme | None) -> None:
         if form.name not in kind.stored.split(", "):
             kind.stored = f"{kind.stored}, {form.name}" if kind.matrices else form.name
         kind.matrices += 1
-        kind.exact = kind.exact and form.holds(blocks.TYPES[info.type])
+        found = blocks.find(info.type)
+        kind.exact = kind.exact and found is not None and form.holds(found)
         kind.stored_bytes += form.weight_bytes(rows, columns) + form.scale_plane_bytes(rows, columns)
     elif len(info.shape) == 1:
         kind.stored = kind.stored or "f32"
