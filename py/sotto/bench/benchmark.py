@@ -250,7 +250,9 @@ class Benchmark:
 
     async def _load_once(self, kind: str, source: Source | Folder, store: Store | None) -> LoadStats:
         self._device = await self._host.open(self._request)
-        settings = Settings(self._request.context, variant=self._request.variant)
+        settings = Settings(
+            self._request.context, variant=self._request.variant, weights=self._request.weights
+        )
 
         def heard(progress: reports.LoadProgress) -> None:
             part = progress.done / progress.total if progress.total else 0.0

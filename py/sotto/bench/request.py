@@ -21,6 +21,7 @@ class Request:
         adapter: which GPU: part of its name or its number; in a browser "low-power" or "fallback".
         threads: of the CPU; 0 for as many as are fastest.
         variant: kernel variants to use without measuring, as Settings.variant.
+        weights: to what the weights of a folder with safetensors files are rounded, as Settings.weights.
         context: tokens the cache holds.
         prefill: prompt lengths in tokens.
         decode: new tokens of a decode run.
@@ -39,6 +40,7 @@ class Request:
     adapter: str = ""
     threads: int = 0
     variant: str = ""
+    weights: str = ""
     context: int = Settings.context
     prefill: tuple[int, ...] = (32, 128, 512, 1024)
     decode: int = 256
