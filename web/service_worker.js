@@ -19,6 +19,8 @@ const MODELS = "models.json";
 const AT_ONCE = 6; // files that are fetched at the same time
 const PATIENCE = 5000; // milliseconds until the list of models is taken as it was kept
 
+/** @typedef {{url: string, size: number}} ListedFile of the list of models */
+
 worker.addEventListener("install", (event) => event.waitUntil(install()));
 worker.addEventListener("activate", (event) => event.waitUntil(activate()));
 worker.addEventListener("message", (event) => {
@@ -44,20 +46,47 @@ const at = (path) => new URL(path, scope).href;
 async function install() {
   const cache = await caches.open(CACHE);
   const older = (await caches.keys()).filter((name) => name.startsWith(FAMILY) && name !== CACHE && name !== KEPT);
-  const total = Object.values(files).reduce((sum, [, size]) => sum + size, 0);
-  const left = Object.keys(files);
+  const adapters = await keepModels();
+  /** @type {[number, () => Promise<void>][]} the bytes of each file, and what keeps it */
+  const left = Object.entries(files).map(([path, [hash, size]]) => [size, async () => {
+    if (await cache.match(at(path))) return;
+    await cache.put(at(path), (await found(older, path, hash)) ?? (await fetched(path)));
+  }]);
+  left.push(...adapters.map(keepAdapter));
+  const total = left.reduce((sum, [size]) => sum + size, 0);
   let done = 0;
   async function work() {
-    for (let path = left.shift(); path !== undefined; path = left.shift()) {
-      const [hash, size] = files[path];
-      if (!(await cache.match(at(path)))) {
-        await cache.put(at(path), (await found(older, path, hash)) ?? (await fetched(path)));
-      }
+    for (let next = left.shift(); next; next = left.shift()) {
+      const [size, keep] = next;
+      await keep();
       done += size;
       for (const client of await worker.clients.matchAll({ includeUncontrolled: true })) client.postMessage({ done, total });
     }
   }
   await Promise.all(Array.from({ length: AT_ONCE }, work));
+}
+
+/**
+ * Keep the list of models: the page that registers this worker had it before there was one. The models themselves are
+ * kept by the page, but not the adapters, of which this gives the files.
+ * @returns {Promise<ListedFile[]>}
+ */
+async function keepModels() {
+  const response = await fetch(at(MODELS));
+  if (!response.ok) throw new Error(`${MODELS}: ${response.status} ${response.statusText}`.trim());
+  await (await caches.open(KEPT)).put(at(MODELS), response.clone());
+  /** @type {{models: {adapter?: {files: (ListedFile & {parts?: ListedFile[]})[]}}[]}} */
+  const { models } = await response.json();
+  return models.flatMap(({ adapter }) => adapter?.files ?? []).flatMap((file) => file.parts ?? [file]);
+}
+
+/** Its bytes, and what keeps it. One that the server does not have keeps nobody from the page: that says so itself.
+ * @param {ListedFile} file  @returns {[number, () => Promise<void>]} */
+function keepAdapter({ url, size }) {
+  return [size, async () => {
+    const response = await fetch(at(url));
+    if (response.ok) await (await caches.open(KEPT)).put(at(url), response);
+  }];
 }
 
 /** The same file in the caches of other versions. @param {string[]} names  @param {string} path  @param {string} hash */

@@ -16,6 +16,7 @@ from common import ENGLISH, PATIENCE, ROOT
 from pages import SHORT, TEXT, PageError, in_page, state, write
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
+import lora
 from sotto.site.export import export
 from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Resource, Site
@@ -24,9 +25,12 @@ from tiny import Tiny, build
 
 @pytest.fixture
 def model(tmp_path: Path) -> OfferedModel:
+    """A small model with an adapter."""
+    data = build(Tiny(chat=True))
     path = tmp_path / "tiny.gguf"
-    path.write_bytes(build(Tiny(chat=True)))
-    return OfferedModel("tiny", path)
+    path.write_bytes(data)
+    adapter = lora.written(lora.files(lora.halves(lora.shapes_of(data), 8)), tmp_path / "posts")
+    return OfferedModel("tiny", path, adapter)
 
 
 @pytest.fixture
@@ -92,6 +96,7 @@ def test_after_one_visit_neither_the_network_nor_the_server_is_needed(
     expect(page.locator("#source")).to_have_value(TEXT)
     state(page, "ready")
     assert write(page) == post
+    expect(page.locator("#stats")).to_contain_text(ENGLISH["stats.adapters"].format(names="posts"))
     page.evaluate("location.hash = 'benchmark'")
     expect(page.locator("#bench-run")).to_be_enabled()
     expect(page.locator("#bench-figures canvas").first).to_be_visible()
