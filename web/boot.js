@@ -167,12 +167,17 @@ globalThis.paint = (/** @type {string} */ changes) => {
 /** Words with their values. @param {string} key  @param {Record<string, string>} values  @returns {string} */
 const filled = (key, values) => words[key].replace(/{(\w+)}/g, (/** @type {string} */ _, /** @type {string} */ name) => values[name]);
 
+let left = ""; // the part of the address behind # of who was taken to the first screen, to be told something
+
 /**
  * Tell something in place of the post; the button starts again.
  * @param {string} kind as words.json names faults  @param {Record<string, string>} values for the words  @param {string} detail
  */
 function tell(kind, values, detail) {
-  if (root.dataset.screen !== links[0].dataset.screen) location.hash = ""; // it is told there
+  if (root.dataset.screen !== links[0].dataset.screen) {
+    left = location.hash;
+    location.hash = ""; // it is told there
+  }
   at("error-title").textContent = filled(`error.${kind}`, values);
   at("error-text").textContent = filled(`error.${kind}.text`, values);
   at("error-action").textContent = filled(`error.${kind}.action`, values);
@@ -186,6 +191,8 @@ function tell(kind, values, detail) {
 function untell() {
   at("error-action").onclick = null;
   at("error").hidden = true;
+  if (left && !location.hash) location.hash = left; // unless who was taken away went on meanwhile
+  left = "";
 }
 
 /** @param {string} kind  @param {Record<string, string>} values  @param {string} detail */

@@ -105,12 +105,15 @@ def test_a_request_that_was_cut_off_is_made_again(page: Page, tiny: str) -> None
 def test_a_file_that_comes_after_all(start: Page, tiny: str) -> None:
     waiting: list[Route] = []
     start.route(FILES[5], lambda route: waiting.append(route))  # noqa: PLW0108 - of Python, as Playwright wants
-    start.goto(tiny + SHORT)
+    start.goto(tiny + SHORT + "#chat")
     told(start, "slow", name(FILES[5]))
     start.evaluate("globalThis.same = true")
     for route in waiting:
         route.continue_()
+    expect(start.locator("#chat")).to_be_visible()  # again
     state(start, "ready")
+    expect(start.locator("#chat")).to_have_attribute("data-state", "ready")
+    start.click("#screens a[data-screen=post]")
     expect(start.locator("#error")).to_be_hidden()
     start.click("#write")
     expect(start.locator("#error-title")).to_have_text(ENGLISH["error.empty"])
