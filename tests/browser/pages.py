@@ -26,7 +26,7 @@ def open_blank(page: Page, site: str) -> None:
 
 
 def in_page(page: Page, expression: str, **values: object) -> Any:
-    """The value of a JavaScript expression, which may await; `v` holds the values. It has a minute.
+    """The value of a JavaScript expression, which may await; `v` holds the values. It has four minutes.
 
     Raises:
         PageError: the expression threw, or did not come to an end.
@@ -45,6 +45,14 @@ def in_page(page: Page, expression: str, **values: object) -> Any:
     if "name" in result:
         raise PageError(result["name"], result.get("message", ""))
     return result.get("value")
+
+
+def until(page: Page, condition: str, **values: object) -> None:
+    """Wait until a JavaScript expression is true. (Playwright's own way evaluates texts in the page, whose policy
+    refuses that.)"""
+    in_page(
+        page, f"{{ while (!({condition})) await new Promise((again) => setTimeout(again, 50)); }}", **values
+    )
 
 
 def state(page: Page, expected: str) -> None:

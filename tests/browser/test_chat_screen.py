@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 import pytest
 from common import ENGLISH, Offer
-from pages import TEXT, in_page, open_blank, state
+from pages import TEXT, in_page, open_blank, state, until
 from playwright.sync_api import Page, expect
 
 from sotto.page.chat.conversation import Conversation
@@ -117,9 +117,7 @@ def test_a_conversation(page: Page, tiny: str) -> None:
     done(page)
     page.get_by_role("button", name=ENGLISH["chat.further"]).click()
     expect(page.locator("#chat")).to_have_attribute("data-state", "writing")
-    page.wait_for_function(
-        "(had) => document.querySelector('.answer').innerText.length > had", arg=len(stopped) + 20
-    )
+    until(page, "document.querySelector('.answer').innerText.length > v.had", had=len(stopped) + 20)
 
     # A post, asked for meanwhile, is written when the answer is.
     page.click("#screens a[data-screen=post]")
@@ -158,10 +156,11 @@ def test_a_full_context(page: Page, tiny: str) -> None:
     for number in range(9):
         page.fill("#chat-input", f"{QUESTION} and a garden {number}")
         page.press("#chat-input", "Enter")
-        page.wait_for_function(
-            """(had) => !document.querySelector("#chat-full").hidden
-                || document.querySelectorAll(".figures").length > had""",
-            arg=number,
+        until(
+            page,
+            """!document.querySelector("#chat-full").hidden
+                || document.querySelectorAll(".figures").length > v.had""",
+            had=number,
         )
         done(page)
         if page.is_visible("#chat-full"):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from common import ENGLISH, PATIENCE, ROOT
-from pages import SHORT, TEXT, PageError, in_page, open_blank, state, write
+from pages import SHORT, TEXT, PageError, in_page, open_blank, state, until, write
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
 
 import lora
@@ -103,7 +103,7 @@ def test_after_one_visit_neither_the_network_nor_the_server_is_needed(
     page.evaluate("location.hash = 'benchmark'")
     expect(page.locator("#bench-run")).to_be_enabled()
     expect(page.locator("#bench-figures canvas").first).to_be_visible()
-    page.wait_for_function("Boolean(globalThis.Chart)")  # its library too
+    until(page, "globalThis.Chart")  # its library too
 
     # A text that is shared with the page, as the system sends it.
     page.evaluate("""() => {
@@ -172,7 +172,7 @@ def test_the_policy_is_kept(page: Page, site: str, runtime: Path) -> None:
             f"img-src {stranger}image",
             f"connect-src {stranger}beacon",
         }
-        page.wait_for_function("(count) => new Set(told).size >= count", arg=len(refusals))
+        until(page, "new Set(told).size >= v.count", count=len(refusals))
         assert set(page.evaluate("told")) == refusals
         assert not page.evaluate("'ran' in globalThis")
         open_blank(page, stranger)  # it does hear what reaches it
