@@ -368,7 +368,7 @@ def test_a_larger_context_tells_its_memory_before_it_is_taken(page: Page, tiny: 
     page.press("#context", "Tab")
     expect(button).to_be_hidden()
     said = page.locator("#context-fault")
-    expect(said).to_have_text("A whole number from 2 to 32,768")
+    expect(said).to_have_text("A whole number from 2 to 1,048,576")
     page.fill("#context", "16384")
     page.press("#context", "Tab")
     expect(button).to_be_enabled()
