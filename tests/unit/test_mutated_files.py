@@ -12,7 +12,7 @@ import random
 import struct
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -154,22 +154,15 @@ def adapter_of_peft(generator: random.Random) -> Callable[[], None]:
     return partial(_adapt, lora.folder(files))
 
 
-@pytest.mark.parametrize(
-    ("make", "count"),
-    [
-        (one_model, 5000),
-        (model_in_parts, 1000),
-        (adapter_in_gguf, 2000),
-        (adapter_of_peft, 2000),
-        (folder_of_transformers, 1500),
-    ],
-)
-def test_mutated_files(make: Callable[[random.Random], Callable[[], None]], count: int) -> None:
-    generator = random.Random(20261128)
+def tally(uses: Iterable[Callable[[], None]], memory: int, watch: int) -> tuple[int, int]:
+    """Try files that are made one by one; how many were read, and how many refused with a sentence.
+
+    Args:
+        memory: bytes that none may take; looked at for every `watch`th, as that takes time.
+    """
     read = refused = 0
-    for number in range(count):
-        use = make(generator)
-        watched = number % 5 == 0  # memory is: that takes time
+    for number, use in enumerate(uses):
+        watched = number % watch == 0
         if watched:
             tracemalloc.start()
         started = time.perf_counter()
@@ -186,6 +179,22 @@ def test_mutated_files(make: Callable[[random.Random], Callable[[], None]], coun
             if watched:
                 tracemalloc.stop()
         assert time.perf_counter() - started < 3, f"file {number}"
-        assert peak < 20 * len(MODEL), f"file {number} took {peak:,} bytes"
+        assert peak < memory, f"file {number} took {peak:,} bytes"
     print(f"{read} read, {refused} refused")
+    return read, refused
+
+
+@pytest.mark.parametrize(
+    ("make", "count"),
+    [
+        (one_model, 5000),
+        (model_in_parts, 1000),
+        (adapter_in_gguf, 2000),
+        (adapter_of_peft, 2000),
+        (folder_of_transformers, 1500),
+    ],
+)
+def test_mutated_files(make: Callable[[random.Random], Callable[[], None]], count: int) -> None:
+    generator = random.Random(20261128)
+    read, refused = tally((make(generator) for _ in range(count)), 20 * len(MODEL), 5)
     assert refused > count // 3 and read > count // 50
