@@ -318,6 +318,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "kept out": len(kept_out),
         "torch": torch.__version__,
     } | {name: getattr(options, name) for name in REPORTED}
+    if options.start and (before := options.start / "training.json").exists():
+        report["before"] = json.loads(before.read_text("utf-8"))
     if not run.step:
         base = validate(model, kept_out, options.batch, options.device)
         print(f"Validation loss without an adapter: {base:.4f}")

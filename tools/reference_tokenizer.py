@@ -2,7 +2,7 @@
 and with that of the tests' small vocabulary.
 
     pip install tokenizers==0.23.3
-    PYTHONPATH=py:tests python tools/reference_tokenizer.py FOLDER
+    python tools/reference_tokenizer.py FOLDER
 
 FOLDER holds Gemma 3's tokenizer.json, as transformers 5 saves it. The file itself has 33 MB; the tests make its list of
 merges of the default model's vocabulary, by the rule of transformers, and hold it against the checksum here.
@@ -14,15 +14,19 @@ import argparse
 import hashlib
 import json
 import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import tokenizers
 
+ROOT = Path(__file__).resolve().parents[1]
+sys.path += [str(ROOT / "py"), str(ROOT / "tests")]
+
 import hugging
 import tiny
 
-GOLDEN = Path(__file__).resolve().parents[1] / "tests" / "golden"
+GOLDEN = ROOT / "tests" / "golden"
 WRITTEN = [
     "The history of the printing press begins in 1440.", "  two spaces,   three,    four", " " * 70 + "x" + " " * 31,
     "def f(x):\n\n\n    return x\n\t\tpass\r\n", "a\u2581b \u2581 c \u2581\u2581d", "<b>bold</b> > </p> <table>",

@@ -1,7 +1,7 @@
 """Write tests/golden/gemma3-270m-types.json: what transformers computes of models with every tensor type.
 
     pip install torch==2.13.0 transformers==5.24.0 peft==0.21.2 gguf==0.19.0
-    PYTHONPATH=py:tests python tools/reference_types.py
+    python tools/reference_types.py
 
 The models are those of tests/typed.py, their weights dequantised by the package `gguf`, in f32.
 """

@@ -5,6 +5,7 @@ They run rarely, most of them for minutes and some only with packages that the t
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,7 +44,11 @@ runpy.run_path(script, run_name=name)
 
 def run(script: Path, name: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-W", "error", "-c", RUN, script.as_posix(), name, *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    # The package alone, as after `pip install`: what else a script imports it has to find by itself.
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "py")}
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def test_there_are_scripts() -> None:

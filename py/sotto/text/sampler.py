@@ -197,7 +197,8 @@ def choose_among_all(
     if rule.top_k and wanted < possible.size:
         least = np.partition(logits[possible], possible.size - wanted)[possible.size - wanted]
         best = possible[logits[possible] >= least]  # and those that are equal to the last of them
-        chosen = np.union1d(best, np.intersect1d(seen, possible))  # a penalty below 1 lets others rise
+        allowed = seen[logits[seen] > -np.inf]
+        chosen = np.union1d(best, allowed)  # a penalty below 1 lets others rise
     order = chosen[np.argsort(-logits[chosen], kind="stable")]
     return choose(rule, draw, order, logits[order], history)
 
