@@ -272,6 +272,7 @@ def test_the_exported_site_on_a_plain_host_below_a_path(
         first.fill("#source", TEXT)
         first.click("#write")  # before the page is opened again for its isolation
         expect(first.locator("#stats")).to_contain_text("12 tokens")
+        state(first, "ready")
         assert first.evaluate("crossOriginIsolated")
         post = first.inner_text("#post")
         first.reload()

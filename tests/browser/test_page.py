@@ -21,6 +21,9 @@ from sotto.site.site import OfferedModel
 from sotto.tuning.verdict import FRUITLESS
 from tiny import DEFAULT_TYPES, Tiny, build, split
 
+# A post that is still being written when a busy test comes to stop it, and is not ended for going round.
+ENDLESS = "?max_tokens=30000&temperature=0&context=32768&loop_guard=0"
+
 
 def processor(page: Page) -> str:
     """Which processor is used, and why."""
@@ -83,7 +86,7 @@ def test_reload_comes_from_the_cache_and_keeps_the_text(page: Page, tiny: str) -
 
 
 def test_stop_by_button_and_by_key(page: Page, tiny: str) -> None:
-    page.goto(tiny + "?max_tokens=1500&temperature=0")
+    page.goto(tiny + ENDLESS)
     state(page, "ready")
     page.fill("#source", TEXT)
     for start, stop in (("#write", "#stop"), ("Control+Enter", "Escape")):
@@ -95,7 +98,7 @@ def test_stop_by_button_and_by_key(page: Page, tiny: str) -> None:
         expect(page.locator("#note")).to_have_text(ENGLISH["note.stopped"])
         expect(page.locator("#copy")).to_be_enabled()
         tokens = int(page.inner_text("#stats").split(" token")[0].split()[-1].replace(",", ""))
-        assert 0 < tokens < 1500
+        assert 0 < tokens < 30000
 
 
 def test_versions_to_choose_from(page: Page, tiny: str) -> None:
@@ -107,7 +110,9 @@ def test_versions_to_choose_from(page: Page, tiny: str) -> None:
     posts = [first]
     for number in (2, 3):
         page.get_by_role("button", name=ENGLISH["versions.next"]).click()
-        expect(page.locator("#versions-number")).to_have_text(f"Version {number} of 3")
+        expect(page.locator("#versions-number")).to_have_text(
+            f"Version {number} of 3"
+        )  # said when it is there
         posts.append(page.inner_text("#post"))
         expect(page.locator("#stats")).to_contain_text("12 tokens")
     assert len(set(posts)) == 3
@@ -164,7 +169,7 @@ def test_device_lost(page: Page, tiny: str) -> None:
             return device;
         }""",
     )
-    page.goto(tiny + "?max_tokens=1500&temperature=0&device=gpu")
+    page.goto(tiny + ENDLESS + "&device=gpu")
     state(page, "ready")
     page.fill("#source", TEXT)
     page.click("#write")
@@ -545,6 +550,7 @@ def test_the_real_model_writes_words(page: Page, runtime: Path, serve: Serve) ->
     page.click("#example-en")
     page.click("#write")
     expect(page.locator("#stats")).to_contain_text("tok/s", timeout=3 * PATIENCE)
+    state(page, "ready")
     post = page.inner_text("#post")
     words = post.split()
     assert len(words) >= 8

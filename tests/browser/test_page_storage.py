@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,18 +9,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from chromium import launch
-from common import PATIENCE, ROOT
+from common import ENGLISH, PATIENCE, ROOT
+from pages import SHORT, state, write
 from playwright.sync_api import Page, Playwright, Route, expect
 
 from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Site
 from tiny import Tiny, build
-
-ENGLISH = json.loads((ROOT / "web" / "words.json").read_text(encoding="utf-8"))["en"]
-TEXT = "the small library writes a short story for every morning and people read it in the garden. "
-SHORT = "?max_tokens=12&temperature=0&versions=1"
-
-expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -35,16 +29,6 @@ def tiny(runtime: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server.address
         server.shutdown()
-
-
-def write(page: Page) -> str:
-    """Load, and write a post."""
-    expect(page.locator("html")).to_have_attribute("data-state", "ready")
-    page.fill("#source", TEXT)
-    page.click("#write")
-    expect(page.locator("#stats")).to_contain_text("tok/s")
-    expect(page.locator("#error")).to_be_hidden()
-    return page.inner_text("#post")
 
 
 NO_BLOBS = """{
@@ -68,6 +52,7 @@ def test_a_browser_that_keeps_no_blobs(page: Page, tiny: str) -> None:
     posts = []
     for _ in range(2):
         page.goto(tiny + SHORT)
+        state(page, "ready")
         posts.append(write(page))
         unkept = ENGLISH["fact.weights.unstored"].partition("; ")[2]
         expect(page.locator("#fact-weights")).to_contain_text(unkept)
@@ -94,7 +79,9 @@ def test_a_page_that_is_not_secure(lan: Page, tiny: str) -> None:
         "undefined",
         "undefined",
     ]
+    state(lan, "ready")
     post = write(lan)
     lan.goto(address)
+    state(lan, "ready")
     expect(lan.locator("#fact-weights")).to_contain_text("cache")
     assert write(lan) == post

@@ -50,6 +50,6 @@ class Versions:
         if not self._all:
             return
         self._at = (self._at + by) % len(self._all)
-        number = self._words("versions.number", number=self._at + 1, count=len(self._all))
-        self._elements.say("versions-number", number)
         self._show(self._all[self._at])
+        number = self._words("versions.number", number=self._at + 1, count=len(self._all))
+        self._elements.say("versions-number", number)  # last: it says that this version is there
