@@ -6,8 +6,9 @@
     python finetune/evaluate.py --report             finetune/RESULTS.md from what is there
 
 The ways: `examples`, the base model with a few examples in its prompt; `adapter`, one answer of the adapted model, the
-most probable tokens; `candidates`, the best by rule of up to three that were drawn, as the page does it: no more once
-one breaks no rule. What a reader said of the posts is in `results/reading.jsonl`: id, way, usable, and why.
+most probable tokens; `candidates`, as the page does it: drawn with a bias towards the text's phrases, the best by rule
+of up to three, and no more once one breaks no rule. What a reader said of the posts is in `results/reading.jsonl`: id,
+way, usable, and why.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import statistics
 import sys
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,14 @@ from sotto import load  # noqa: E402
 from sotto.api import Model  # noqa: E402
 from sotto.page.options import Options  # noqa: E402
 from sotto.tasks import few_shot, rules  # noqa: E402
-from sotto.tasks.candidates import VARIED, Candidate, best_first, judge  # noqa: E402
+from sotto.tasks.candidates import Candidate, best_first, judge, sampling_of  # noqa: E402
 from sotto.tasks.request import Frame, prompt  # noqa: E402
+from sotto.text.sampler import Sampling  # noqa: E402
 
 HERE = Path(__file__).resolve().parent
 WAYS = ("examples", "adapter", "candidates")
 MAX_TOKENS = 200
+MOST_PROBABLE = Sampling(temperature=0)
 SHOWN = 30  # pairs that the report shows, the first ones
 FREE = 0.95  # closeness below which an answer has some words of its own
 
@@ -54,16 +58,10 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     return parser.parse_args(arguments)
 
 
-def write(model: Model, pair: Pair, frame: Frame, temperature: float = 0.0, seed: int = 0) -> Candidate:
-    """An answer to a pair's text: the most probable tokens, or drawn."""
-    text = "".join(
-        model.generate(
-            prompt(pair.request, pair.text, frame),
-            max_tokens=MAX_TOKENS,
-            temperature=temperature,
-            seed=seed,
-        )
-    )
+def write(model: Model, pair: Pair, frame: Frame, sampling: Sampling = MOST_PROBABLE) -> Candidate:
+    """An answer to a pair's text."""
+    ask = prompt(pair.request, pair.text, frame)
+    text = "".join(model.generate(ask, max_tokens=MAX_TOKENS, **asdict(sampling)))
     shown = few_shot.shown(pair.request.language) if frame == "examples" else ()
     return judge(pair.request, pair.text, text, ended=model.stats.stop_reason != "length", shown=shown)
 
@@ -71,10 +69,10 @@ def write(model: Model, pair: Pair, frame: Frame, temperature: float = 0.0, seed
 def write_several(model: Model, pair: Pair) -> list[Candidate]:
     """Answers of the adapted model until one breaks no rule, as the page writes them."""
     found: list[Candidate] = []
-    usual = Options()
+    usual = Options(seed=0)
     while len(found) < usual.versions and (not found or found[-1].findings):
-        temperature = max(usual.temperature, VARIED) if found else usual.temperature
-        found.append(write(model, pair, "plain", temperature, len(found)))
+        sampling = sampling_of(usual.sampling(), pair.request, "plain", len(found))
+        found.append(write(model, pair, "plain", sampling))
     return found
 
 

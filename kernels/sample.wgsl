@@ -2,8 +2,8 @@
 // drawn by the rule of sampler.py, and the inputs of the run that continues with it.
 //   x (V) f32 and maxima (SLICES) f32 from slice_maxima or decode_head, as bits; chosen (2*COUNT + PICKS) u32: index and bits of the f32 value of
 //   each candidate, then a ring of the tokens picked since the host last wrote the inputs; inputs: the step block and
-//   the first token id, in place; text (CONTEXT) u32: the text's token ids by position, for the repetition penalty; the
-//   new token is added.
+//   the first token id, in place; text (CONTEXT) u32: the text's token ids by position, for the repetition penalty and
+//   the copy bias; the new token is added.
 // A logit that is not finite, wherever it is, is the first candidate, and the token is 0xffffffff.
 // As many slices as there are candidates wanted, those with the highest maxima, hold all candidates; of these slices'
 // values few are as high as the least of these maxima. A bisection finds that maximum, and where values are equal or
@@ -39,11 +39,14 @@ struct Inputs {
     penalty: f32,
     inverse_penalty: f32,
     picked: u32,  // tokens in the ring
-    unused: array<u32, 50>,
+    copy_bias: f32,      // for tokens that go on with a phrase of the prompt
+    prompt_tokens: u32,  // of the text, from its beginning; 0 for no bias
+    unused: array<u32, 48>,
     token: u32,
 }
 
 const THREADS: u32 = 256;
+const COPY_REACH: u32 = 32;  // candidates that the bias may raise
 const NO_NUMBER: u32 = 0xffffffffu;
 const BATCH: u32 = 4;  // items that a thread asks for before it looks at any: memory is far away
 
@@ -54,6 +57,8 @@ var<workgroup> peak: atomic<u32>;          // the highest key; EVERY where a log
 var<workgroup> total: atomic<u32>;         // of all tallies so far
 var<workgroup> filled: atomic<u32>;        // of keys and places, had they room for all
 var<workgroup> shared_number: u32;
+var<workgroup> followed: array<atomic<u32>, COPY_REACH>;  // by candidate: 2 where it follows the two latest tokens
+                                           // somewhere in the prompt, 1 where it follows the latest, else 0
 var<private> counted: u32;                 // `total` before
 
 // Keeps what has a higher key, or the same key and a place up to this one.
@@ -219,6 +224,33 @@ fn penalised(token: u32, logit: f32) -> f32 {
     return logit;
 }
 
+// Which candidates go on with a phrase of the prompt.
+fn mark_followers(wanted: u32, thread: u32) {
+    let next = inputs.position + inputs.count;
+    if (inputs.prompt_tokens == 0u || next <= inputs.prompt_tokens) {
+        return;
+    }
+    let last = text[next - 1u];
+    let before = text[next - 2u];
+    for (var p = 1u + thread; p < inputs.prompt_tokens; p += THREADS) {
+        if (text[p - 1u] == last) {
+            let length = select(1u, 2u, p > 1u && text[max(p, 2u) - 2u] == before);
+            for (var i = 0u; i < min(wanted, COPY_REACH); i++) {
+                if (chosen[2u * i] == text[p]) {
+                    atomicMax(&followed[i], length);
+                }
+            }
+        }
+    }
+}
+
+fn copy_bias(i: u32) -> f32 {
+    if (i >= COPY_REACH) {
+        return 0.0;
+    }
+    return inputs.copy_bias * 0.5 * f32(atomicLoad(&followed[i]));
+}
+
 fn score(i: u32) -> f32 {
     return bitcast<f32>(words[i]);
 }
@@ -251,9 +283,11 @@ fn drawn(candidates: u32) -> u32 {
 fn main(@builtin(local_invocation_index) thread: u32) {
     let wanted = told(select(min(inputs.wanted, COUNT), COUNT, inputs.wanted == 0u), thread);
     choose(wanted, thread);
+    mark_followers(wanted, thread);
+    workgroupBarrier();
 
     for (var i = thread; i < wanted; i += THREADS) {
-        words[i] = bitcast<u32>(penalised(chosen[2u * i], bitcast<f32>(chosen[2u * i + 1u])));
+        words[i] = bitcast<u32>(penalised(chosen[2u * i], bitcast<f32>(chosen[2u * i + 1u])) + copy_bias(i));
     }
     workgroupBarrier();
     for (var i = thread; i < wanted; i += THREADS) {

@@ -3,6 +3,7 @@
 #include "functions.h"
 #include "kernels.h"
 
+#define COPY_REACH 32  // candidates that the copy bias may raise
 #define LOWEST -3.4028234e38f
 
 // The first of the highest among x[begin .. end).
@@ -18,7 +19,9 @@ INLINE u32 highest(const f32 *x, u32 begin, u32 end) {
 struct inputs {
     u32 position, count, wanted, top_k, repeat_last, draw, seed_low, seed_high;
     f32 inverse_temperature, top_p, min_p, penalty, inverse_penalty;
-    u32 picked, unused[50], token;
+    u32 picked;
+    f32 copy_bias;
+    u32 prompt_tokens, unused[48], token;
 };
 
 // Make x[place] the candidate of that round, and leave its slice without it.
@@ -86,6 +89,22 @@ INLINE f32 penalised(const struct inputs *in, const u32 *text, u32 token, f32 lo
     return logit;
 }
 
+// Which of the first candidates go on with a phrase of the prompt: 2 for those that follow the two latest tokens
+// somewhere in it, 1 for those that follow the latest, else 0.
+INLINE void mark_followers(const struct sample *s, u32 wanted, u32 *followed) {
+    const struct inputs *in = (struct inputs *)s->inputs;
+    const u32 next = in->position + in->count, count = min_u32(wanted, COPY_REACH);
+    for (u32 i = 0; i < COPY_REACH; i++) followed[i] = 0;
+    if (next <= in->prompt_tokens) return;
+    for (u32 p = 1; p < in->prompt_tokens; p++) {
+        if (s->text[p - 1] != s->text[next - 1]) continue;
+        const u32 length = p > 1 && s->text[p - 2] == s->text[next - 2] ? 2 : 1;
+        for (u32 i = 0; i < count; i++) {
+            if (s->chosen[2 * i] == s->text[p] && followed[i] < length) followed[i] = length;
+        }
+    }
+}
+
 // The place of the candidate drawn among scores, which fall; `weights` is filled.
 INLINE u32 drawn(const struct inputs *in, const f32 *scores, u32 candidates, f32 *weights) {
     f32 total = 0, mass = 0;
@@ -110,9 +129,12 @@ void sample(const struct sample *s, const struct run *run) {
         const u32 wanted = in->wanted ? min_u32(in->wanted, s->COUNT) : s->COUNT;
         const u32 next = in->position + in->count;
         const u32 broken = select(s, wanted);
+        u32 followed[COPY_REACH];
+        mark_followers(s, wanted, followed);
         for (u32 i = 0; i < wanted; i++) {
             u32 token = s->chosen[2 * i], at = i;
             f32 score = penalised(in, s->text, token, ((f32 *)s->chosen)[2 * i + 1]);
+            if (i < COPY_REACH) score += in->copy_bias * 0.5f * (f32)followed[i];
             for (; at > 0 && scores[at - 1] < score; at--) scores[at] = scores[at - 1], tokens[at] = tokens[at - 1];
             scores[at] = score, tokens[at] = token;
         }

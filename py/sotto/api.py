@@ -76,6 +76,7 @@ class SamplingOptions(TypedDict, total=False):
     min_p: float
     repeat_penalty: float
     repeat_last: int
+    copy_bias: float
     seed: int | None
 
 
@@ -379,7 +380,8 @@ class Model:
             stop: texts that end the answer; they are not shown.
             loop_guard: end an answer that repeats itself without end (stats.stop_reason is "loop").
             schema: a JSON schema; the answer then is JSON of it and nothing else, whole also where the tokens are few.
-            **sampling: temperature, top_k, top_p, min_p, repeat_penalty, repeat_last, seed: see `Sampling`.
+            **sampling: temperature, top_k, top_p, min_p, repeat_penalty, repeat_last, copy_bias, seed: see
+                `Sampling`.
 
         Raises:
             ContextFull: the prompt leaves no room for an answer.

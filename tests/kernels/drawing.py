@@ -57,12 +57,15 @@ def check_draws(device: Device, reference: Device, draws: int) -> None:
             min_p=float(rng.choice([0, 0, 0.02, 0.5])),
             repeat_penalty=float(rng.choice([1, 1.3, 0.8])),
             repeat_last=int(rng.choice([0, 3, 64, 10_000])),
+            copy_bias=float(rng.choice([0, 1.5, 4])),
             seed=int(rng.integers(1 << 63)),
         )
         position = int(rng.integers(1, CONTEXT))  # the last: there is no room for a token behind it
-        inputs = bytearray(p.inputs(position, [0], rule=Rule.of(sampling).pack(case)))
+        inputs = bytearray(
+            p.inputs(position, [0], rule=Rule.of(sampling, int(rng.integers(CONTEXT))).pack(case))
+        )
         inputs[52:56] = int(rng.integers(1000)).to_bytes(4, "little")  # picked so far
-        arrays = {"x": x, "text": rng.choice(best[:20], CONTEXT).astype(np.uint32)}
+        arrays = {"x": x, "text": rng.choice(best[:20], CONTEXT).astype(np.uint32)}  # phrases return
         outcome = []
         for each in (device, reference):
             written = execute(each, p, arrays, bytes(inputs))

@@ -31,7 +31,9 @@ from sotto.source import MemorySource
 from sotto.text.sampler import Sampling
 
 SETTINGS = Settings(context=160, chunks=(8, 32), tune=False)
-SAMPLED = Sampling(temperature=1, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)
+SAMPLED = Sampling(
+    temperature=1, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, copy_bias=2, seed=5
+)
 
 
 def load(device: Device, data: bytes, variant: str = "") -> Engine:

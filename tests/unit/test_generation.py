@@ -24,7 +24,9 @@ from sotto.text.loop_guard import TOKENS
 from sotto.text.sampler import Sampling
 
 GREEDY = Sampling(temperature=0)
-WARM = Sampling(temperature=1.2, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, seed=5)
+WARM = Sampling(
+    temperature=1.2, top_k=40, top_p=0.97, repeat_penalty=1.2, repeat_last=20, copy_bias=2, seed=5
+)
 CHUNKS = (8, 32)
 
 

@@ -89,6 +89,10 @@ def test_a_finding_says_where():
 def test_a_limit_that_is_asked_for():
     assert rules_of(GOOD, Request(limit=5)) == ["length"]
     assert rules_of(GOOD, Request("summary")) == []
+    short = "The library, of all places. #Library #Books #Mill #Street"
+    assert rules_of(short, Request(limit=15)) == ["short"]  # 5 of 15 words of its own, of a text of 36
+    assert rules_of(short, Request(limit=19)) == []  # the text has little more to say
+    assert rules_of("The library stays open longer now.", Request(limit=15)) == []
     assert (length("one two", "en"), length("雪 が\n降る", "ja")) == (2, 4)
 
 

@@ -283,10 +283,16 @@ def test_what_decides_is_among_the_candidates(seed: int) -> None:
     sampling = Sampling(
         temperature=float(rng.choice([0, 0.7, 1.5])), top_k=int(rng.choice([0, 1, 5, 40, 200, 1000])),
         top_p=float(rng.choice([0.8, 1])), repeat_penalty=float(rng.choice([1, 1.3, 5, 0.7])),
-        repeat_last=int(rng.choice([0, 8, 64])), seed=seed,
+        repeat_last=int(rng.choice([0, 8, 64])), copy_bias=float(rng.choice([0, 2])), seed=seed,
     )  # fmt: skip
-    rule = Rule.of(sampling)
+    prompt = int(rng.integers(1, 8))
+    history[-2:] = history[prompt - 1 : prompt + 1]  # a phrase that may be the prompt's
+    rule = Rule.of(sampling, prompt)
     scores = penalised(sampling, logits, history)
+    for i in np.argsort(-logits, kind="stable")[:32]:
+        phrases = [history[at : at + 2] == history[-2:] for at in range(prompt - 2) if history[at + 2] == i]
+        words = [history[at] == history[-1] for at in range(prompt - 1) if history[at + 1] == i]
+        scores[i] += sampling.copy_bias * (1 if any(phrases) else 0.5 if any(words) else 0)
     ranks = np.lexsort((np.arange(vocabulary), -logits, -scores))
     allowed = ranks[: (1 if not sampling.temperature else sampling.top_k) or vocabulary]
     order = np.argsort(-logits, kind="stable")
@@ -309,6 +315,28 @@ def test_draws_among_all_follow_the_probabilities() -> None:
     tail = [token for token in drawn if token != 7]
     assert len(set(tail)) > 220
     assert np.mean(tail) == pytest.approx(100_000, rel=0.1)
+
+
+def test_what_goes_on_with_a_phrase_of_the_prompt_is_more_probable() -> None:
+    """Two tokens long all of the bias, one token long half of it; not for what an answer alone has said, nor for its
+    first token, nor for tokens that are improbable."""
+    ids, logits = np.arange(40), -np.arange(40, dtype=np.float32)
+    prompt = [9, 8, 3, 8, 5, 7, 39]
+
+    def picked(answer: list[int], bias: float) -> int:
+        rule = Rule.of(Sampling(temperature=0, copy_bias=bias), len(prompt))
+        return choose(rule, 0, ids, logits, [*prompt, *answer])
+
+    assert picked([9, 8], 3.5) == 3  # 3.5 for "9 8 3"; for "8 5" 1.75 of the 5 it lacks
+    assert picked([9, 8], 2.5) == 0
+    assert picked([1, 8], 6.5) == 3  # half for both, 3 lacks less
+    assert picked([1, 8], 5.5) == 0
+    assert picked([1, 5], 15) == 7  # half of 15 for "5 7"
+    assert picked([4, 2, 4], 50) == 0
+    assert picked([], 50) == 0
+    assert picked([7], 100) == 0  # 39 is not among the 32 most probable
+    assert Rule.of(Sampling(copy_bias=2)).copy_bias == 0
+    assert Rule.of(Sampling(temperature=0, copy_bias=2), 9).wanted == 32
 
 
 def test_what_may_not_come_does_not() -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from sotto.tasks.candidates import best_first, fitted, judge
+from sotto.tasks.candidates import COPY_BIAS, VARIED, best_first, fitted, judge, sampling_of
 from sotto.tasks.request import Request, frame
+from sotto.text.sampler import Sampling
 
 TEXT = "The bakery on Hill Road opens at six from Monday on. Until now it was seven. Rye bread costs 4.20."
 GOOD = "From Monday on the bakery on Hill Road opens at six."
@@ -81,6 +82,7 @@ def test_how_a_request_is_put(instruction_tuned, cards, expected):
             "Ask Dr. Adebayo or Mrs. Lee about it today.",
             "Ask Dr. Adebayo or Mrs. Lee about it today.",
         ),
+        ("en", 6, "The day at the baker's. It was long.", "The day at the baker's."),
         ("de", 5, "Am 5. Mai ist Markt. Kommt alle vorbei.", "Am 5. Mai ist Markt."),
         ("ja", 8, "今日は晴れです。明日は雨です。", "今日は晴れです。"),
         ("en", 20, "It closes at ten. ", "It closes at ten. "),
@@ -90,3 +92,14 @@ def test_what_is_too_long_is_cut_after_a_sentence(language, limit, answer, expec
     request = Request(language=language, limit=limit)
     assert fitted(request, answer) == expected
     assert judge(request, answer, answer).answer == expected.strip()
+
+
+def test_how_answers_are_drawn():
+    """An adapted base model keeps to its text's phrases where it is to tell what stands there."""
+    usual = Sampling(temperature=0.1, seed=2**64 - 1)
+    assert sampling_of(usual, Request(), "plain", 0) == Sampling(0.1, seed=2**64 - 1, copy_bias=COPY_BIAS)
+    assert sampling_of(usual, Request(), "plain", 2) == Sampling(VARIED, seed=1, copy_bias=COPY_BIAS)
+    assert sampling_of(usual, Request(task="rewrite"), "plain", 0).copy_bias == 0
+    assert sampling_of(usual, Request(), "chat", 0) == usual
+    warm = Sampling(temperature=0.9, seed=None)
+    assert sampling_of(warm, Request(), "examples", 1) == warm

@@ -194,6 +194,7 @@ def sampling_options(command: F) -> F:
         field("--seed", "seed", int, "The same seed gives the same text."),
         field("--repeat-last-n", "repeat_last", int),
         field("--repeat-penalty", "repeat_penalty", float),
+        field("--copy-bias", "copy_bias", float, "Nats for tokens that go on with a phrase of the prompt."),
         field("--min-p", "min_p", float),
         field("--top-p", "top_p", float),
         field("--top-k", "top_k", int, "0 for all tokens."),

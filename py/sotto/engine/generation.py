@@ -339,12 +339,12 @@ class _Text:
 def _picker(
     session: Session, turn: Turn, request: Request, ends: frozenset[int], stats: RunStats, clock: Clock
 ) -> Picker:
-    rule = Rule.of(request.sampling)
+    rule = Rule.of(request.sampling, len(request.prompt))
     if request.logits or not rule.decided_by(session.candidates):
         stats.mode = "single"
         return Singles(turn, rule, request.logits, stats, clock)
     batches = Batches(turn, rule, ends, stats, clock)
-    if session.checker and not rule.inverse_temperature and not rule.repeat_last:
+    if session.checker and not (rule.inverse_temperature or rule.repeat_last or rule.prompt_tokens):
         return Speculation(session, turn, batches, stats, clock)
     return batches
 

@@ -265,7 +265,7 @@ class Turn:
             The outputs for its last token; the first of `picks` is the next one.
         """
         self._check()
-        if rule and rule.repeat_last:
+        if rule and (rule.repeat_last or rule.prompt_tokens):
             self._device.write(self._session.text, 0, struct.pack(f"<{len(ids)}I", *ids))
         loaded, position = await self._read_up_to_end(ids)
         packed = rule.pack(0) if rule else b""

@@ -15,12 +15,12 @@ from .language import differs
 from .phrases import BY_CHARACTERS, Language
 from .request import Request
 
-Rule = Literal["empty", "unended", "loop", "language", "length", "number", "name", "copy", "prompt"]
+Rule = Literal["empty", "unended", "loop", "language", "length", "number", "name", "copy", "short", "prompt"]
 
 # What weighs how much when one answer is chosen among several: what cannot be shown, what is untrue, what is poor.
 WEIGHTS: dict[Rule, float] = {
     "empty": 100, "loop": 20, "prompt": 20, "language": 10, "unended": 5, "number": 5, "name": 4, "length": 3,
-    "copy": 2,
+    "copy": 2, "short": 1,
 }  # fmt: skip
 
 _SMALL_NUMBERS = (
@@ -39,7 +39,7 @@ _LATIN = re.compile(r"[A-Za-z][A-Za-z0-9]+")
 _WORD = re.compile(r"[^\W_]+(?:[-'’.][^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!?…])[\"'”’)]*\s+|(?<=[。！？])|\n+")
 _ABBREVIATED = re.compile(
-    r"(?:\b(?:Mrs?|Ms|Dr|Drs|St|No|Nr|Sra?|Prof|Mme|bzw|ca|etc|[^\W\d_])|(?<!\d)\d{1,2})\.$"
+    r"(?:(?<!['’])\b(?:Mrs?|Ms|Dr|Drs|St|No|Nr|Sra?|Prof|Mme|bzw|ca|etc|[^\W\d_])|(?<!\d)\d{1,2})\.$"
 )
 _GOES_ON = ",)%&/"  # with letters and digits, what a capital stands behind inside a sentence
 # Capitals that name nobody.
@@ -49,6 +49,7 @@ _ENDING = 3
 _SHORTENED = 3
 _REPEATS = 3
 _LONGEST_LOOP = 60  # characters
+_SHORTEST = 0.4  # of a post's limit, which says too little of a text of twice the limit: no person's post did
 _SHORT_ANSWER = 12  # letters from which on an answer's language can be told
 
 
@@ -86,6 +87,8 @@ def check(
         found.append(Finding("language"))
     if request.longest and length(answer, request.language) > request.longest:
         found.append(Finding("length", str(length(answer, request.language))))
+    elif request.longest and _says_too_little(request, text, answer):
+        found.append(Finding("short"))
     found += unsupported_numbers(text, answer)
     found += unsupported_names(text, answer, request.language)
     if request.task in ("post", "summary", "caption") and is_one_sentence(text, answer):
@@ -93,6 +96,12 @@ def check(
     if any(_shares(example, answer) and not _shares(text, answer) for example in shown):
         found.append(Finding("prompt"))
     return found
+
+
+def _says_too_little(request: Request, text: str, answer: str) -> bool:
+    longest = request.longest or 0
+    own = length(without_tags(answer), request.language)
+    return own < _SHORTEST * longest and length(text, request.language) >= 2 * longest
 
 
 def weight(findings: Iterable[Finding]) -> float:

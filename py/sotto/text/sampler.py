@@ -26,6 +26,8 @@ from ..reports import MOST_CANDIDATES
 LEAST_TEMPERATURE = 1e-30  # below it the best token is taken: its inverse still is a float32
 MOST_TEMPERATURE = 10.0  # then hardly anything of the model is left
 LEAST_TOP_P = 1e-30  # as a float32 it is still above 0
+MOST_COPY_BIAS = 100.0
+COPY_REACH = 32  # as in kernels/sample.wgsl and kernels/cpu/sample.c
 MOST_PENALTY = 100.0  # logits, which are some tens, stay numbers; it is a factor for either direction
 
 
@@ -38,6 +40,9 @@ class Sampling:
     top_p: the most probable tokens that together reach this probability stay.
     min_p: tokens with less than this share of the best one's probability go.
     repeat_penalty: above 1 makes tokens less probable that are among the `repeat_last` latest.
+    copy_bias: added, in nats, to the logits of tokens that go on with a phrase of the prompt: that follow the two
+        latest tokens there; half of it where they follow the latest alone. It keeps a small model to its text's own
+        words. Only the `COPY_REACH` most probable tokens are looked at, and none for an answer's first token.
     seed: the same seed gives the same text; None draws one.
 
     Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
@@ -49,6 +54,7 @@ class Sampling:
     min_p: float = 0.0
     repeat_penalty: float = 1.0
     repeat_last: int = 64
+    copy_bias: float = 0.0
     seed: int | None = None
 
     def __post_init__(self) -> None:
@@ -61,6 +67,7 @@ class Sampling:
             values.number("repeat_penalty", self.repeat_penalty, 1 / MOST_PENALTY, MOST_PENALTY),
         )
         self._set("repeat_last", values.whole("repeat_last", self.repeat_last, 0))
+        self._set("copy_bias", values.number("copy_bias", self.copy_bias, 0, MOST_COPY_BIAS))
         if self.seed is not None:
             self._set("seed", values.whole("seed", self.seed, 0, (1 << 64) - 1))
 
@@ -69,14 +76,14 @@ class Sampling:
         object.__setattr__(self, name, value)
 
 
-_PACKED = struct.Struct("<6I5f")
+_PACKED = struct.Struct("<6I5f4xfI")  # the four bytes are the number of tokens picked since, none
 _MOST = 1 << 30  # of a number of tokens: more than any model or text has
 NO_TOKEN = 0xFFFFFFFF  # what a device picks among logits that are not finite
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Sampling as the kernels take it: the words 2 to 12 of the step block, apart from the number of the draw.
+    """Sampling as the kernels take it: the words 2 to 15 of the step block, apart from the number of the draw.
 
     Attributes:
         wanted: tokens with the highest logits that have to be known, and are enough to decide; 0 for all. A penalty
@@ -85,7 +92,8 @@ class Rule:
         repeat_last: positions that the penalty looks back; 0 for no penalty.
         seed: of all draws.
         inverse_temperature: 0 takes the best candidate.
-        top_p, min_p, penalty: as in `Sampling`.
+        top_p, min_p, penalty, copy_bias: as in `Sampling`.
+        prompt_tokens: how many tokens of the text are the prompt's, for the bias; 0 for none.
     """
 
     wanted: int
@@ -96,17 +104,20 @@ class Rule:
     top_p: float
     min_p: float
     penalty: float
+    copy_bias: float = 0.0
+    prompt_tokens: int = 0
 
     @classmethod
-    def of(cls, sampling: Sampling) -> Rule:
-        """The rule of some settings; a seed of None is drawn."""
+    def of(cls, sampling: Sampling, prompt_tokens: int = 0) -> Rule:
+        """The rule of some settings for a prompt of so many tokens; a seed of None is drawn."""
         greedy = sampling.temperature < LEAST_TEMPERATURE
         penalty = _rounded(sampling.repeat_penalty)
         repeat_last = min(sampling.repeat_last, _MOST) if penalty != 1 else 0
         top_k = 1 if greedy else min(sampling.top_k, _MOST)
         promoted = repeat_last > 0 and penalty < 1  # tokens from anywhere
+        copy_bias = _rounded(sampling.copy_bias) if prompt_tokens else 0.0
         return cls(
-            wanted=0 if promoted or not top_k else top_k + repeat_last,
+            wanted=0 if promoted or not top_k else max(top_k + repeat_last, COPY_REACH if copy_bias else 0),
             top_k=top_k,
             repeat_last=repeat_last,
             seed=secrets.randbits(32) if sampling.seed is None else sampling.seed,
@@ -114,6 +125,8 @@ class Rule:
             top_p=_rounded(sampling.top_p),
             min_p=_rounded(sampling.min_p),
             penalty=penalty,
+            copy_bias=copy_bias,
+            prompt_tokens=prompt_tokens if copy_bias else 0,
         )
 
     def decided_by(self, candidates: int) -> bool:
@@ -126,13 +139,16 @@ class Rule:
         return _PACKED.pack(
             self.wanted, self.top_k, self.repeat_last, draw, low, high,
             self.inverse_temperature, self.top_p, self.min_p, self.penalty, 1 / self.penalty,
+            self.copy_bias, self.prompt_tokens,
         )  # fmt: skip
 
     @classmethod
     def unpack(cls, data: bytes) -> tuple[Rule, int]:
         """The rule and the number of the draw that `pack` wrote; the reference reads them in the step block."""
-        wanted, top_k, last, draw, low, high, inverse, top_p, min_p, penalty, _ = _PACKED.unpack(data)
-        return cls(wanted, top_k, last, low | high << 32, inverse, top_p, min_p, penalty), draw
+        wanted, top_k, last, draw, low, high, inverse, top_p, min_p, penalty, _, *copying = _PACKED.unpack(
+            data
+        )
+        return cls(wanted, top_k, last, low | high << 32, inverse, top_p, min_p, penalty, *copying), draw
 
 
 def choose(
@@ -159,6 +175,10 @@ def choose(
         # A logit is moved towards less probable, whatever its sign (Keskar et al., 2019).
         factor = np.where(scores > 0, np.float32(1 / rule.penalty), np.float32(rule.penalty))
         scores = np.where(seen, scores * factor, scores)
+    if len(history) > rule.prompt_tokens > 0:
+        reached = ids[:COPY_REACH]
+        scores[: len(reached)] += followers(reached, history, rule.prompt_tokens) * np.float32(rule.copy_bias)
+    if rule.repeat_last or rule.prompt_tokens:
         order = np.argsort(-scores, kind="stable")
         ids, scores = ids[order], scores[order]
     if not rule.inverse_temperature:
@@ -177,6 +197,25 @@ def choose(
     return int(ids[min(int(place), len(kept) - 1)])
 
 
+def followers(
+    ids: NDArray[np.integer], history: Sequence[int] | NDArray[np.integer], prompt_tokens: int
+) -> NDArray[np.float32]:
+    """How far each of `ids` (K,) goes on with a phrase of the prompt, (K,) f32: 1 where it follows the two latest
+    tokens there, 0.5 where it follows the latest one, else 0.
+
+    Args:
+        history: the tokens so far, one at least behind the prompt's.
+    """
+    prompt = np.asarray(history[:prompt_tokens], np.int64)
+    after_one = np.flatnonzero(prompt[:-1] == history[-1]) + 1
+    after_two = after_one[after_one > 1]
+    after_two = after_two[prompt[after_two - 2] == history[-2]]
+    found = np.where(
+        np.isin(ids, prompt[after_two]), 1.0, np.where(np.isin(ids, prompt[after_one]), 0.5, 0.0)
+    )
+    return found.astype(np.float32)
+
+
 def choose_among_all(
     rule: Rule, draw: int, logits: NDArray[np.float32], history: Sequence[int] | NDArray[np.integer]
 ) -> int:
@@ -193,7 +232,7 @@ def choose_among_all(
         )
     chosen = possible
     seen = np.unique(np.asarray(history[-rule.repeat_last :], np.int64)) if rule.repeat_last else possible[:0]
-    wanted = rule.top_k + seen.size
+    wanted = max(rule.top_k + seen.size, COPY_REACH if rule.prompt_tokens else 0)
     if rule.top_k and wanted < possible.size:
         least = np.partition(logits[possible], possible.size - wanted)[possible.size - wanted]
         best = possible[logits[possible] >= least]  # and those that are equal to the last of them

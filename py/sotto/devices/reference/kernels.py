@@ -145,7 +145,7 @@ def slice_maxima(c: Call) -> None:
 
 def sample(c: Call) -> None:
     x, inputs, chosen = c.f32("x")[: c.size("V")], c.u32("inputs"), c.u32("chosen")
-    rule, draw = Rule.unpack(inputs[2:13].tobytes())
+    rule, draw = Rule.unpack(inputs[2:16].tobytes())
     most, place = c.size("COUNT"), c.position + c.count
     wanted = min(rule.wanted, most) or most
     finite = np.isfinite(x)

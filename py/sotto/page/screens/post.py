@@ -9,11 +9,12 @@ from dataclasses import asdict, replace
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
 from ...tasks import few_shot, fit
-from ...tasks.candidates import VARIED, judge
+from ...tasks.candidates import judge, sampling_of
 from ...tasks.language import language
 from ...tasks.request import Frame, Request, frame, prompt
 from ...text.chat import GEMMA
 from ...text.prompt import Prompt
+from ...text.sampler import Sampling
 from .. import faults, statistics
 from ..faults import Fault
 from ..model_holder import Observer
@@ -145,7 +146,8 @@ class PostScreen(Observer):
         while len(written) < options.versions:
             if written:
                 self._parts.elements.say("when", self._words("hint.better"))
-            answer = await self._stream(engine, ask, options, len(written))
+            sampling = sampling_of(options.sampling(), request, self._frame(engine), len(written))
+            answer = await self._stream(engine, ask, options, sampling, shown=not written)
             stats = replace(engine.stats)
             if stats.new_tokens > MEASURED:
                 self._parts.holder.remember_rate(stats.decode_rate)
@@ -157,11 +159,10 @@ class PostScreen(Observer):
                 break
         return written
 
-    async def _stream(self, engine: Engine, ask: Prompt, options: Options, number: int) -> str:
-        """Write a version; the first is shown as it comes."""
-        temperature = max(options.temperature, VARIED) if number else options.temperature
-        seed = None if options.seed is None else (options.seed + number) % (1 << 64)
-        sampling = replace(options, temperature=temperature, seed=seed).sampling()
+    async def _stream(
+        self, engine: Engine, ask: Prompt, options: Options, sampling: Sampling, *, shown: bool
+    ) -> str:
+        """Write a version, shown as it comes or not."""
         place, answer = self._at("post"), ""
         pieces = engine.generate(
             ask, options.max_tokens, sampling, stop=options.stop, loop_guard=options.loop_guard
@@ -169,7 +170,7 @@ class PostScreen(Observer):
         async for piece in pieces:
             new = piece.text if answer else piece.text.lstrip()
             answer += new
-            if new and not number:
+            if new and shown:
                 place.append(new)
         return answer
 
