@@ -28,6 +28,7 @@ NOT_OURS = {
     "model_asset_bundle_utils.py",  # mediapipe
     "safetensors_converter.py",  # likewise
     "core.js",  # PyScript
+    "generative/layers/lora.py",  # litert-torch
     "Chart.js",
     "kernels/x.wgsl",  # any
 }

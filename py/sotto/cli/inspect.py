@@ -15,7 +15,6 @@ from ..devices.reference.device import NumpyDevice
 from ..engine.engine import Engine
 from ..errors import DeviceError, FormatError, SottoError, UnsupportedModel
 from ..formats.checkpoint import Checkpoint
-from ..formats.gguf_kinds import ADAPTER_ENDS
 from ..models import synthetic
 from ..native import files
 from ..plan.plan import Plan
@@ -100,7 +99,7 @@ def command(
             )
     click.get_current_context().call_on_close(source.close)
     checkpoint = api.drive(formats.open(source))
-    if any(name.endswith(ADAPTER_ENDS) for name in checkpoint.tensors):
+    if formats.is_adapter(checkpoint):
         inspect_adapter.show(api.drive(formats.open_adapter(source)), as_json)
         return
     adapters = api.read_adapters(lora)

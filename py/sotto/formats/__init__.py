@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..errors import FormatError, UnsupportedModel
+from ..errors import FormatError
 from ..source import Folder, Source
 from . import (
     gguf,
@@ -16,16 +16,26 @@ from . import (
     gguf_folder,
     gguf_kinds,
     hf_folder,
+    litert_adapter,
     litert_checkpoint,
     litert_files,
-    litert_web,
     peft,
     safetensors,
 )
 from .adapter import Adapter
 from .checkpoint import Checkpoint
 
-__all__ = ["CONFIG", "FIRST_READ", "GGUF", "MATRICES", "has_model", "kind_of", "open", "open_adapter"]
+__all__ = [
+    "CONFIG",
+    "FIRST_READ",
+    "GGUF",
+    "MATRICES",
+    "has_model",
+    "is_adapter",
+    "kind_of",
+    "open",
+    "open_adapter",
+]
 
 GGUF = b"GGUF"
 FIRST_READ = 8 << 20
@@ -101,6 +111,13 @@ def kind_of(start: bytes) -> tuple[str, str]:
     return "", next((kind for at, magic, kind in _OTHERS if start[at:].startswith(magic)), "")
 
 
+def is_adapter(checkpoint: Checkpoint) -> bool:
+    """Whether what was opened is an adapter, in one file, for `open_adapter`."""
+    return any(
+        name.endswith(gguf_kinds.ADAPTER_ENDS) or litert_adapter.is_half(name) for name in checkpoint.tensors
+    )
+
+
 def has_model(names: Iterable[str]) -> bool:
     """Whether files of these names, of one folder, can be a model: GGUF files, or what transformers writes."""
     found = set(names)
@@ -119,7 +136,7 @@ def _unknown(name: str, data: bytes) -> FormatError:
 
 
 async def open_adapter(source: Source | Folder) -> Adapter:
-    """Read an adapter: a GGUF file, or a folder with PEFT's two files.
+    """Read an adapter: a GGUF file, one of LiteRT's for phones, or a folder with PEFT's two files.
 
     Raises:
         FormatError: it is no adapter, or a damaged one.
@@ -134,11 +151,7 @@ async def open_adapter(source: Source | Folder) -> Adapter:
             raise FormatError(f"{source.name} is a model, not an adapter.", "Load it in place of the model.")
         return await gguf_adapter.read(header, source)
     if litert_files.starts(start) and start[4:8] == litert_files.TFLITE:
-        raise UnsupportedModel(
-            f"{source.name} is a TensorFlow Lite file, as MediaPipe keeps adapters in (w_prime_left, w_prime_right). "
-            "In which order their values lie, and how strongly they count, is not in it.",
-            litert_web.LORA_HINT,
-        )
+        return await litert_adapter.read(source)
     if safetensors.starts(start):
         raise FormatError(
             f"{source.name} has no {CONFIG} beside it, which says how strongly its matrices count.",

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..errors import FormatError, UnsupportedModel
-from . import tflite
+from ..errors import FormatError
+from . import litert_adapter, tflite
 from .checkpoint import TensorInfo, Transform
 from .flatbuffer import DAMAGED
 from .litert_files import Extent
@@ -36,16 +36,9 @@ LAYER_NAMES = {
     "pre_ffw_norm": "ffn_norm", "post_ffw_norm": "post_ffn_norm",
 }  # fmt: skip
 SCALES, SUMS = "_quantized_scale", ".sum_i"
-LORA_ENDS = ("w_prime_left", "w_prime_right")
-LORA_HINT = "Give the adapter that it was converted from: a folder with adapter_config.json and safetensors."
 _LAYER = re.compile(r"(?:params\.lm\.transformer\.x_layers_|transformer\.layer_)(\d{1,4})\.(.+)")
 _BITS = {tflite.INT8: 8, tflite.INT4: 4}
 _ANOTHER = "Take the file for phones (.task or .litertlm), or a GGUF file of this model."
-
-
-def is_adapter(bag: tflite.Graph) -> bool:
-    """Whether it is an adapter: pairs of matrices w_prime_left and w_prime_right."""
-    return any(tensor.name.endswith(LORA_ENDS) for tensor in bag.tensors)
 
 
 def canonical_name(source: str) -> str:
@@ -67,12 +60,9 @@ def read(bag: tflite.Graph, name: str) -> tuple[dict[str, TensorInfo], tuple[str
 
     Raises:
         FormatError: the bag is damaged.
-        UnsupportedModel: it is no model.
+        UnsupportedModel: it is an adapter for the web.
     """
-    if is_adapter(bag):
-        raise UnsupportedModel(
-            f"{name} is a LoRA adapter of MediaPipe: changes to a model, without the model.", LORA_HINT
-        )
+    litert_adapter.check_not_for_the_web(bag, name)
     by_name: dict[str, tflite.Tensor] = {}
     for tensor in bag.tensors:
         if tensor.name in by_name:
@@ -95,6 +85,11 @@ def read(bag: tflite.Graph, name: str) -> tuple[dict[str, TensorInfo], tuple[str
             reasons += [reason] if reason else []
         else:
             found[canonical] = _vector(canonical, tensor)
+    if any(map(litert_adapter.is_half, found)):
+        return found, (
+            f"{name} is a LoRA adapter: changes to a model, without the model.",
+            "Load that model, and give this with it (--lora).",
+        )
     return found, (reasons[0], _ANOTHER) if reasons else None
 
 
