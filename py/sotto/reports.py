@@ -18,6 +18,7 @@ WEIGHTS = (
     "int4",
     "original",
 )  # to what a checkpoint's floats can be rounded; "": what suits
+GROWN = 1.25  # times what weights take in their files: that much more is worth a word
 # Of a load, in their order; "ready" ends it.
 STAGES = ("header", "weights", "tokenizer", "pipelines", "tuning")
 
@@ -96,8 +97,10 @@ class LoadStats:
         untried: variants for which there was no time yet, by plan; the next load goes on with them.
         instead: why this processor was taken in place of the one that was tried first; usually empty.
         weights: to what the files' floats were rounded, as in Settings; "" where the weights are as in the files.
-        rounding: how far they are from the files', as a share: the root of the mean square of the differences over
-            that of the weights; None where they come from the store.
+        rounded_types: tensor types of a GGUF file whose values no format here holds: they are rounded to eight bits.
+        rounding: how far what was rounded is from the files', as a share: the root of the mean square of the
+            differences over that of the weights; None where they come from the store.
+        source_bytes: of the weights in the files.
     """
 
     cached: bool
@@ -112,12 +115,19 @@ class LoadStats:
     untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: str = ""
     weights: str = ""
+    rounded_types: tuple[str, ...] = ()
     rounding: float | None = None
+    source_bytes: int = 0
 
     @property
     def total_seconds(self) -> float:
         """All stages together."""
         return sum(self.seconds.values())
+
+    @property
+    def grown(self) -> bool:
+        """Whether the weights take much more on the device than in the files, which hold smaller types than it can."""
+        return 0 < GROWN * self.source_bytes < self.device_bytes.get("weights", 0)
 
 
 class Stages:

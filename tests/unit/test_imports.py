@@ -11,15 +11,17 @@ import pytest
 from click.testing import CliRunner
 
 import hugging
+import tiny
 from sotto import formats
 from sotto.api import drive
-from sotto.cli import inspect
+from sotto.cli import inspect, options
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import FormatError, InvalidSetting
 from sotto.formats import blocks
 from sotto.native.disk import DiskStore
-from sotto.reports import WEIGHTS, Settings
+from sotto.reports import WEIGHTS, LoadStats, Settings
+from sotto.source import MemorySource
 from sotto.weights import imports, layout
 
 SOURCE = hugging.folder(hugging.files())
@@ -158,3 +160,36 @@ def test_inspect_tells_it_before_anything_is_loaded(tmp_path: Path) -> None:
     assert "q8r, rounded" in told and "rounded to int8: 0." in told
     told = CliRunner().invoke(inspect.command, [str(path), "--weights", "original"]).stdout
     assert "rounded" not in told
+
+
+# --- Types of GGUF files --------------------------------------------------------------------------------------------
+
+
+def typed(types: dict[str, str], store: DiskStore | None = None) -> LoadStats:
+    """How the load of a tiny GGUF file went."""
+    sizes = tiny.Tiny(layers=2, types={**dict.fromkeys(tiny.DEFAULT_TYPES, "Q4_0"), **types})
+    source = MemorySource(tiny.build(sizes), "tiny.gguf", "typed")
+    return loaded(source, "", store).load_stats
+
+
+def test_types_that_no_format_holds_are_told(tmp_path: Path) -> None:
+    rounded = {"blk.0.attn_q": "Q5_1", "blk.1.attn_q": "Q5_K", "blk.0.attn_k": "Q6_K"}
+    store = DiskStore(tmp_path)
+    first, again = typed(rounded, store), typed(rounded, store)
+    assert first.rounded_types == again.rounded_types == ("Q5_1", "Q5_K") and again.rounding is None
+    # Of normal numbers: codes of max/127 for 32 columns, a step of which is about 0.018, have an error of 0.5 %.
+    assert first.rounding is not None and 0.003 < first.rounding < 0.008
+    (line,) = filter(None, options.weights_lines(first))
+    assert line.startswith("Q5_1, Q5_K: rounded to 8 bits, 0.") and not list(options.weights_lines(again))
+    exact = typed({"blk.0.attn_k": "Q6_K"})
+    assert (exact.rounded_types, exact.rounding) == ((), 0) and not list(
+        filter(None, options.weights_lines(exact))
+    )
+
+
+def test_how_much_weights_grow_is_told() -> None:
+    small = typed(dict.fromkeys(tiny.DEFAULT_TYPES, "IQ2_XXS") | {"token_embd": "IQ2_XXS"})
+    assert small.grown and small.device_bytes["weights"] > 4 * small.source_bytes
+    (line,) = filter(None, options.weights_lines(small))
+    assert line.startswith("The weights take ") and " MB in the file." in line
+    assert not typed({}).grown

@@ -291,12 +291,23 @@ def loaded(
         )
     with ready:
         stats = ready.load_stats
-        rounding = rounding_line(stats.weights, stats.rounding)
-        for line in filter(
-            None, (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note, rounding)
-        ):
+        lines = (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note)
+        for line in filter(None, (*lines, *weights_lines(stats))):
             click.echo(line, err=True)
         yield ready
+
+
+def weights_lines(stats: reports.LoadStats) -> Iterator[str]:
+    """What became of a file's weights when they were converted just now, where that is more than another order."""
+    if stats.cached:
+        return
+    yield rounding_line(stats.weights, stats.rounding)
+    if stats.rounded_types and stats.rounding is not None:
+        names = ", ".join(stats.rounded_types)
+        yield f"{names}: rounded to 8 bits, {stats.rounding:.2%} from the file's values (root mean square)."
+    if stats.grown:
+        here, there = (nbytes / 1e6 for nbytes in (stats.device_bytes["weights"], stats.source_bytes))
+        yield f"The weights take {here:,.0f} MB here, {there:,.0f} MB in the file."
 
 
 def rounding_line(scheme: str, share: float | None) -> str:

@@ -175,6 +175,8 @@ class Engine:
             note=filled.note,
             dropped=dropped or altered or filled.dropped,
             weights=scheme,
+            rounded_types=tuple(engine._image.rounded_types),
+            source_bytes=engine._image.source_nbytes,
             rounding=None if filled.cached else engine._image.rounding.share,
         )
         stages.tell("ready", 1, 1)

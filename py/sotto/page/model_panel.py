@@ -149,11 +149,18 @@ class ModelPanel(Observer):
         self._at("facts").dataset.figures = json.dumps(figures)  # for scripts that measure
 
     def _rounding(self, stats: LoadStats) -> Iterator[str]:
-        """To what the weights are rounded, and how far from the file's where that was seen."""
+        """To what the weights are rounded, and how far from the file's where that was seen; and how much they grew."""
         if stats.weights and stats.rounding is None:
             yield self._words("fact.weights.scheme", scheme=stats.weights)
         elif stats.weights:
             yield self._words("fact.weights.rounded", scheme=stats.weights, share=f"{stats.rounding:.1%}")
+        names = ", ".join(stats.rounded_types)
+        if names and stats.rounding is None:
+            yield self._words("fact.weights.types", names=names)
+        elif names:
+            yield self._words("fact.weights.types.rounded", names=names, share=f"{stats.rounding:.2%}")
+        if stats.grown:
+            yield self._words("fact.weights.grown", size=numbers.size(stats.source_bytes))
 
     def _kernels(self, stats: LoadStats) -> Iterator[str]:
         """Which variants of the kernels are used, and which were not taken or not tried."""

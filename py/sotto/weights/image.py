@@ -24,6 +24,9 @@ from .imports import Rounding, Scheme
 from .layout import aligned
 from .reads import Part, Rows, planned
 
+SELDOM = (
+    256  # tiles of which one is looked at, of types that numpy decodes far slower than they are converted
+)
 READS_AHEAD = 2  # reads begun before their bytes are needed
 RANGES_AHEAD = (
     8  # of such a read: one of more ranges is begun when it is its turn, or a browser would have too many
@@ -54,6 +57,8 @@ class Image:
         parts: what it consists of, in order.
         nbytes: total length.
         source_nbytes: bytes of the source tensors that conversion reads.
+        rounded_types: types of the file whose values no format holds, and which are therefore rounded to one that
+            comes near; what a scheme rounds is not among them.
         rounding: once it has been converted, how far what was rounded is from the source.
     """
 
@@ -61,6 +66,10 @@ class Image:
         self.parts = parts
         self.nbytes = nbytes
         self.source_nbytes = sum(s.all_bytes for p in parts for s in p.sources)
+        matrices = [(part.form, info.type) for part in parts if part.form for info in part.sources]
+        self.rounded_types = sorted(
+            {name for form, name in matrices if form == layout.format_of(name) and not layout.is_exact(name)}
+        )
         self.rounding = Rounding()
 
     @classmethod
@@ -173,6 +182,8 @@ class Image:
                 _check_finite(rows, part.form.is_finite(plane, scale))
                 if not as_it_is:
                     self.rounding.add(kind, data, part.form, (plane, scale), part.columns)
+                elif rows.tensor.type in self.rounded_types:
+                    self.rounding.add(kind, data, part.form, (plane, scale), part.columns, SELDOM)
                 if rows.first == 0:
                     offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
                 scales[filled : filled + scale.size] = scale

@@ -95,12 +95,20 @@ def nbytes(checkpoint: Checkpoint, scheme: Scheme) -> int:
 
 class Rounding:
     """How far rounded weights are from those of the files, as a share: the root of the mean square of the differences,
-    over that of the weights. Of every matrix one in SAMPLED tiles of rows is looked at."""
+    over that of the weights. Of every matrix some tiles of rows are looked at."""
 
     def __init__(self) -> None:
         self._weights = self._differences = 0.0
 
-    def add(self, kind: str, data: Plane, form: Format, planes: tuple[Plane, Plane], columns: int) -> None:
+    def add(
+        self,
+        kind: str,
+        data: Plane,
+        form: Format,
+        planes: tuple[Plane, Plane],
+        columns: int,
+        one_in: int = SAMPLED,
+    ) -> None:
         """Look at some rows.
 
         Args:
@@ -109,10 +117,11 @@ class Rounding:
             form: what they were rounded to.
             planes: the weights and scales that they became.
             columns: of a row.
+            one_in: of so many tiles of rows one is looked at.
         """
         rows = data.size // blocks.TYPES[kind].size((1, columns))
         tiles = -(-rows // layout.ROWS)
-        for tile in range(0, rows // layout.ROWS, SAMPLED):
+        for tile in range(0, rows // layout.ROWS, one_in):
             given = blocks.dequantize(kind, _part(data, tile, rows), (layout.ROWS, columns))
             found = layout.dequantize(
                 form, _part(planes[0], tile, tiles * layout.ROWS), _part(planes[1], tile, tiles * layout.ROWS),
