@@ -141,8 +141,8 @@ def _read(header: Header, name: str) -> Checkpoint:
     refusal = refusal_of(header, name, architecture)
     vocabulary = _vocabulary(metadata)
     table = header.tensors.get(source_name("embedding"))
-    if vocabulary and table and len(vocabulary) > table.shape[0]:
-        vocabulary = vocabulary.without_extra(table.shape[0])
+    if vocabulary and table:
+        vocabulary = vocabulary.without_padding().without_extra(table.shape[0])
     other = () if refusal else _OTHER_TENSORS
     tensors = _tensors(header.tensors, len(vocabulary) if vocabulary else MOST_TOKENS, other)
     settings = {} if refusal else _settings(metadata, architecture)

@@ -113,6 +113,19 @@ class Vocabulary:
         cut.check()
         return cut
 
+    def without_padding(self) -> Vocabulary:
+        """The vocabulary without the unused tokens at its end, by which converters make it as long as an embedding
+        with more rows than the model has tokens: they could be drawn, and mean nothing."""
+        used = np.flatnonzero(self.types != TokenType.UNUSED)
+        length = int(used[-1]) + 1 if used.size else len(self)
+        if length == len(self) or not all(
+            token < length for token in (self.bos, self.eos, self.end_of_turn or 0)
+        ):
+            return self
+        return replace(
+            self, tokens=self.tokens[:length], scores=self.scores[:length], types=self.types[:length]
+        )
+
     def _check_types(self) -> None:
         known = np.isin(self.types, [int(kind) for kind in TokenType])
         if not known.all():
