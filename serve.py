@@ -30,7 +30,7 @@ from sotto.site.export import PART_SIZE, export  # noqa: E402
 from sotto.site.server import Server  # noqa: E402
 from sotto.site.site import ADAPTER_FILES, OfferedModel, Site  # noqa: E402
 
-DEFAULT_ADAPTER = ROOT / "finetune" / "adapter"  # of the default model
+DEFAULT_ADAPTER = ROOT / "finetune" / "posts"  # of the default model
 DEFAULT_PORT = 8765
 
 LARGEST_PORT = 65535

@@ -49,7 +49,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add = parser.add_argument
     add("--data", type=Path, nargs="+", default=[FOLDER / "held-out.jsonl"], help="files of pairs")
     add("--model", default="", help="a model's file or name (the default model)")
-    add("--adapter", type=Path, default=HERE / "adapter", help="(%(default)s)")
+    add("--adapter", type=Path, default=HERE / "posts", help="(%(default)s)")
     add("--device", default="auto", help="gpu, cpu or auto (%(default)s)")
     add("--ways", nargs="+", choices=WAYS, default=WAYS)
     add("--first", type=int, help="pairs to take, from the beginning (all)")

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Train a LoRA adapter on pairs of texts and answers.
 
-    python finetune/train.py                                    the default model's, into finetune/adapter
+    python finetune/train.py                                    the default model's, into finetune/posts
     python finetune/train.py --data mine.jsonl --start ADAPTER --out my-adapter --epochs 3
                                                                 go on from there with a person's own pairs
     python finetune/train.py --model FOLDER --data mine.jsonl --out my-adapter     another Gemma 3
@@ -53,7 +53,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespac
     add(
         "--out",
         type=Path,
-        default=Path(__file__).parent / "adapter",
+        default=Path(__file__).parent / "posts",
         help="folder of the adapter (%(default)s)",
     )
     add("--start", type=Path, help="folder of an adapter to go on from (a new one)")

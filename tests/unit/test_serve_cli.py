@@ -181,12 +181,12 @@ def test_a_model_in_several_files(checkout: Checkout, tmp_path: Path) -> None:
 def test_an_adapter_is_offered_with_the_model(checkout: Checkout, tmp_path: Path) -> None:
     """The one that is given; else with the default model the checkout's own, where it has one."""
     names = ["adapter_config.json", "adapter_model.safetensors"]
-    given, own = tmp_path / "given", checkout.folder / "finetune" / "adapter"
+    given, own = tmp_path / "given", checkout.folder / "finetune" / "posts"
     for folder in (given, own):
         folder.mkdir(parents=True)
         for name in names:
             (folder / name).write_text(folder.name)
-    for arguments, wanted in (([], "adapter"), (["--lora", str(given)], "given")):
+    for arguments, wanted in (([], "posts"), (["--lora", str(given)], "given")):
         with checkout.serving(*arguments) as address:
             (model,) = json.loads(get(address + "models.json"))["models"]
             assert model["adapter"]["name"] == wanted
