@@ -11,7 +11,7 @@ import functools
 import re
 import struct
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
@@ -298,16 +298,17 @@ class CpuDevice:
             records.append(known.encode(kernel.operation.rpartition("/")[2], kernel.format, values))
         table = self.buffer(RECORD_BYTES * max(len(records), 1), f"{program.name} steps")
         self.machine.write(table, b"".join(records))
-        self._reserve(table, len(records), (program.inputs.nbytes - STEP_BLOCK_BYTES) // 4)
+        places = {step.pipeline: table + RECORD_BYTES * i for i, step in enumerate(program.steps)}
+        self._reserve(places.values(), (program.inputs.nbytes - STEP_BLOCK_BYTES) // 4)
         handle = self._next
         self._next += 1
         self._programs[handle] = _Loaded(program, table, parts)
         return handle
 
-    def _reserve(self, table: int, records: int, tokens: int) -> None:
-        """Enlarge the workspaces to what the records need."""
+    def _reserve(self, places: Collection[int], tokens: int) -> None:
+        """Enlarge the workspaces to what the records at these addresses need: one for each kernel with its constants,
+        which say how much that is."""
         call = self.machine.call
-        places = [table + RECORD_BYTES * i for i in range(records)]
         own = max((call("own_bytes", p) for p in places), default=0)
         shared = max((call("shared_bytes", p, tokens) for p in places), default=0)
         if own > self._own[1]:

@@ -7,10 +7,14 @@ threads run, so the workers are plain Python threads that sit inside `work`.
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
+from ..assets import default_cache
 from ..device import Bytes, flat
 from ..devices.cpu import MAX_PAGES, MIN_PAGES, PAGE, STACK_BYTES, CpuDevice
 from ..errors import DeviceError, OutOfMemory
@@ -37,6 +41,22 @@ def _wasmtime() -> Any:
     return wasmtime
 
 
+def _keep_compiled(folder: Path, config: Any, error: type[Exception]) -> None:
+    """Have wasmtime keep what it compiled below a folder; it finds it by the module, its own version and its settings.
+
+    Where the folder cannot be written, nothing is kept. What is read there is run: it is the person's own folder.
+    """
+    path = folder / "wasmtime.toml"
+    text = f"[cache]\ndirectory = {json.dumps(str(folder))}\n"
+    with suppress(OSError, error):
+        folder.mkdir(parents=True, exist_ok=True)
+        if not path.is_file() or path.read_text("utf-8") != text:
+            unfinished = path.with_suffix(f".{os.getpid()}")
+            unfinished.write_text(text, "utf-8")
+            unfinished.replace(path)
+        config.cache = str(path)
+
+
 class WasmtimeMachine:
     """One module on one shared memory. Satisfies `cpu.Machine`.
 
@@ -54,6 +74,7 @@ class WasmtimeMachine:
         config.wasm_threads = True
         config.shared_memory = True
         config.wasm_relaxed_simd = relaxed
+        _keep_compiled(default_cache().absolute() / "compiled", config, w.WasmtimeError)
         self._engine = w.Engine(config)
         path = kernels_folder() / "cpu" / f"sotto-{'relaxed' if relaxed else 'simd'}.wasm"
         try:
