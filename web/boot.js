@@ -2,6 +2,7 @@
 // keyboard, "write as soon as you can", and the faults with which Python could never start (start.js watches over that).
 // The rest of the page is py/sotto/page/, which finds every element by the same ids.
 
+import { listen } from "./drop.js";
 import { receive } from "./shared.js";
 import { start } from "./start.js";
 
@@ -102,6 +103,11 @@ for (const [tag, example] of examples) {
   button.addEventListener("click", () => use(example.text));
   at("examples").append(button);
 }
+
+// --- files that are dropped anywhere or picked: models, and a text for the box.
+
+listen(async ([text]) => use(await text.text()));
+at("models-pick").addEventListener("click", () => at("pick").click());
 
 // --- writing: until the model and the screen's Python are ready the button queues; Python listens to the same clicks from
 // then on.

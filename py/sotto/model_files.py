@@ -16,7 +16,10 @@ MOST_PARTS = 1000
 _PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
 _LARGEST_MANIFEST = 1 << 20
-_CONFIG, _WEIGHTS = "config.json", ".safetensors"
+_WHOLE = (".gguf", ".task", ".litertlm")  # endings of files that are a model by themselves
+CONFIG = "config.json"
+"""Of a folder as transformers writes it: what the model is."""
+_WEIGHTS = ".safetensors"
 _TRANSFORMERS = {
     _WEIGHTS,
     ".json",
@@ -37,6 +40,32 @@ def stem_of(name: str) -> str:
     """The name of a split file without the number of a part and the ending; "" for another name."""
     found = _PART_NAME.fullmatch(name)
     return found[1] if found else ""
+
+
+def one_model(names: Collection[str]) -> tuple[str, ...]:
+    """Those of some files that together are one model, by their names: its file, the parts that there are of a split
+    one, or what belongs to a model of transformers.
+
+    Raises:
+        SottoError: they are several models, or none.
+    """
+    found = sorted(name for name in names if name.lower().endswith(_WHOLE))
+    if found and set(found) <= {found[0], *part_names(found[0])}:
+        return tuple(found)
+    if found:
+        raise SottoError(
+            f"These are several models: {', '.join(found[:8])}.",
+            "Give one model at a time: its file, or all the parts of one that was split.",
+        )
+    if len(names) == 1:
+        return tuple(names)  # whatever it is called
+    belonging = sorted(name for name in names if Path(name).suffix in _TRANSFORMERS)
+    if CONFIG in belonging and any(name.endswith(_WEIGHTS) for name in belonging):
+        return tuple(belonging)
+    raise SottoError(
+        f"None of these files is a model: {', '.join(sorted(names)[:8])}.",
+        "Give a GGUF, .task or .litertlm file, or all the files of a folder as transformers writes it.",
+    )
 
 
 def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ...]]:
@@ -63,7 +92,7 @@ def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ..
     if not path.exists():
         names = f", or one of: {', '.join(known)}" if known else ""
         raise SottoError(f"The model {path} does not exist.", f"Give the path of a GGUF file{names}.")
-    if path.name == _CONFIG or (path.suffix == _WEIGHTS and path.with_name(_CONFIG).exists()):
+    if path.name == CONFIG or (path.suffix == _WEIGHTS and path.with_name(CONFIG).exists()):
         return path.resolve().parent.name, _transformers_files(path.parent)
     path = _ollama_model(path) or path
     parts = [path.with_name(name) for name in part_names(path.name)]
@@ -74,9 +103,9 @@ def _transformers_files(path: Path) -> tuple[Path, ...]:
     """The files of a folder as transformers writes it. Raises SottoError where it is none."""
     files = sorted(file for file in path.iterdir() if file.suffix in _TRANSFORMERS and file.is_file())
     names = {file.name for file in files}
-    if _CONFIG not in names or not any(file.suffix == _WEIGHTS for file in files):
+    if CONFIG not in names or not any(file.suffix == _WEIGHTS for file in files):
         raise SottoError(
-            f"The folder {path} holds no GGUF file, and no safetensors files with a {_CONFIG}.",
+            f"The folder {path} holds no GGUF file, and no safetensors files with a {CONFIG}.",
             "Give the path of one GGUF file, or of a folder as transformers writes it.",
         )
     return tuple(files)

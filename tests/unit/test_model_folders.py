@@ -17,7 +17,7 @@ from sotto.engine.engine import Engine
 from sotto.errors import FormatError, SottoError, UnsupportedModel
 from sotto.formats import gguf
 from sotto.formats.gguf_writer import RawTensor, write
-from sotto.model_files import part_names
+from sotto.model_files import one_model, part_names
 from sotto.native.files import open_source
 from sotto.reports import Settings
 from sotto.source import Folder, MemorySource, Source
@@ -249,3 +249,37 @@ def test_tokens_without_a_row() -> None:
     assert run(MemorySource(with_tokens(TokenType.CONTROL), "tiny.gguf", "key")) == USUAL
     with pytest.raises(FormatError, match=r"token_embd\.weight has shape \[512, 64\].*\[513, 64\]"):
         run(MemorySource(with_tokens(TokenType.NORMAL), "tiny.gguf", "key"))
+
+
+PARTS = part_names("m-00001-of-00003.gguf")
+TRANSFORMERS = ("config.json", "model.safetensors", "tokenizer.json")
+
+
+@pytest.mark.parametrize(
+    ("names", "model"),
+    [
+        (["any name"], ["any name"]),
+        (["README.md", "M.GGUF"], ["M.GGUF"]),
+        (["notes.txt", "m.task"], ["m.task"]),
+        ([PARTS[2], "README.md", PARTS[0]], [PARTS[0], PARTS[2]]),  # which are missing is seen in the file
+        ([*TRANSFORMERS, "README.md"], sorted(TRANSFORMERS)),
+        ([*TRANSFORMERS, "m.gguf"], ["m.gguf"]),
+    ],
+)
+def test_which_of_some_files_are_the_model(names: list[str], model: list[str]) -> None:
+    assert list(one_model(names)) == model
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["a.gguf", "b.gguf"], "several models: a.gguf, b.gguf"),
+        (["a.gguf", "b.litertlm"], "several models"),
+        ([*PARTS, "b-00001-of-00003.gguf"], "several models"),
+        (["config.json", "tokenizer.json"], "None of these files"),
+        (["a.jpg", "b.jpg"], "None of these files"),
+    ],
+)
+def test_files_that_are_no_model_or_several(names: list[str], says: str) -> None:
+    with pytest.raises(SottoError, match=says):
+        one_model(names)

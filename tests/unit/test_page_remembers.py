@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sotto.page.last_model import LastModel
 from sotto.page.storage import Storage
 
 
@@ -73,3 +74,17 @@ def test_a_browser_that_becomes_full_later() -> None:
     storage = Storage(lambda: area)
     area.refused.add("set")
     assert storage.keeps and not storage.remember("benchmarks", "[]")
+
+
+def test_the_model_that_was_taken_last_comes_back_while_the_default_is_the_same() -> None:
+    area = Area()
+    last = LastModel(Storage(lambda: area), "small")
+    assert last.name == ""
+    last.keep("a key", "My own")
+    again = LastModel(Storage(lambda: area), "small")
+    assert (again.name, again.title) == ("a key", "My own")
+    assert LastModel(Storage(lambda: area), "large").name == "", "the server was started with another one"
+    again.forget("another key")
+    assert again.name == "a key"
+    again.forget("a key")
+    assert again.name == "" and again.title == "My own"

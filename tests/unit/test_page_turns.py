@@ -48,6 +48,8 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
             "cpu",
             "ranges",
             "store",
+            "files",
+            "keeping",
             "document",
             "window",
             "create_proxy",
@@ -60,7 +62,8 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
     from sotto.page.model_holder import ModelHolder
 
     def make() -> Any:
-        holder = ModelHolder(SimpleNamespace(), {"default": "", "models": []}, 0.0)  # type: ignore[arg-type]
+        browser: Any = SimpleNamespace(storage=None)
+        holder = ModelHolder(browser, {"default": "", "models": []}, 0.0)
         holder.engine = Engine()  # type: ignore[assignment]
         holder.opened = SimpleNamespace(device=SimpleNamespace(close=lambda: None))  # type: ignore[assignment]
         return holder

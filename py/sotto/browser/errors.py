@@ -61,6 +61,9 @@ _ERRORS: dict[str, Told] = {
     "HttpStatus": lambda what, why: SottoError(
         f"{what} cannot be read: {why}.", "Check its address, then try again."
     ),
+    "Unreadable": lambda what, why: SottoError(
+        f"{what} cannot be read ({why}).", "It may have been moved or changed: choose it again."
+    ),
     "Network": lambda what, why: SottoError(
         f"{what} cannot be read: the connection failed ({why}).", "Check the network, then try again."
     ),

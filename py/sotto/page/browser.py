@@ -41,6 +41,10 @@ class Browser:
         """The screen that is shown, and what stands behind `?` in the address's part behind #."""
         return str(document.documentElement.dataset.screen), str(window.location.hash).partition("?")[2]
 
+    def go(self, screen: str) -> None:
+        """Show another screen."""
+        window.location.hash = screen
+
     def on_screen(self, handler: Callable[[], object]) -> None:
         """Call a handler when another screen was asked for."""
         window.addEventListener("hashchange", create_proxy(lambda _event: handler()))

@@ -11,6 +11,7 @@ from .browser import Browser
 from .elements import Elements
 from .model_holder import ModelHolder, Observer
 from .model_panel import ModelPanel
+from .own_files import listen
 from .parts import Parts, Screen
 from .words import Words
 
@@ -40,5 +41,6 @@ async def start() -> None:
             show()
 
     holder.observe(Again())
+    listen(parts)
     browser.on_screen(show)
     show()

@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 
-from pyscript.js_modules import bridge, cpu, ranges, store
+from pyscript.js_modules import bridge, cpu, ranges
 
 from .. import formats
-from ..browser.store import WebStore
 from ..device import Device
 from ..devices.cpu import best_threads
 from ..engine.engine import Engine
@@ -21,11 +20,15 @@ from ..reports import PROCESSORS, LoadProgress, Settings
 from . import processor
 from .browser import Browser
 from .faults import Fault, while_loading
+from .last_model import LastModel
 from .options import Model, Models, Options, choose
 from .processor import Opened
 from .progress import Loading
-from .sources import open_adapter, open_source
+from .sources import open_adapter
+from .stock import Stock
 from .throttle import Throttle
+
+_UNUSABLE = ("file", "unsupported", "limits", "loading")  # faults that are the model's own
 
 
 class Observer:
@@ -59,8 +62,14 @@ class ModelHolder:
 
     Attributes:
         runtime: as above.
+        stock: where models come from.
+        last: with which of them this browser begins.
+        missing: the model of the last visit, where nothing can be loaded of it any more; else empty.
         options: what the address asks for, with what was chosen in the details.
-        model: the row of models.json that is loaded or was tried last.
+        model: what is loaded or was tried last.
+        key: of the content of the model that is loaded, as the library knows it; empty while there is none.
+        title: what the model that was loaded last is called there.
+        can_go_back: another model was wanted and could not be loaded; `load` brings back the one before.
         engine: None while there is none.
         opened: the processor, and why it was taken.
         kept: the browser keeps the converted model for the next visit.
@@ -71,6 +80,14 @@ class ModelHolder:
     def __init__(self, browser: Browser, models: Models, runtime: float) -> None:
         self._browser = browser
         self._models = models
+        self._taken: Model | None = None  # on the screen of models, or given: goes before the address's
+        self._worked: Model | None = None  # what was taken when a model was loaded last
+        self.stock = Stock(browser, models)
+        self.last = LastModel(browser.storage, models["default"])
+        self.missing = ""
+        self.key = ""
+        self.title = ""
+        self.can_go_back = False
         self._context = 0  # taken in the details; 0 for the address's
         self._chosen = False  # a choice in the details goes before the address's processor
         self._turn = asyncio.Lock()  # held while something is loaded, written or measured
@@ -169,13 +186,17 @@ class ModelHolder:
         async with self._turn:
             self._close()
             try:
-                self._ask()
+                await self._ask()
                 for observer in self._observers:
                     observer.loading()
                 await self._open()
             except Exception as error:
                 self.fault = while_loading(error, self.opened is not None)
                 self._close()
+                self.can_go_back = self._taken is not self._worked
+                self._taken = self._worked
+                if not self.title and self.fault.kind in _UNUSABLE:
+                    self.last.forget()  # or it would come back at every visit
         for observer in self._observers:
             if self.fault:
                 observer.failed(self.fault)
@@ -188,6 +209,19 @@ class ModelHolder:
         self._chosen = True
         if not self._lent:
             await self.load()
+
+    async def use_model(self, model: Model) -> None:
+        """Load another model; it is remembered once it runs, if it can be loaded again."""
+        self._taken = model
+        self._context = 0
+        await self.load()
+
+    def renamed(self, key: str, title: str) -> None:
+        """A model of the library is called otherwise now."""
+        if key == self.key:
+            self.title = title
+        if key == self.last.name:
+            self.last.keep(key, title)
 
     async def use_context(self, tokens: int) -> None:
         """Load with another context."""
@@ -223,9 +257,9 @@ class ModelHolder:
         if self.opened is not None and self.model is not None:
             self._browser.storage.remember(_rate(self.opened.kind, self.model), f"{rate:.2f}")
 
-    def _ask(self) -> None:
+    async def _ask(self) -> None:
         """Read the address: the model, and the options with what was chosen here before."""
-        self.fault = None
+        self.fault, self.can_go_back, self.missing = None, False, ""
         options = Options.from_query(self._browser.query())
         if self._chosen:
             options = replace(options, device="", context=self._context or options.context)
@@ -234,7 +268,29 @@ class ModelHolder:
         device = options.device or (remembered if remembered in PROCESSORS else "auto")
         storage.remember("device", device)
         self.options = replace(options, device=device)
-        self.model = choose(self._models, options.model)
+        self.model = self._taken or await self._asked(options.model)
+
+    async def _asked(self, name: str) -> Model:
+        """The model of the address, which is the server's or one that is kept; without one, that of the last visit.
+
+        Raises SottoError.
+        """
+        wanted = name or self.last.name
+        if any(wanted in (row["name"], row["url"]) for row in self._models["models"]):
+            return choose(self._models, wanted)
+        if wanted and (kept := await self.stock.find(wanted)):
+            return kept
+        if wanted and not name:
+            self.missing = self.last.title
+        return choose(self._models, name)
+
+    async def _remember(self, model: Model, key: str) -> None:
+        """A model was loaded. Those that were taken here are those of the next visit, too."""
+        self.key, self.title, self._worked = key, model["name"], self._taken
+        if self.kept:
+            self.title = await self.stock.used(key, model)
+        if self._taken is not None and (self.kept or model["url"]):
+            self.last.keep(model["name"] if model["url"] else key, self.title)
 
     async def _open(self) -> None:
         """Open a processor and load; where "auto" took a GPU that fails, the CPU is taken in its place."""
@@ -259,22 +315,27 @@ class ModelHolder:
 
     async def _load(self, model: Model, opened: Opened) -> None:
         loading = Loading(self.runtime, time.monotonic)
-        cache = await WebStore.open(store)
-        adapters = await self._adapters(model)
+        report = self._reporter(loading)
+        cache = await self.stock.store(anew=True)
+        source = await self.stock.open(
+            model, lambda done, size: report(LoadProgress("header", done, size, False))
+        )
+        adapters = await self._adapters(self.stock.offered(source.key) or model)
         self.engine = await Engine.load(
-            open_source(ranges, self._browser, model),
+            source,
             opened.device,
             store=cache,
             settings=Settings(
                 context=self.options.context, variant=self.options.variant, weights=self.options.weights
             ),
-            progress=self._reporter(loading),
+            progress=report,
             adapters=adapters,
         )
         if opened.device.traits.most_threads:
             opened.device.threads = await self._threads(opened.device, self.engine)
         stats = self.engine.load_stats
-        self.kept = cache is not None and not stats.note
+        self.kept = not stats.note
+        await self._remember(model, source.key)
         loading.report("ready", 1, 1, stats.cached)
         self._progress(loading)
 
@@ -322,6 +383,7 @@ class ModelHolder:
         if self.opened is not None:
             self.opened.device.close()
         self.engine = self.opened = None
+        self.key = ""
 
 
 def _rate(kind: str, model: Model) -> str:

@@ -96,7 +96,7 @@ class ModelPanel(Observer):
         if loading.stage in SHARES:
             marks[loading.stage] = ("now", "")
             line = [words(f"stage.{loading.stage}")]
-        if loading.stage == "weights" and loading.total:
+        if loading.stage in ("header", "weights") and loading.total:
             done, total = numbers.size(loading.done), numbers.size(loading.total)
             line = [words("stage.bytes", stage=line[0], done=done, total=total)]
         if (left := loading.seconds_left) is not None:
@@ -135,7 +135,8 @@ class ModelPanel(Observer):
         kept = "cached" if stats.cached else "converted" if holder.kept else "unstored"
         weights = numbers.size(stats.device_bytes["weights"])
         memory = numbers.size(sum(stats.device_bytes.values()))
-        say("fact-file", model["url"].rpartition("/")[2])
+        say("model-name", holder.title)
+        say("fact-file", model["url"].rpartition("/")[2] or engine.name)
         facts = [words(f"fact.weights.{kept}", size=weights), *self._rounding(stats)]
         say("fact-weights", words("separator").join(facts))
         say("fact-memory", words(f"fact.memory.{opened.kind}", size=memory))

@@ -125,9 +125,16 @@ class OfferedAdapter(TypedDict):
 
 
 class Model(File):
-    """A row of models.json; of a model in several files the address and size are those of the first."""
+    """A row of models.json; of a model in several files the address and size are those of the first.
+
+    Or a model that the server does not have, which has no address: in the library under a `key`, or the one that a
+    person gave as files, counted by `given`, of a `format`.
+    """
 
     files: NotRequired[list[File]]
+    key: NotRequired[str]
+    given: NotRequired[int]
+    format: NotRequired[str]
     adapter: NotRequired[OfferedAdapter]
 
 
@@ -143,7 +150,8 @@ def choose(models: Models, asked: str) -> Model:
     if not models["models"]:
         raise SottoError(
             "This site was published without a model.",
-            "Its publisher adds one with --with-model (docs/publishing.md). The benchmark needs none.",
+            "Use a file of your own, on the screen of models; its publisher adds one with --with-model "
+            "(docs/publishing.md). The benchmark needs none.",
         )
     name = asked or models["default"]
     for model in models["models"]:

@@ -108,7 +108,11 @@ class ChatScreen(Observer):
             return
         if engine.chat_format is None:
             model = self._parts.holder.model
-            names = [each["name"] for each in self._parts.models["models"] if each != model]
+            names = [
+                each["name"]
+                for each in self._parts.models["models"]
+                if each["url"] != (model and model["url"])
+            ]
             self._view.cannot(model["name"] if model else engine.name, names)
             self._view.state("cannot")
             return

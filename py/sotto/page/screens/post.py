@@ -70,6 +70,8 @@ class PostScreen(Observer):
     def _lost(self) -> str:
         """What is lost in this browser, or at this address; said once."""
         browser, words = self._parts.browser, self._words
+        if missing := self._parts.holder.missing:
+            return words("note.missing", name=missing)
         if not browser.storage.keeps:
             lost = "storage"
         elif not browser.secure:

@@ -1,0 +1,32 @@
+"""Model files that a person chooses or drops: what is in them is loaded (web/drop.js sends them)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from pyodide.ffi import create_proxy
+from pyscript.js_modules import files
+
+from ..errors import SottoError
+from .parts import Parts
+
+
+def listen(parts: Parts) -> None:
+    """Load what is given from now on."""
+
+    async def take(given: Sequence[Any], folder: str) -> None:
+        holder = parts.holder
+        try:
+            model = await holder.stock.give(given, folder)
+        except SottoError as error:
+            parts.elements.say("models-fault", str(error))
+            parts.browser.go("models")  # where it is told
+            return
+        parts.elements.say("models-fault", "")
+        await holder.use_model(model)
+        if holder.engine is not None and holder.kept:
+            await holder.stock.persist()  # somebody wants to have this model again
+
+    files.onGiven(create_proxy(lambda given, folder: parts.do(take(list(given), str(folder)))))
+    parts.elements.root.dataset.files = files.channel

@@ -1,0 +1,154 @@
+"""Where the page's models come from: the server, what this browser keeps, and files that a person gave."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pyscript.js_modules import files, keeping, ranges, store
+
+from .. import formats
+from ..browser.files import FileOfPerson, sha256
+from ..browser.store import WebStore
+from ..errors import FormatError
+from ..library.library import About, Entry, Library
+from ..model_files import CONFIG, one_model
+from ..source import Folder, KeptSource, Source
+from ..store import Store
+from .browser import Browser
+from .options import Model, Models
+from .sources import open_source
+
+_START = 64  # bytes that tell what a file is
+_HASHED = "hashed:"  # begins the key of a note: what a file with this name, size and time holds
+
+
+class Stock:
+    """Opens models, and knows what is kept of them.
+
+    Args:
+        models: what the server offers.
+    """
+
+    def __init__(self, browser: Browser, models: Models) -> None:
+        self._browser = browser
+        self._models = models
+        self._store: Store | None = None
+        self._given: list[Sequence[Any]] = []  # JavaScript's files of each model that a person gave
+
+    async def store(self, *, anew: bool = False) -> Store:
+        """The browser's cache of converted models, opened `anew` for each load: the browser may have closed it."""
+        if self._store is None or anew:
+            self._store = await WebStore.open(store)
+        return self._store
+
+    async def library(self) -> Library:
+        """What is kept there."""
+        return Library(await self.store())
+
+    def offered(self, key: str) -> Model | None:
+        """The server's model that has this content."""
+        rows = self._models["models"]
+        return next((row for row in rows if open_source(ranges, self._browser, row).key == key), None)
+
+    async def find(self, name: str) -> Model | None:
+        """A model of the library that can be loaded, by its key or title."""
+        for entry in await (await self.library()).entries():
+            if entry.current and name in (entry.key, entry.title):
+                return self.row(entry)
+        return None
+
+    def row(self, entry: Entry) -> Model:
+        """A model of the library as the page loads it: as the server's where that has it, which may have an adapter."""
+        kept = Model(
+            name=entry.title, url="", size=entry.about.file_bytes, sha256=None, etag="", key=entry.key
+        )
+        return self.offered(entry.key) or kept
+
+    async def give(self, given: Sequence[Any], folder: str) -> Model:
+        """Take files that a person gave.
+
+        Args:
+            given: JavaScript's files.
+            folder: the name of the one folder that they were in; may be empty.
+
+        Raises:
+            SottoError: they are not one model, as far as their names and the first bytes tell.
+        """
+        by_name = {str(file.name): file for file in given}
+        names = one_model(list(by_name))
+        chosen = [by_name[name] for name in names]
+        kind = "safetensors"
+        if CONFIG not in names:
+            kind, looks_like = formats.kind_of(bytes(await FileOfPerson(files, chosen[0], "").start(_START)))
+            if not kind:
+                raise FormatError(
+                    f"{names[0]} is not a model file"
+                    + (f"; it looks like {looks_like}." if looks_like else "."),
+                    "Sotto reads GGUF files, .task and .litertlm files, and the files of a folder as transformers "
+                    "writes it.",
+                )
+        self._given.append(chosen)
+        return Model(
+            name=folder if folder and len(chosen) > 1 else names[0],
+            url="",
+            size=sum(int(file.size) for file in chosen),
+            sha256=None,
+            etag="",
+            format=kind,
+            given=len(self._given) - 1,
+        )
+
+    async def open(self, model: Model, progress: Callable[[int, int], None]) -> Source | Folder:
+        """A model to be loaded. Raises SottoError.
+
+        Args:
+            progress: hears how many of how many bytes of a person's file have been looked at, which is new here.
+        """
+        if "given" in model:
+            return await self._open_given(model, progress)
+        if "key" in model:
+            return KeptSource(model["key"], model["name"], model["size"])
+        return open_source(ranges, self._browser, model)
+
+    async def _open_given(self, model: Model, progress: Callable[[int, int], None]) -> Source | Folder:
+        opened: dict[str, Source] = {}
+        before = 0
+        for file in self._given[model["given"]]:
+
+            def told(done: int, before: int = before) -> None:
+                progress(before + done, model["size"])
+
+            opened[str(file.name)] = FileOfPerson(files, file, await self._sha256(file, told))
+            before += int(file.size)
+        return next(iter(opened.values())) if len(opened) == 1 else Folder(model["name"], opened)
+
+    async def _sha256(self, file: Any, progress: Callable[[int], None]) -> str:
+        """Of a file; it is looked at only when its name, size and time are new here."""
+        kept = await self.store()
+        stamp = f"{_HASHED}{file.size} {file.lastModified} {file.name}"
+        if not (known := await kept.find_note(stamp)):
+            known = await sha256(files, file, progress)
+            await kept.keep_note(stamp, known)
+        return known
+
+    async def used(self, key: str, model: Model) -> str:
+        """A model was loaded: remember it. Returns what it is called."""
+        url = model["url"]
+        about = About(
+            origin=self._browser.address(url) if url else "",
+            format=model.get("format") or ("GGUF" if url.endswith(".gguf") else ""),
+            file_bytes=model["size"],
+        )
+        library = await self.library()
+        await library.used(key, about)
+        return next((entry.title for entry in await library.entries() if entry.key == key), model["name"])
+
+    async def room(self) -> dict[str, Any]:
+        """Bytes `used` and `free`, and whether they are `persisted`; None where the browser does not tell."""
+        return dict(json.loads(await keeping.room()))
+
+    async def persist(self) -> bool:
+        """Ask the browser to clear nothing by itself; whether it agrees."""
+        return bool(await keeping.persist())
