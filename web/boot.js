@@ -153,7 +153,9 @@ addEventListener("click", async ({ target }) => { // also for buttons that come 
   button.textContent = words.copied;
   setTimeout(() => { button.textContent = words[button.dataset.words ?? ""]; }, 2000);
 });
-at("bench-form").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault()); // Python hears of it too
+for (const form of ["bench-form", "hub-form"]) { // Python hears of it too
+  at(form).addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
+}
 
 // --- what Python shows: [selector, "text" or a style or attribute, value] for each change, as JSON.
 

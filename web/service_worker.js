@@ -9,7 +9,7 @@
 /** @type {ServiceWorkerSide} */
 const worker = /** @type {any} */ (globalThis);
 
-const { version, files, headers } = RELEASE;
+const { version, files, headers, policies } = RELEASE;
 const { scope } = worker.registration;
 const root = new URL(scope).pathname;
 const FAMILY = `sotto ${root} `; // several sites may share an origin, and its caches
@@ -113,7 +113,8 @@ async function fetched(path) {
 function answer(path, body) {
   const [hash, size, type] = files[path];
   const own = { "Content-Type": type, "Content-Length": String(size), ETag: `"${hash}"`, "Cache-Control": "no-cache" };
-  return new Response(body, { headers: { ...headers, ...own } });
+  const policy = policies[path] ?? headers["Content-Security-Policy"];
+  return new Response(body, { headers: { ...headers, ...own, "Content-Security-Policy": policy } });
 }
 
 async function activate() {

@@ -58,10 +58,12 @@ interface ServiceWorkerSide {
   ): void;
 }
 
-// What the server puts in front of service_worker.js: of each file its sha256, size and type
+// What the server puts in front of service_worker.js: of each file its sha256, size and type, and the policies of those
+// that have their own
 declare const RELEASE: Readonly<{
   version: string;
   headers: Record<string, string>;
+  policies: Record<string, string>;
   files: Record<string, [string, number, string]>;
 }>;
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from sotto.api import drive
 from sotto.assets.cache import OWN_STAMPS_NAME, Stamps
 from sotto.errors import AssetError, SottoError
 from sotto.library.address import HubAddress, UrlAddress
+from sotto.library.offers import described
 from sotto.native import hub as native
 from sotto.native import pull
 from sotto.native.files import find_model
@@ -64,6 +66,21 @@ def test_a_repository_is_looked_at_before_anything_is_fetched(hub: Hub) -> None:
         ("tiny-F32.gguf", len(MODEL), False), ("tiny-Q4_0.gguf", len(MODEL), True),
     ]  # fmt: skip
     assert hub.sent == 2 * 4096
+
+
+def test_the_page_reads_what_the_hub_says_as_its_library_does(hub: Hub) -> None:
+    with urllib.request.urlopen(f"{hub.url}/api/models/{NAME}/revision/main?blobs=true") as answer:
+        text = answer.read().decode()
+    assert described(HubAddress(NAME), text) == native.look(HubAddress(NAME), RUNS)[0]
+    for other in (
+        "<html>",
+        "[]",
+        "{}",
+        '{"siblings": [{}]}',
+        '{"siblings": [{"rfilename": "a", "size": "x"}]}',
+    ):
+        with pytest.raises(AssetError, match="what answered is no hub"):
+            described(HubAddress(NAME), other)
 
 
 def test_a_model_is_fetched_once_checked_and_found_without_the_hub(hub: Hub, cache: Path) -> None:

@@ -48,6 +48,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
             "cpu",
             "ranges",
             "store",
+            "download",
             "files",
             "keeping",
             "document",

@@ -11,6 +11,7 @@ import pytest
 
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
+from sotto.library.curated import CURATED
 from sotto.page.benchmark.figures import COLUMNS
 from sotto.page.progress import SHARES
 from sotto.page.words import Words
@@ -49,6 +50,7 @@ def put_together() -> set[str]:
     kinds |= {"runtime"}  # told a little later, for want of a better word
     keys = {f"error.{kind}{part}" for kind in kinds for part in ("", ".text", ".action")}
     keys |= {f"stage.{stage}" for stage in SHARES}
+    keys |= {f"hub.curated.{one.name}" for one in CURATED}
     keys |= {f"note.lost.{what}" for what in ("storage", "address", "isolation", "model")}
     keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored", "rounded", "scheme")}
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}

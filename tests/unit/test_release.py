@@ -11,7 +11,7 @@ import pytest
 import small_site
 from local_sources import sha256
 from small_site import FILES
-from sotto.site.policy import HEADERS, PAGE_POLICY
+from sotto.site.policy import HEADERS, PAGE_POLICY, POLICIES, POLICY, policy_of
 from sotto.site.site import WORKER, Site
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +47,7 @@ def test_a_version_is_all_files_of_the_page_by_their_hashes(root: Path) -> None:
         "runtime/pyscript/core.js": [sha256(script), len(script), "text/javascript; charset=utf-8"],
     }
     assert told["headers"] == HEADERS
+    assert told["policies"] == POLICIES
 
 
 def test_another_file_makes_another_version_and_the_same_ones_the_same(root: Path) -> None:
@@ -82,6 +83,18 @@ def test_the_page_says_the_policy_itself_where_a_server_sends_none() -> None:
         for source in sources.values()
         for word in source.split()
     )
+
+
+def test_one_worker_may_ask_the_hub_and_nobody_else_anybody() -> None:
+    assert list(POLICIES) == ["hub_worker.js"] and (ROOT / "web/hub_worker.js").is_file()
+    sources = dict(each.split(" ", 1) for each in policy_of("/hub_worker.js?again").split("; "))
+    assert sources.pop("default-src") == "'none'"
+    assert sources == {
+        "connect-src": "https://huggingface.co https://*.huggingface.co https://hf.co https://*.hf.co"
+    }
+    assert {policy_of(path) for path in ("/", "/download.js", "/models/hub_worker.js")} == {POLICY}
+    script = (ROOT / "web/hub_worker.js").read_text("utf-8")
+    assert "import" not in script.partition("*/")[2]  # it has no policy for that
 
 
 def test_what_an_installed_page_needs_is_there() -> None:

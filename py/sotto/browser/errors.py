@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pyodide.ffi import JsException
 
 from ..errors import (
+    AssetError,
     Cancelled,
     DeviceError,
     LimitError,
@@ -60,6 +61,13 @@ _ERRORS: dict[str, Told] = {
     ),
     "HttpStatus": lambda what, why: SottoError(
         f"{what} cannot be read: {why}.", "Check its address, then try again."
+    ),
+    "WebPage": lambda what, why: AssetError(
+        f"{what} cannot be fetched: a web page came in its place.",
+        "A sign-in page of this network may have answered: open another page, then try again.",
+    ),
+    "Replaced": lambda what, why: AssetError(
+        f"{what} was replaced while it was fetched ({why}).", "Try again: it begins anew."
     ),
     "Unreadable": lambda what, why: SottoError(
         f"{what} cannot be read ({why}).", "It may have been moved or changed: choose it again."

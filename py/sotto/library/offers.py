@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from .. import formats
-from ..errors import SottoError
+from ..errors import AssetError, SottoError
 from ..formats.gguf import architecture_in
 from ..model_files import part_names
+from .address import HubAddress
 
 FIRST_BYTES = 4096
 """Of a file, that tell what it is."""
+PROBED = (".gguf", ".task", ".litertlm")
+"""Endings of the files whose first bytes are looked at."""
 MOST_PROBED = 32  # files whose first bytes are looked at
 _WEIGHTS = re.compile(
     r".+\.(gguf|task|litertlm|tflite|safetensors|bin|pt|pth|onnx|h5|msgpack)", re.IGNORECASE
@@ -104,6 +108,32 @@ class Offer:
         """The tensor type that its name tells of, "" where it tells of none."""
         found = _TYPE.findall(self.files[0].name)
         return found[-1].upper() if found else ""
+
+
+def described(address: HubAddress, text: str) -> HubModel:
+    """The repository that a hub's answer describes, that to `/api/models/OWNER/NAME?blobs=true`.
+
+    Raises AssetError when the text says something else.
+    """
+    try:
+        found = json.loads(text)
+        card = found.get("cardData") or {}
+        files = tuple(
+            HubFile(
+                str(file["rfilename"]),
+                int(file.get("size") or 0),
+                str((file.get("lfs") or {}).get("sha256", "")),
+            )
+            for file in found["siblings"]
+        )
+        licence = str(card.get("license_name") or card.get("license") or "")
+        revision = str(found.get("sha") or address.revision)
+        return HubModel(address.repository, revision, licence, bool(found.get("gated")), files)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise AssetError(
+            f"{address}: what answered is no hub.",
+            "Check the network: a sign-in page may have answered in its place.",
+        ) from error
 
 
 def offers(

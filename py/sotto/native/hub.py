@@ -20,7 +20,7 @@ from typing import Any
 from ..assets.cache import OWN_STAMPS_NAME, Stamps, default_cache
 from ..errors import AssetError
 from ..library.address import HUB, HubAddress
-from ..library.offers import FIRST_BYTES, HubFile, HubModel, Offer, choose, offers
+from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, choose, offers
 from ..library.refusals import refused
 from ..model_files import part_names
 
@@ -29,7 +29,6 @@ Progress = Callable[[int, int], None]
 Runs = Callable[[str], bool]
 """Whether an architecture can be run."""
 
-_KINDS = (".gguf", ".task", ".litertlm")  # whose first bytes are looked at
 _PROBES = 8  # requests at once
 _SECONDS = 20.0  # that the hub may take to answer
 _GIVE = "give it in HF_TOKEN (or run: hf auth login)"
@@ -65,7 +64,7 @@ def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[Hub
     model = HubModel(
         address.repository, str(found.sha or address.revision), str(licence), bool(found.gated), files
     )
-    looked_at = [file for file in model.candidates() if file.name.lower().endswith(_KINDS)]
+    looked_at = [file for file in model.candidates() if file.name.lower().endswith(PROBED)]
     with _told(hub, address, token), ThreadPoolExecutor(_PROBES) as pool:
         starts = dict(pool.map(lambda file: (file.path, _start(hub, model, file, token)), looked_at))
     return model, offers(model, starts, runs)

@@ -183,6 +183,7 @@ class ModelHolder:
         """Load anew, whatever there was; the observers hear how it ends."""
         self._given_up += 1
         self.stop()
+        cancelled = False
         async with self._turn:
             self._close()
             try:
@@ -190,13 +191,20 @@ class ModelHolder:
                 for observer in self._observers:
                     observer.loading()
                 await self._open()
+            except Cancelled:
+                self._close()
+                self._taken, cancelled = self._worked, True
             except Exception as error:
                 self.fault = while_loading(error, self.opened is not None)
                 self._close()
+                await self.stock.stop()
                 self.can_go_back = self._taken is not self._worked
                 self._taken = self._worked
                 if not self.title and self.fault.kind in _UNUSABLE:
                     self.last.forget()  # or it would come back at every visit
+        if cancelled:
+            await self.load()
+            return
         for observer in self._observers:
             if self.fault:
                 observer.failed(self.fault)
@@ -222,6 +230,10 @@ class ModelHolder:
             self.title = title
         if key == self.last.name:
             self.last.keep(key, title)
+
+    async def cancel(self) -> None:
+        """Fetch no more of a model that is loaded from a hub: the one before comes back."""
+        await self.stock.stop()
 
     async def use_context(self, tokens: int) -> None:
         """Load with another context."""
@@ -331,6 +343,7 @@ class ModelHolder:
             progress=report,
             adapters=adapters,
         )
+        await self.stock.arrived(source.key, cached=self.engine.load_stats.cached)
         if opened.device.traits.most_threads:
             opened.device.threads = await self._threads(opened.device, self.engine)
         stats = self.engine.load_stats

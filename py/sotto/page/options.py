@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 from .. import values
 from ..errors import InvalidSetting, SottoError
+from ..library.offers import HubFile
 from ..reports import PROCESSORS, Settings
 from ..text.sampler import Sampling
 
@@ -124,17 +125,29 @@ class OfferedAdapter(TypedDict):
     files: list[File]
 
 
+class HubPart(TypedDict):
+    """A file of a hub: its address, and what the hub says of it."""
+
+    url: str
+    file: HubFile
+
+
 class Model(File):
     """A row of models.json; of a model in several files the address and size are those of the first.
 
     Or a model that the server does not have, which has no address: in the library under a `key`, or the one that a
-    person gave as files, counted by `given`, of a `format`.
+    person gave as files, counted by `given`, of a `format`; or at a `hub`, with the `origin` as people name it, the
+    `licence`, and perhaps a `token`, which is nowhere else.
     """
 
     files: NotRequired[list[File]]
     key: NotRequired[str]
     given: NotRequired[int]
     format: NotRequired[str]
+    hub: NotRequired[list[HubPart]]
+    origin: NotRequired[str]
+    licence: NotRequired[str]
+    token: NotRequired[str]
     adapter: NotRequired[OfferedAdapter]
 
 

@@ -1,4 +1,4 @@
-"""Where the page's models come from: the server, what this browser keeps, and files that a person gave."""
+"""Where the page's models come from: the server, what this browser keeps, files that a person gave, and a hub."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from pyscript.js_modules import files, keeping, ranges, store
+from pyscript.js_modules import download, files, keeping, ranges, store
 
 from .. import formats
 from ..browser.files import FileOfPerson, sha256
+from ..browser.hub import HubSource
 from ..browser.store import WebStore
-from ..errors import FormatError
+from ..errors import FormatError, SottoError
 from ..library.library import About, Entry, Library
 from ..model_files import CONFIG, one_model
 from ..source import Folder, KeptSource, Source
@@ -35,6 +36,7 @@ class Stock:
         self._browser = browser
         self._models = models
         self._store: Store | None = None
+        self._coming: list[HubSource] = []  # what is fetched now
         self._given: list[Sequence[Any]] = []  # JavaScript's files of each model that a person gave
 
     async def store(self, *, anew: bool = False) -> Store:
@@ -106,11 +108,46 @@ class Stock:
         Args:
             progress: hears how many of how many bytes of a person's file have been looked at, which is new here.
         """
+        await self.stop()  # of a load that did not come to its end
+        if "hub" in model:
+            return await self._open_at_hub(model)
         if "given" in model:
             return await self._open_given(model, progress)
         if "key" in model:
             return KeptSource(model["key"], model["name"], model["size"])
         return open_source(ranges, self._browser, model)
+
+    async def _open_at_hub(self, model: Model) -> Source | Folder:
+        for part in model["hub"]:
+            file, token = part["file"], model.get("token", "")
+            opened = await HubSource.open(download, part["url"], file, model["origin"], token)
+            self._coming.append(opened)
+        if len(self._coming) == 1:
+            return self._coming[0]
+        return Folder(model["name"], {file.name: file for file in self._coming})
+
+    async def arrived(self, key: str, *, cached: bool) -> None:
+        """A model is loaded: check all that was fetched for it; where that is wrong, nothing of it is kept.
+
+        Args:
+            cached: it was in the library already, so that nothing had to be fetched.
+
+        Raises:
+            SottoError: it is wrong.
+        """
+        coming, self._coming = self._coming, []
+        try:
+            for file in coming:
+                await (file.drop() if cached else file.finish())
+        except SottoError:
+            await (await self.store()).drop(key)
+            raise
+
+    async def stop(self) -> None:
+        """Fetch no more. What is here is gone on from the next time."""
+        coming, self._coming = self._coming, []
+        for file in coming:
+            await file.stop()
 
     async def _open_given(self, model: Model, progress: Callable[[int, int], None]) -> Source | Folder:
         opened: dict[str, Source] = {}
@@ -137,7 +174,8 @@ class Stock:
         """A model was loaded: remember it. Returns what it is called."""
         url = model["url"]
         about = About(
-            origin=self._browser.address(url) if url else "",
+            origin=self._browser.address(url) if url else model.get("origin", ""),
+            licence=model.get("licence", ""),
             format=model.get("format") or ("GGUF" if url.endswith(".gguf") else ""),
             file_bytes=model["size"],
         )

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .policy import HEADERS
+from .policy import HEADERS, POLICIES
 
 VERSION_LENGTH = 16  # hexadecimal digits
 
@@ -45,7 +45,7 @@ class Release:
     def version(self) -> str:
         """The same for the same files, and for no others."""
         names = {path: (file.sha256, file.content_type) for path, file in self.files.items()}
-        text = json.dumps([names, HEADERS], sort_keys=True)
+        text = json.dumps([names, HEADERS, POLICIES], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:VERSION_LENGTH]
 
     def service_worker(self, script: str) -> bytes:
@@ -53,6 +53,7 @@ class Release:
         release = {
             "version": self.version,
             "headers": HEADERS,
+            "policies": POLICIES,
             "files": {path: [file.sha256, file.size, file.content_type] for path, file in self.files.items()},
         }
         return f"const RELEASE = {json.dumps(release, sort_keys=True)};\n{script}".encode()

@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from ..errors import SottoError
 from .authority import BadTargetError, is_own, split_target
-from .policy import ISOLATION, POLICY
+from .policy import ISOLATION, policy_of
 from .site import Resource, Site
 
 HOST = "127.0.0.1"
@@ -246,7 +246,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(status)
             self._validators(resource)
             self.send_header("Accept-Ranges", "bytes")
-            self.send_header("Content-Security-Policy", POLICY)
+            self.send_header("Content-Security-Policy", policy_of(self.path))
             self.send_header("Content-Type", resource.content_type)
             self.send_header("Content-Length", str(length))
             if status == HTTPStatus.PARTIAL_CONTENT:

@@ -13,6 +13,7 @@ from ...errors import SottoError
 from ...library.library import Entry, to_delete
 from .. import format as numbers
 from ..faults import Fault
+from ..hub_panel import HubPanel
 from ..model_holder import Observer
 from ..notice import Notice, remedy
 from ..options import Model
@@ -30,6 +31,7 @@ class ModelsScreen(Observer):
         self._at = parts.elements.at
         self._holder = parts.holder
         self._notice = Notice(parts.elements, parts.words, parts.panel, "models-error")
+        self._hub = HubPanel(parts)
         self._entries: dict[str, Entry] = {}
         self._going = ""  # the key of a model that is deleted at the next press of its button
         self._shown: dict[str, str] = {}  # by their places
@@ -76,6 +78,7 @@ class ModelsScreen(Observer):
             ]
             self._fill("models-offered", "".join(offered))
             self._at("models-server").hidden = not offered
+            await self._hub.list_unfinished()
             await self._room(entries)
 
     def _fill(self, name: str, html: str) -> None:

@@ -1,0 +1,200 @@
+"""Models from a hub, in the browser (web/download.js)."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from pyodide.ffi import JsException
+
+from ..errors import AssetError, FormatError, StoreFull
+from ..library.address import HubAddress
+from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, described, offers
+from ..library.refusals import refused
+from .errors import for_people
+
+_GIVE = "paste it into the field for it"
+_HASHED = 8 << 20  # bytes at a time
+
+
+async def look(
+    module: Any, hub: str, address: HubAddress, runs: Callable[[str], bool], token: str = ""
+) -> tuple[HubModel, list[Offer]]:
+    """What a repository holds, and what of that runs here. A few KB are fetched.
+
+    Args:
+        module: the JavaScript module download.js.
+        hub: its address.
+        address: of the repository.
+        runs: whether an architecture can be run.
+        token: of the hub; may be empty.
+
+    Raises:
+        AssetError: the hub cannot be reached, or refuses.
+    """
+    where = f"{hub}/api/models/{address.repository}/revision/{quote(address.revision, '')}?blobs=true"
+    page = f"{hub}/{address.repository}"
+    with _told(page, str(address), token):
+        text = str(await module.describe(where, token))
+    model = described(address, text)
+
+    async def first(file: HubFile) -> tuple[str, bytes]:
+        found = await module.start(resolved(hub, model, file), token, FIRST_BYTES)
+        return file.path, bytes(found.to_bytes())
+
+    wanted = [file for file in model.candidates() if file.name.lower().endswith(PROBED)]
+    with _told(page, str(address), token):
+        starts = dict(await asyncio.gather(*(first(file) for file in wanted)))
+    return model, offers(model, starts, runs)
+
+
+def resolved(hub: str, model: HubModel, file: HubFile) -> str:
+    """The address of a file, of the version that was looked at."""
+    return f"{hub}/{model.repository}/resolve/{quote(model.revision, '')}/{quote(file.path)}"
+
+
+@contextmanager
+def _told(page: str, what: str, token: str) -> Iterator[None]:
+    """Tell what download.js throws as people need it.
+
+    Args:
+        page: where a person can look.
+        what: was asked for.
+        token: that was sent; may be empty.
+    """
+    try:
+        with for_people(what):
+            yield
+    except JsException as error:
+        if error.name != "HubStatus":
+            raise
+        status, code, wait = str(error.message).split(" ")
+        gated = code == "GatedRepo"
+        raise refused(
+            what, page, int(status), token=bool(token), give=_GIVE, gated=gated, wait=wait
+        ) from error
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A file that was not fetched to its end.
+
+    Attributes:
+        id: of its content.
+        name: what people call it: `owner/name:file`.
+        size: bytes in it.
+        done: bytes that are here.
+    """
+
+    id: str
+    name: str
+    size: int
+    done: int
+
+
+async def unfinished(module: Any) -> list[Unfinished]:
+    """What there is of files that no page fetches now; none where the browser keeps nothing.
+
+    Args:
+        module: the JavaScript module download.js.
+    """
+    with suppress(StoreFull), for_people():
+        return [Unfinished(**fields) for fields in json.loads(str(await module.unfinished()))]
+    return []
+
+
+async def forget(module: Any, name: str) -> None:
+    """Drop what there is of a download, by its id."""
+    with suppress(StoreFull), for_people():
+        await module.forget(name)
+
+
+class HubSource:
+    """A `Source` that reads a file of a hub while it is fetched. Made by `open`.
+
+    Attributes:
+        key: the sha256 that the hub tells of it, which what arrives is held against.
+    """
+
+    def __init__(self, download: Any, url: str, file: HubFile, origin: str, token: str) -> None:
+        self._download = download
+        self._url = url
+        self._origin = origin
+        self._token = token
+        self._hashing = hashlib.sha256()
+        self._hashed = 0
+        self._told = file.sha256
+        self.name = file.name
+        self.size = file.size
+        self.key = file.sha256 or f"{url}:{file.size}"
+
+    @classmethod
+    async def open(cls, module: Any, url: str, file: HubFile, origin: str, token: str) -> HubSource:
+        """Go on with a download, or begin it; another tab that has begun it is waited for.
+
+        Args:
+            module: the JavaScript module download.js.
+            url: of the file.
+            origin: what people call it: `owner/name:file`.
+            token: of the hub; may be empty.
+        """
+        key = file.sha256 or f"{url}:{file.size}"
+        with for_people(file.name):
+            return cls(await module.download(key, origin, url, file.size, token), url, file, origin, token)
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        if offset + nbytes > self.size:
+            raise FormatError(
+                f"{self.name} ends at byte {self.size:,}, but {offset + nbytes:,} bytes are needed.",
+                "The file at the hub is incomplete: choose another one.",
+            )
+        data = await self._bytes(offset, nbytes)
+        await self._hash(int(self._download.prefix))
+        return data
+
+    async def _bytes(self, offset: int, nbytes: int) -> bytes:
+        page = self._url.partition("/resolve/")[0]
+        with _told(page, self._origin, self._token):
+            return bytes((await self._download.read(offset, nbytes)).to_bytes())
+
+    async def _hash(self, end: int) -> None:
+        """Hash on, up to a byte before which all are here. Raises AssetError when the file ends there, and is wrong."""
+        while self._hashed < end:
+            data = await self._bytes(self._hashed, min(_HASHED, end - self._hashed))
+            self._hashing.update(data)
+            self._hashed += len(data)
+        if self._hashed == self.size and self._told and self._hashing.hexdigest() != self._told:
+            await self._download.close(True)
+            raise AssetError(
+                f"{self.name} is not what the hub says it is: its sha256 is {self._hashing.hexdigest()}, and "
+                f"{self._told} was announced.",
+                "What arrived was thrown away. Try again; if it stays so, it was changed on the way, or at the hub.",
+            )
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        """The download reads ahead by itself."""
+
+    async def finish(self) -> None:
+        """The model is loaded: fetch what was not needed of the file, check all of it, and drop it.
+
+        Raises SottoError.
+        """
+        await self._hash(self.size)
+        await self._download.close(True)
+
+    async def drop(self) -> None:
+        """The model was there already: nothing is to be fetched."""
+        await self._download.close(True)
+
+    async def stop(self) -> None:
+        """Ask for no more; what is here is kept for the next time."""
+        await self._download.close(False)
+
+    def close(self) -> None:
+        """See `finish`, `drop` and `stop`."""

@@ -1,0 +1,203 @@
+"""Models from a hub: what a repository holds, its terms, and fetching it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from pyscript.ffi import create_proxy
+from pyscript.js_modules import download
+
+from ..browser import hub
+from ..errors import SottoError
+from ..library.address import HUB, HubAddress, UrlAddress, parse
+from ..library.curated import CURATED, TERMS, Curated
+from ..library.offers import HubModel, Offer, choose
+from ..models import ARCHITECTURES
+from . import format as numbers
+from .options import HubPart, Model
+from .parts import Parts
+
+TAKES = 2  # times its size, that a model takes while it is fetched: what arrives, and what is made of it
+
+
+class HubPanel:
+    """The part `hub` of the screen of models. The token that is pasted there is kept in the field alone."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._words = parts.words
+        self._at = parts.elements.at
+        self._say = parts.elements.say
+        self._model: HubModel | None = None
+        self._unfinished: list[hub.Unfinished] = []
+        self._offered: list[Offer] = []
+        self._wanted: Model | None = None  # waits for its terms to be accepted, or for an answer about room
+        parts.elements.on(
+            "hub-form", "submit", lambda: parts.do(self._look(str(self._at("hub-address").value)))
+        )
+        parts.elements.on("hub-yes", "click", lambda: parts.do(self._yes()))
+        parts.elements.on("hub-no", "click", self._no)
+        parts.elements.on("hub-stop", "click", lambda: parts.do(parts.holder.cancel()))
+        for name in ("hub-offers", "hub-curated", "hub-unfinished"):
+            self._at(name).addEventListener("click", create_proxy(self._heard))
+        self._at("hub-curated").innerHTML = "".join(self._suggestion(one) for one in CURATED)
+
+    @property
+    def _hub(self) -> str:
+        return str(self._parts.elements.root.dataset.hub or HUB).rstrip("/")
+
+    @property
+    def _token(self) -> str:
+        return str(self._at("hub-token").value).strip()
+
+    # --- looking
+
+    async def _look(self, text: str) -> None:
+        """Show what is at an address."""
+        self._no()
+        self._fault("")
+        self._at("hub-offers").innerHTML = ""
+        self._say("hub-of", self._words("hub.looking"))
+        try:
+            address = parse(text, self._hub)
+            if address is None:
+                raise SottoError(self._words("hub.none", text=text[:80]))
+            if isinstance(address, UrlAddress):  # the page's policy lets it ask nobody else
+                raise SottoError(self._words("hub.elsewhere", address=str(address)))
+            runs = ARCHITECTURES.__contains__
+            self._model, self._offered = await hub.look(download, self._hub, address, runs, self._token)
+            self._list(self._model, address)
+            if address.file:
+                choose(self._model, self._offered, address.file)  # says what is wrong with it
+        except SottoError as error:
+            self._say("hub-of", "")
+            self._fault(str(error))
+
+    def _list(self, model: HubModel, address: HubAddress) -> None:
+        words = self._words
+        facts = [model.repository, model.licence and words("hub.licence", name=model.licence)]
+        self._say("hub-of", words("separator").join(filter(None, facts)))
+        items = []
+        for number, offer in enumerate(self._offered):
+            wanted = offer.path == address.file if address.file else offer.recommended
+            facts = [numbers.size(offer.nbytes), offer.type]
+            if offer.why_not:
+                facts.append(words("hub.refused", why=offer.why_not))
+            elif wanted:
+                facts.append(words("hub.recommended"))
+            button = "" if offer.why_not else self._button("fetch", number, words("hub.fetch"))
+            items.append(self._item(offer.path, facts, button))
+        self._at("hub-offers").innerHTML = "".join(items) or f"<li>{escape(words('hub.empty'))}</li>"
+
+    def _suggestion(self, one: Curated) -> str:
+        words = self._words
+        facts = [
+            words(f"hub.curated.{one.name}"),
+            words("hub.about", size=numbers.size(one.nbytes)),
+            words("hub.memory", size=numbers.size(one.memory)),
+            words("hub.licence", name=one.licence),
+            words("hub.recommended") if one.recommended else "",
+        ]
+        return self._item(one.title, facts, self._button("look", CURATED.index(one), words("hub.look")))
+
+    def _button(self, do: str, number: int, text: str) -> str:
+        return f'<button type="button" data-do="{do}" data-number="{number}">{escape(text)}</button>'
+
+    def _item(self, title: str, facts: Sequence[str], button: str) -> str:
+        said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
+        return f"<li><b>{escape(title)}</b><small>{said}</small><p>{button}</p></li>"
+
+    def _fault(self, text: str) -> None:
+        self._say("hub-fault", text)
+        if text:
+            self._at("hub-token-label").hidden = False  # most refusals want one
+
+    # --- fetching
+
+    def _heard(self, event: Any) -> None:
+        if target := event.target.closest("[data-do]"):
+            do, number = str(target.dataset.do), int(target.dataset.number)
+            if do == "fetch":
+                self._parts.do(self._ask(self._offered[number]))
+            elif do == "drop":
+                self._parts.do(self._drop(self._unfinished[number]))
+            else:
+                address = self._unfinished[number].name if do == "further" else CURATED[number].address
+                self._at("hub-address").value = address
+                self._parts.do(self._look(address))
+
+    async def list_unfinished(self) -> None:
+        """Show what was not fetched to its end."""
+        words, self._unfinished = self._words, await hub.unfinished(download)
+        items = []
+        for number, file in enumerate(self._unfinished):
+            part = words("hub.part", done=numbers.size(file.done), total=numbers.size(file.size))
+            buttons = self._button("further", number, words("hub.further"))
+            buttons += self._button("drop", number, words("models.drop"))
+            items.append(self._item(file.name, [part], buttons))
+        self._at("hub-unfinished").innerHTML = "".join(items)
+
+    async def _drop(self, file: hub.Unfinished) -> None:
+        await hub.forget(download, file.id)
+        await self.list_unfinished()
+
+    async def _ask(self, offer: Offer) -> None:
+        """Fetch a model, when its terms were accepted and there is room; else ask."""
+        words, model = self._words, self._model
+        assert model is not None
+        origin = str(HubAddress(model.repository, offer.path))
+        self._wanted = Model(
+            name=offer.files[0].name,
+            url="",
+            size=offer.nbytes,
+            sha256=None,
+            etag="",
+            format=offer.format,
+            hub=[HubPart(url=hub.resolved(self._hub, model, file), file=file) for file in offer.files],
+            origin=origin,
+            licence=model.licence,
+            token=self._token,
+        )
+        accepting = self._of_gemma and not self._parts.browser.storage.remembered("accepted.gemma")
+        questions = [words("hub.terms")] if accepting else []
+        free = (await self._parts.holder.stock.room())["free"]
+        if free is not None and free < TAKES * offer.nbytes:
+            need = numbers.size(TAKES * offer.nbytes)
+            questions.append(words("hub.room", need=need, free=numbers.size(free)))
+        if not questions:
+            await self._yes()
+            return
+        self._parts.elements.lines("hub-question", questions)
+        self._at("hub-terms").hidden = not accepting
+        self._at("hub-terms").href = TERMS
+        self._say("hub-yes", words("hub.accept" if accepting else "hub.anyway"))
+        self._at("hub-ask").hidden = False
+        self._at("hub-ask").scrollIntoView(block="nearest")
+
+    @property
+    def _of_gemma(self) -> bool:
+        return self._wanted is not None and self._wanted.get("licence", "").lower() == "gemma"
+
+    async def _yes(self) -> None:
+        """Fetch what was asked about."""
+        if self._of_gemma:
+            self._parts.browser.storage.remember("accepted.gemma", "1")
+        model, self._wanted = self._wanted, None
+        self._at("hub-ask").hidden = True
+        if model is None:
+            return
+        holder, stop = self._parts.holder, self._at("hub-fetching")
+        self._say("hub-what", self._words("hub.fetching", name=model["name"]))
+        stop.hidden = False
+        try:
+            await holder.use_model(model)
+        finally:
+            stop.hidden = True
+        if holder.engine is not None and holder.kept:
+            await holder.stock.persist()
+
+    def _no(self) -> None:
+        self._wanted = None
+        self._at("hub-ask").hidden = True
