@@ -129,11 +129,7 @@ def share(values: Iterable[bool]) -> str:
 def figures(written: Sequence[dict[str, Any]], pairs: dict[str, Pair]) -> dict[str, str]:
     """What a table's column says of some answers."""
     broken = [{each.partition(" ")[0] for each in one["breaks"]} for one in written]
-    posts = [
-        (one, rules.is_one_sentence(pairs[one["id"]].text, one["answer"]))
-        for one in written
-        if pairs[one["id"]].request.task == "post"
-    ]
+    posts = [(one, pairs[one["id"]].text) for one in written if pairs[one["id"]].request.task == "post"]
     limited = [
         "length" not in found
         for one, found in zip(written, broken, strict=True)
@@ -146,7 +142,12 @@ def figures(written: Sequence[dict[str, Any]], pairs: dict[str, Pair]) -> dict[s
         "language right": share("language" not in found for found in broken),
         "all numbers supported": share("number" not in found for found in broken),
         "all names supported": share("name" not in found for found in broken),
-        "posts not merely a sentence of the text": share(not copied for _, copied in posts),
+        "posts not merely a sentence of the text": share(
+            not rules.is_one_sentence(text, one["answer"]) for one, text in posts
+        ),
+        "posts re-worded or joined from several places": share(
+            not rules.is_one_stretch(text, one["answer"]) for one, text in posts
+        ),
         "posts with some words of their own": share(one["closeness"] < FREE for one, _ in posts),
         "no loop": share("loop" not in found for found in broken),
         "breaks no rule": share(not found for found in broken),

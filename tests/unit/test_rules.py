@@ -6,7 +6,17 @@ import pytest
 
 from sotto.tasks import few_shot
 from sotto.tasks.request import Request
-from sotto.tasks.rules import Finding, check, closeness, is_one_sentence, length, loops, numbers, weight
+from sotto.tasks.rules import (
+    Finding,
+    check,
+    closeness,
+    is_one_sentence,
+    is_one_stretch,
+    length,
+    loops,
+    numbers,
+    weight,
+)
 
 TEXT = (
     "The library on Mill Street stays open until 9 pm from 3 September. Of 560 readers, 412 asked for it. "
@@ -84,6 +94,13 @@ def test_a_finding_says_where():
     answer = "From 4 September the library of Ada Lark stays open."
     places = [(f.rule, answer[f.start : f.end]) for f in check(Request(), TEXT, answer)]
     assert places == [("number", "4"), ("name", "Ada"), ("name", "Lark")]
+
+
+def test_what_is_one_stretch_of_the_text():
+    assert is_one_stretch(TEXT, "Samir Haddad has hired two people; the café keeps the same hours! #Café")
+    assert is_one_stretch(TEXT, "of 560 readers 412 asked")
+    assert not is_one_stretch(TEXT, "Of 560 readers, 412 asked. It cost 12,400 euros.")
+    assert not is_one_stretch(TEXT, GOOD)
 
 
 def test_a_limit_that_is_asked_for():

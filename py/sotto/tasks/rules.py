@@ -194,6 +194,12 @@ def is_one_sentence(text: str, answer: str) -> bool:
     return any(own == flat(sentence) for sentence in sentences(text))
 
 
+def is_one_stretch(text: str, answer: str) -> bool:
+    """Whether an answer, but for its hashtags, is one stretch of the text, word for word: nothing re-worded, left out
+    or joined."""
+    return flat(without_tags(answer)) in flat(text)
+
+
 def loops(answer: str) -> bool:
     """Whether a stretch comes three times on end, or a sentence twice."""
     own = flat(answer)
