@@ -1,4 +1,5 @@
-"""The default model with matrices of every tensor type that a file can have: for runs against a reference."""
+"""Models with matrices of every tensor type that a file can have, for runs against a reference: the default model with
+many types at once, and a tiny one with one of them."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import gguf as reference
 import numpy as np
 
 import nearest
+import tiny
 from sotto.formats import blocks
 from sotto.formats.gguf import parse
 from sotto.formats.gguf_writer import RawTensor, write
@@ -38,7 +40,7 @@ def typed(model: Path, types: Mapping[str, Sequence[str]]) -> bytes:
         raw = np.frombuffer(data, np.uint8, record.nbytes, record.offset)
         kind = _type(record.name, record.type, types)
         if kind != record.type:
-            raw = _encoded(kind, blocks.dequantize(record.type, raw, record.shape))
+            raw = encoded(kind, blocks.dequantize(record.type, raw, record.shape))
         tensors[record.name] = RawTensor(record.shape, kind, raw.tobytes())
     return write(header.metadata, tensors)
 
@@ -57,7 +59,8 @@ def _type(name: str, usual: str, types: Mapping[str, Sequence[str]]) -> str:
     return types["narrow"][(int(layer) * 5 + place) % len(types["narrow"])]
 
 
-def _encoded(kind: str, values: np.ndarray) -> np.ndarray:
+def encoded(kind: str, values: np.ndarray) -> np.ndarray:
+    """A matrix's bytes in a type."""
     if kind in nearest.ENCODERS:
         return nearest.encode(kind, values)
     try:
@@ -65,6 +68,24 @@ def _encoded(kind: str, values: np.ndarray) -> np.ndarray:
     except NotImplementedError:
         return blocks.quantize(kind, values)
     return np.ascontiguousarray(found).view(np.uint8).reshape(-1)
+
+
+SMALL = tiny.Tiny(
+    layers=2, width=256, hidden=256, heads=2, head_dim=128, types=dict.fromkeys(tiny.DEFAULT_TYPES, "F32")
+)
+SMALL_IDS = [2, *np.random.default_rng(1).integers(300, 450, 39).tolist()]
+"""Longer than the window."""
+
+
+def small(kind: str) -> bytes:
+    """A tiny model's file with all matrices of one type, the embedding too."""
+    data = tiny.build(SMALL)
+    tensors = tiny.tensors_of(data)
+    for name, given in tensors.items():
+        if len(given.shape) == 2:
+            values = np.frombuffer(given.data, "<f4").reshape(given.shape)
+            tensors[name] = RawTensor(given.shape, kind, encoded(kind, values).tobytes())
+    return write(parse(data).metadata, tensors)
 
 
 def typed_file(model: Path, case: str, sha256: str) -> bytes:

@@ -26,10 +26,13 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path += [str(ROOT / "py"), str(ROOT / "tests")]
 
 import lora
-from sotto import assets
+from sotto import assets, formats
+from sotto.api import drive
 from sotto.formats import blocks
 from sotto.formats.gguf import parse
 from sotto.formats.gguf_checkpoint import canonical_name
+from sotto.models.gemma3 import Config
+from sotto.source import MemorySource
 
 GOLDEN = ROOT / "tests" / "golden"
 TOKENS = 129
@@ -46,10 +49,13 @@ LAYER_NAMES = {
 
 def base_model(data: bytes) -> Any:
     """The model of a GGUF file in f32, with transformers' own forward pass."""
+    checkpoint = drive(formats.open(MemorySource(data, "model.gguf", "model")))
+    sizes = Config.read(checkpoint.settings)
     config = transformers.Gemma3TextConfig(
-        vocab_size=262_144, hidden_size=640, intermediate_size=2048, num_hidden_layers=18, num_attention_heads=4,
-        num_key_value_heads=1, head_dim=256, query_pre_attn_scalar=256, sliding_window=512,
-        max_position_embeddings=32_768, attn_implementation="eager",
+        vocab_size=sizes.vocabulary, hidden_size=sizes.dim, intermediate_size=sizes.ffn_dim,
+        num_hidden_layers=sizes.layers, num_attention_heads=sizes.heads, num_key_value_heads=sizes.kv_heads,
+        head_dim=sizes.head_dim, query_pre_attn_scalar=sizes.head_dim, sliding_window=sizes.window,
+        max_position_embeddings=sizes.context_limit, attn_implementation="eager",
     )  # fmt: skip
     model = transformers.Gemma3ForCausalLM(config).to(torch.float32).eval()
     state = {}

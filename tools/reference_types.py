@@ -1,4 +1,5 @@
-"""Write tests/golden/gemma3-270m-types.json: what transformers computes of models with every tensor type.
+"""Write tests/golden/gemma3-270m-types.json and tiny-types.json: what transformers computes of models with every tensor
+type.
 
     pip install torch==2.13.0 transformers==5.24.0 peft==0.21.2 gguf==0.19.0
     python tools/reference_types.py
@@ -22,9 +23,11 @@ from reference_adapters import GOLDEN, base_model, nll
 from sotto import assets
 from sotto.formats.gguf import parse
 from sotto.formats.gguf_writer import RawTensor, write
-from typed import CASES, typed
+from sotto.weights import layout
+from typed import CASES, SMALL_IDS, small, typed
 
-TOKENS = 65
+TOKENS = 513
+ENGINE = f"transformers {transformers.__version__}, torch {torch.__version__}, gguf 0.19.0"
 
 
 def dequantized(data: bytes) -> bytes:
@@ -43,11 +46,9 @@ def dequantized(data: bytes) -> bytes:
 def main() -> None:
     """Make the references."""
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    write_small()
     golden = json.loads((GOLDEN / "gemma3-270m.json").read_text("utf-8"))["perplexity"]
-    fields: dict[str, object] = {
-        "engine": f"transformers {transformers.__version__}, torch {torch.__version__}, gguf 0.19.0",
-        "tokens": TOKENS,
-    }
+    fields: dict[str, object] = {"engine": ENGINE, "tokens": TOKENS}
     for case in CASES:
         data = typed(Path(assets.default_model()), CASES[case])
         values = nll(base_model(dequantized(data)), golden["ids"][:TOKENS])
@@ -57,6 +58,19 @@ def main() -> None:
             "nll": [round(float(value), 5) for value in values],
         }
     (GOLDEN / "gemma3-270m-types.json").write_text(json.dumps(fields) + "\n", "utf-8")
+
+
+def write_small() -> None:
+    """Of a tiny model in each type by itself."""
+    found = {}
+    for kind in layout.types():
+        data = small(kind)
+        values = nll(base_model(dequantized(data)), SMALL_IDS)
+        found[kind] = {
+            "sha256": hashlib.sha256(data).hexdigest(),
+            "nll": [round(float(value), 5) for value in values],
+        }
+    (GOLDEN / "tiny-types.json").write_text(json.dumps({"engine": ENGINE, "types": found}) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

@@ -94,11 +94,11 @@ def test_adapters(engine: Engine, golden: dict[str, Any], golden_adapters: dict[
     np.testing.assert_array_equal(drive(engine.score(ids)), plain)
 
 
-@pytest.mark.parametrize(("case", "mean"), [("exact", 0.06), ("rounded", 0.08)])
+@pytest.mark.parametrize(("case", "mean", "shift"), [("exact", 0.06, 0.01), ("rounded", 0.08, 0.03)])
 def test_every_tensor_type(
-    cpu: CpuDevice, golden: dict[str, Any], golden_types: dict[str, Any], case: str, mean: float
+    cpu: CpuDevice, golden: dict[str, Any], golden_types: dict[str, Any], case: str, mean: float, shift: float
 ) -> None:
-    """Models with matrices of all types (tests/typed.py)."""
+    """Models with matrices of all types (tests/typed.py). The mean of so many tokens is known to 0.003."""
     data = typed_file(assets.default_model(), case, golden_types[case]["sha256"])
     loaded = drive(Engine.load(MemorySource(data, "typed.gguf", case), cpu))
     ids = golden["perplexity"]["ids"][: golden_types["tokens"]]
@@ -108,4 +108,4 @@ def test_every_tensor_type(
     print(
         f"{case}: mean |delta logprob| {off.mean():.5f}, largest {off.max():.5f}, mean nll {delta.mean():+.5f}"
     )
-    assert off.mean() <= mean and off.max() <= 0.5
+    assert off.mean() <= mean and off.max() <= 0.5 and abs(delta.mean()) <= shift
