@@ -15,6 +15,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 FOLDERS = ("docs", "finetune", "kernels", "py", "tests", "tools", "web")
 NAME = re.compile(r"(?<![\w/.{}$<-])((?:[\w-]+/)*[\w-]+\.(?:py|js|mjs|wgsl|c|h))\b(?![\w(/])")
+TEST = re.compile(r"([\w/]+\.py)::(test_\w+)")
 NOT_OURS = {
     "modeling_gemma3.py",  # transformers
     "models/gemma3/configuration_gemma3.py",  # likewise
@@ -27,8 +28,8 @@ NOT_OURS = {
     "uniform_quantize_tensor.py",  # ai-edge-quantizer
     "model_asset_bundle_utils.py",  # mediapipe
     "safetensors_converter.py",  # likewise
-    "core.js",  # PyScript
     "generative/layers/lora.py",  # litert-torch
+    "core.js",  # PyScript
     "Chart.js",
     "kernels/x.wgsl",  # any
 }
@@ -91,6 +92,15 @@ def test_named_files_are_there() -> None:
         for number, line in prose(path)
         for name in missing(line, known)
     ] == []
+
+
+def test_named_tests_are_there() -> None:
+    named = [
+        found for path in sources() if path.suffix == ".md" for found in TEST.findall(path.read_text("utf-8"))
+    ]
+    assert len(named) > 60
+    texts = {file: (ROOT / "tests" / file).read_text("utf-8") for file, _ in named}
+    assert [f"{file}::{test}" for file, test in named if f"\ndef {test}(" not in texts[file]] == []
 
 
 def test_test_files_have_names_of_their_own() -> None:
