@@ -6,16 +6,18 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
 from sotto.library.curated import CURATED
+from sotto.page import statistics
 from sotto.page.benchmark.figures import COLUMNS
 from sotto.page.progress import SHARES
 from sotto.page.words import Words
-from sotto.reports import STAGES
+from sotto.reports import STAGES, LoadStats
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "web" / "words.json"
@@ -142,3 +144,24 @@ def test_measured_times(seconds: float, english: str, japanese: str) -> None:
 )
 def test_foretold_times(seconds: float, expected: str) -> None:
     assert Words.load(FILE, "en").about(seconds) == expected
+
+
+@pytest.mark.parametrize(
+    ("load", "told"),
+    [
+        ({}, []),
+        ({"weights": "int8", "rounding": 0.0164}, ["rounded to int8, 1.6% from the file’s"]),
+        ({"weights": "int8"}, ["rounded to int8"]),
+        (
+            {"rounded_types": ("Q5_1", "Q5_K"), "rounding": 0.00375},
+            ["Q5_1, Q5_K rounded to 8 bits, 0.38% from the file’s"],
+        ),
+        ({"rounded_types": ("Q2_K",)}, ["Q2_K rounded to 8 bits"]),
+        ({"source_bytes": 95_000_000}, ["95 MB in the file"]),
+        ({"source_bytes": 253_000_000}, []),
+    ],
+)
+def test_what_is_told_of_weights(load: dict[str, Any], told: list[str]) -> None:
+    stats = LoadStats(False, {}, {"weights": 286_000_000}, **load)
+    assert list(statistics.weights(Words(BOOK["en"]), stats)) == told
+    assert len(list(statistics.weights(Words(BOOK["ja"]), stats))) == len(told)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from .. import values
 from ..errors import InvalidSetting, SottoError
 from ..reports import LoadStats
-from . import fields
+from . import fields, statistics
 from . import format as numbers
 from .background import Background
 from .elements import Change, Elements
@@ -137,7 +137,7 @@ class ModelPanel(Observer):
         memory = numbers.size(sum(stats.device_bytes.values()))
         say("model-name", holder.title)
         say("fact-file", model["url"].rpartition("/")[2] or engine.name)
-        facts = [words(f"fact.weights.{kept}", size=weights), *self._rounding(stats)]
+        facts = [words(f"fact.weights.{kept}", size=weights), *statistics.weights(words, stats)]
         say("fact-weights", words("separator").join(facts))
         say("fact-memory", words(f"fact.memory.{opened.kind}", size=memory))
         say("fact-context", words("fact.context.value", count=engine.context))
@@ -148,20 +148,6 @@ class ModelPanel(Observer):
         self._at("threads").value = opened.threads
         figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}
         self._at("facts").dataset.figures = json.dumps(figures)  # for scripts that measure
-
-    def _rounding(self, stats: LoadStats) -> Iterator[str]:
-        """To what the weights are rounded, and how far from the file's where that was seen; and how much they grew."""
-        if stats.weights and stats.rounding is None:
-            yield self._words("fact.weights.scheme", scheme=stats.weights)
-        elif stats.weights:
-            yield self._words("fact.weights.rounded", scheme=stats.weights, share=f"{stats.rounding:.1%}")
-        names = ", ".join(stats.rounded_types)
-        if names and stats.rounding is None:
-            yield self._words("fact.weights.types", names=names)
-        elif names:
-            yield self._words("fact.weights.types.rounded", names=names, share=f"{stats.rounding:.2%}")
-        if stats.grown:
-            yield self._words("fact.weights.grown", size=numbers.size(stats.source_bytes))
 
     def _kernels(self, stats: LoadStats) -> Iterator[str]:
         """Which variants of the kernels are used, and which were not taken or not tried."""

@@ -1,8 +1,10 @@
-"""The figures of a run and of what it wrote, in words."""
+"""The figures of a load, of a run and of what it wrote, in words."""
 
 from __future__ import annotations
 
-from ..reports import RunStats
+from collections.abc import Iterator
+
+from ..reports import LoadStats, RunStats
 from ..tasks.networks import RULES
 from . import format as numbers
 from .words import Words
@@ -35,6 +37,21 @@ def _reading(words: Words, run: RunStats) -> str:
     if run.read_tokens < FEW:
         return words("stats.read.few", count=run.read_tokens)
     return words("stats.read", count=run.read_tokens, rate=numbers.precise(run.prefill_rate))
+
+
+def weights(words: Words, load: LoadStats) -> Iterator[str]:
+    """To what weights are rounded, how far from the file's where that was seen, and how much they grew."""
+    if load.weights and load.rounding is None:
+        yield words("fact.weights.scheme", scheme=load.weights)
+    elif load.weights:
+        yield words("fact.weights.rounded", scheme=load.weights, share=f"{load.rounding:.1%}")
+    names = ", ".join(load.rounded_types)
+    if names and load.rounding is None:
+        yield words("fact.weights.types", names=names)
+    elif names:
+        yield words("fact.weights.types.rounded", names=names, share=f"{load.rounding:.2%}")
+    if load.grown:
+        yield words("fact.weights.grown", size=numbers.size(load.source_bytes))
 
 
 def length(words: Words, network: str, text: str) -> str:
