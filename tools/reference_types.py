@@ -27,7 +27,11 @@ from sotto.weights import layout
 from typed import CASES, SMALL_IDS, small, typed
 
 TOKENS = 513
-ENGINE = f"transformers {transformers.__version__}, torch {torch.__version__}, gguf 0.19.0"
+
+
+def engine() -> str:
+    """What computes the references, with its versions."""
+    return f"transformers {transformers.__version__}, torch {torch.__version__}, gguf 0.19.0"
 
 
 def dequantized(data: bytes) -> bytes:
@@ -48,7 +52,7 @@ def main() -> None:
     argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
     write_small()
     golden = json.loads((GOLDEN / "gemma3-270m.json").read_text("utf-8"))["perplexity"]
-    fields: dict[str, object] = {"engine": ENGINE, "tokens": TOKENS}
+    fields: dict[str, object] = {"engine": engine(), "tokens": TOKENS}
     for case in CASES:
         data = typed(Path(assets.default_model()), CASES[case])
         values = nll(base_model(dequantized(data)), golden["ids"][:TOKENS])
@@ -70,7 +74,7 @@ def write_small() -> None:
             "sha256": hashlib.sha256(data).hexdigest(),
             "nll": [round(float(value), 5) for value in values],
         }
-    (GOLDEN / "tiny-types.json").write_text(json.dumps({"engine": ENGINE, "types": found}) + "\n", "utf-8")
+    (GOLDEN / "tiny-types.json").write_text(json.dumps({"engine": engine(), "types": found}) + "\n", "utf-8")
 
 
 if __name__ == "__main__":
