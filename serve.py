@@ -50,8 +50,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--model",
         default=DEFAULT_MODEL,
         metavar="PATH",
-        help="a GGUF file, any of those that one was split into, a folder that holds one, or the name of a known "
-        f"model: {', '.join(known_models())} (%(default)s)",
+        help="a file of GGUF, any of those that one was split into, or of LiteRT (.task, .litertlm), a folder that "
+        "holds one, a folder as transformers writes it, or the name of a known model: "
+        f"{', '.join(known_models())} (%(default)s)",
     )
     parser.add_argument(
         "--lora", default="", metavar="FOLDER",

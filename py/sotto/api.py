@@ -97,11 +97,11 @@ def load(
     """Load a model onto a GPU or the CPU.
 
     Args:
-        model: the path of a GGUF file, of any of those that one was split into, of a folder that holds one, of a
-            folder as transformers writes it (config.json, safetensors files, a tokenizer), or of a manifest or blob
-            of Ollama's; the name of a known model (sotto.assets.known_models()); a hub's
-            `owner/name`, `owner/name:file` or page, or a URL: these are fetched on first use. A name in the library
-            (`sotto models`) is loaded from there.
+        model: the path of a file of GGUF, or of any that one was split into, or of LiteRT (.task, .litertlm), of a
+            folder that holds one, of a folder as transformers writes it (config.json, safetensors files, a
+            tokenizer), or of a manifest or blob of Ollama's; the name of a known model
+            (sotto.assets.known_models()); a hub's `owner/name`, `owner/name:file` or page, or a URL: these are
+            fetched on first use. A name in the library (`sotto models`) is loaded from there.
         device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one, or it cannot load
             the model or computes wrongly (then load_stats.instead says why).
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.

@@ -16,7 +16,9 @@ MOST_PARTS = 1000
 _PART_NAME = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.gguf)", re.IGNORECASE)
 _OLLAMA_MODEL = "application/vnd.ollama.image.model"
 _LARGEST_MANIFEST = 1 << 20
-_WHOLE = (".gguf", ".task", ".litertlm")  # endings of files that are a model by themselves
+BUNDLES = (".task", ".litertlm")
+"""Endings of LiteRT's files."""
+_WHOLE = (".gguf", *BUNDLES)  # endings of files that are a model by themselves
 CONFIG = "config.json"
 """Of a folder as transformers writes it: what the model is."""
 _WEIGHTS = ".safetensors"
@@ -72,9 +74,9 @@ def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ..
     """What a person calls a model, and its files.
 
     Args:
-        path: of a file, of one of the parts of a split file, of a folder that holds GGUF files or what transformers
-            writes, of one of the latter's files, or of a manifest of Ollama's, models/manifests/..., which stands for
-            one of models/blobs/.
+        path: of a file, of one of the parts of a split file, of a folder that holds GGUF files, what transformers
+            writes, or a file of LiteRT's, of one of transformers' files, or of a manifest of Ollama's,
+            models/manifests/..., which stands for one of models/blobs/.
         known: names that could have been given in place of a path.
 
     Returns:
@@ -82,33 +84,53 @@ def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ..
         transformers reads.
 
     Raises:
-        SottoError: there is no such file, or no model in the folder.
+        SottoError: there is no such file, or no model in the folder, or several of LiteRT's.
     """
     if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() == ".gguf" and file.is_file())
+        found = _named(path, ".gguf") or _transformers_files(path) or _bundle(path)
         if not found:
-            return path.resolve().name, _transformers_files(path)
-        return found[0].name if len(found) == 1 else path.resolve().name, tuple(found)
+            raise _nothing_in(path)
+        return found[0].name if len(found) == 1 else path.resolve().name, found
     if not path.exists():
         names = f", or one of: {', '.join(known)}" if known else ""
         raise SottoError(f"The model {path} does not exist.", f"Give the path of a GGUF file{names}.")
     if path.name == CONFIG or (path.suffix == _WEIGHTS and path.with_name(CONFIG).exists()):
-        return path.resolve().parent.name, _transformers_files(path.parent)
+        found = _transformers_files(path.parent)
+        if not found:
+            raise _nothing_in(path.parent)
+        return path.resolve().parent.name, found
     path = _ollama_model(path) or path
     parts = [path.with_name(name) for name in part_names(path.name)]
     return path.name, tuple(part for part in parts if part.exists()) if len(parts) > 1 else (path,)
 
 
-def _transformers_files(path: Path) -> tuple[Path, ...]:
-    """The files of a folder as transformers writes it. Raises SottoError where it is none."""
-    files = sorted(file for file in path.iterdir() if file.suffix in _TRANSFORMERS and file.is_file())
-    names = {file.name for file in files}
-    if CONFIG not in names or not any(file.suffix == _WEIGHTS for file in files):
-        raise SottoError(
-            f"The folder {path} holds no GGUF file, and no safetensors files with a {CONFIG}.",
-            "Give the path of one GGUF file, or of a folder as transformers writes it.",
-        )
-    return tuple(files)
+def _named(folder: Path, *endings: str) -> tuple[Path, ...]:
+    """The files of a folder with such endings."""
+    return tuple(sorted(f for f in folder.iterdir() if f.suffix.lower() in endings and f.is_file()))
+
+
+def _transformers_files(folder: Path) -> tuple[Path, ...]:
+    """The files of a folder as transformers writes it; none where it is not."""
+    found = _named(folder, *_TRANSFORMERS)
+    is_model = any(f.name == CONFIG for f in found) and any(f.suffix == _WEIGHTS for f in found)
+    return found if is_model else ()
+
+
+def _bundle(folder: Path) -> tuple[Path, ...]:
+    """The file of LiteRT's in a folder; none without one. Raises SottoError where there are several."""
+    found = _named(folder, *BUNDLES)
+    if len(found) > 1:
+        names = ", ".join(file.name for file in found[:5])
+        raise SottoError(f"The folder {folder} holds {len(found)} models: {names}.", "Give the path of one.")
+    return found
+
+
+def _nothing_in(folder: Path) -> SottoError:
+    return SottoError(
+        f"The folder {folder} holds no GGUF file, no safetensors files with a {CONFIG}, and no "
+        f"{' or '.join(BUNDLES)}.",
+        "Give the path of one model file, or of a folder as transformers writes it.",
+    )
 
 
 def _ollama_model(path: Path) -> Path | None:

@@ -15,11 +15,12 @@ from common import ENGLISH, JAPANESE, PATIENCE, ROOT, WORDS, Offer, Serve
 from pages import SHORT, TEXT, fault, state, write
 from playwright.sync_api import Browser, Page, Route, expect
 
+import litert
 import lora
 from sotto.assets import model_path
 from sotto.site.site import OfferedModel
 from sotto.tuning.verdict import FRUITLESS
-from tiny import DEFAULT_TYPES, Tiny, build, split
+from tiny import DEFAULT_TYPES, Tiny, build, split, vocabulary
 
 # A post that is still being written when a busy test comes to stop it, and is not ended for going round.
 ENDLESS = "?max_tokens=30000&temperature=0&context=32768&loop_guard=0"
@@ -490,11 +491,14 @@ def test_japanese(browser: Browser, tiny: str) -> None:
 
 
 def test_a_models_adapter_is_on_and_can_be_switched_off(page: Page, serve: Serve, tmp_path: Path) -> None:
-    """It changes what is written; off is off at the next visit too. One that is damaged is told, and left out."""
-    data = build(Tiny(chat=True))
-    (tmp_path / "tiny.gguf").write_bytes(data)
+    """It changes what is written; off is off at the next visit too. One that is damaged is told, and left out. The
+    model is a bundle of LiteRT here."""
+    data = build(Tiny(types=dict.fromkeys(DEFAULT_TYPES, "F32")))
+    weights = litert.quantized(litert.values_of(data), litert.web_mix)
+    parameters = litert.llm_parameters({3: 256, 4: 512, 5: 64, 6: 4, 7: 7, 9: 1}, 512)
+    (tmp_path / "tiny.task").write_bytes(litert.bundle(litert.phone(weights, 4), vocabulary(), parameters))
     folder = lora.written(lora.files(lora.halves(lora.shapes_of(data), 8)), tmp_path / "posts")
-    address = serve([OfferedModel("tiny", tmp_path / "tiny.gguf", folder)]) + SHORT
+    address = serve([OfferedModel("tiny", tmp_path / "tiny.task", folder)]) + SHORT
     named = ENGLISH["stats.adapters"].format(names="posts")
 
     def switch(on: bool) -> None:
@@ -504,6 +508,7 @@ def test_a_models_adapter_is_on_and_can_be_switched_off(page: Page, serve: Serve
 
     page.goto(address)
     state(page, "ready")
+    expect(page.locator("#fact-file")).to_have_text("tiny.task")
     write(page)
     expect(page.locator("#stats")).to_contain_text(named)
     expect(page.locator("#adapter-name")).to_have_text(ENGLISH["setting.adapter"].format(name="posts"))

@@ -1,4 +1,4 @@
-"""A whole model from a file of the LiteRT family, against the same values in GGUF."""
+"""A whole model from a file of the LiteRT family, by itself and with an adapter, against the same values in GGUF."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import litert
+import lora
 import tiny
+from sotto import formats
 from sotto.api import drive, iterate
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
@@ -50,17 +52,28 @@ def test_the_same_log_probabilities_and_text_from_every_container(processor: str
     differs, because sums are of other parts of a row, becomes a step."""
     device = NumpyDevice() if processor == "numpy" else drive(open_cpu(2))
     ids = [2, *np.random.default_rng(5).integers(270, 500, 15).tolist()]
-    scores, texts = {}, {}
-    for name, data in files().items():
+    scores, texts, adapted = {}, {}, {}
+    given = files()
+    adapter = drive(
+        formats.open_adapter(
+            lora.folder(lora.files(lora.halves(lora.shapes_of(given["gguf"]), 4, strength=0.05)))
+        )
+    )
+    for name, data in given.items():
         engine = drive(Engine.load(MemorySource(data, name, name), device, None, Settings(128, chunks=(16,))))
         scores[name] = drive(engine.score(ids))
         pieces = iterate(engine.generate(ids, 3, Sampling(temperature=0)))
         texts[name] = "".join(piece.text for piece in pieces)
+        engine.add_adapter("adapter", adapter)
+        drive(engine.use_adapters({"adapter": 1.0}))
+        adapted[name] = drive(engine.score(ids))
         engine.close()
     device.close()
     for name in ("web", "phone"):
-        difference = np.abs(scores[name] - scores["gguf"])
-        print(f"{name}: mean |delta logprob| {difference.mean():.6f}, largest {difference.max():.6f}")
         assert texts[name]
-        assert difference.mean() <= (1e-4 if processor == "numpy" else 0.09)
-        assert difference.max() <= (1e-3 if processor == "numpy" else 0.5)
+        assert np.abs(adapted[name] - scores[name]).max() > 0.5, "the adapter changes them"
+        for found in (scores, adapted):
+            difference = np.abs(found[name] - found["gguf"])
+            print(f"{name}: mean |delta logprob| {difference.mean():.6f}, largest {difference.max():.6f}")
+            assert difference.mean() <= (1e-4 if processor == "numpy" else 0.09)
+            assert difference.max() <= (1e-3 if processor == "numpy" else 0.5)

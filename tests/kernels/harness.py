@@ -28,7 +28,7 @@ from sotto.weights import layout
 Arrays = Mapping[str, NDArray[np.generic]]
 F32 = 3e-6
 F16 = 1.1e-3
-ROUNDED = ("q4r", "q8r")  # formats that no type of a file is stored in
+ROUNDED = ("q4r", "q8r")  # formats that no type of GGUF is stored in
 TYPES = ("Q4_0", "Q4_K", "Q5_0", "Q6_K", "Q8_0", "F16", "BF16", "F32", *ROUNDED)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import hugging
 import tiny
 import turns
 from sotto import ops
@@ -24,11 +25,12 @@ from sotto.errors import DeviceError, OutOfMemory
 from sotto.native import dawn
 from sotto.native.dawn import NativeDevice
 from sotto.plan.memory import kernels
-from sotto.plan.plan import Use
+from sotto.plan.plan import Plan, Use
 from sotto.plan.variants import Variant
 from sotto.reports import Settings
 from sotto.source import MemorySource
 from sotto.text.sampler import Sampling
+from sotto.tuning.self_check import SelfCheck
 
 SETTINGS = Settings(context=160, chunks=(8, 32), tune=False)
 SAMPLED = Sampling(
@@ -95,6 +97,29 @@ def test_every_dispatch_writes_what_numpy_writes(gpu: NativeDevice, tokens: int,
             worst = np.abs(got - expected).max() / np.abs(expected).max()
             assert np.any(expected)
             assert worst < bound, f"{dispatch.label}: {binding.tensor.name} is off by {worst:.1e}"
+    for engine in engines:
+        engine.close()
+
+
+def test_a_model_whose_rows_share_a_scale(gpu: NativeDevice) -> None:
+    """Every matrix in int4 with one scale for a row, the embedding too: the GPU passes the self-check with kernels for
+    that, and its log-probabilities are numpy's."""
+    settings = replace(SETTINGS, weights="int4")
+    engines = [
+        drive(Engine.load(hugging.folder(hugging.files()), device, None, settings))
+        for device in (gpu, NumpyDevice())
+    ]
+    assert {part.form.name for part in engines[0]._image.parts if part.form} == {"q4r"}
+    check = SelfCheck(engines[0]._recorder)
+
+    async def no_warmth(plan: Plan, program: int, inputs: bytes) -> int:
+        return 0
+
+    drive(check.expect())
+    assert drive(check.check(gpu, no_warmth)) == 1.0
+    ids = np.random.default_rng(7).integers(200, 500, 45).tolist()
+    scores = [drive(engine.score(ids)) for engine in engines]
+    np.testing.assert_allclose(scores[0], scores[1], atol=2e-2)
     for engine in engines:
         engine.close()
 

@@ -47,7 +47,7 @@ def test_rows_beside_their_scales_become_numpys_bytes(
     library: OnWasmtime, type_name: str, rows: int, columns: int
 ) -> None:
     kind, form = ROW_TYPES[type_name], layout.format_of(type_name)
-    assert isinstance(form, layout.Codes)
+    assert isinstance(form, layout.Codes | layout.RowCodes)
     generator = np.random.default_rng(rows)
     scales = generator.random(kind.beside(rows, columns) // (2 if kind.half else 4), np.float32)
     codes = generator.integers(0, 256, kind.size((rows, columns)), np.uint8)

@@ -300,6 +300,18 @@ def test_bad_headers(source: MemorySource, complaint: str) -> None:
         drive(safetensors.read_header(source))
 
 
+def test_a_header_of_2_gb_in_a_file_of_4() -> None:
+    class Large(MemorySource):
+        async def read(self, offset: int, nbytes: int) -> bytes:
+            assert nbytes <= 64
+            return await super().read(offset, nbytes)
+
+    source = Large(struct.pack("<Q", 2 << 30) + b"{" * 64, "m.safetensors", "k")
+    source.size = 4 << 30
+    with pytest.raises(FormatError, match="its header would have 2,147,483,648 bytes"):
+        drive(safetensors.read_header(source))
+
+
 # --- On disk --------------------------------------------------------------------------------------------------------
 
 
@@ -310,7 +322,9 @@ def test_a_folder_on_disk(tmp_path: Path) -> None:
         with api.load(given, device="cpu", context=32, cache=False, weights="original") as model:
             found = model.score(IDS)
         assert np.abs(found - run(hugging.folder(FILES))).max() < 0.5
-    with pytest.raises(SottoError, match="holds no GGUF file, and no safetensors"):
+    with pytest.raises(
+        SottoError, match=r"holds no GGUF file, no safetensors files .*, and no \.task or \.litertlm"
+    ):
         native_files.open_source(tmp_path, lambda progress: None)
 
 

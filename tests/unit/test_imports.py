@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +21,16 @@ from sotto.engine.engine import Engine
 from sotto.errors import FormatError, InvalidSetting
 from sotto.formats import blocks
 from sotto.native.disk import DiskStore
+from sotto.page import statistics
+from sotto.page.words import Words
 from sotto.reports import WEIGHTS, LoadStats, Settings
 from sotto.source import MemorySource
 from sotto.weights import imports, layout
 
 SOURCE = hugging.folder(hugging.files())
 CHECKPOINT = drive(formats.open(SOURCE))
+ROOT = Path(__file__).parents[2]
+ENGLISH = Words.load(ROOT / "web" / "words.json", "en")
 
 
 def values(rows: int, columns: int) -> np.ndarray:
@@ -119,6 +124,29 @@ def test_errors_are_told_and_logprobs_follow() -> None:
     assert 0.003 < found["int8"][0] < 0.012
     assert 0.05 < found["q4_0"][0] < found["int4"][0] < 0.2
     assert found["int8"][1] < found["int4"][1] / 4
+
+
+def test_what_it_costs_is_told_as_it_was_measured() -> None:
+    """One figure in the docs, the command line and the page."""
+    text = (ROOT / "docs" / "benchmarks" / "README.md").read_text("utf-8")
+    assert (
+        f"{imports.ORIGINAL_NLL:.2f}"
+        == f"{float(re.findall(r'own weights give ([0-9.]+) in f32', text)[0]):.2f}"
+    )
+    assert LoadStats(False, {}, {}).weights == "" and not statistics.weights(
+        ENGLISH, LoadStats(False, {}, {})
+    )
+    for name, scheme in imports.SCHEMES.items():
+        (nll,) = re.findall(rf"^\| `{name}`: .*\| ([0-9.]+) \|$", text, re.MULTILINE)
+        assert scheme.nll == round(float(nll), 2), name
+        stats = LoadStats(False, {}, {}, weights=name, rounding=0.0123)
+        told = statistics.weights(ENGLISH, stats)
+        assert (
+            told[0] == f"rounded to {name}, 1.2% from the file’s" and f"3.71 to {scheme.nll:.2f}" in told[1]
+        )
+        assert statistics.weights(ENGLISH, replace(stats, rounding=None)) == [f"rounded to {name}", told[1]]
+        assert f"{name}: 1.23%" in options.rounding_line(name, 0.0123)
+        assert f"3.71 to {scheme.nll:.2f}" in options.rounding_line(name, 0.0123)
 
 
 def test_the_error_is_that_of_all_rows() -> None:

@@ -167,6 +167,10 @@ def test_which_format_holds_a_type() -> None:
         (-8, 7, 16, True, False): "q8h",
         (-8, 7, 8, True, False): None,
         (-129, 0, 32, True, False): None,
+        (-8, 7, 0, False, False): "q4r",
+        (-128, 127, 0, False, False): "q8r",
+        (-129, 0, 0, False, False): None,
+        (0, 15, 0, False, True): None,
     }.items():
         found = next((f.name for f in FORMATS.values() if f.holds(Other(*sizes))), None)
         assert found == form, sizes

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import tracemalloc
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import hugging
 import litert
 import tiny
 from litert import Quantized
@@ -20,6 +24,7 @@ from sotto.errors import FormatError, SottoError, UnsupportedModel
 from sotto.formats import flatbuffer
 from sotto.formats.checkpoint import Checkpoint, TensorInfo
 from sotto.source import MemorySource
+from sotto.text.tokenizer import Tokenizer
 from sotto.weights import layout, reads
 from sotto.weights.image import Image
 
@@ -41,8 +46,18 @@ def opened(data: bytes, name: str = "model") -> Checkpoint:
     return drive(formats.open(MemorySource(data, name, name)))
 
 
-def on_litert_lm(model: bytes, kind: str = "tf_lite_prefill_decode") -> bytes:
-    return litert.litertlm([(5, "", litert.llm_metadata()), (4, "", TOKENIZER), (3, kind, model)])
+def on_litert_lm(
+    model: bytes, kind: str = "tf_lite_prefill_decode", tokenizer: tuple[int, str, bytes] = (4, "", TOKENIZER)
+) -> bytes:
+    return litert.litertlm([(5, "", litert.llm_metadata()), tokenizer, (3, kind, model)])
+
+
+def packed(data: bytes, nbytes: int | None = None) -> tuple[int, str, bytes]:
+    """A section with tokenizer.json."""
+    return 6, "", struct.pack("<Q", len(data) if nbytes is None else nbytes) + zlib.compress(data)
+
+
+JSON = json.dumps(hugging.tokenizer_json(VOCABULARY)).encode()
 
 
 def image_of(checkpoint: Checkpoint, source: MemorySource) -> tuple[Image, np.ndarray]:
@@ -122,6 +137,19 @@ def test_what_a_file_says_is_read(case: str) -> None:
     assert inspect_file.tuning(checkpoint) == "instruction-tuned (Gemma's turns)"
     assert not inspect_file.problems(checkpoint)
     assert Checkpoint.from_card(checkpoint.to_card()).tensors == checkpoint.tensors
+
+
+def test_a_tokenizer_json_is_as_good_as_a_sentencepiece_model() -> None:
+    """litert-torch writes one where a model's folder has no tokenizer.model: zlib's form behind its length."""
+    text = "the printing  press\n <b>日本🚀"
+    fields = json.loads(JSON)
+    fields["added_tokens"].append({**fields["added_tokens"][0], "id": 512, "content": "<image_soft_token>"})
+    usual = opened(on_litert_lm(litert.phone(of(4), 2))).check_model()
+    for data in (JSON, json.dumps(fields).encode()):  # tokens of images have no row
+        found = opened(on_litert_lm(litert.phone(of(4), 2), tokenizer=packed(data))).check_model()
+        assert (found.kind, len(found)) == ("bpe", len(usual))
+        assert Tokenizer(found).encode(text) == Tokenizer(usual).encode(text)
+        assert (found.bos, found.eos, found.end_of_turn) == (usual.bos, usual.eos, usual.end_of_turn)
 
 
 def test_the_image_is_that_of_the_same_tensors_by_themselves() -> None:
@@ -233,10 +261,33 @@ REFUSED = {
     ).replace(b"METADATB", b"METADATA"),
     "a part of it is missing": lambda: FILES["int4 for phones"]()[0][:-30],
     "is a LoRA adapter of MediaPipe": lora_bag,
+    "its tokenizer.json cannot be unpacked to 99 bytes": lambda: on_litert_lm(
+        litert.phone(of(4), 2), tokenizer=packed(JSON, 99)
+    ),
+    f"its tokenizer.json cannot be unpacked to {1 << 62:,} bytes": lambda: on_litert_lm(
+        litert.phone(of(4), 2), tokenizer=packed(JSON, 1 << 62)
+    ),
+    f"its tokenizer.json cannot be unpacked to {len(JSON):,} bytes": lambda: on_litert_lm(
+        litert.phone(of(4), 2), tokenizer=(6, "", packed(JSON)[2][:-9])
+    ),
+    "The tokenizer of model is not JSON": lambda: on_litert_lm(
+        litert.phone(of(4), 2), tokenizer=packed(b"[" * 99)
+    ),
     "whose pieces are not merged in pairs": lambda: on_litert_lm(litert.phone(of(4), 2)).replace(
         litert.pb((3, 2), (35, 1)), litert.pb((3, 1), (35, 1))
     ),
 }
+
+
+def test_a_bomb_is_not_unpacked() -> None:
+    """16 MB of zeros in 16 kB, said to be 1 kB."""
+    data = on_litert_lm(litert.phone(of(4), 2), tokenizer=packed(bytes(16 << 20), 1000))
+    tracemalloc.start()
+    with pytest.raises(FormatError, match="cannot be unpacked to 1,000 bytes"):
+        opened(data)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20
 
 
 @pytest.mark.parametrize("words", REFUSED)

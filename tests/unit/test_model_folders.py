@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import litert
+import lora
 import tiny
 from sotto import formats, models
 from sotto.api import drive
@@ -17,7 +19,7 @@ from sotto.engine.engine import Engine
 from sotto.errors import FormatError, SottoError, UnsupportedModel
 from sotto.formats import gguf
 from sotto.formats.gguf_writer import RawTensor, write
-from sotto.model_files import one_model, part_names
+from sotto.model_files import model_files, one_model, part_names
 from sotto.native.files import open_source
 from sotto.reports import Settings
 from sotto.source import Folder, MemorySource, Source
@@ -45,6 +47,11 @@ def run(source: Source | Folder) -> list[float]:
     return drive(engine.score([2, 300, 301, 302, 303])).tolist()
 
 
+BUNDLE = litert.bundle(
+    litert.phone(litert.quantized(litert.values_of(WHOLE), lambda _: (8, 0)), 2),
+    tiny.vocabulary(),
+    litert.llm_parameters({3: 64, 4: 64, 5: 32, 6: 2, 7: 2, 9: 1}, 512),
+)
 USUAL = run(MemorySource(WHOLE, "tiny.gguf", "key"))
 
 
@@ -153,6 +160,24 @@ def test_any_part_or_their_folder_stands_for_the_model(tmp_path: Path) -> None:
     with pytest.raises(FormatError, match=r"not there: model-00002-of-00003\.gguf"):
         drive(formats.open(source))
     source.close()
+
+
+def test_a_file_of_litert_in_a_folder(tmp_path: Path) -> None:
+    """It is the model where there is no GGUF file and nothing of transformers; an adapter may lie beside it."""
+    found = lora.files(lora.halves({f"layers.{n}.query": (64, 64) for n in range(2)}))
+    lora.written(found, tmp_path)
+    bundle = tmp_path / "gemma3-270m-it-q8.task"
+    bundle.write_bytes(BUNDLE)
+    (tmp_path / "other.task.part").write_bytes(b"half of it")
+    assert model_files(tmp_path, ()) == (bundle.name, (bundle,))
+    source = opened(tmp_path)
+    assert drive(formats.open(source)).format == "LiteRT, .task"
+    source.close()
+    (tmp_path / "b.litertlm").write_bytes(BUNDLE)
+    with pytest.raises(SottoError, match=r"holds 2 models: b\.litertlm, gemma3.*\.task"):
+        opened(tmp_path)
+    (tmp_path / "model.gguf").write_bytes(WHOLE)
+    assert model_files(tmp_path, ())[0] == "model.gguf"
 
 
 def test_ollamas_blobs(tmp_path: Path) -> None:

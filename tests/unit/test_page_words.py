@@ -54,7 +54,9 @@ def put_together() -> set[str]:
     keys |= {f"stage.{stage}" for stage in SHARES}
     keys |= {f"hub.curated.{one.name}" for one in CURATED}
     keys |= {f"note.lost.{what}" for what in ("storage", "address", "isolation", "model")}
-    keys |= {f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored", "rounded", "scheme")}
+    keys |= {
+        f"fact.weights.{kept}" for kept in ("cached", "converted", "unstored", "rounded", "scheme", "cost")
+    }
     keys |= {f"fact.{what}.{kind}" for what in ("memory", "processor") for kind in ("gpu", "cpu")}
     keys |= {f"fact.kernels.{how}" for how in ("measured", "partly", "remembered", "usual")}
     for file in (PAGE / "processor.py", PAGE.parent / "devices" / "policy.py"):

@@ -267,7 +267,7 @@ def test_the_page_is_opened_where_there_is_a_screen(checkout: Checkout, tmp_path
     ("arguments", "status", "message"),
     [
         (["--model", "missing.gguf"], 1, "The model missing.gguf does not exist."),
-        (["--model", "web"], 1, "The folder web holds no GGUF file, and no safetensors files"),
+        (["--model", "web"], 1, "The folder web holds no GGUF file, no safetensors files"),
         (["--port", "99999"], 2, "'99999' is not a number between 0 and 65535"),
         (["--port", "http"], 2, "'http' is not a number between 0 and 65535"),
         (["--cache", "serve.py"], 1, "The cache folder serve.py cannot be used"),

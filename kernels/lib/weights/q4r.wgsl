@@ -1,5 +1,5 @@
-// int4, value = scale * (code - 8), one f32 scale for a whole row: of weights that are quantized when they are loaded.
-// Pieces as in q4.
+// int4, value = scale * (code - 8), one f32 scale for a whole row: LiteRT's, and what floats are rounded to when they
+// are loaded. Pieces as in q4.
 // #include "tile.wgsl"
 // #include "row_scales.wgsl"
 // #include "nibbles.wgsl"

@@ -1,5 +1,5 @@
-// int8, value = scale * code, one f32 scale for a whole row: of weights that are quantized when they are loaded. A piece
-// is 16 columns.
+// int8, value = scale * code, one f32 scale for a whole row: LiteRT's, and what floats are rounded to when they are loaded. A
+// piece is 16 columns.
 // #include "tile.wgsl"
 // #include "row_scales.wgsl"
 // #include "bytes.wgsl"

@@ -74,8 +74,8 @@ def command(
     options: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show what is in MODEL (a GGUF file, a folder that holds one, a folder as transformers writes it, or a known name)
-    and how it would run; of a LoRA adapter (a folder as PEFT writes it, or a GGUF file) what it changes.
+    """Show what is in MODEL (a file of GGUF or LiteRT, a folder that holds one, a folder as transformers writes it, or
+    a known name) and how it would run; of a LoRA adapter (a folder as PEFT writes it, or a GGUF file) what it changes.
 
     What cannot run is shown too, with the reason. No GPU is needed: plans are recorded as for a GPU without limits
     and with the kernels that it would try first. An adapter with a small binding limit cuts large matrices into

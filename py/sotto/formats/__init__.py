@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import FormatError
+from ..model_files import BUNDLES
 from ..source import Folder, Source
 from . import (
     gguf,
@@ -119,9 +120,10 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
 
 
 def has_model(names: Iterable[str]) -> bool:
-    """Whether files of these names, of one folder, can be a model: GGUF files, or what transformers writes."""
+    """Whether files of these names, of one folder, can be a model: of GGUF, of LiteRT, or what transformers writes."""
     found = set(names)
-    return bool(_ggufs(found)) or hf_folder.is_one(found)
+    bundles = any(name.lower().endswith(BUNDLES) for name in found)
+    return bundles or bool(_ggufs(found)) or hf_folder.is_one(found)
 
 
 def _ggufs(names: Iterable[str]) -> list[str]:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from ..errors import FormatError, UnsupportedModel, about
 from ..source import Source
 from ..text import gemma_tokens
-from ..text.vocabulary import Vocabulary
-from . import litert_files, litert_metadata, litert_phone, litert_web, sentencepiece
+from ..text.vocabulary import SENTENCEPIECE, Vocabulary
+from . import litert_files, litert_metadata, litert_phone, litert_web, sentencepiece, tokenizer_json
 from .checkpoint import Checkpoint, Setting, TensorInfo, checked
 from .flatbuffer import DAMAGED, Flatbuffer
 from .litert_files import Contents, Extent
@@ -28,6 +28,7 @@ SIZES = {  # of Gemma 3's models: layers by width; what is not in the files of s
     5376: (62, 1024, 131_072),
 }
 PARAMETERS, TOKENIZER = "odml.infra.proto.LlmParameters", "spm_vocab_model"  # metadata of web files
+BOS, EOS = 2, 1  # Gemma's, for a tokenizer.json, which does not tell, where the metadata do not either
 _DIGITS = 5  # of a RoPE base, as far as f32 frequencies tell it
 _MARKS = ("per_layer", "altup", "skip.scale")  # of names of tensors that Gemma 3 has not, and later ones have
 
@@ -65,8 +66,11 @@ async def _web(
     said, spelled = [await litert_files.small(source, e, "metadata") if e else b"" for e in parts]
     metadata = litert_metadata.parameters(said, source.name)
     settings = dict(metadata.settings)
-    vocabulary = _vocabulary(spelled, metadata, source.name) if spelled else None
+    vocabulary = await _beside(source, contents)
+    if spelled:
+        vocabulary = sentencepiece.read(spelled, _tokenizer_of(source))
     container = contents.container.replace(".tflite", ".task")
+    vocabulary = vocabulary and _with_ids(vocabulary, metadata)
     found = _checkpoint(source, f"{container} for the web", metadata, settings, tensors, vocabulary)
     return replace(found, refusal=refusal)
 
@@ -78,10 +82,8 @@ async def _phone(source: Source, model: Model, contents: Contents) -> Checkpoint
         data = await litert_files.small(source, contents.metadata, "metadata")
         how = litert_metadata.metadata if contents.container == ".litertlm" else litert_metadata.parameters
         metadata = how(data, source.name)
-    vocabulary = None
-    if contents.tokenizer:
-        spelled = await litert_files.small(source, contents.tokenizer, "tokenizer")
-        vocabulary = _vocabulary(spelled, metadata, source.name)
+    vocabulary = await _beside(source, contents)
+    vocabulary = vocabulary and _with_ids(vocabulary, metadata)
     found = litert_phone.read(await model.graph(), source.name)
     settings: dict[str, Setting] = {**metadata.settings, **found.settings}
     if found.window:
@@ -104,6 +106,7 @@ def _checkpoint(
     table = tensors.get("embedding")
     if table and len(table.shape) == 2:
         settings |= {"dim": table.shape[1], "vocabulary": table.shape[0]}
+        vocabulary = vocabulary and vocabulary.without_extra(table.shape[0])
         if vocabulary and len(vocabulary) != table.shape[0]:
             settings["vocabulary"] = len(vocabulary)
             _check_padding(vocabulary, table, source.name)
@@ -166,15 +169,30 @@ def _rope(angles: Sequence[NDArray[np.float32]]) -> dict[str, Setting]:
     return settings
 
 
-def _vocabulary(data: bytes, metadata: Metadata, name: str) -> Vocabulary:
-    """The tokenizer's, with the ids that the metadata name."""
-    vocabulary = sentencepiece.read(data, f"The tokenizer of {name}")
+def _tokenizer_of(source: Source) -> str:
+    """What the tokenizer is called in messages."""
+    return f"The tokenizer of {source.name}"
+
+
+async def _beside(source: Source, contents: Contents) -> Vocabulary | None:
+    """The vocabulary of the tokenizer that is a part of the container by itself; None where none is."""
+    if contents.tokenizer:
+        data = await litert_files.small(source, contents.tokenizer, "tokenizer")
+        return sentencepiece.read(data, _tokenizer_of(source))
+    if contents.tokenizer_json:
+        data = await litert_files.inflated(source, contents.tokenizer_json, "tokenizer.json")
+        return tokenizer_json.read(data, _tokenizer_of(source), BOS, EOS, None)
+    return None
+
+
+def _with_ids(vocabulary: Vocabulary, metadata: Metadata) -> Vocabulary:
+    """The vocabulary with the ids that the metadata name."""
     ids = {token: number for number, token in enumerate(vocabulary.tokens)}
 
     def number_of(token: int | str | None) -> int | None:
         return ids.get(token) if isinstance(token, str) else token
 
-    if gemma_tokens.is_gemma(vocabulary.tokens):
+    if vocabulary.kind == SENTENCEPIECE and gemma_tokens.is_gemma(vocabulary.tokens):
         vocabulary = replace(vocabulary, types=gemma_tokens.types_of(vocabulary.tokens, vocabulary.types))
     bos = number_of(metadata.start)
     stops = [number for token in metadata.stops if (number := number_of(token)) is not None]

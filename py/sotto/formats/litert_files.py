@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import FormatError, UnsupportedModel
@@ -21,6 +22,7 @@ from .flatbuffer import DAMAGED, Flatbuffer
 ZIP, LITERTLM, TFLITE = b"PK\x03\x04", b"LITERTLM", b"TFL3"
 MOST_SMALL_BYTES = 64 << 20  # of a tokenizer or metadata; Gemma's tokenizer has 4.7 MB
 MOST_HEADER_BYTES = 1 << 20
+_LENGTH_BYTES = 8
 _MOST_MEMBERS = 64
 _END, _DIRECTORY = b"PK\x05\x06", b"PK\x01\x02"
 _ANOTHER = "Choose another file of this model: a .task or .litertlm for phones or the web, or GGUF."
@@ -44,13 +46,16 @@ class Contents:
     Attributes:
         container: what it is called.
         model: the flatbuffer with the weights.
-        tokenizer: the SentencePiece model, if it is a part of the container by itself; likewise the metadata.
+        tokenizer: the SentencePiece model, if it is a part of the container by itself; likewise the others.
+        tokenizer_json: the tokenizer as Hugging Face's library keeps it, compressed (see `inflated`).
+        metadata: LlmParameters or LlmMetadata.
         others: names of what else is in it.
     """
 
     container: str
     model: Extent
     tokenizer: Extent | None = None
+    tokenizer_json: Extent | None = None
     metadata: Extent | None = None
     others: tuple[str, ...] = ()
 
@@ -83,6 +88,22 @@ async def small(source: Source, extent: Extent, what: str) -> bytes:
     return bytes(await source.read(extent.offset, extent.nbytes))
 
 
+async def inflated(source: Source, extent: Extent, what: str) -> bytes:
+    """All bytes of a small part that is compressed: a u64 of its length, then zlib's form of it (LiteRT-LM's builder,
+    `add_hf_tokenizer`). Raises FormatError where it is not small, or does not have that length."""
+    data = await small(source, extent, what)
+    nbytes = int.from_bytes(data[:_LENGTH_BYTES], "little")
+    if len(data) > _LENGTH_BYTES and nbytes <= MOST_SMALL_BYTES:
+        inflater = zlib.decompressobj()
+        with suppress(zlib.error):
+            found = inflater.decompress(data[_LENGTH_BYTES:], nbytes + 1)  # no more, whatever it would become
+            if len(found) == nbytes and inflater.eof:
+                return found
+    raise FormatError(
+        f"{source.name} is damaged: its {what} cannot be unpacked to {nbytes:,} bytes.", DAMAGED
+    )
+
+
 # --- .litertlm --------------------------------------------------------------------------------------------------
 
 
@@ -111,15 +132,16 @@ async def _litertlm(source: Source, start: bytes) -> Contents:
             raise _damaged(source, f"it has two sections of the same kind ({name})")
         else:
             found[name] = Extent(begin, stop - begin)
-    if "weights" in found or "tokenizer.json" in found:
-        what = "its weights in a section of their own" if "weights" in found else "a tokenizer.json"
+    if "weights" in found:
         raise UnsupportedModel(
-            f"{source.name} is a .litertlm file with {what}, which Sotto cannot read yet.", _ANOTHER
+            f"{source.name} is a .litertlm file with its weights in a section of their own, which Sotto cannot read.",
+            _ANOTHER,
         )
     if "model" not in found:
         has = ", ".join((*found, *others)) or "nothing"
         raise UnsupportedModel(f"{source.name} holds no model that writes; it holds {has}.", _ANOTHER)
-    return Contents(".litertlm", found["model"], found.get("tokenizer"), found.get("metadata"), tuple(others))
+    tokenizers = found.get("tokenizer"), found.get("tokenizer.json")
+    return Contents(".litertlm", found["model"], *tokenizers, found.get("metadata"), tuple(others))
 
 
 def _sections(header: Flatbuffer) -> list[tuple[int, str, int, int]]:
@@ -179,7 +201,9 @@ async def _zip(source: Source) -> Contents:
         found[role] = await _member(source, name, begin, size, crc)
     if "model" not in found:
         raise _other_zip(source, others)
-    return Contents(".task", found["model"], found.get("tokenizer"), found.get("metadata"), tuple(others))
+    return Contents(
+        ".task", found["model"], found.get("tokenizer"), metadata=found.get("metadata"), others=tuple(others)
+    )
 
 
 async def _member(source: Source, name: str, begin: int, size: int, crc: int) -> Extent:

@@ -63,8 +63,10 @@ async def read_header(source: Source) -> Header:
     """Read a file's header. Raises FormatError, also for a file that ends before a tensor's end."""
     try:
         length = struct.unpack("<Q", bytes(await source.read(0, 8)))[0] if source.size >= 8 else 0
-        if length > min(MOST_BYTES, source.size - 8):
+        if length > source.size - 8:
             raise FormatError("its header would end behind the file's end.")
+        if length > MOST_BYTES:
+            raise FormatError(f"its header would have {length:,} bytes, more than the format allows.")
         return _parsed(bytes(await source.read(8, length)), source.size)
     except FormatError as error:
         if error.hint:

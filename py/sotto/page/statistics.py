@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from ..reports import LoadStats, RunStats
 from ..tasks.networks import RULES
+from ..weights.imports import ORIGINAL_NLL, SCHEMES
 from . import format as numbers
 from .words import Words
 
@@ -40,11 +41,14 @@ def _reading(words: Words, run: RunStats) -> str:
 
 
 def weights(words: Words, load: LoadStats) -> Iterator[str]:
-    """To what weights are rounded, how far from the file's where that was seen, and how much they grew."""
+    """To what weights are rounded, how far from the file's where that was seen and what it costs; how much they grew."""
     if load.weights and load.rounding is None:
         yield words("fact.weights.scheme", scheme=load.weights)
     elif load.weights:
         yield words("fact.weights.rounded", scheme=load.weights, share=f"{load.rounding:.1%}")
+    if load.weights:
+        before, after = f"{ORIGINAL_NLL:.2f}", f"{SCHEMES[load.weights].nll:.2f}"
+        yield words("fact.weights.cost", before=before, after=after)
     names = ", ".join(load.rounded_types)
     if names and load.rounding is None:
         yield words("fact.weights.types", names=names)

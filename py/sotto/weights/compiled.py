@@ -51,7 +51,8 @@ def converter() -> Convert:
         if type_name in TYPES:
             return library.convert(type_name, data, rows, columns)
         kind, form = blocks.find(type_name), layout.format_of(type_name)
-        if isinstance(kind, RowType) and isinstance(form, layout.Codes) and form.holds(kind):
+        by_codes = layout.Codes | layout.RowCodes
+        if isinstance(kind, RowType) and isinstance(form, by_codes) and form.holds(kind):
             return library.convert_rows(kind, form, data, rows, columns)
         return layout.convert(type_name, data, rows, columns)
 
@@ -98,7 +99,7 @@ class Library(ABC):
         return weights, scales
 
     def convert_rows(
-        self, kind: RowType, form: layout.Codes, data: Plane, rows: int, columns: int
+        self, kind: RowType, form: layout.Codes | layout.RowCodes, data: Plane, rows: int, columns: int
     ) -> tuple[Plane, Plane]:
         """As `layout.convert`, of codes whose scales are in front of them, to a format that holds them."""
         scale, codes = kind.parts(data, rows, columns)

@@ -20,6 +20,9 @@ from ..formats.checkpoint import Checkpoint, TensorInfo
 from . import layout
 from .layout import Format, Plane
 
+ORIGINAL_NLL = 3.71
+"""Of the default model as its file has it: the mean negative log-likelihood, nats a token, of the first 256 tokens of
+the golden text (docs/benchmarks/README.md, "Rounding")."""
 ORIGINAL = "original"
 """The choice that leaves everything as it is in the files."""
 IMPORTED = "safetensors"  # format of the checkpoints that are rounded
@@ -38,11 +41,13 @@ class Scheme:
         name: as people give it.
         tables: format of the embedding and the head.
         matrices: of all others.
+        nll: what the default model loses by it, a model that was not trained for it: see ORIGINAL_NLL.
     """
 
     name: str
     tables: str
     matrices: str
+    nll: float
 
     def format_of(self, info: TensorInfo) -> Format:
         """The format of a matrix: of one that is no float in its file, the usual one."""
@@ -54,9 +59,9 @@ class Scheme:
 SCHEMES: Mapping[str, Scheme] = {
     scheme.name: scheme
     for scheme in (
-        Scheme("int8", "q8r", "q8r"),
-        Scheme("q4_0", "q8r", "q4"),
-        Scheme("int4", "q4r", "q4r"),
+        Scheme("int8", "q8r", "q8r", 3.73),
+        Scheme("q4_0", "q8r", "q4", 4.16),
+        Scheme("int4", "q4r", "q4r", 5.82),
     )
 }
 """By name: eight bits with a scale for a row; four bits with a scale for 32 columns; four bits with one for a row."""

@@ -139,6 +139,7 @@ class Codes(Format):
             isinstance(kind, CodeType)
             and self.lowest <= kind.low
             and kind.high < self.lowest + (1 << self.bits)
+            and kind.group > 0
             and kind.group % self.group == 0
             and (kind.half or self.scale_dtype == "<f4")
             and (self.minimum or not kind.minimum)
@@ -181,14 +182,14 @@ class Codes(Format):
 
 @dataclass(frozen=True)
 class RowCodes(Format):
-    """Codes with one scale for a whole row, symmetric: value = scale * code, scale = max|value| / highest.
+    """Codes with one scale for a whole row, symmetric: value = scale * code.
 
-    No type of a file is stored so: floats are rounded to it when they are loaded. Of a row the scale plane has two f32,
-    the scale, and for codes of four bits, which are stored counted from the lowest, 8 times as much.
+    Files of LiteRT have such matrices; floats are rounded to it with scale = max|value| / highest. Of a row the scale
+    plane has two f32, the scale, and for codes of four bits, which are stored counted from the lowest, 8 times as much.
 
     Attributes:
-        bits: of a code.
-        highest: the largest code, and with a minus the smallest.
+        bits: of a code, in two's complement.
+        highest: the largest code that is rounded to, and with a minus the smallest; a file may have one below that.
     """
 
     bits: int
@@ -207,18 +208,38 @@ class RowCodes(Format):
         return _up(rows, ROWS) * ROW_SCALE_BYTES
 
     def holds(self, kind: BlockType) -> bool:
-        return False
+        return (
+            isinstance(kind, CodeType)
+            and kind.group == 0
+            and not kind.minimum
+            and -self.highest - 1 <= kind.low
+            and kind.high <= self.highest
+        )
 
     def pack(self, kind: BlockType, data: Plane, rows: int, columns: int) -> tuple[Plane, Plane | None]:
-        values = blocks.dequantize(kind.name, data, (rows, columns))
+        if self.holds(kind):
+            codes = blocks.codes(kind.name, data, rows, columns)
+        else:
+            codes = self._rounded(blocks.dequantize(kind.name, data, (rows, columns)))
+        pieces = _pieces_of(codes.q, self.bits, self.lowest)
+        return pieces, self.scale_items(codes.scale, codes.minimum, columns)
+
+    def _rounded(self, values: NDArray[np.float32]) -> blocks.Codes:
+        """Numbers (rows, columns), which are overwritten, as codes. Where one is none, so is the row's scale."""
         with np.errstate(invalid="ignore"):
             peak = np.maximum(values.max(axis=1), -values.min(axis=1))
-            scale = np.maximum(peak, np.float32(LEAST_PEAK)) / np.float32(self.highest)
-            values /= scale[:, None]
+            scale = (np.maximum(peak, np.float32(LEAST_PEAK)) / np.float32(self.highest))[:, None]
+            values /= scale
             np.rint(values, out=values)
-            q = values.astype(np.int8)
-            scales = np.stack([scale, np.float32(-self.lowest) * scale], axis=1)
-        return _pieces_of(q, self.bits, self.lowest), scales.astype("<f4").view(np.uint8)
+            return blocks.Codes(values.astype(np.int8), scale, None, values.shape[1])
+
+    def scale_items(
+        self, scale: NDArray[np.float32], minimum: NDArray[np.float32] | None, columns: int
+    ) -> Plane:
+        """Scales of rows (rows, 1) as items of the scale plane (rows, bytes)."""
+        with np.errstate(invalid="ignore", over="ignore"):  # what is no number shows
+            pairs = np.concatenate([scale, np.float32(-self.lowest) * scale], axis=1)
+        return pairs.astype("<f4").view(np.uint8)
 
     def is_finite(self, weights: Plane, scales: Plane) -> bool:
         return _are_finite(scales, *_EXPONENTS["F32"])
@@ -348,17 +369,19 @@ def convert(
     assert kind is not None
     pieces, scales = form.pack(kind, data, rows, columns)
     weights = _tile(pieces, form.piece_columns)
-    if scales is None:
-        return weights, np.empty(0, np.uint8)
-    if scales.ndim == 2:  # of whole rows
-        scales = np.pad(scales, ((0, -rows % ROWS), (0, 0)))
-        return weights, scales.reshape(-1)
-    return weights, _tile(scales, BLOCK)
+    return weights, np.empty(0, np.uint8) if scales is None else _scale_plane(scales)
 
 
-def scale_plane(form: Codes, scale: NDArray[np.float32], columns: int) -> Plane:
+def scale_plane(form: Codes | RowCodes, scale: NDArray[np.float32], columns: int) -> Plane:
     """The scale plane, flat, of rows with these scales (rows, scales of a row)."""
-    return _tile(form.scale_items(scale, None, columns), BLOCK)
+    return _scale_plane(form.scale_items(scale, None, columns))
+
+
+def _scale_plane(items: Plane) -> Plane:
+    """Items by blocks (rows, blocks of 32 columns, bytes), or by rows (rows, bytes), as a flat plane."""
+    if items.ndim == 3:
+        return _tile(items, BLOCK)
+    return np.pad(items, ((0, -len(items) % ROWS), (0, 0))).reshape(-1)
 
 
 def _tile(items: Plane, item_columns: int) -> Plane:
