@@ -4,10 +4,14 @@ and 1,500 of what transformers writes.
 Whatever is done to a file, it is refused with a sentence, or read as what it was before: with the same tensors of the
 same shapes, each at a place of its own in the file. Nothing crashes, or takes long, or more memory than a multiple of
 the file.
+
+The counts are what there is time for in every run; SOTTO_MUTATIONS=10000 in the environment tries so many of each
+reader.
 """
 
 from __future__ import annotations
 
+import os
 import random
 import struct
 import time
@@ -42,6 +46,7 @@ SAVED = {
 }
 SHAPES = {"layers.0.query": (64, 64), "layers.1.down": (64, 64)}
 HALVES = lora.halves(SHAPES, rank=4)
+MUTATIONS = int(os.environ.get("SOTTO_MUTATIONS", "0"))
 EXTREMES = [
     *(
         struct.pack("<Q", n)
@@ -196,5 +201,6 @@ def tally(uses: Iterable[Callable[[], None]], memory: int, watch: int) -> tuple[
 )
 def test_mutated_files(make: Callable[[random.Random], Callable[[], None]], count: int) -> None:
     generator = random.Random(20261128)
+    count = MUTATIONS or count
     read, refused = tally((make(generator) for _ in range(count)), 20 * len(MODEL), 5)
     assert refused > count // 3 and read > count // 50

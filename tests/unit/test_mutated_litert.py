@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import random
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
-from test_mutated_files import mutated, tally
+from test_mutated_files import MUTATIONS, mutated, tally
 
+import hugging
 import litert
 import tiny
 from sotto import formats, models
@@ -27,9 +30,12 @@ PHONE = litert.phone(WEIGHTS, 2)
 TOKENIZER = litert.sentencepiece(VOCABULARY)
 SHAPES = {name: getattr(value, "codes", value).shape for name, value in WEIGHTS.items()}
 PARTS = [(5, "", litert.llm_metadata()), (3, "tf_lite_prefill_decode", PHONE), (4, "", TOKENIZER)]
+JSON = json.dumps(hugging.tokenizer_json(VOCABULARY)).encode()
+PACKED = len(JSON).to_bytes(8, "little") + zlib.compress(JSON)
 FILES = {  # and where what is said of the weights ends
     "task": (litert.bundle(PHONE, VOCABULARY, PARAMETERS), 12_000),
     "litertlm": (litert.litertlm(PARTS), 600),
+    "tokenizer.json": (litert.litertlm([*PARTS[:2], (6, "", PACKED)]), 600),
     "web": (litert.web(WEIGHTS, VOCABULARY, PARAMETERS), 6_000),
 }
 
@@ -46,9 +52,12 @@ def load(data: bytes) -> None:
             assert offset >= 0 and nbytes > 0 and offset + nbytes <= len(data), info
 
 
-@pytest.mark.parametrize(("name", "count"), [("task", 300), ("litertlm", 200), ("web", 400)])
+@pytest.mark.parametrize(
+    ("name", "count"), [("task", 300), ("litertlm", 200), ("tokenizer.json", 100), ("web", 400)]
+)
 def test_mutated_files_of_litert(name: str, count: int) -> None:
     data, header = FILES[name]
+    count = MUTATIONS or count
     generator = random.Random(20261128)
     load(data)
 
