@@ -41,7 +41,7 @@ def _reading(words: Words, run: RunStats) -> str:
 
 
 def weights(words: Words, load: LoadStats) -> Iterator[str]:
-    """To what weights are rounded, how far from the file's where that was seen and what it costs; how much they grew."""
+    """To what weights are rounded, how far off that was where it was seen, what it costs; and how much they grew."""
     if load.weights and load.rounding is None:
         yield words("fact.weights.scheme", scheme=load.weights)
     elif load.weights:
