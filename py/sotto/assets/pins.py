@@ -30,11 +30,11 @@ class Package:
 
 @dataclass(frozen=True)
 class Part:
-    """One member of an archive: all of a file, or one piece of a file that is split over packages.
+    """One member of an archive, or an archive: all of a file, or one piece of a file that is split over packages.
 
     Attributes:
         package: the archive that holds it.
-        member: its name inside the archive.
+        member: its name inside the archive; empty for the archive itself.
         size: its bytes, unpacked.
     """
 
@@ -325,7 +325,47 @@ MARKDOWN = Group(
     ),
 )
 
-RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS, MARKDOWN)
+# --- pypdf and mammoth: the text of PDF and Word files. They are wheels, which Python imports from as they are ---
+
+PYPDF_VERSION = "7.1.0"
+MAMMOTH_VERSION = "1.13.0"
+COBBLE_VERSION = "0.1.4"  # which mammoth imports
+
+
+def _wheel(requirement: str, name: str, size: int, sha256: str) -> File:
+    return File(
+        f"runtime/documents/{name}",
+        size,
+        sha256,
+        parts=(Part(Package("pip", requirement, size, sha256), "", size),),
+    )
+
+
+DOCUMENTS = Group(
+    f"pypdf {PYPDF_VERSION} and mammoth {MAMMOTH_VERSION}",
+    (
+        _wheel(
+            f"pypdf=={PYPDF_VERSION}",
+            f"pypdf-{PYPDF_VERSION}-py3-none-any.whl",
+            418_698,
+            "47cca6b24bdcf4c4d65b5f7b8b972535c61710a061261e737688777cfd9a7bfb",
+        ),
+        _wheel(
+            f"mammoth=={MAMMOTH_VERSION}",
+            f"mammoth-{MAMMOTH_VERSION}-py2.py3-none-any.whl",
+            55_228,
+            "dd7629fa9d0a5e82207b3f481a9dcb8308fb43f6206258e062f11121efba9991",
+        ),
+        _wheel(
+            f"cobble=={COBBLE_VERSION}",
+            f"cobble-{COBBLE_VERSION}-py3-none-any.whl",
+            3_984,
+            "36c91b1655e599fd428e2b95fdd5f0da1ca2e9f1abb0bc871dec21a0e78a2b44",
+        ),
+    ),
+)
+
+RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS, MARKDOWN, DOCUMENTS)
 
 # --- The default model: Gemma 3 270M (base), Q4_K_M, split over four packages ---
 

