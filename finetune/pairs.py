@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sotto.tasks.phrases import LANGUAGES, NETWORKS, TASKS, TONES
+from sotto.tasks.phrases import LANGUAGES, NETWORKS, TONES, TRAINED
 from sotto.tasks.request import Request
 
 FOLDER = Path(__file__).parent / "data"
@@ -64,7 +64,7 @@ def _pair(fields: Any, name: str) -> Pair:
             raise ValueError(f"no {needed}")
     fields = DEFAULTS | fields
     for field, allowed in (
-        ("task", TASKS), ("language", LANGUAGES), ("network", (None, *NETWORKS)), ("tone", (None, *TONES)),
+        ("task", TRAINED), ("language", LANGUAGES), ("network", (None, *NETWORKS)), ("tone", (None, *TONES)),
         ("kind", (None, *KINDS)), ("hashtags", (False, True)),
     ):  # fmt: skip
         if fields[field] not in allowed:

@@ -90,9 +90,8 @@ class Example:
 
 def tokens(pair: Pair, tokenizer: Any, frame: str) -> Example:
     """A pair as the engine would read its prompt: the answer is tokenized apart, as it will be generated."""
-    make = requests.chat if frame == "chat" else requests.plain
     prompt = [tokenizer.bos_token_id]
-    for segment in make(pair.request, pair.text).segments:
+    for segment in requests.prompt(pair.request, pair.text, "chat" if frame == "chat" else "plain").segments:
         prompt += tokenizer.encode(
             segment.text, add_special_tokens=False, split_special_tokens=not segment.trusted
         )

@@ -11,7 +11,7 @@ import pytest
 
 import check
 from pairs import FOLDER, KINDS, read
-from sotto.tasks.phrases import LANGUAGES, NETWORKS, TASKS, TONES
+from sotto.tasks.phrases import LANGUAGES, NETWORKS, TONES, TRAINED
 
 FINETUNE = Path(__file__).resolve().parents[2] / "finetune"
 
@@ -38,7 +38,7 @@ def test_how_many_there_are():
     held_out = read([FOLDER / "held-out.jsonl"])
     assert len(train) >= 1500 and len(held_out) >= 150
     for pairs in (train, held_out):
-        assert {pair.request.task for pair in pairs} == set(TASKS)
+        assert {pair.request.task for pair in pairs} == set(TRAINED)
         assert {pair.request.language for pair in pairs} == set(LANGUAGES)
         assert {pair.kind for pair in pairs} == set(KINDS)
         posts = sum(pair.request.task == "post" for pair in pairs) / len(pairs)
@@ -49,7 +49,7 @@ def test_how_many_there_are():
 
 def test_the_schema_says_what_the_reader_takes():
     fields = json.loads((FOLDER / "schema.json").read_text("utf-8"))["properties"]
-    known = {"task": TASKS, "language": LANGUAGES, "kind": KINDS, "network": NETWORKS, "tone": TONES}
+    known = {"task": TRAINED, "language": LANGUAGES, "kind": KINDS, "network": NETWORKS, "tone": TONES}
     assert {name: tuple(fields[name]["enum"]) for name in known} == known
 
 

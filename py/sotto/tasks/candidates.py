@@ -15,6 +15,10 @@ from .phrases import Task
 from .request import Frame, Request
 from .rules import Finding, check, closeness, length, sentence_ends, weight
 
+USUAL = 0.1
+"""The temperature of a first answer: above 0.3 the small default model invents, and at 0 the same text has the same
+answer each time."""
+
 VARIED = 0.5
 """The temperature, at least, of answers after the first: they are to differ, and a small model invents above it."""
 

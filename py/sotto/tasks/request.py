@@ -28,6 +28,7 @@ class Request:
         language: of the text, the request and the answer.
         limit: the most words of a post; characters in `BY_CHARACTERS`. None: the usual number.
         network: where it will be posted; None when it is not said.
+        into: the language of a translation.
     """
 
     task: Task = "post"
@@ -36,6 +37,7 @@ class Request:
     network: str | None = None
     tone: Tone | None = None
     hashtags: bool = False
+    into: Language | None = None
 
     @property
     def longest(self) -> int | None:
@@ -48,6 +50,8 @@ class Request:
         """What is asked besides the task, in words."""
         words = PHRASES[self.language]
         options = [self.network] if self.network else []
+        if self.into:
+            options.append(words.into.format(language=words.languages[self.into]))
         if self.tone:
             options.append(words.tones[self.tone])
         if self.hashtags:
@@ -78,10 +82,22 @@ def prompt(request: Request, text: str, how: Frame, form: ChatFormat = GEMMA) ->
     """
     if how == "examples":
         return few_shot.post(text, request.language)
-    return chat(request, text, form) if how == "chat" else plain(request, text)
+    return put(wording(request, text, how), how, form)
 
 
-def plain(request: Request, text: str) -> Prompt:
+def put(words: str, how: Frame, form: ChatFormat = GEMMA) -> Prompt:
+    """Some words as a model gets them: in a turn where it talks, as what it is to continue otherwise."""
+    if how == "chat":
+        return conversation([Message("user", words)], form)
+    return Prompt((Segment(words),))
+
+
+def wording(request: Request, text: str, how: Frame) -> str:
+    """What a request says of a text: to a model that talks, or to one that continues texts."""
+    return _sentences(request, text) if how == "chat" else _headings(request, text)
+
+
+def _headings(request: Request, text: str) -> str:
     """For a base model with an adapter that was trained on this frame; it ends its answer itself.
 
     An empty line would look like the text's end, so the text has none.
@@ -92,10 +108,10 @@ def plain(request: Request, text: str) -> Prompt:
         left, right = words.brackets[:-1], words.brackets[-1]
         label += f"{left}{words.comma.join(options)}{right}"
     lines = "\n".join(line for line in map(str.strip, text.splitlines()) if line)
-    return Prompt((Segment(f"{words.text}{words.colon}\n{lines}\n\n{label}{words.colon}\n"),))
+    return f"{words.text}{words.colon}\n{lines}\n\n{label}{words.colon}\n"
 
 
-def chat(request: Request, text: str, form: ChatFormat = GEMMA) -> Prompt:
+def _sentences(request: Request, text: str) -> str:
     """For an instruction-tuned model."""
     words = PHRASES[request.language]
     sentences = [words.sentences[request.task]]
@@ -103,4 +119,4 @@ def chat(request: Request, text: str, form: ChatFormat = GEMMA) -> Prompt:
         sentences.append(words.options.format(options=words.comma.join(options)))
     space = "" if request.language in {"ja", "zh"} else " "
     asked = space.join([*sentences, words.alone])
-    return conversation([Message("user", f"{asked}\n\n{text}")], form)
+    return f"{asked}\n\n{text}"

@@ -1,0 +1,1 @@
+"""The screen of tasks: which there are, what a person makes of them, what comes of one."""
