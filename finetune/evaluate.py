@@ -29,7 +29,7 @@ from sotto import load  # noqa: E402
 from sotto.api import Model  # noqa: E402
 from sotto.page.options import Options  # noqa: E402
 from sotto.tasks import few_shot, rules  # noqa: E402
-from sotto.tasks.candidates import Candidate, best_first, judge, sampling_of  # noqa: E402
+from sotto.tasks.candidates import USUAL, Candidate, best_first, judge, sampling_of  # noqa: E402
 from sotto.tasks.request import Frame, prompt  # noqa: E402
 from sotto.text.sampler import Sampling  # noqa: E402
 
@@ -71,7 +71,7 @@ def write_several(model: Model, pair: Pair) -> list[Candidate]:
     found: list[Candidate] = []
     usual = Options(seed=0)
     while len(found) < usual.versions and (not found or found[-1].findings):
-        sampling = sampling_of(usual.sampling(), pair.request, "plain", len(found))
+        sampling = sampling_of(usual.sampling(USUAL), pair.request, "plain", len(found))
         found.append(write(model, pair, "plain", sampling))
     return found
 

@@ -2,7 +2,9 @@
 // keyboard, "write as soon as you can", and the faults with which Python could never start (start.js watches over that).
 // The rest of the page is py/sotto/page/, which finds every element by the same ids.
 
-import { listen } from "./drop.js";
+import { give, listen as listenForTexts } from "./documents.js";
+import { listen as listenForFiles } from "./drop.js";
+import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
 import { start } from "./start.js";
 
@@ -12,10 +14,16 @@ const at = (id) => document.getElementById(id);
 /** @param {string} selector  @returns {NodeListOf<HTMLElement>} */
 const all = (selector) => document.querySelectorAll(selector);
 
-// --- words: one file for this script and for Python; the browser's language decides, English when in doubt.
+// --- words: one file for this script and for Python; the language that was chosen or else the browser's decides, English
+// when in doubt.
 
 const book = await (await fetch("words.json")).json();
-const language = navigator.languages.find((tag) => /^(en|ja)\b/.test(tag))?.slice(0, 2) ?? "en";
+const LANGUAGE = "sotto.language"; // in localStorage: the one that was chosen; nothing for the browser's
+let chosen = "";
+try {
+  chosen = localStorage.getItem(LANGUAGE) ?? "";
+} catch { /* it keeps nothing */ }
+const language = [chosen, ...navigator.languages].find((tag) => /^(en|ja)\b/.test(tag))?.slice(0, 2) ?? "en";
 const words = book[language];
 root.lang = language;
 for (const element of all("[data-words]")) element.textContent = words[element.dataset.words ?? ""];
@@ -43,6 +51,19 @@ function show() {
 
 addEventListener("hashchange", show);
 show();
+
+// --- the look of the page; another language needs another page.
+
+at("theme").value = globalThis.theme();
+at("theme").addEventListener("change", () => globalThis.theme(at("theme").value));
+at("language").value = chosen;
+at("language").addEventListener("change", () => {
+  try {
+    localStorage.setItem(LANGUAGE, at("language").value);
+  } catch { /* then it stays as it is */ }
+  startAgain();
+});
+at("preferences").addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 
 // --- what disturbs a measurement: Python reads and clears data-was-hidden, and reads data-battery.
 
@@ -93,7 +114,8 @@ function use(example) {
   keep(source);
 }
 
-receive(use);
+listenForTexts(use);
+receive(use, give);
 
 /** @type {[string, {name: string, text: string}][]} by language */
 const examples = Object.entries(book.examples);
@@ -106,7 +128,7 @@ for (const [tag, example] of examples) {
 
 // --- files that are dropped anywhere or picked: models, and a text for the box.
 
-listen(async ([text]) => use(await text.text()));
+listenForFiles(([file]) => give(file));
 at("models-pick").addEventListener("click", () => at("pick").click());
 
 // --- writing: until the model and the screen's Python are ready the button queues; Python listens to the same clicks from

@@ -224,11 +224,11 @@ export async function draw(json) {
   }
 }
 
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+new MutationObserver(() => {
   for (const [id, { spec, chart }] of charts) {
     chart.destroy();
     const canvas = document.getElementById(id);
     if (canvas) charts.set(id, { spec, chart: build(canvas, spec) });
     else charts.delete(id);
   }
-});
+}).observe(document.documentElement, { attributeFilter: ["data-theme"] }); // of theme.js

@@ -6,7 +6,7 @@
 const root = document.documentElement;
 const curtain = /** @type {HTMLElement} */ (document.getElementById("drop"));
 const pick = /** @type {HTMLInputElement} */ (document.getElementById("pick"));
-const TEXT = /\.(txt|text|md|markdown|html?|csv|json|log|rst|tex)$/i;
+const TEXT = /\.(txt|text|md|markdown|x?html?|pdf|docx|csv|json|log|rst|tex)$/i;
 
 /** Whether files are texts and no model, which is what all others are tried as: one with JSON files has more beside them.
  * @param {File[]} files */

@@ -103,7 +103,7 @@ export async function keep(offer) {
 }
 
 /** Open the page again, as soon as nothing is being written. */
-function startAgain() {
+export function startAgain() {
   const look = () => root.dataset.state !== "writing" && location.reload();
   new MutationObserver(look).observe(root, { attributeFilter: ["data-state"] });
   look();

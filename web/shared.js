@@ -1,9 +1,9 @@
 // Texts that come from outside: shared with the installed page, or files that were opened with it.
 
-/** @param {(text: string) => void} use puts a text into the box */
-export async function receive(use) {
+/** @param {(text: string) => void} use puts a text into the box  @param {(file: File) => void} give likewise, a file's */
+export async function receive(use, give) {
   globalThis.launchQueue?.setConsumer(async ({ files: [first] }) => {
-    if (first) use(await (await first.getFile()).text());
+    if (first) give(await first.getFile());
   });
   const address = new URL(location.href);
   if (!address.searchParams.has("shared")) return;

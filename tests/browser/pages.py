@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from typing import Any
 
 from common import ENGLISH
@@ -76,3 +77,15 @@ def fault(page: Page, kind: str) -> str:
     state(page, "error")
     expect(page.locator("#error")).to_be_visible()
     return page.inner_text("#error")
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds on the screen that is shown that is serious for people with other means."""
+    page.evaluate((files("axe_playwright_python") / "axe.min.js").read_text("utf-8"))
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
+    return [
+        f"{each['id']}: {node['html']}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]

@@ -74,3 +74,6 @@ declare var launchQueue:
 
 // What boot.js gives to Python
 declare var paint: (changes: string) => void;
+
+// What theme.js gives to boot.js
+declare var theme: (name?: string) => string;

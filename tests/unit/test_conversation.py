@@ -94,13 +94,16 @@ def test_beginning_anew() -> None:
 def test_settings() -> None:
     told = Conversation().told(" Be brief. ", "0", "12")
     assert (told.instructions, told.temperature, told.longest) == ("Be brief.", 0.0, 12)
+    left = told.told("", " ", "")
+    assert (left.temperature, left.longest) == (None, None), "then the settings say it"
+    assert Conversation.from_json(left.to_json()) == left
     for temperature, longest, named in (
         ("warm", "12", "warm"),
         ("-1", "12", "-1"),
         ("nan", "12", "temperature"),
         ("1", "0", "longest"),
         ("1", "1.5", "1.5"),
-        ("", "12", "temperature"),
+        ("1", "-", "longest"),
     ):
         with pytest.raises(InvalidSetting, match=named):
             Conversation().told("", temperature, longest)

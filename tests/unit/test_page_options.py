@@ -77,8 +77,8 @@ def test_any_address_is_read_or_answered(name: str, value: str) -> None:
         options = Options.from_query(urlencode({name: value}))
     except InvalidSetting:
         return
-    assert options.context >= 2 and options.max_tokens >= 1 and options.threads >= 0
-    assert 0 <= options.temperature <= 10
+    assert options.context >= 2 and options.longest(1) >= 1 and options.threads >= 0
+    assert 0 <= options.sampling(1).temperature <= 10
 
 
 @settings(max_examples=40)
@@ -106,15 +106,25 @@ def test_fields_change_options() -> None:
     assert fields.read(options, written) == (changed, {})
     again = {name: fields.shown(changed, name) for name in fields.FIELDS}
     assert fields.read(options, again) == (changed, {}), "what is shown is read as the same"
-    assert changed.sampling() == Sampling(0.7, 0, 1, 0.1, 1.1)
+    assert changed.sampling(0.2) == Sampling(0.7, 0, 1, 0.1, 1.1)
+
+
+def test_what_is_left_open_is_as_suits() -> None:
+    options, faults = fields.read(
+        Options(max_tokens=5, temperature=0.0, seed=3), dict.fromkeys(fields.OPEN, " ")
+    )
+    assert options == Options() and not faults
+    assert (options.longest(96), options.sampling(0.1)) == (96, Sampling(0.1))
+    given = Options(max_tokens=5, temperature=0.0, seed=2**64 - 1)
+    assert (given.longest(96), given.sampling(0.1)) == (5, Sampling(0.0, seed=2**64 - 1))
 
 
 @pytest.mark.parametrize(
     ("name", "text", "english", "japanese"),
     [
         ("temperature", "99", "A number from 0 to 10, with a point: 0.5", "0から10までの数（小数は 0.5 のように）"),
-        *(("temperature", text, "A number from 0 to 10, ", "0から10") for text in ("1e9", "0,5", "", "nan", "-2")),
-        *(("max_tokens", text, "A whole number, 1 or more", "1以上の整数") for text in ("0", "-5", "1.5", "", "1e3")),
+        *(("temperature", text, "A number from 0 to 10, ", "0から10") for text in ("1e9", "0,5", "nan", "-2")),
+        *(("max_tokens", text, "A whole number, 1 or more", "1以上の整数") for text in ("0", "-5", "1.5", "1e3")),
         *(("seed", text, "A whole number from 0 to 18,446,744,", "0から18,4") for text in ("-7", "3.7", "1e30")),
         ("versions", "10", "A whole number from 1 to 9", "1から9までの整数"),
         ("top_k", "-1", "A whole number, 0 or more", "0以上の整数"),

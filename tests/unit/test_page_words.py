@@ -12,12 +12,14 @@ import pytest
 
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
+from sotto.errors import DocumentError
 from sotto.library.curated import CURATED
 from sotto.page import statistics
 from sotto.page.benchmark.figures import COLUMNS
 from sotto.page.progress import SHARES
 from sotto.page.words import Words
 from sotto.reports import STAGES, LoadStats
+from sotto.tasks.templates import READY
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "web" / "words.json"
@@ -61,7 +63,20 @@ def put_together() -> set[str]:
     keys |= {f"fact.kernels.{how}" for how in ("measured", "partly", "remembered", "usual")}
     for file in (PAGE / "processor.py", PAGE.parent / "devices" / "policy.py"):
         keys |= {f"why.{why}" for why in re.findall(r'(?:, |why = )"(\w+)"\)?\n', file.read_text("utf-8"))}
-    return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")} | benchmark()
+    keys |= {
+        f"document.{kind}" for kind in re.findall(r'"(\w+)"', str(DocumentError.__doc__).replace("(", " ("))
+    }
+    return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")} | benchmark() | tasks()
+
+
+def tasks() -> set[str]:
+    """The keys that the screen of tasks makes from a template: every ready one has an example to try."""
+    keys = {f"tasks.{each.id}{part}" for each in READY for part in ("", ".about", ".example")}
+    chosen = {
+        (each.choice, name) for each in READY if each.choice not in ("", "into") for name in each.options
+    }
+    keys |= {f"tasks.{choice}.{name}" for choice, name in chosen}
+    return keys | {f"tasks.choice.{each.choice}" for each in READY if each.choice}
 
 
 def benchmark() -> set[str]:

@@ -101,5 +101,6 @@ def test_how_answers_are_drawn():
     assert sampling_of(usual, Request(), "plain", 2) == Sampling(VARIED, seed=1, copy_bias=COPY_BIAS)
     assert sampling_of(usual, Request(task="rewrite"), "plain", 0).copy_bias == 0
     assert sampling_of(usual, Request(), "chat", 0) == usual
+    assert sampling_of(usual, None, "plain", 0) == usual
     warm = Sampling(temperature=0.9, seed=None)
     assert sampling_of(warm, Request(), "examples", 1) == warm

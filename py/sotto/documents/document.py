@@ -8,7 +8,7 @@ from pathlib import PurePath
 from ..errors import DocumentError
 from . import html, plain
 
-TEXTS = (".txt", ".text", ".md", ".markdown")
+TEXTS = (".txt", ".text", ".md", ".markdown", ".csv", ".json", ".log", ".rst", ".tex")
 PAGES = (".html", ".htm", ".xhtml")
 LARGEST = 30_000_000  # bytes; a person's text is a few hundred thousand
 _PDF = b"%PDF-"

@@ -70,6 +70,13 @@ def while_answering(error: Exception) -> Fault:
     return while_writing(error)
 
 
+def while_running(error: Exception) -> Fault:
+    """The fault behind an error of running a task."""
+    if isinstance(error, SottoError) and not isinstance(error, DeviceError):
+        return Fault("task", {"message": str(error)}, sound=True)
+    return while_writing(error)
+
+
 def unknown(error: Exception) -> Fault:
     """An error nobody foresaw: our own fault, told as such and with all that a report of it needs."""
     return Fault("unknown", detail="".join(traceback.format_exception(error)))

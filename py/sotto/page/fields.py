@@ -16,18 +16,19 @@ NUMBERS: Mapping[str, type[int] | type[float]] = {
     "repeat_penalty": float,
 }  # fmt: skip
 FIELDS = (*NUMBERS, "stop")
+OPEN = ("temperature", "max_tokens", "seed")  # may be left empty: then each is as it suits
 _NEARLY_NOTHING = 1e-6  # a least value below it is told as "above 0"
 
 
 def read(options: Options, written: Mapping[str, str]) -> tuple[Options, dict[str, InvalidSetting]]:
     """The options with what is written into fields, and by field why that cannot be. What cannot changes nothing.
 
-    An empty seed is any; in `stop` every line is a text, in which \\n is a line break.
+    In `stop` every line is a text, in which \\n is a line break.
     """
     faults: dict[str, InvalidSetting] = {}
     for name, text in written.items():
         value: Any = _lines(text) if name == "stop" else values.parsed(NUMBERS[name], text.strip())
-        if name == "seed" and not text.strip():
+        if name in OPEN and not text.strip():
             value = None
         try:
             options = replace(options, **{name: value})

@@ -13,6 +13,7 @@ from .model_holder import ModelHolder, Observer
 from .model_panel import ModelPanel
 from .own_files import listen
 from .parts import Parts, Screen
+from .preferences import Preferences
 from .words import Words
 
 HERE = Path(__file__).parent
@@ -24,7 +25,8 @@ async def start() -> None:
     words = Words.load(HERE / "words.json", browser.language)
     models = json.loads((HERE / "models.json").read_text(encoding="utf-8"))
     holder = ModelHolder(browser, models, runtime=browser.age())
-    parts = Parts(browser, elements, words, models, holder, ModelPanel(elements, words, holder, do), do)
+    panel, preferences = ModelPanel(elements, words, holder, do), Preferences(browser, elements, words)
+    parts = Parts(browser, elements, words, models, holder, panel, preferences, do)
     made: dict[str, Screen] = {}
 
     def show() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 from .. import values
 from ..errors import InvalidSetting, SottoError
@@ -15,27 +14,18 @@ from .background import Background
 from .elements import Change, Elements
 from .faults import Fault
 from .model_holder import ModelHolder, Observer
-from .options import Options
 from .progress import SHARES, Loading
 from .words import Words
 
 
 class ModelPanel(Observer):
-    """Shows the state of the page, which is the model's unless a screen says more, and asks for changes.
-
-    Attributes:
-        faulty: the option whose field holds what cannot be, as `check` found; empty for none.
-    """
+    """Shows the state of the page, which is the model's unless a screen says more, and asks for changes."""
 
     def __init__(self, elements: Elements, words: Words, holder: ModelHolder, do: Background) -> None:
         self._elements = elements
         self._words = words
         self._holder = holder
         self._at = elements.at
-        self._filled = False
-        self.faulty = ""
-        for name in fields.FIELDS:
-            elements.on(_id(name), "change", self.check)
         elements.on("device", "change", lambda: do(holder.use_device(self._written("device"))))
         elements.on("threads", "change", self._use_threads)
         elements.on("adapter", "change", lambda: do(self._use_adapter()))
@@ -49,27 +39,6 @@ class ModelPanel(Observer):
         self._at("progress").hidden = state != "loading" or word == "state.resting"
         self._elements.root.dataset.state = state
 
-    def check(self) -> Options:
-        """The model's options, with what the person wrote into the details; what cannot be is told beside its field."""
-        if not self._filled:
-            return self._holder.options
-        written = {name: self._written(_id(name)) for name in fields.FIELDS}
-        options, faults = fields.read(self._holder.options, written)
-        for name in fields.FIELDS:
-            error = faults.get(name)
-            text = fields.complaint(self._words, error) if error else ""
-            self._elements.complain(_id(name), text)
-        self.faulty = next(iter(faults), "")
-        return replace(options, loop_guard=bool(self._at("loop-guard").checked))
-
-    def show_faulty(self) -> None:
-        """Open the details at the field that is wrong."""
-        self._at("model").open = True
-        field = self._at(_id(self.faulty))
-        if more := field.closest("details:not(#model)"):
-            more.open = True
-        field.focus()
-
     def _written(self, name: str) -> str:
         return str(self._at(name).value)
 
@@ -79,11 +48,6 @@ class ModelPanel(Observer):
         options, model = self._holder.options, self._holder.model
         assert model is not None
         self._elements.say("model-name", model["name"])
-        if not self._filled:  # what a person wrote since stays, whatever is loaded anew
-            for name in fields.FIELDS:
-                self._at(_id(name)).value = fields.shown(options, name)
-            self._at("loop-guard").checked = options.loop_guard
-            self._filled = True
         self._at("device").value = options.device
         self._elements.paint(change for stage in SHARES for change in _marked(stage, "", ""))
         self.state("loading", "stage.header")
@@ -236,15 +200,6 @@ class ModelPanel(Observer):
     def _use_context(self, do: Background) -> None:
         if tokens := self._weigh_context():
             do(self._holder.use_context(tokens))
-
-
-def _id(name: str) -> str:
-    """The id of an option's field."""
-    other = {
-        "versions": "versions-wanted",
-        "stop": "stop-texts",
-    }  # the plain names are elements of the screens
-    return other.get(name) or name.replace("_", "-")
 
 
 def _marked(stage: str, status: str, time: str) -> list[Change]:

@@ -23,14 +23,13 @@ class Options:
     Attributes:
         model: a name or URL from models.json; empty for the default.
         context: tokens the model can see at once.
-        max_tokens: the most tokens of a post; fifty words are about 70.
-        temperature: 0 for the likeliest word each time. 0.1 suits the small default model: above 0.3 it invents, and
-            at 0 the same text has the same post each time.
-        seed: None for another post each time.
+        max_tokens: the most tokens of an answer; None for what suits what is written.
+        temperature: 0 for the likeliest word each time, and the same answer to the same question; None likewise.
+        seed: None for another answer each time.
         top_k, top_p, min_p, repeat_penalty: as in `Sampling`. No penalty: a post says again what its text says, and
             with one a small model drifts or copies.
-        stop: texts that end a post, and are not shown.
-        loop_guard: end a post that repeats itself without end.
+        stop: texts that end an answer, and are not shown.
+        loop_guard: end an answer that repeats itself without end.
         versions: the most posts that are written, to choose the best from: no more once one breaks no rule.
         device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
         threads: of the CPU; 0 for as many as are fastest here.
@@ -41,8 +40,8 @@ class Options:
 
     model: str = ""
     context: int = Settings.context
-    max_tokens: int = 96
-    temperature: float = 0.1
+    max_tokens: int | None = None
+    temperature: float | None = None
     seed: int | None = None
     top_k: int = 64
     top_p: float = 0.95
@@ -58,19 +57,22 @@ class Options:
 
     def __post_init__(self) -> None:
         """Raises InvalidSetting, naming the value, for one of the wrong kind or out of range."""
-        values.whole("max_tokens", self.max_tokens, 1)
+        self.longest(1)
         values.whole("versions", self.versions, 1, MOST_VERSIONS)
         values.whole("threads", self.threads, 0)
         Settings(context=self.context, variant=self.variant, weights=self.weights)
-        self.sampling()
+        self.sampling(0)
         if self.device not in ("", *PROCESSORS):
             raise values.invalid("device", self.device, f"one of: {', '.join(PROCESSORS)}")
 
-    def sampling(self) -> Sampling:
-        """How tokens are chosen."""
-        return Sampling(
-            self.temperature, self.top_k, self.top_p, self.min_p, self.repeat_penalty, seed=self.seed
-        )
+    def longest(self, usual: int) -> int:
+        """The most tokens of an answer, with what is usual for one of its kind."""
+        return usual if self.max_tokens is None else values.whole("max_tokens", self.max_tokens, 1)
+
+    def sampling(self, usual: float) -> Sampling:
+        """How tokens are chosen, with the temperature that is usual for an answer of this kind."""
+        temperature = usual if self.temperature is None else self.temperature
+        return Sampling(temperature, self.top_k, self.top_p, self.min_p, self.repeat_penalty, seed=self.seed)
 
     @classmethod
     def from_query(cls, query: str) -> Options:

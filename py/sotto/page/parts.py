@@ -11,6 +11,7 @@ from .elements import Elements
 from .model_holder import ModelHolder
 from .model_panel import ModelPanel
 from .options import Models
+from .preferences import Preferences
 from .words import Words
 
 
@@ -22,6 +23,7 @@ class Parts:
         models: what the server offers.
         holder: the model; its `turn` is what a screen writes with.
         panel: the state of the page.
+        preferences: how everything is written.
         do: lets a coroutine go on behind an event.
     """
 
@@ -31,6 +33,7 @@ class Parts:
     models: Models
     holder: ModelHolder
     panel: ModelPanel
+    preferences: Preferences
     do: Background
 
 

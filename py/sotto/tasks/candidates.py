@@ -30,9 +30,14 @@ _RETELLING: tuple[Task, ...] = ("post", "summary", "headline", "caption")
 _TAGS = re.compile(r"(?:\s*#\w+)+\s*$")
 
 
-def sampling_of(usual: Sampling, request: Request, frame: Frame, number: int) -> Sampling:
-    """How the answer of that number, from 0, to a request is drawn: the first as usual, others to differ from it."""
-    bias = COPY_BIAS if frame == "plain" and request.task in _RETELLING else usual.copy_bias
+def sampling_of(usual: Sampling, request: Request | None, frame: Frame, number: int) -> Sampling:
+    """How the answer of that number, from 0, to a request is drawn: the first as usual, others to differ from it.
+
+    Args:
+        request: None for what is asked in other words.
+    """
+    retells = frame == "plain" and request is not None and request.task in _RETELLING
+    bias = COPY_BIAS if retells else usual.copy_bias
     if not number:
         return replace(usual, copy_bias=bias)
     return replace(

@@ -68,8 +68,8 @@ class Conversation:
         instructions: what the model is told before everything else.
         summary: of an earlier conversation that this one goes on with.
         forgotten: turns from the beginning that the model is not shown any more.
-        temperature: as in Sampling.
-        longest: the most tokens of an answer.
+        temperature: as in Sampling; None for what the settings say.
+        longest: the most tokens of an answer; None likewise.
         created, changed: times in UTC, ISO 8601.
 
     Raises InvalidSetting, naming the value, for one of the wrong kind or out of range.
@@ -81,14 +81,16 @@ class Conversation:
     summary: str = ""
     turns: tuple[Turn, ...] = ()
     forgotten: int = 0
-    temperature: float = Sampling.temperature
-    longest: int = 1024
+    temperature: float | None = None
+    longest: int | None = None
     created: str = field(default_factory=now)
     changed: str = field(default_factory=now)
 
     def __post_init__(self) -> None:
-        Sampling(temperature=self.temperature)
-        values.whole("the longest answer", self.longest, 1)
+        if self.temperature is not None:
+            Sampling(temperature=self.temperature)
+        if self.longest is not None:
+            values.whole("the longest answer", self.longest, 1)
         values.whole("forgotten", self.forgotten, 0, max(len(self.turns) - 1, 0))
 
     @property
@@ -141,8 +143,8 @@ class Conversation:
         """With what is written into the fields. Raises InvalidSetting, naming the value."""
         return self._now(
             instructions=instructions.strip(),
-            temperature=values.parsed(float, temperature),
-            longest=values.parsed(int, longest),
+            temperature=values.parsed(float, temperature) if temperature.strip() else None,
+            longest=values.parsed(int, longest) if longest.strip() else None,
         )
 
     def anew(self, summary: str = "") -> Conversation:

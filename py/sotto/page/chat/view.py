@@ -168,8 +168,9 @@ class ChatView:
     def settings(self, conversation: Conversation) -> None:
         """Fill in how the model is to answer."""
         self.write("instructions", conversation.instructions)
-        self.write("temperature", f"{conversation.temperature:g}")
-        self.write("longest", str(conversation.longest))
+        temperature, longest = conversation.temperature, conversation.longest
+        self.write("temperature", "" if temperature is None else f"{temperature:g}")
+        self.write("longest", "" if longest is None else str(longest))
 
     # --- a turn
 

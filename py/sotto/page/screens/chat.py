@@ -22,10 +22,12 @@ from ..chat.view import ChatView
 from ..faults import Fault
 from ..model_holder import Observer
 from ..notice import Notice, remedy
+from ..options import Options
 from ..parts import Parts
 from ..throttle import Throttle
 
 Work = Callable[[Engine, Conversation], Awaitable[Conversation]]
+LONGEST = 1024  # tokens of an answer, where neither the conversation nor the settings say it
 OPENED = "chat.open"  # under which the browser remembers the conversation that is shown
 
 
@@ -232,10 +234,11 @@ class ChatScreen(Observer):
         at = len(asked.turns) - 1
         throttle, answer = Throttle(), asked.turns[-1].answer
         try:
-            guard = self._parts.panel.check().loop_guard
+            options = self._options(asked)
             async for piece in engine.generate(
-                prompt, asked.longest, self._sampling(asked), loop_guard=guard
-            ):
+                prompt, options.longest(LONGEST), options.sampling(Sampling.temperature),
+                stop=options.stop, loop_guard=options.loop_guard,
+            ):  # fmt: skip
                 answer += piece.text if answer else piece.text.lstrip()
                 if throttle.due("answer"):
                     so_far = asked.answered(answer, "", None)
@@ -264,8 +267,11 @@ class ChatScreen(Observer):
             prompt = replace(prompt, segments=(*prompt.segments, Segment(answer)))
         return prompt
 
-    def _sampling(self, conversation: Conversation) -> Sampling:
-        return Sampling(temperature=conversation.temperature, seed=self._parts.panel.check().sampling().seed)
+    def _options(self, conversation: Conversation) -> Options:
+        """The settings, and before them what a conversation has of its own."""
+        options = self._parts.preferences.check()
+        own: dict[str, Any] = {"temperature": conversation.temperature, "max_tokens": conversation.longest}
+        return replace(options, **{name: value for name, value in own.items() if value is not None})
 
     def _figures(self, engine: Engine) -> Figures:
         opened, model = self._parts.holder.opened, self._parts.holder.model
@@ -325,7 +331,8 @@ class ChatScreen(Observer):
             if fits is None:
                 raise ContextFull(engine.count(self._prompt(engine, ask)), most)
             prompt, free = self._prompt(engine, fits), engine.context - most
-            async for piece in engine.generate(prompt, free, self._sampling(asked)):
+            sampling = self._options(asked).sampling(Sampling.temperature)
+            async for piece in engine.generate(prompt, free, sampling):
                 summary += piece.text
             return summed
 

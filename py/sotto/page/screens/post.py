@@ -9,13 +9,14 @@ from dataclasses import asdict, replace
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
 from ...tasks import few_shot, fit
-from ...tasks.candidates import judge, sampling_of
+from ...tasks.candidates import USUAL, judge, sampling_of
 from ...tasks.language import language
 from ...tasks.request import Frame, Request, frame, prompt
 from ...text.chat import GEMMA
 from ...text.prompt import Prompt
 from ...text.sampler import Sampling
 from .. import faults, statistics
+from ..document_box import DocumentBox
 from ..faults import Fault
 from ..model_holder import Observer
 from ..network import NetworkChoice
@@ -24,6 +25,7 @@ from ..options import Options
 from ..parts import Parts
 from ..versions import Version, Versions
 
+LONGEST = 96  # tokens of a post, where the settings say nothing: fifty words are about 70
 MEASURED = 8  # new tokens from which on a post says how fast the processor is
 
 
@@ -39,6 +41,7 @@ class PostScreen(Observer):
         self._network = NetworkChoice(parts.elements, parts.words, parts.browser.storage)
         self._waiting = False  # for another screen that writes
         self._versions = Versions(parts.elements, parts.words, self._show)
+        self._documents = DocumentBox(parts)
         parts.elements.on("write", "click", lambda: parts.do(self._write()))
         parts.elements.on("stop", "click", self._stop)
         parts.elements.on("source", "input", self._edited)
@@ -97,9 +100,9 @@ class PostScreen(Observer):
         if not text.strip():
             self._tell(faults.EMPTY, self._use_example)
             return
-        options = parts.panel.check()
-        if parts.panel.faulty:
-            self._tell(faults.SETTING, parts.panel.show_faulty)
+        options = parts.preferences.check()
+        if parts.preferences.faulty:
+            self._tell(faults.SETTING, parts.preferences.show_faulty)
             return
         self._busy, begun = True, False
         queued = parts.holder.writing
@@ -110,7 +113,7 @@ class PostScreen(Observer):
                 request = self._request(text)
                 ask = self._prompt(engine, request, text)
                 tokens = engine.count(ask)
-                if tokens > (limit := fit.room(engine.context, options.max_tokens)):
+                if tokens > (limit := fit.room(engine.context, options.longest(LONGEST))):
                     raise ContextFull(tokens, limit)
                 self._begin(request.language)
                 begun = True
@@ -148,7 +151,7 @@ class PostScreen(Observer):
         while len(written) < options.versions:
             if written:
                 self._parts.elements.say("when", self._words("hint.better"))
-            sampling = sampling_of(options.sampling(), request, self._frame(engine), len(written))
+            sampling = sampling_of(options.sampling(USUAL), request, self._frame(engine), len(written))
             answer = await self._stream(engine, ask, options, sampling, shown=not written)
             stats = replace(engine.stats)
             if stats.new_tokens > MEASURED:
@@ -167,7 +170,7 @@ class PostScreen(Observer):
         """Write a version, shown as it comes or not."""
         place, answer = self._at("post"), ""
         pieces = engine.generate(
-            ask, options.max_tokens, sampling, stop=options.stop, loop_guard=options.loop_guard
+            ask, options.longest(LONGEST), sampling, stop=options.stop, loop_guard=options.loop_guard
         )
         async for piece in pieces:
             new = piece.text if answer else piece.text.lstrip()
