@@ -103,6 +103,9 @@ class TasksScreen(Observer):
                 self._use_example()
             if not self._shelf.keeps:
                 self._view.note(self._words("tasks.note.unkept"))
+            self._view.filled = True
+            if not self._parts.holder.fault:
+                self._ready()
         elif asked and (wanted := self._shelf.find(asked)):
             self._show(wanted)
         await self._parts.holder.want()

@@ -50,6 +50,7 @@ class TasksView:
         self._elements = parts.elements
         self._language = parts.browser.language
         self.on = parts.elements.on
+        self.filled = False  # there is a template, and a text: it can be run
 
     def on_template(self, handler: Callable[[str], object]) -> None:
         """Call a handler with the id of a template that was chosen."""
@@ -167,7 +168,7 @@ class TasksView:
         pressed = str(document.activeElement.id) in ("tasks-run", "tasks-stop")
         self._at("tasks").dataset.state = state
         self._say("tasks-when", hint)
-        self._at("tasks-run").disabled = state == "failed"
+        self._at("tasks-run").disabled = state == "failed" or not self.filled
         if pressed:  # one of the two goes, and the keyboard with it to the other
             self.focus("stop" if state in ("waiting", "writing") else "run")
         self._at("tasks-log").ariaBusy = "true" if state == "writing" else "false"
