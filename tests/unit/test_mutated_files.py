@@ -170,7 +170,7 @@ def tally(uses: Iterable[Callable[[], None]], memory: int, watch: int) -> tuple[
         watched = number % watch == 0
         if watched:
             tracemalloc.start()
-        started = time.perf_counter()
+        started = time.process_time()  # not the clock: the machine has other work
         try:
             use()
             read += 1
@@ -183,7 +183,7 @@ def tally(uses: Iterable[Callable[[], None]], memory: int, watch: int) -> tuple[
             peak = tracemalloc.get_traced_memory()[1] if watched else 0
             if watched:
                 tracemalloc.stop()
-        assert time.perf_counter() - started < 3, f"file {number}"
+        assert time.process_time() - started < 3, f"file {number}"
         assert peak < memory, f"file {number} took {peak:,} bytes"
     print(f"{read} read, {refused} refused")
     return read, refused
