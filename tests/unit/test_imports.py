@@ -133,18 +133,19 @@ def test_what_it_costs_is_told_as_it_was_measured() -> None:
         f"{imports.ORIGINAL_NLL:.2f}"
         == f"{float(re.findall(r'own weights give ([0-9.]+) in f32', text)[0]):.2f}"
     )
-    assert LoadStats(False, {}, {}).weights == "" and not statistics.weights(
-        ENGLISH, LoadStats(False, {}, {})
-    )
+    assert list(statistics.weights(ENGLISH, LoadStats(False, {}, {"weights": 1}))) == []
     for name, scheme in imports.SCHEMES.items():
         (nll,) = re.findall(rf"^\| `{name}`: .*\| ([0-9.]+) \|$", text, re.MULTILINE)
         assert scheme.nll == round(float(nll), 2), name
-        stats = LoadStats(False, {}, {}, weights=name, rounding=0.0123)
-        told = statistics.weights(ENGLISH, stats)
+        stats = LoadStats(False, {}, {"weights": 1}, weights=name, rounding=0.0123)
+        told = list(statistics.weights(ENGLISH, stats))
         assert (
             told[0] == f"rounded to {name}, 1.2% from the file’s" and f"3.71 to {scheme.nll:.2f}" in told[1]
         )
-        assert statistics.weights(ENGLISH, replace(stats, rounding=None)) == [f"rounded to {name}", told[1]]
+        assert list(statistics.weights(ENGLISH, replace(stats, rounding=None))) == [
+            f"rounded to {name}",
+            told[1],
+        ]
         assert f"{name}: 1.23%" in options.rounding_line(name, 0.0123)
         assert f"3.71 to {scheme.nll:.2f}" in options.rounding_line(name, 0.0123)
 
