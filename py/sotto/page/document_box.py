@@ -34,7 +34,7 @@ class DocumentBox:
         self._reading = 0  # the number of the file that is read; a newer one, or a stop, ends the one before
         page.elements.on("source", "file", lambda: page.do(self._take()))
         page.elements.on("source-cancel", "click", self._cancel)
-        if self._at("source").dataset.file:  # it was given before Python came
+        if self._at("source").getAttribute("data-file"):  # it was given before Python came
             page.do(self._take())
 
     def _cancel(self) -> None:

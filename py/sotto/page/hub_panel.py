@@ -46,7 +46,7 @@ class HubPanel:
 
     @property
     def _hub(self) -> str:
-        return str(self._parts.elements.root.dataset.hub or HUB).rstrip("/")
+        return str(self._parts.elements.root.getAttribute("data-hub") or HUB).rstrip("/")
 
     @property
     def _token(self) -> str:
