@@ -96,7 +96,9 @@ def test_a_persons_own_model(page: Page, serve: Serve, runtime: Path, tmp_path: 
     expect(page.locator("#models-fault")).to_contain_text("words.gguf is not a model file")
     kept(page, "tiny", "own.gguf")
     drop(page, "manifest.webmanifest", "notes.txt")
-    expect(page.locator("#source")).to_have_value((ROOT / "web" / "manifest.webmanifest").read_text("utf-8"))
+    expect(page.locator("#source")).to_have_value(
+        (ROOT / "web" / "manifest.webmanifest").read_text("utf-8").strip()
+    )
 
     # A model that cannot run is told, and the one before comes back.
     broken = tmp_path / "broken.gguf"
