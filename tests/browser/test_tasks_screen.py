@@ -153,6 +153,7 @@ def test_settings(browser: Browser, tiny: str) -> None:
     page.click("#tasks-run")
     expect(page.locator("#tasks-out .figures summary")).to_contain_text("5 tokens")
     page.click("#screens a[data-screen=chat]")
+    expect(page.locator("#chat-send")).to_be_enabled()  # the screen is made when it is first opened
     page.fill("#chat-input", "the river")
     page.press("#chat-input", "Enter")
     expect(page.locator("#chat-turns .figures summary")).to_contain_text("5 tokens")
