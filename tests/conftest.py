@@ -51,6 +51,13 @@ def golden_types() -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(scope="session")
+def golden_imports() -> dict[str, Any]:
+    """Negative log-likelihoods that transformers gives for the default model, rounded as folders are."""
+    found: dict[str, Any] = json.loads((GOLDEN / "gemma3-270m-imports.json").read_text("utf-8"))
+    return found
+
+
 RUNGS = ("unit", "kernels", "native", "cpu", "browser")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import tiny
+from sotto import formats
+from sotto.api import drive
 from sotto.formats import blocks, gguf_checkpoint
 from sotto.formats.gguf import parse
 from sotto.formats.hf_folder import LAYER_TENSORS, TENSORS
@@ -56,18 +58,20 @@ def stored(values: np.ndarray, dtype: str) -> bytes:
 def safetensors(held: Mapping[str, np.ndarray], dtype: str = "BF16") -> bytes:
     """A safetensors file."""
     header: dict[str, object] = {"__metadata__": {"format": "pt"}}
-    data = b""
+    parts: list[bytes] = []
+    end = 0
     for name, values in held.items():
         raw = stored(values, dtype)
         header[name] = {
             "dtype": dtype,
             "shape": values.shape,
-            "data_offsets": [len(data), len(data) + len(raw)],
+            "data_offsets": [end, end + len(raw)],
         }
-        data += raw
+        parts.append(raw)
+        end += len(raw)
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    return struct.pack("<Q", len(text)) + text + data
+    return b"".join([struct.pack("<Q", len(text)), text, *parts])
 
 
 def sharded(held: Mapping[str, np.ndarray], count: int, dtype: str = "BF16") -> Files:
@@ -85,7 +89,11 @@ def sharded(held: Mapping[str, np.ndarray], count: int, dtype: str = "BF16") -> 
 
 def config(sizes: tiny.Tiny = SIZES, version: int = 5, **changes: object) -> dict[str, object]:
     """config.json in the spelling of transformers 4 or 5."""
-    c: Config = tiny.config(sizes)
+    return config_of(tiny.config(sizes), version, **changes)
+
+
+def config_of(c: Config, version: int = 5, **changes: object) -> dict[str, object]:
+    """config.json of any Gemma 3, in the spelling of transformers 4 or 5."""
     common: dict[str, object] = {
         "architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "hidden_size": c.dim,
         "intermediate_size": c.ffn_dim, "num_hidden_layers": c.layers, "num_attention_heads": c.heads,
@@ -174,19 +182,19 @@ def sentencepiece(
     def field(number: int, content: bytes) -> bytes:
         return _varint(number << 3 | 2) + _varint(len(content)) + content
 
-    out = b""
+    pieces = []
     for token, score, kind in zip(spelled(vocabulary), vocabulary.scores, vocabulary.types, strict=True):
         piece = field(1, token.encode()) + b"\x15" + struct.pack("<f", score)
         if kind != TokenType.NORMAL:
             piece += b"\x18" + _varint(int(kind))
-        out += field(1, piece)
+        pieces.append(field(1, piece))
     if trainer is None:
         trainer = b"".join(
             _varint(n << 3) + _varint(value) for n, value in ((3, 2), (35, 1), (41, 2), (42, 1))
         )
     if normalizer is None:
         normalizer = field(1, b"identity") + b"".join(_varint(n << 3) + _varint(0) for n in (3, 4))
-    return out + field(2, trainer) + field(3, normalizer)
+    return b"".join([*pieces, field(2, trainer), field(3, normalizer)])
 
 
 def _varint(number: int) -> bytes:
@@ -217,6 +225,24 @@ def files(
         "tokenizer.json": json.dumps(tokenizer_json(vocabulary)).encode(),
         "tokenizer_config.json": json.dumps({"bos_token": "<bos>"}).encode(),
         **weights,
+    }
+
+
+def whole(path: Path) -> Files:
+    """A GGUF file's model as transformers saves it, in f32 (four bytes a weight)."""
+    data = path.read_bytes()
+    checkpoint = drive(formats.open(MemorySource(data, path.name, "model")))
+    held = {}
+    for record in parse(data).tensors.values():
+        name = gguf_checkpoint.canonical_name(record.name)
+        raw = np.frombuffer(data, np.uint8, record.nbytes, record.offset)
+        values = blocks.dequantize(record.type, raw, record.shape)
+        held[name_of(name)] = values - 1 if name.endswith("_norm") else values
+    settings = config_of(Config.read(checkpoint.settings), eos_token_id=[1, 106])
+    return {
+        "config.json": json.dumps(settings).encode(),
+        "tokenizer.model": sentencepiece(checkpoint.check_model()),
+        "model.safetensors": safetensors(held, "F32"),
     }
 
 

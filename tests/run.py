@@ -25,7 +25,7 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 MAC_CHROME = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-TIME_LIMIT = 80 * 60  # seconds
+TIME_LIMIT = 85 * 60  # seconds
 
 
 def run(*command: str | Path, check: bool = True) -> int:

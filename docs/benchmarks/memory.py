@@ -1,6 +1,6 @@
 """Measure the page's first load and its load from the cache, unobserved: the peak memory of its tab, and the speed.
 
-    .venv/bin/python docs/benchmarks/memory.py --device gpu
+    .venv/bin/python docs/benchmarks/memory.py --device gpu [--model FILE]
 
 A debugger that watches the network (Playwright's does) keeps up to 100 MB of responses in the tab's own process, so
 Chromium runs here by itself; only when its memory has come to rest is it asked whether the page is ready. Linux.
@@ -42,12 +42,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--device", choices=("gpu", "cpu"), default="gpu")
+    parser.add_argument("--model", type=Path, help="a GGUF file (the default model)")
     given = parser.parse_args()
-    path = model_path("gemma-3-270m", default_cache())
+    path = given.model or model_path("gemma-3-270m", default_cache())
     size = path.stat().st_size
     result: dict[str, Any] = {"device": given.device, "model_bytes": size}
     with Server(0) as server, tempfile.TemporaryDirectory() as folder:
-        server.site = Site(ROOT, default_cache(), [OfferedModel("gemma-3-270m", path)])
+        server.site = Site(ROOT, default_cache(), [OfferedModel(path.stem, path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for name in ("first load", "load from the cache"):
             peak, figures = watch(f"{server.address}?device={given.device}", folder)

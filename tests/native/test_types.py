@@ -1,4 +1,5 @@
-"""Models with matrices of every tensor type, on the GPU in f32, against transformers on the dequantised weights.
+"""Models with matrices of every tensor type, and a folder that is rounded when it is loaded, on the GPU in f32, against
+transformers on the dequantised weights.
 
 What a device holds exactly is as near as the default model. Where it holds eight bits in place of what the file says,
 here in all matrices of the layers, the bounds are what that was measured to cost: 0.037, 0.20 and +0.021.
@@ -11,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import hugging
 from sotto import assets
 from sotto.api import drive
 from sotto.engine.engine import Engine
@@ -34,13 +36,31 @@ def test_log_probabilities_are_the_references(
     data = typed_file(assets.default_model(), case, golden_types[case]["sha256"])
     source = MemorySource(data, "typed.gguf", case)
     engine = drive(Engine.load(source, gpu, None, Settings(128, chunks=(64,), tune=False)))
+    compare(engine, ids, golden_types[case]["nll"], case, bounds)
+
+
+@pytest.mark.parametrize("scheme", ["q4_0", "int4"])  # all rows of int8 are in the embedding of the first
+def test_a_folder_rounded_when_loaded(
+    gpu: NativeDevice, golden: dict[str, Any], golden_imports: dict[str, Any], scheme: str
+) -> None:
+    folder = hugging.folder(hugging.whole(assets.default_model()))
+    settings = Settings(128, chunks=(64,), tune=False, weights=scheme)
+    engine = drive(Engine.load(folder, gpu, None, settings))
+    ids = golden["perplexity"]["ids"][:TOKENS]
+    compare(engine, ids, golden_imports["nll"][scheme], scheme, (0.001, 0.01, 0.01))
+
+
+def compare(
+    engine: Engine, ids: list[int], reference: list[float], name: str, bounds: tuple[float, float, float]
+) -> None:
+    """Score the ids, and hold that against the reference: mean and largest |delta logprob|, and |mean nll delta|."""
     try:
         nll = -drive(engine.score(ids))
     finally:
         engine.close()
-    expected = np.array(golden_types[case]["nll"][: TOKENS - 1])
+    expected = np.array(reference[: len(ids) - 1])
     off = np.abs(nll - expected)
     delta = float(nll.mean() - expected.mean())
-    print(f"{case}: mean |delta logprob| {off.mean():.5f}, largest {off.max():.5f}, mean nll {delta:+.5f}")
+    print(f"{name}: mean |delta logprob| {off.mean():.5f}, largest {off.max():.5f}, mean nll {delta:+.5f}")
     mean, largest, shift = bounds
     assert off.mean() <= mean and off.max() <= largest and abs(delta) <= shift
