@@ -33,7 +33,8 @@ EMBEDDING = "token_embd.weight"
 def rows(values: NDArray[np.float32], highest: int) -> NDArray[np.float32]:
     """Values (rows, columns) as codes -highest .. highest with an f32 scale for a row, and back."""
     scale = np.abs(values).max(axis=1, keepdims=True) / np.float32(highest)
-    return np.rint(values / scale) * scale
+    found: NDArray[np.float32] = np.rint(values / scale) * scale
+    return found
 
 
 def blocks_of_32(values: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -43,7 +44,8 @@ def blocks_of_32(values: NDArray[np.float32]) -> NDArray[np.float32]:
     peak = np.take_along_axis(parts, np.abs(parts).argmax(axis=1)[:, None], axis=1)
     scale = (peak / np.float32(-8)).astype(np.float16).astype(np.float32)
     codes = np.divide(parts, scale, out=np.zeros_like(parts), where=scale != 0)
-    return (np.clip(np.rint(codes), -8, 7) * scale).reshape(values.shape)
+    found: NDArray[np.float32] = (np.clip(np.rint(codes), -8, 7) * scale).reshape(values.shape)
+    return found
 
 
 def rounded(data: bytes, scheme: str) -> bytes:
