@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sotto import __version__
+from sotto.bench.agreement import Agreement
 from sotto.bench.notes import note
 from sotto.bench.probes import Bandwidth, Probes
 from sotto.bench.protocol import Decode, KernelTime, Point, Prefill, Spread
@@ -64,6 +65,7 @@ def report(scale: float = 1.0, date: str = "2026-11-21T12:00:00+00:00") -> Repor
         kernels={
             "decode": (KernelTime("matvec:format=q8", 72, 0.04, 0.8), KernelTime("embed", 1, 0.01, 0.2))
         },
+        agreement=Agreement(128, 126, 126 / 128, 0.0123, 0.04, "CPU"),
         marks=("hidden",),
         notes=(note("cached.budget"),),
         seconds=95.0,

@@ -59,7 +59,7 @@ class Reader(HTMLParser):
 def test_every_chart_has_its_table_beside_it(language: str, kept) -> None:
     found = figures(*kept, language=language)
     assert set(found) == {
-        "decode", "prefill", "first", "drift", "beside", "load", "memory", "kernels", "device"
+        "decode", "prefill", "first", "drift", "agreement", "beside", "load", "memory", "kernels", "device"
     }  # fmt: skip
     for figure in found.values():
         reader = Reader(figure.html())
@@ -122,12 +122,20 @@ def test_warnings_and_remarks() -> None:
     assert "from the cache was not measured" in remark
 
 
+def test_agreement_is_never_rounded_up_to_all() -> None:
+    almost = replace(REPORT.agreement, tokens=9999, equal=9998, share=9998 / 9999)
+    found = figures(report=replace(REPORT, agreement=almost))["agreement"]
+    assert found.table.rows == (("This run", "9,998 of 9,999", "99.9%", "0.0123", "0.040"),)
+    assert "agreement" not in figures(report=replace(REPORT, agreement=None))
+
+
 def test_headline_and_a_report_without_results() -> None:
     labels = [label for label, _, _ in Figures(WORDS["en"], REPORT).headline()]
     assert labels == [
-        "Writing", "Reading 128 tokens", "First token after 128", "Load from the cache", "Memory"
+        "Writing", "Reading 128 tokens", "First token after 128", "Load from the cache",
+        "Agrees with the CPU", "Memory",
     ]  # fmt: skip
-    empty = replace(REPORT, decode=None, prefill=(), kernels=None, probes=None)
+    empty = replace(REPORT, decode=None, prefill=(), agreement=None, kernels=None, probes=None)
     assert set(figures(report=empty)) == {"beside", "load", "memory"}
     assert "325" in headline(Figures(WORDS["en"], empty).headline())
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from sotto.bench.control import KINDS
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
 from sotto.errors import DocumentError
@@ -86,7 +87,7 @@ def benchmark() -> set[str]:
         "mark": ("hidden", "battery", "battery-low"),
         "preset": (*PRESETS, "own"),
         "device": ("gpu", "low-power", "fallback"),
-        "doing": ("probes", "first", "cached", "decode", "prefill", "kernels"),
+        "doing": KINDS,
         "head": ("cold", "cached", "beside.decode", "beside.prefill"),
         "load": ("cold", "cached"),
         "memory": ("weights", "cache", "constants", "scratch", "text.gpu", "text.cpu"),

@@ -1,9 +1,13 @@
-"""One benchmark from beginning to end: probe, load twice, decode, prefill, time the kernels, report."""
+"""One benchmark from beginning to end: probe, load twice, decode, prefill, time the kernels, agree, report.
+
+A processor that is lost meanwhile is opened again, and what it was at begun anew; after a second loss that is left
+out, and the rest goes on.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -11,12 +15,13 @@ from .. import __version__, reports
 from ..device import Device
 from ..devices.cpu import best_threads
 from ..engine.engine import Engine
-from ..errors import Cancelled
+from ..errors import Cancelled, DeviceError, LimitError, WrongResults
 from ..plan.variants import Job
 from ..reports import LoadStats, Settings
 from ..source import Folder, Source
 from ..store import Store
-from . import protocol
+from . import agreement, protocol
+from .agreement import Agreement
 from .control import Control, Told
 from .notes import Note, note
 from .probes import Probes, probe
@@ -92,6 +97,14 @@ def _measured(source: Source | Folder, host: Host) -> Source | Folder:
     return _Measured(source, host)
 
 
+class _TimeUp(Exception):
+    """The budget is used up."""
+
+
+class _NoReference(Exception):
+    """The CPU cannot run the model."""
+
+
 class Benchmark:
     """A benchmark that can be cancelled, and whose report can be asked for at any time.
 
@@ -115,13 +128,18 @@ class Benchmark:
         self._device: Device | None = None
         self._engine: Engine | None = None
         self._cancelled = False
+        self._broken = False  # it ended before its end
         self._known: Report | None = None  # what was known when the device was closed
         self._probes: Probes | None = None
         self._cold: LoadStats | None = None
         self._cached: LoadStats | None = None
         self._decode: Decode | None = None
         self._prefill: list[Prefill] = []
+        self._pace: float | None = None  # seconds that a token of a prompt took
         self._kernels: dict[str, tuple[KernelTime, ...]] | None = None
+        self._agreement: Agreement | None = None
+        self._store: Store | None = None
+        self._loaded: Source | Folder = source  # as what the model was loaded
         self._notes: list[Note] = []
 
     def cancel(self) -> None:
@@ -141,18 +159,23 @@ class Benchmark:
         try:
             await self._measure()
         except Exception as error:  # Cancelled comes through JavaScript as another class
-            if not self._cancelled:
+            if not self._cancelled and not (self._known and isinstance(error, DeviceError)):
                 raise
-            if self._engine is None:
+            if self._engine is None and self._known is None:
                 raise Cancelled from error
-            self._notes.append(note("cancelled"))
+            lost = note("lost.end", why=_sentence(error))
+            self._notes.append(note("cancelled") if self._cancelled else lost)
+            self._broken = True
         finally:
             call_off()
             if self._engine is not None:
+                self._known = None
                 self._known = self.report()
             self._close()
+            if self._store and self._request.loads:
+                await self._host.discard(self._store, self._loaded.key)
         assert self._known is not None
-        return self._known
+        return replace(self._known, notes=tuple(self._notes), complete=not self._broken)
 
     def report(self) -> Report:
         """What was measured so far; there is something once the model is loaded."""
@@ -186,7 +209,8 @@ class Benchmark:
             kernels=self._kernels,
             marks=tuple(sorted(self._control.marks)),
             notes=tuple(self._notes),
-            complete=not self._cancelled,
+            agreement=self._agreement,
+            complete=not self._broken,
             seconds=self._control.clock.used,
         )
 
@@ -206,60 +230,134 @@ class Benchmark:
             await best_threads(device, engine.time_token)
         control.disturbed()  # while loading: it belongs to no run
         self._changed()
-        if request.after == 1:
-            self._decode = await protocol.decode(engine, request, self._probes, control)
-            self._changed()
-        pace = await protocol.prefill(engine, request, self._probes, control, self._prefill)
-        self._changed()
-        if request.after > 1:
-            self._decode = await protocol.decode(engine, request, self._probes, control, pace)
-            self._changed()
+        steps = [self._measure_prefill, self._measure_decode]
+        if request.after == 1:  # otherwise the prompts tell what those before the new tokens take
+            steps.reverse()
         if request.profile:
-            self._kernels = await protocol.kernels(engine, self._probes, control)
-            if self._kernels is None:
-                self._notes.append(note("kernels.none"))
-            elif left_out := [plan.name for plan in engine.plans if plan.name not in self._kernels]:
-                self._notes.append(note("kernels.budget", plans=", ".join(left_out)))
-            self._changed()
+            steps.append(self._measure_kernels)
+        if request.agreement:
+            steps.append(self._agree)
+        for step in steps:
+            await self._step(step)
+
+    async def _step(self, step: Callable[[Engine], Awaitable[None]]) -> None:
+        """Do a step; on a processor that is lost meanwhile once more, and after a second loss without it."""
+        for kind in ("lost", "lost.out"):
+            assert self._engine is not None
+            try:
+                await step(self._engine)
+                break
+            except DeviceError as error:
+                if self._cancelled or isinstance(error, LimitError | WrongResults):
+                    raise
+                self._notes.append(note(kind, why=_sentence(error)))
+                await self._open_again()
+        self._changed()
+
+    async def _open_again(self) -> None:
+        """Load the model once more, on a fresh device."""
+        self._known = self.report()
+        self._close()
+        await self._load_once("again")
+        self._known = None
+
+    async def _measure_decode(self, engine: Engine) -> None:
+        found = await protocol.decode(engine, self._request, self._probes, self._control, self._pace)
+        self._decode = found
+
+    async def _measure_prefill(self, engine: Engine) -> None:
+        self._prefill.clear()  # what a lost device has measured
+        self._pace = await protocol.prefill(engine, self._request, self._probes, self._control, self._prefill)
+
+    async def _measure_kernels(self, engine: Engine) -> None:
+        self._kernels = await protocol.kernels(engine, self._probes, self._control)
+        if self._kernels is None:
+            self._notes.append(note("kernels.none"))
+        elif left_out := [plan.name for plan in engine.plans if plan.name not in self._kernels]:
+            self._notes.append(note("kernels.budget", plans=", ".join(left_out)))
+
+    async def _agree(self, engine: Engine) -> None:
+        """Hold the processor against the CPU."""
+        loaded = self._cold or self._cached
+        if not engine.device.traits.wgsl:
+            self._notes.append(note("agreement.self"))
+        elif loaded and 2 * loaded.total_seconds > self._control.clock.left:
+            self._notes.append(note("agreement.budget"))
+        else:
+            try:
+                answers, name = await self._reference(engine)
+                self._agreement = await agreement.hold(engine, answers, name, self._told("agreement"))
+            except _TimeUp:
+                self._notes.append(note("agreement.budget"))
+            except _NoReference as error:
+                self._notes.append(note("agreement.none", why=str(error)))
+
+    async def _reference(self, engine: Engine) -> tuple[list[agreement.Answer], str]:
+        """What the CPU writes, and what it is called. Raises _NoReference, _TimeUp."""
+        try:
+            cpu = await self._host.open(Request(device="cpu", threads=self._request.threads))
+            try:
+                weights = engine.scheme.name if engine.scheme else self._request.weights
+                reference = await self._load_engine(
+                    "reference", cpu, Settings(engine.context, weights=weights)
+                )
+                try:
+                    return await agreement.write(reference, self._told("reference", 0.5)), cpu.adapter.name
+                finally:
+                    reference.close()
+            finally:
+                cpu.close()
+        except DeviceError as error:
+            raise _NoReference(_sentence(error)) from error
+
+    def _told(self, kind: str, begin: float = 0.0) -> agreement.Told:
+        """Hears of progress from a part of a step on, and raises _TimeUp when the budget is used up."""
+
+        def told(part: float) -> None:
+            self._control.tell(kind, part=begin + (1 - begin) * part)
+            if not self._control.clock.left:
+                raise _TimeUp
+
+        return told
 
     async def _load(self) -> None:
         """Load; where the loads are measured, from the file and then from the cache, each on a fresh device."""
         request = self._request
-        store = await self._host.store(request)
+        self._store = store = await self._host.store(request)
         if not request.loads:
-            stats = await self._load_once("first", self._source, store)
+            stats = await self._load_once("first")
             self._cold, self._cached = (None, stats) if stats.cached else (stats, None)
             return
-        source = _measured(self._source, self._host)
-        try:
-            if store:
-                await self._host.discard(store, source.key)
-            self._cold = stats = await self._load_once("first", source, store)
-            if not store:
-                self._notes.append(note("cached.off"))
-            elif stats.note:
-                self._notes.append(note("cached.full", why=stats.note))
-            elif stats.total_seconds > self._control.clock.left / 2:
-                self._notes.append(note("cached.budget"))
-            else:
-                self._close()
-                self._cached = await self._load_once("cached", source, store)
-        finally:
-            if store:
-                await self._host.discard(store, source.key)
+        self._loaded = _measured(self._source, self._host)
+        if store:
+            await self._host.discard(store, self._loaded.key)
+        self._cold = stats = await self._load_once("first")
+        if not store:
+            self._notes.append(note("cached.off"))
+        elif stats.note:
+            self._notes.append(note("cached.full", why=stats.note))
+        elif stats.total_seconds > self._control.clock.left / 2:
+            self._notes.append(note("cached.budget"))
+        else:
+            self._close()
+            self._cached = await self._load_once("cached")
 
-    async def _load_once(self, kind: str, source: Source | Folder, store: Store | None) -> LoadStats:
-        self._device = await self._host.open(self._request)
-        settings = Settings(
-            self._request.context, variant=self._request.variant, weights=self._request.weights
-        )
+    async def _load_once(self, kind: str) -> LoadStats:
+        """Load what is measured onto a fresh device."""
+        request = self._request
+        if self._known is not None:  # it was measured which number is best
+            request = replace(request, threads=self._known.threads)
+        self._device = await self._host.open(request)
+        settings = Settings(request.context, variant=request.variant, weights=request.weights)
+        self._engine = await self._load_engine(kind, self._device, settings)
+        return self._engine.load_stats
 
+    async def _load_engine(self, kind: str, device: Device, settings: Settings) -> Engine:
         def heard(progress: reports.LoadProgress) -> None:
             part = progress.done / progress.total if progress.total else 0.0
             self._control.tell(kind, stage=progress.stage, part=part)
 
-        self._engine = await Engine.load(source, self._device, store, settings, heard)
-        return self._engine.load_stats
+        return await Engine.load(self._loaded, device, self._store, settings, heard)
 
     def _stop_run(self) -> None:
         """The budget is used up: another program may have slowed this one down."""
@@ -276,3 +374,8 @@ class Benchmark:
 
 def _load(stats: LoadStats | None) -> Load | None:
     return None if stats is None else Load(stats.total_seconds, stats.seconds)
+
+
+def _sentence(error: Exception) -> str:
+    """What an error says, to stand in brackets."""
+    return str(getattr(error, "message", error)).rstrip(".")

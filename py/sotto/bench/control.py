@@ -8,13 +8,16 @@ from dataclasses import dataclass
 
 from ..errors import Cancelled
 
+KINDS = ("probes", "first", "cached", "decode", "prefill", "kernels", "reference", "agreement", "again")
+
 
 @dataclass(frozen=True)
 class BenchProgress:
     """Where a benchmark is.
 
     Attributes:
-        kind: "probes", "first", "cached" (the loads), "decode", "prefill" or "kernels".
+        kind: one of KINDS: "first" and "cached" are loads, and "again" the load after a processor was lost;
+            "reference" is the CPU writing what others are held against in "agreement".
         tokens: of the prompt ("prefill") or of a run ("decode").
         run, runs: which run of how many; 0 of 0 where there is none.
         stage: of a load, as reports.Progress has it.

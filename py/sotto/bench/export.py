@@ -58,6 +58,11 @@ def _figures(report: Report) -> Iterator[Row]:
             yield "probe", "", name, getattr(probes, name), "operations/s"
         yield "probe", "", "empty dispatch", probes.empty_dispatch, "s"
         yield "probe", "", "round trip", probes.round_trip, "s"
+    if agreement := report.agreement:
+        yield "agreement", agreement.tokens, "equal", agreement.equal, "tokens"
+        yield "agreement", agreement.tokens, "share", agreement.share, ""
+        yield "agreement", agreement.tokens, "logprob difference", agreement.logprob_difference, "nats"
+        yield "agreement", agreement.tokens, "widest miss", agreement.widest_miss, "nats"
     for plan, kernels in (report.kernels or {}).items():
         for kernel in kernels:
             yield f"kernel of {plan}", "", kernel.kernel, kernel.seconds, "s"
@@ -90,6 +95,8 @@ def summary(report: Report) -> str:
         if load
     ]
     parts.append(f"{report.memory_bytes / 1e6:,.0f} MB")
+    if report.agreement:
+        parts.append(f"agreement {percent(report.agreement.share)}")
     if report.marks:
         parts.append(f"disturbed ({', '.join(report.marks)})")
     if not report.complete:
@@ -98,6 +105,11 @@ def summary(report: Report) -> str:
         f"Sotto {report.sotto}, {report.model}, {processor(report)}, {report.machine.engine}, "
         f"{report.date[:10]}: {', '.join(parts)}"
     )
+
+
+def percent(share: float) -> str:
+    """A share to tenths of a per cent, never rounded up to the whole."""
+    return "100%" if share == 1 else f"{min(share, 0.999):.1%}"
 
 
 def _number(value: float | None) -> str:

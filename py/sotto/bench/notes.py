@@ -19,6 +19,12 @@ TEXTS = {
     "cached.full": "the cached load was not measured: the weights could not be cached ({why})",
     "kernels.none": "no kernel times: the device has no timestamp queries",
     "kernels.budget": "no kernel times of {plans}: the time budget",
+    "agreement.self": "no agreement figure: the CPU is what other processors are held against",
+    "agreement.budget": "no agreement figure: the time budget",
+    "agreement.none": "no agreement figure: the CPU cannot run the model ({why})",
+    "lost": "the processor gave up ({why}): it was opened again, and what it was at begun anew",
+    "lost.out": "the processor gave up a second time ({why}): what it was at is left out",
+    "lost.end": "the processor gave up and could not be opened again ({why}): what was measured until then",
     "cancelled": "stopped by hand: what was measured until then",
 }
 

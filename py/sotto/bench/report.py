@@ -10,12 +10,13 @@ from typing import Any, Self, TypeVar, Union, cast
 
 from ..device import AdapterInfo
 from ..errors import SottoError
+from .agreement import Agreement
 from .notes import Note
 from .probes import Probes
 from .protocol import Decode, KernelTime, Prefill
 from .request import Request
 
-FORMAT = 3  # of the JSON; reports of other formats are not read
+FORMAT = 4  # of the JSON; reports of other formats are not read
 
 T = TypeVar("T")
 
@@ -72,9 +73,10 @@ class Report:
         encode_seconds_per_token: what recording the latest token's commands took, where the device tells.
         probes: what the device can do.
         kernels: their times by plan; None where they were not taken.
+        agreement: with the CPU; None where it was not measured.
         marks: what disturbed the machine meanwhile: "hidden", "battery", "battery-low".
         notes: remarks on the whole.
-        complete: False for one that was stopped by hand.
+        complete: False for one that was stopped by hand, or ended with its processor.
         seconds: all of it.
     """
 
@@ -99,6 +101,7 @@ class Report:
     encode_seconds_per_token: float | None = None
     probes: Probes | None = None
     kernels: dict[str, tuple[KernelTime, ...]] | None = None
+    agreement: Agreement | None = None
     marks: tuple[str, ...] = ()
     notes: tuple[Note, ...] = ()
     complete: bool = True

@@ -32,6 +32,7 @@ class Request:
         loads: measure the first load and the cached one, in a cache of their own.
         probes: measure what the device can do at all.
         profile: time every kernel.
+        agreement: hold what the processor finds most probable against the CPU (bench/agreement.py).
     """
 
     model: str = ""
@@ -51,6 +52,7 @@ class Request:
     loads: bool = True
     probes: bool = True
     profile: bool = False
+    agreement: bool = True
 
     def to_query(self) -> str:
         """What differs from the defaults, as the query of an address."""

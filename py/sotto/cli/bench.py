@@ -10,7 +10,7 @@ from .. import api, reports
 from ..bench.benchmark import Benchmark
 from ..bench.control import BenchProgress
 from ..bench.desk import Desk
-from ..bench.export import processor, summary, to_csv
+from ..bench.export import percent, processor, summary, to_csv
 from ..bench.notes import Note
 from ..bench.probes import Probes
 from ..bench.protocol import Spread
@@ -28,6 +28,9 @@ _DOING = {
     "decode": "Decoding {tokens} tokens, run {run} of {runs}",
     "prefill": "Prefilling {tokens} tokens, run {run} of {runs}",
     "kernels": "Timing the kernels",
+    "reference": "Letting the CPU write what to compare with",
+    "agreement": "Comparing with the CPU, token by token",
+    "again": "Loading again: the processor was lost",
 }
 
 
@@ -83,6 +86,10 @@ def _lengths(context: click.Context, option: click.Parameter, value: str) -> tup
     is_flag=True,
     help="Time every kernel with timestamp queries: its reads and arithmetic, as shares of what the device can do.",
 )
+@click.option(
+    "--agreement/--no-agreement", default=True,
+    help="Let the CPU write some greedy tokens, and count how many the GPU finds most probable too.",
+)  # fmt: skip
 @click.option("--csv", "as_csv", is_flag=True, help="Print every run as a table for a spreadsheet.")
 @json_option
 def command(as_json: bool, as_csv: bool, no_cache: bool, preset: str, **given: object) -> None:
@@ -168,6 +175,11 @@ def _print(report: Report) -> None:
             _remarks(d.notes),
         )
     console.print(table)
+    if a := report.agreement:
+        console.print(
+            f"agreement with the CPU: {a.equal} of {a.tokens} tokens ({percent(a.share)}); log-probabilities differ by "
+            f"{a.logprob_difference:.4f} nats in the mean; widest miss {a.widest_miss:.3f} nats"
+        )
     loads = [
         f"{load.seconds:.2f} s from the {what}, {load.stages.get('pipelines', 0):.2f} s of it compiling"
         for what, load in (("file", report.load.cold), ("cache", report.load.cached))

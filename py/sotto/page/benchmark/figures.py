@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+from ...bench.export import percent
 from ...bench.notes import Note
 from ...bench.protocol import Prefill, Spread
 from ...bench.published import Published
@@ -25,6 +26,7 @@ TITLE = 20  # of an axis
 COLUMNS = {  # of tables: the words are bench.<figure>.<column>
     "drift": ("runs", "first", "last", "change", "count"),
     "kernels": ("kernel", "dispatches", "ms", "share", "plan"),
+    "agreement": ("equal", "share", "difference", "miss"),
     "beside": ("system", "device", "prefill", "decode", "date", "source"),
 }
 
@@ -88,14 +90,17 @@ class Figures:
             found.append(
                 (words(f"bench.head.{kind}"), numbers.precise(load.seconds), words("bench.unit.seconds"))
             )
+        if report.agreement:
+            number, unit = percent(report.agreement.share)[:-1], "%"
+            found.append((words("bench.head.agreement"), number, unit))
         number, _, unit = numbers.size(report.memory_bytes).partition(" ")
         return [*found, (words("bench.head.memory"), number, unit)]
 
     def all(self) -> list[Figure]:
         """Every figure there is something to show in, in the order of the page."""
         makers = (
-            self._decode, self._prefill, self._first, self._drift, self._beside, self._loads, self._memory,
-            self._kernels, self._device,
+            self._decode, self._prefill, self._first, self._drift, self._agreement, self._beside, self._loads,
+            self._memory, self._kernels, self._device,
         )  # fmt: skip
         return [figure for maker in makers if (figure := maker())]
 
@@ -251,6 +256,22 @@ class Figures:
             Table(_head(words, "drift"), tuple(rows)),
             {"chart-drift": chart},
         )
+
+    def _agreement(self) -> Figure | None:
+        words = self._words
+        measured = [(report, report.agreement) for report in self._all if report.agreement]
+        if self._report.agreement is None:
+            return None
+        rows = tuple(
+            (
+                self._name(report), words("bench.agreement.of", equal=a.equal, tokens=a.tokens), percent(a.share),
+                f"{a.logprob_difference:.4f}", f"{a.widest_miss:.3f}",
+            )
+            for report, a in measured
+        )  # fmt: skip
+        head = (words("bench.col.run"), *_head(words, "agreement"))
+        text = words("bench.agreement.text", tokens=self._report.agreement.tokens)
+        return Figure("agreement", words("bench.agreement"), text, Table(head, rows), {})
 
     def _beside(self) -> Figure | None:
         """This run and the kept ones among numbers that others published."""

@@ -22,7 +22,7 @@ from .figures import Figures, beside, label, processor, when
 from .markup import Figure, headline
 
 TEXTS = ("prefill", "decode", "after", "context", "runs", "warmup", "budget", "threads", "variant")
-CHECKS = ("loads", "probes", "profile")
+CHECKS = ("loads", "probes", "profile", "agreement")
 LENGTHS = ("prefill", "decode", "after", "context", "runs", "warmup", "budget")  # what a preset sets
 
 
