@@ -43,6 +43,9 @@ class Observer:
     def loaded(self) -> None:
         """There is an engine."""
 
+    def adapted(self) -> None:
+        """Its adapter was switched on or off."""
+
     def failed(self, fault: Fault) -> None:
         """There is none, and why."""
 
@@ -257,6 +260,8 @@ class ModelHolder:
                 await engine.use_adapters(dict.fromkeys(engine.adapters, 1.0) if on else {})
             finally:
                 self._writing = False
+        for observer in self._observers:
+            observer.adapted()
 
     def use_threads(self, count: int) -> None:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""

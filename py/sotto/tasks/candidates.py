@@ -36,7 +36,7 @@ def sampling_of(usual: Sampling, request: Request | None, frame: Frame, number: 
     Args:
         request: None for what is asked in other words.
     """
-    retells = frame == "plain" and request is not None and request.task in _RETELLING
+    retells = frame == "plain" and request is not None and request.task in _RETELLING and not request.into
     bias = COPY_BIAS if retells else usual.copy_bias
     if not number:
         return replace(usual, copy_bias=bias)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from .phrases import BY_CHARACTERS
+from .request import Request
+
+LONGEST = 96  # tokens of a post of the usual length
 SENTENCE_END = re.compile(r"[.!?…]['”’)]*\s|[。！？…][」』）]*|\n")
+
+
+def longest(request: Request) -> int:
+    """The most tokens that are left for a post: fifty words are about 70, and few take more than two a word or one a
+    character."""
+    limit = request.longest or 0
+    return max(LONGEST, limit if request.language in BY_CHARACTERS else 2 * limit)
 
 
 def room(context: int, max_tokens: int) -> int:

@@ -25,10 +25,11 @@ class Request:
     """One thing to write from a text.
 
     Attributes:
-        language: of the text, the request and the answer.
+        language: of the request and the answer; of the text, too, unless `into` is given.
         limit: the most words of a post; characters in `BY_CHARACTERS`. None: the usual number.
         network: where it will be posted; None when it is not said.
-        into: the language of a translation.
+        into: the language of a translation, whose `language` is the text's; of a post, the one that it is written in
+            where its text is in another.
     """
 
     task: Task = "post"
@@ -51,7 +52,8 @@ class Request:
         words = PHRASES[self.language]
         options = [self.network] if self.network else []
         if self.into:
-            options.append(words.into.format(language=words.languages[self.into]))
+            into = words.into if self.task == "translation" else words.written_in
+            options.append(into.format(language=words.languages[self.into]))
         if self.tone:
             options.append(words.tones[self.tone])
         if self.hashtags:

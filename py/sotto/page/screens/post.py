@@ -10,7 +10,6 @@ from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
 from ...tasks import few_shot, fit
 from ...tasks.candidates import USUAL, judge, sampling_of
-from ...tasks.language import language
 from ...tasks.request import Frame, Request, frame, prompt
 from ...text.chat import GEMMA
 from ...text.prompt import Prompt
@@ -23,9 +22,11 @@ from ..network import NetworkChoice
 from ..notice import Notice, remedy
 from ..options import Options
 from ..parts import Parts
+from ..post import doubts
+from ..post.source_text import SourceText
+from ..post.wishes import WishRow
 from ..versions import Version, Versions
 
-LONGEST = 96  # tokens of a post, where the settings say nothing: fifty words are about 70
 MEASURED = 8  # new tokens from which on a post says how fast the processor is
 
 
@@ -39,6 +40,8 @@ class PostScreen(Observer):
         self._notice = Notice(parts.elements, parts.words, parts.panel)
         self._busy = False
         self._network = NetworkChoice(parts.elements, parts.words, parts.browser.storage)
+        self._source = SourceText(parts)
+        self._wishes = WishRow(parts, self._source)
         self._waiting = False  # for another screen that writes
         self._versions = Versions(parts.elements, parts.words, self._show)
         self._documents = DocumentBox(parts)
@@ -96,7 +99,7 @@ class PostScreen(Observer):
             self._wait(False)
         if self._busy or not parts.holder.ready:
             return
-        text = beginning or self._text()
+        text = beginning or self._source.text
         if not text.strip():
             self._tell(faults.EMPTY, self._use_example)
             return
@@ -104,16 +107,18 @@ class PostScreen(Observer):
         if parts.preferences.faulty:
             self._tell(faults.SETTING, parts.preferences.show_faulty)
             return
+        if not self._wishes.check():
+            return
         self._busy, begun = True, False
         queued = parts.holder.writing
         self._wait(queued)
         try:
             async with parts.holder.turn(lambda: self._waiting == queued) as engine:
                 self._wait(False)
-                request = self._request(text)
+                request = self._request(engine, text)
                 ask = self._prompt(engine, request, text)
                 tokens = engine.count(ask)
-                if tokens > (limit := fit.room(engine.context, options.longest(LONGEST))):
+                if tokens > (limit := fit.room(engine.context, options.longest(fit.longest(request)))):
                     raise ContextFull(tokens, limit)
                 self._begin(request.language)
                 begun = True
@@ -152,7 +157,8 @@ class PostScreen(Observer):
             if written:
                 self._parts.elements.say("when", self._words("hint.better"))
             sampling = sampling_of(options.sampling(USUAL), request, self._frame(engine), len(written))
-            answer = await self._stream(engine, ask, options, sampling, shown=not written)
+            longest = options.longest(fit.longest(request))
+            answer = await self._stream(engine, ask, longest, options, sampling, shown=not written)
             stats = replace(engine.stats)
             if stats.new_tokens > MEASURED:
                 self._parts.holder.remember_rate(stats.decode_rate)
@@ -165,13 +171,18 @@ class PostScreen(Observer):
         return written
 
     async def _stream(
-        self, engine: Engine, ask: Prompt, options: Options, sampling: Sampling, *, shown: bool
+        self,
+        engine: Engine,
+        ask: Prompt,
+        longest: int,
+        options: Options,
+        sampling: Sampling,
+        *,
+        shown: bool,
     ) -> str:
         """Write a version, shown as it comes or not."""
         place, answer = self._at("post"), ""
-        pieces = engine.generate(
-            ask, options.longest(LONGEST), sampling, stop=options.stop, loop_guard=options.loop_guard
-        )
+        pieces = engine.generate(ask, longest, sampling, stop=options.stop, loop_guard=options.loop_guard)
         async for piece in pieces:
             new = piece.text if answer else piece.text.lstrip()
             answer += new
@@ -182,15 +193,15 @@ class PostScreen(Observer):
     async def _write_what_fits(self, text: str, limit: int) -> None:
         engine = self._parts.holder.engine
         if engine is not None:
-            request = self._request(text)
+            request = self._request(engine, text)
 
             def count(part: str) -> int:
                 return engine.count(self._prompt(engine, request, part))
 
             await self._write(fit.fit(text, count, limit))
 
-    def _request(self, text: str) -> Request:
-        return Request(language=language(text), network=self._network.chosen or None)
+    def _request(self, engine: Engine, text: str) -> Request:
+        return self._wishes.heard(self._frame(engine)).request(text, self._network.chosen or None)
 
     @staticmethod
     def _frame(engine: Engine) -> Frame:
@@ -204,9 +215,6 @@ class PostScreen(Observer):
             self._parts.holder.stop()
 
     # --- what is shown
-
-    def _text(self) -> str:
-        return str(self._at("source").value)
 
     def _use_example(self) -> None:
         """Put the example of the page's language into the text box, as its button does."""
@@ -253,12 +261,9 @@ class PostScreen(Observer):
         engine, words = self._parts.holder.engine, self._words
         if engine is None:
             return
-        parts = version.candidate.parts()
-        self._parts.elements.marks("post", parts)
+        self._parts.elements.marks("post", version.candidate.parts())
         self._network.show(version.candidate.answer)
-        foreign = dict.fromkeys(text for text, is_foreign in parts if is_foreign)
-        doubt = words("note.foreign", what=words("comma").join(foreign)) if foreign else ""
-        self._parts.elements.say("doubt", doubt)
+        self._parts.elements.say("doubt", doubts.told(words, version.candidate))
         stats = version.stats
         rates = {"prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
         self._at("stats").dataset.figures = json.dumps(asdict(stats) | rates)
