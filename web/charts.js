@@ -8,8 +8,7 @@
 import { library } from "./library.js";
 
 const LIBRARY = new URL("runtime/chartjs/chart.umd.min.js", import.meta.url).href;
-const NARROW = 520; // pixels: below this, long names stand above their bars instead of beside them
-const NAME = 16; // characters of a name that may stand beside
+const BESIDE = 0.38; // of a chart's width that names beside their bars may take; longer ones stand above them
 const LINE = 18; // pixels of a name above a bar
 /** @type {Map<string, {spec: Spec, chart: any}>} */
 const charts = new Map(); // by the id of their canvas
@@ -51,9 +50,12 @@ const names = {
     ctx.save();
     ctx.font = `12px ${ink.sans}`;
     ctx.textBaseline = "middle";
-    ctx.fillStyle = ink.ink;
     for (const [row, bar] of chart.getDatasetMeta(0).data.entries()) {
-      ctx.fillText(spec.labels[row], chartArea.left, bar.y - LINE, chartArea.width);
+      const y = bar.y - LINE;
+      ctx.fillStyle = ink.paper; // the grid does not run through names
+      ctx.fillRect(chartArea.left + 1, y - 7, ctx.measureText(spec.labels[row]).width + 4, 13);
+      ctx.fillStyle = ink.ink;
+      ctx.fillText(spec.labels[row], chartArea.left, y, chartArea.width);
     }
     ctx.restore();
   },
@@ -154,13 +156,19 @@ function lines(spec, ink) {
   };
 }
 
+/** Pixels of the longest of some texts. @param {string[]} texts  @param {string} font */
+function widest(texts, font) {
+  const context = /** @type {CanvasRenderingContext2D} */ (document.createElement("canvas").getContext("2d"));
+  context.font = `12px ${font}`;
+  return Math.max(0, ...texts.map((text) => context.measureText(text).width));
+}
+
 /** @param {HTMLElement} canvas  @param {Spec} described */
 function build(canvas, described) {
   const frame = /** @type {HTMLElement} */ (canvas.parentElement);
-  const narrow = frame.clientWidth < NARROW;
-  const above = narrow && described.kind === "bars" && described.labels.some((label) => label.length > NAME);
-  const spec = { ...described, above, height: described.height + (above ? LINE * described.labels.length + 10 : 0) };
   const { Chart } = globalThis, ink = style();
+  const above = described.kind === "bars" && widest(described.labels, ink.sans) > BESIDE * frame.clientWidth;
+  const spec = { ...described, above, height: described.height + (above ? LINE * described.labels.length + 10 : 0) };
   const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const { type, data, options } = spec.kind === "lines" ? lines(spec, ink) : bars(spec, ink);
   Object.assign(Chart.defaults, { color: ink.soft, borderColor: ink.rule });

@@ -5,8 +5,8 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
-from common import ENGLISH
-from playwright.sync_api import Page, expect
+from common import ENGLISH, ROOT
+from playwright.sync_api import Page, Route, expect
 
 TEXT = "the small library writes a short story for every morning and people read it in the garden. "
 SHORT = "?max_tokens=12&temperature=0&versions=1"
@@ -89,3 +89,26 @@ def barriers(page: Page) -> list[str]:
         if each["impact"] in ("serious", "critical")
         for node in each["nodes"]
     ]
+
+
+def before_bridge(page: Page, script: str) -> None:
+    """Run JavaScript in the worker before the bridge opens the GPU."""
+
+    def with_script(route: Route) -> None:
+        bridge = (ROOT / "web" / "bridge.js").read_text("utf-8")
+        route.fulfill(body=f"{script};\n{bridge}", content_type="text/javascript")
+
+    page.route("**/bridge.js", with_script)
+
+
+def losing(page: Page) -> None:
+    """Let the page's GPUs be lost when something is posted to the channel "lose"."""
+    before_bridge(
+        page,
+        """const request = GPUAdapter.prototype.requestDevice;
+        GPUAdapter.prototype.requestDevice = async function (...given) {
+            const device = await request.apply(this, given);
+            new BroadcastChannel("lose").onmessage = () => device.destroy();
+            return device;
+        }""",
+    )

@@ -10,15 +10,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
 from common import ENGLISH, JAPANESE, ROOT, Serve
-from pages import state, until
+from pages import barriers, losing, state, until
 from playwright.sync_api import Browser, Page, Route, expect
 
-from sotto.bench.report import FORMAT, Report
+import sample
+from sotto.bench.published import published
+from sotto.bench.report import FORMAT, Machine, Report
 from sotto.bench.request import Request
 from sotto.site.site import OfferedModel
 from tiny import Tiny, build
@@ -260,6 +263,8 @@ def test_on_the_gpu(page: Page, address: str) -> None:
     page.goto(address + QUICK.replace("device=cpu", "device=gpu") + "&profile=1")
     report = run(page)
     assert report.adapter.wgsl and report.threads == 0 and report.kernels
+    assert report.agreement and report.agreement.tokens > 40 and report.agreement.share > 0.95
+    expect(page.locator("#bench-headline")).to_contain_text(ENGLISH["bench.head.agreement"])
     expect(page.locator("#figure-kernels tbody tr").first).to_be_visible()
 
 
@@ -286,3 +291,62 @@ def test_on_one_thread_where_the_page_is_not_isolated(page: Page, address: str) 
     report = run(page)
     assert report.threads == 1 and report.decode and report.decode.rate
     expect(page.locator("#figure-decode table")).to_be_visible()
+
+
+def test_a_saved_run_is_opened_and_compared(page: Page, address: str, tmp_path: Path) -> None:
+    """Of another computer: its figures stand beside this one's, and are there after a reload."""
+    other = replace(sample.report(), machine=Machine("macOS 26", "", "3.13.2", "Safari 26"))
+    for name, text in (("other", other.to_json()), ("none", "{}")):
+        (tmp_path / f"{name}.json").write_text(text, "utf-8")
+    page.goto(address + QUICK)
+    expect(page.locator("#bench-run")).to_be_enabled()
+    page.set_input_files("#bench-file", tmp_path / "none.json")
+    expect(page.locator("#bench-error")).to_contain_text(ENGLISH["bench.open.wrong"])
+    expect(page.locator("#bench-kept")).to_have_text(ENGLISH["bench.kept.none"])
+
+    page.set_input_files("#bench-file", tmp_path / "other.json")
+    expect(page.locator("#bench-kept li")).to_contain_text("macOS 26, Safari 26")
+    expect(page.locator("#figure-agreement td").first).to_have_text("126 of 128")
+    assert shown(page) == other  # nothing else was measured yet
+    page.reload()
+    expect(page.locator("#bench-kept [data-do=compare]")).to_be_checked()
+    run(page)
+    rows = page.locator("#figure-decode tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.nth(1)).to_contain_text("15.7")
+    assert not barriers(page)
+
+
+def test_charts_that_cannot_be_drawn_are_told(page: Page, address: str) -> None:
+    page.route("**/chart.umd.min.js", lambda route: route.abort())
+    page.goto(address + QUICK)
+    expect(page.locator("#bench-uncharted")).to_have_text(ENGLISH["bench.uncharted"])
+    expect(page.locator("#figure-beside table")).to_be_visible()
+    expect(page.locator("#figure-beside canvas").first).to_be_hidden()
+    page.unroute("**/chart.umd.min.js")
+    run(page)  # the library is asked for again
+    expect(page.locator("#bench-uncharted")).to_be_hidden()
+    expect(page.locator("#figure-decode canvas")).to_be_visible()
+
+
+def test_published_numbers_lead_to_their_sources(page: Page, address: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto(address + QUICK)
+    links = page.locator("#figure-beside td a")
+    expect(links).to_have_count(len(published()))
+    assert [link.get_attribute("href") for link in links.all()] == [p.address for p in published()]
+
+
+def test_a_lost_gpu_is_opened_again(page: Page, address: str) -> None:
+    losing(page)
+    page.goto(address + QUICK.replace("device=cpu", "device=gpu") + "&runs=300&decode=40&agreement=0")
+    page.click("#bench-run")
+    expect(page.locator("#bench-when")).to_contain_text("left")
+    page.evaluate("new BroadcastChannel('lose').postMessage('')")
+    expect(page.locator("#bench-when")).to_contain_text(ENGLISH["bench.doing.again"])
+    expect(page.locator("#bench-when")).to_contain_text("left")
+    page.click("#bench-stop")
+    done(page)
+    told = page.inner_text("#bench-remarks")
+    assert ENGLISH["bench.note.lost"].partition("(")[0] in told and "destroyed" in told
+    assert ENGLISH["bench.note.cancelled"] in told

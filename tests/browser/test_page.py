@@ -11,8 +11,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from common import ENGLISH, JAPANESE, PATIENCE, ROOT, WORDS, Offer, Serve
-from pages import SHORT, TEXT, fault, state, write
+from common import ENGLISH, JAPANESE, PATIENCE, WORDS, Offer, Serve
+from pages import SHORT, TEXT, before_bridge, fault, losing, state, write
 from playwright.sync_api import Browser, Page, Route, expect
 
 import litert
@@ -29,16 +29,6 @@ ENDLESS = "?max_tokens=30000&temperature=0&context=32768&loop_guard=0"
 def processor(page: Page) -> str:
     """Which processor is used, and why."""
     return str(page.locator("#fact-processor").text_content())
-
-
-def before_bridge(page: Page, script: str) -> None:
-    """Run JavaScript in the worker before the bridge opens the GPU."""
-
-    def with_script(route: Route) -> None:
-        bridge = (ROOT / "web" / "bridge.js").read_text("utf-8")
-        route.fulfill(body=f"{script};\n{bridge}", content_type="text/javascript")
-
-    page.route("**/bridge.js", with_script)
 
 
 def test_from_paste_to_post(page: Page, tiny: str) -> None:
@@ -161,15 +151,7 @@ def test_text_longer_than_the_context(page: Page, tiny: str) -> None:
 
 
 def test_device_lost(page: Page, tiny: str) -> None:
-    before_bridge(
-        page,
-        """const request = GPUAdapter.prototype.requestDevice;
-        GPUAdapter.prototype.requestDevice = async function (...given) {
-            const device = await request.apply(this, given);
-            new BroadcastChannel("lose").onmessage = () => device.destroy();
-            return device;
-        }""",
-    )
+    losing(page)
     page.goto(tiny + ENDLESS + "&device=gpu")
     state(page, "ready")
     page.fill("#source", TEXT)

@@ -23,6 +23,7 @@ class Published:
         first: seconds to the first token; None where the source does not say.
         date: when it was published, or where that is not known, read; ISO 8601.
         source: where it stands.
+        address: of that, on the web.
     """
 
     system: str
@@ -35,6 +36,7 @@ class Published:
     first: float | None
     date: str
     source: str
+    address: str
 
 
 def published() -> tuple[Published, ...]:

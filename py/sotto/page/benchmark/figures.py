@@ -446,7 +446,8 @@ def beside(words: Words, own: Sequence[Row], published: Sequence[Published]) -> 
         )
         for p in published
     )  # fmt: skip
-    table = Table(_head(words, "beside"), rows, text=(0, 1, 4, 5))
+    links = tuple(p.address for p in published)
+    table = Table(_head(words, "beside"), rows, text=(0, 1, 4, 5), links=links)
     return Figure("beside", words("bench.beside"), words("bench.beside.text"), table, charts)
 
 

@@ -8,6 +8,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from pyodide.ffi import JsException
 from pyscript import window
 from pyscript.ffi import create_proxy
 from pyscript.js_modules import charts
@@ -126,8 +127,9 @@ class BenchmarkView:
         bar.ariaValueNow = f"{100 * fraction:.0f}"
         bar.ariaValueText = text
 
-    def failed(self, message: str, detail: str) -> None:
-        """It could not go on."""
+    def failed(self, message: str, detail: str, title: str = "bench.failed") -> None:
+        """It could not go on, or what else `title` is the word for."""
+        self._say("bench-error-title", self.words(title))
         self._say("bench-error-text", message)
         self._say("bench-error-detail", detail)
         self._at("bench-error-more").hidden = not detail
@@ -165,7 +167,14 @@ class BenchmarkView:
     async def _figures(self, figures: Sequence[Figure]) -> None:
         self._at("bench-figures").innerHTML = "".join(figure.html() for figure in figures)
         specs = {name: spec for figure in figures for name, spec in figure.charts.items()}
-        await charts.draw(json.dumps(specs))
+        try:
+            await charts.draw(json.dumps(specs))
+        except JsException:  # the library could not be fetched: the tables say the same
+            self._at("bench-figures").dataset.charts = "none"
+            self._at("bench-uncharted").hidden = False
+        else:
+            self._at("bench-figures").dataset.charts = "drawn"
+            self._at("bench-uncharted").hidden = True
 
     def _files(self, report: Report, kept: bool) -> None:
         """What can be done with a report."""
@@ -196,7 +205,8 @@ class BenchmarkView:
         for report in reports:
             date = escape(report.date)
             checked = " checked" if report.date in compared else ""
-            line = words("bench.kept.line", model=report.model, version=report.sotto)
+            where = ", ".join(part for part in (report.machine.system, report.machine.engine) if part)
+            line = words("bench.kept.line", model=report.model, where=where, version=report.sotto)
             buttons = "".join(
                 f'<button type="button" data-do="{do}" data-date="{date}">{escape(words(f"bench.{do}"))}</button>'
                 for do in ("show", "drop")
@@ -206,7 +216,5 @@ class BenchmarkView:
                 f'<label><input type="checkbox" data-do="compare" data-date="{date}"{checked}>'
                 f"{escape(words('bench.compare'))}</label>{buttons}</p></li>"
             )
-        if items:
-            self._at("bench-kept").innerHTML = "".join(items)
-        else:
-            self._say("bench-kept", words("bench.kept.none"))
+        none = f"<p>{escape(words('bench.kept.none'))}</p>"
+        self._at("bench-kept").innerHTML = f"<ul>{''.join(items)}</ul>" if items else none

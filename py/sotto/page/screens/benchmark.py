@@ -6,7 +6,7 @@ import asyncio
 import traceback
 from dataclasses import replace
 
-from pyscript.js_modules import bridge, cpu, ranges, store
+from pyscript.js_modules import bridge, cpu, given, ranges, store
 
 from ...bench.benchmark import SCRATCH, Benchmark
 from ...bench.control import BenchProgress
@@ -28,6 +28,7 @@ from ..sources import open_source
 from ..throttle import Throttle
 
 SHAPE = "shape:"  # begins the value of a synthetic model among the choices
+LARGEST_FILE = 4_000_000  # bytes of a saved run
 OFFERED = ("270m", "1b", "4b")  # shapes; others are there for who asks for them in the address
 
 
@@ -57,6 +58,8 @@ class BenchmarkScreen:
         for name in ("prefill", "decode", "after", "context", "runs", "warmup", "budget"):
             self._shown.on(f"bench-{name}", "change", self._edited)
         self._shown.on("bench-keep", "click", self._keep)
+        self._shown.on("bench-open", "click", lambda: parts.elements.at("bench-file").click())
+        self._shown.on("bench-file", "change", lambda: parts.do(self._open_file()))
         self._shown.on_kept(self._with_kept)
 
     async def open(self, asked: str) -> None:
@@ -179,11 +182,29 @@ class BenchmarkScreen:
         figures = Figures(self._shown.words, report, kept, self._published)
         await self._shown.results(report, figures, self._baselines.find(report.date) is not None, ended)
 
-    def _keep(self) -> None:
-        if self._report is None:
+    async def _open_file(self) -> None:
+        """Keep a run that was saved, here or on another computer, and hold it beside this one."""
+        text = await given.text("bench-file", LARGEST_FILE)
+        try:
+            report = Report.from_json(text or "")
+        except SottoError as error:
+            self._shown.failed(self._shown.words("bench.open.wrong"), str(error), "bench.open.failed")
             return
-        if not self._baselines.keep(self._report):
-            self._shown.failed(self._shown.words("bench.full"), "")
+        if self._kept(report):
+            self._compared.add(report.date)
+            self._shown.list_kept(self._baselines.all(), self._compared)
+            if not self._busy:
+                await self._show(self._report or report)
+
+    def _kept(self, report: Report) -> bool:
+        """Keep a report; whether there was room, which is told otherwise."""
+        kept = self._baselines.keep(report)
+        if not kept:
+            self._shown.failed(self._shown.words("bench.full"), "", "bench.full.title")
+        return kept
+
+    def _keep(self) -> None:
+        if self._report is None or not self._kept(self._report):
             return
         self._compared = {self._report.date}  # what comes next is held beside it
         self._shown.kept(True)
