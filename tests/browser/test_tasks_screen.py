@@ -153,3 +153,51 @@ def test_settings(browser: Browser, tiny: str) -> None:
     page.click("#tasks-run")
     expect(page.locator("#tasks-out .figures summary")).to_contain_text("5 tokens")
     context.close()
+
+
+def setting(page: Page, name: str, text: str) -> None:
+    """Write into a field of the settings, and wait until Python has heard of it."""
+    page.fill(f"#{name.replace('_', '-')}", text)
+    page.press(f"#{name.replace('_', '-')}", "Tab")
+    until(page, "(localStorage.getItem('sotto.setting.' + v.name) ?? '') === v.text", name=name, text=text)
+
+
+def test_chat_and_post_keep_to_the_settings(page: Page, tiny: str) -> None:
+    page.goto(tiny + "#settings")
+    expect(page.locator("#preferences-fields")).to_be_enabled()
+    for name, text in (("max_tokens", "5"), ("seed", "7"), ("top_k", "0")):  # all tokens: Python chooses, singly
+        setting(page, name, text)
+    page.fill("#versions-wanted", "1")
+    page.press("#versions-wanted", "Tab")
+    until(page, "localStorage.getItem('sotto.setting.versions') === '1'")
+
+    def asked(tokens: str) -> str:
+        """Ask in the chat; the mode in which the answer was written."""
+        page.click("#screens a[data-screen=chat]")
+        page.click("#chat-new")
+        page.fill("#chat-input", "the small library writes a story")
+        page.press("#chat-input", "Enter")
+        expect(page.locator("#chat-turns .figures summary")).to_contain_text(tokens)
+        expect(page.locator("#chat")).to_have_attribute("data-state", "ready")
+        kept = unquote(str(page.get_attribute("#chat-json", "href")).partition(",")[2])
+        return str(json.loads(kept)["turns"][0]["figures"]["run"]["mode"])
+
+    assert asked("5 tokens") == "single"
+    page.click("#screens a[data-screen=post]")
+    page.fill("#source", "the small library writes a short story for every morning. ")
+    page.click("#write")
+    expect(page.locator("#stats")).to_contain_text("5 tokens")
+    state(page, "ready")
+
+    page.click("#screens a[data-screen=settings]")
+    page.click("#preferences-reset")
+    expect(page.locator("#preferences-note")).to_have_text(ENGLISH["settings.reset.done"])
+    defaults = {"max-tokens": "", "seed": "", "top-k": "64"}
+    for name, text in defaults.items():
+        expect(page.locator(f"#{name}")).to_have_value(text)
+    page.reload()
+    expect(page.locator("#preferences-fields")).to_be_enabled()
+    for name, text in defaults.items():
+        expect(page.locator(f"#{name}")).to_have_value(text)
+    setting(page, "max_tokens", "9")
+    assert asked("9 tokens") != "single", "the device chooses among 64 again"
