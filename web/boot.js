@@ -151,9 +151,6 @@ addEventListener("keydown", (event) => {
     at(enter).click();
   } else if (key === "Escape") at("model").open = false;
 });
-addEventListener("pointerdown", (event) => {
-  if (!at("model").contains(event.target)) at("model").open = false;
-});
 
 // --- copying: what Python left on the button, or what the element holds that the button names.
 
@@ -211,7 +208,10 @@ function tell(kind, values, detail) {
   at("error-title").textContent = filled(`error.${kind}`, values);
   at("error-text").textContent = filled(`error.${kind}.text`, values);
   at("error-action").textContent = filled(`error.${kind}.action`, values);
-  at("error-action").onclick = () => location.reload();
+  at("error-action").onclick = async () => { // without a server, a reload would leave the browser's own error page
+    if (await fetch(location.href, { method: "HEAD", cache: "no-store" }).catch(() => null)) location.reload();
+    else at("error-text").textContent = words["error.gone"];
+  };
   at("error-more").hidden = !detail;
   at("error-detail").textContent = detail;
   at("error").hidden = false;

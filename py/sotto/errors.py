@@ -81,6 +81,22 @@ class AssetError(SottoError):
     """A pinned file could not be fetched, or its bytes are not the pinned ones."""
 
 
+class Unreachable(SottoError):
+    """The connection to where a file lies failed.
+
+    Args:
+        name: the file's.
+        why: what is known of that.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(
+            f"{name} cannot be read: the connection failed ({why}).",
+            "Look whether serve.py is still running, and whether the network is there; then try again.",
+        )
+        self.name = name
+
+
 class DeviceError(SottoError):
     """There is no usable processor, or it was lost."""
 

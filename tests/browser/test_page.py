@@ -150,6 +150,15 @@ def test_text_longer_than_the_context(page: Page, tiny: str) -> None:
     expect(page.locator("#source")).to_have_value(text)  # only what is read is cut
 
 
+def test_a_server_that_has_ended_is_named(page: Page, tiny: str) -> None:
+    page.route("**/models/**", lambda route: route.abort("connectionrefused"))
+    page.goto(tiny + SHORT)
+    assert "serve.py" in fault(page, "server")
+    page.unroute("**/models/**")
+    page.click("#error-action")
+    state(page, "ready")
+
+
 def test_device_lost(page: Page, tiny: str) -> None:
     losing(page)
     page.goto(tiny + ENDLESS + "&device=gpu")
@@ -452,6 +461,13 @@ def test_python_that_cannot_start(browser: Browser, tiny: str) -> None:
     page.route("**/app.zip", lambda route: route.abort())
     page.goto(tiny)
     fault(page, "runtime")
+    page.route("**/*", lambda route: route.abort("connectionrefused"))
+    page.click("#error-action")  # a reload would end in the browser's own error page
+    expect(page.locator("#error-text")).to_have_text(ENGLISH["error.gone"])
+    page.unroute("**/*")
+    page.unroute("**/app.zip")
+    page.click("#error-action")
+    state(page, "ready")
     page.close()
 
 

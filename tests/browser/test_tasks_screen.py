@@ -165,7 +165,11 @@ def setting(page: Page, name: str, text: str) -> None:
 def test_chat_and_post_keep_to_the_settings(page: Page, tiny: str) -> None:
     page.goto(tiny + "#settings")
     expect(page.locator("#preferences-fields")).to_be_enabled()
-    for name, text in (("max_tokens", "5"), ("seed", "7"), ("top_k", "0")):  # all tokens: Python chooses, singly
+    for name, text in (
+        ("max_tokens", "5"),
+        ("seed", "7"),
+        ("top_k", "0"),
+    ):  # all tokens: Python chooses, singly
         setting(page, name, text)
     page.fill("#versions-wanted", "1")
     page.press("#versions-wanted", "Tab")

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from sotto.errors import ContextFull, DeviceError, FormatError, LimitError, SottoError, UnsupportedModel
+from sotto.errors import (
+    ContextFull,
+    DeviceError,
+    FormatError,
+    LimitError,
+    SottoError,
+    Unreachable,
+    UnsupportedModel,
+)
 from sotto.page.faults import while_loading, while_writing
 
 
@@ -16,7 +24,8 @@ from sotto.page.faults import while_loading, while_writing
         (LimitError("too large"), True, "limits"),
         (FormatError("not a GGUF"), True, "file"),
         (UnsupportedModel("llama"), True, "unsupported"),
-        (SottoError("no connection"), True, "loading"),
+        (SottoError("no room"), True, "loading"),
+        (Unreachable("x.gguf", "refused"), True, "server"),
         (KeyError("x"), True, "unknown"),
     ],
 )

@@ -16,6 +16,7 @@ from ..errors import (
     SottoError,
     StoreDamaged,
     StoreFull,
+    Unreachable,
 )
 
 _BROWSERS = (
@@ -72,9 +73,7 @@ _ERRORS: dict[str, Told] = {
     "Unreadable": lambda what, why: SottoError(
         f"{what} cannot be read ({why}).", "It may have been moved or changed: choose it again."
     ),
-    "Network": lambda what, why: SottoError(
-        f"{what} cannot be read: the connection failed ({why}).", "Check the network, then try again."
-    ),
+    "Network": Unreachable,
 }
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import traceback
 from dataclasses import dataclass, field
 
-from ..errors import ContextFull, DeviceError, FormatError, LimitError, SottoError, UnsupportedModel
+from ..errors import (
+    ContextFull,
+    DeviceError,
+    FormatError,
+    LimitError,
+    SottoError,
+    Unreachable,
+    UnsupportedModel,
+)
 
 
 @dataclass(frozen=True)
@@ -37,17 +45,20 @@ def while_loading(error: Exception, opened: bool) -> Fault:
     """
     match error:
         case LimitError():
-            return Fault("limits", {"message": str(error)})
+            fault = Fault("limits", {"message": str(error)})
         case DeviceError():
-            return Fault("lost" if opened else "adapter", detail=str(error))
+            fault = Fault("lost" if opened else "adapter", detail=str(error))
         case FormatError():
-            return Fault("file", {"message": str(error)})
+            fault = Fault("file", {"message": str(error)})
         case UnsupportedModel():
-            return Fault("unsupported", {"message": str(error)})
+            fault = Fault("unsupported", {"message": str(error)})
+        case Unreachable(name=name):
+            fault = Fault("server", {"file": name}, detail=str(error))
         case SottoError():
-            return Fault("loading", {"message": str(error)})
+            fault = Fault("loading", {"message": str(error)})
         case _:
-            return unknown(error)
+            fault = unknown(error)
+    return fault
 
 
 def while_writing(error: Exception) -> Fault:

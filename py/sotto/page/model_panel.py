@@ -120,9 +120,9 @@ class ModelPanel(Observer):
         yield words(f"fact.kernels.{stats.chosen}", names=", ".join(sorted(names)))
         for variant, why in stats.rejected.items():
             yield words("fact.kernels.rejected", name=variant.replace(":", " "), why=why)
-        untried = {name.replace(":", " ") for names in stats.untried.values() for name in names}
-        if untried:
-            yield words("fact.kernels.untried", names=", ".join(sorted(untried)))
+        untried = {name.replace(":", " ") for others in stats.untried.values() for name in others}
+        if left := sorted(untried - names):  # one that is used in one plan may be untried in another
+            yield words("fact.kernels.untried", names=", ".join(left))
 
     def _processor(self) -> None:
         """Which processor is used and why, in one line."""
@@ -132,7 +132,8 @@ class ModelPanel(Observer):
         adapter = opened.device.adapter
         name = words(f"fact.processor.{opened.kind}", name=adapter.name, count=opened.threads)
         software = [words("fact.software")] if adapter.software else []
-        self._elements.lines("fact-processor", [f"{name}: {words(f'why.{opened.why}')}", *software])
+        chosen = words("fact.processor.why", name=name, why=words(f"why.{opened.why}"))
+        self._elements.lines("fact-processor", [chosen, *software])
 
     def _adapter(self) -> None:
         """The switch of the model's adapter, or why that is not there."""

@@ -66,7 +66,7 @@ class Figure:
         table = self.table.html(self.title)
         return (
             f'<figure id="figure-{self.name}"><figcaption><h3>{title}</h3>{text}</figcaption>'
-            f"{charts}{table}{notes}</figure>"
+            f'{charts}<div class="scroll" tabindex="0" role="group" aria-label="{title}">{table}</div>{notes}</figure>'
         )
 
 
