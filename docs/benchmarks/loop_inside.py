@@ -11,7 +11,7 @@ import cpu as cpu_js
 from sotto.browser.cpu import open_cpu
 from sotto.browser.gpu import WebDevice
 from sotto.browser.ranges import WebSource
-from sotto.devices.cpu import best_threads
+from sotto.devices.threads import best_threads
 from sotto.engine.engine import Engine
 from sotto.text.sampler import Sampling
 from sotto.text.tokenizer import Segment

@@ -16,7 +16,7 @@ from . import formats, values
 from .assets import DEFAULT_MODEL, default_cache
 from .device import AdapterInfo, Device
 from .devices import policy
-from .devices.cpu import best_threads
+from .devices.threads import remembered_threads
 from .engine.engine import Engine
 from .errors import DeviceError, LimitError
 from .formats.adapter import Adapter
@@ -32,6 +32,7 @@ from .text.json_schema import Schema
 from .text.prompt import Prompt
 from .text.sampler import Sampling
 from .text.tokenizer import Segment
+from .tuning.candidates import measured_again
 
 T = TypeVar("T")
 
@@ -105,7 +106,7 @@ def load(
         device: "gpu", "cpu", or "auto": the GPU unless there is none, or only a software one, or it cannot load
             the model or computes wrongly (then load_stats.instead says why).
         adapter: part of a GPU's name, or its number in `sotto adapters`; default SOTTO_ADAPTER, else the first.
-        threads: of the CPU; default: as many as are fastest, measured after loading.
+        threads: of the CPU; default: as many as are fastest, measured after loading, and known for a day then.
         context: the most tokens of prompt and answer together.
         candidates: the most probable tokens that the device selects, 1 to 1,024. Settings that want more (a larger
             top_k, or 0 for all) work too, but more slowly.
@@ -139,7 +140,8 @@ def load(
             if store:
                 drive(Library(store).used(source.key, found.about))
             if opened.traits.most_threads and threads is None:
-                drive(best_threads(opened, loaded.engine.time_token))
+                again = measured_again(variant)
+                drive(remembered_threads(opened, loaded.engine.time_token, store, source.key, again))
             return loaded
         except BaseException:
             opened.close()

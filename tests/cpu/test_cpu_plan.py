@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,11 +16,13 @@ import turns
 from cpu import quantized
 from sotto.api import drive, iterate
 from sotto.device import Device, Work
-from sotto.devices.cpu import CpuDevice, best_threads
+from sotto.devices.cpu import CpuDevice
 from sotto.devices.reference.device import NumpyDevice
 from sotto.devices.reference.kernels import KERNELS
+from sotto.devices.threads import KEPT_SECONDS, remembered_threads
 from sotto.engine.engine import Engine
 from sotto.errors import Cancelled
+from sotto.native.disk import DiskStore
 from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
 from sotto.source import MemorySource
@@ -119,13 +124,40 @@ def test_steps_are_timed(cpu: CpuDevice) -> None:
     assert all(0 < seconds < 60 for seconds in timed)
 
 
-def test_the_fastest_number_of_threads_is_found(cpu: CpuDevice) -> None:
-    seconds = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.5}
+def test_the_fastest_number_of_threads_is_found_and_remembered(
+    cpu: CpuDevice, tmp_path: Path, monkeypatch
+) -> None:
+    seconds, timed, store = {1: 5.0, 2: 3.0, 3: 4.0, 4: 3.5}, [], DiskStore(tmp_path)
 
     async def time_token() -> float:
+        timed.append(cpu.threads)
         return seconds[cpu.threads]
 
-    assert drive(best_threads(cpu, time_token)) == cpu.threads == 2
+    def found(model: str = "a", forget: bool = False) -> bool:
+        """Whether it was measured."""
+        timed.clear()
+        assert drive(remembered_threads(cpu, time_token, store, model, forget)) == cpu.threads
+        return bool(timed)
+
+    assert found() and cpu.threads == 2
+    seconds[1] = 1.0
+    cpu.threads = 4
+    assert not found() and cpu.threads == 2
+    assert found("b") and cpu.threads == 1, "another model"
+    assert found(forget=True) and cpu.threads == 1
+    seconds[3] = 0.5
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + KEPT_SECONDS + 1)
+    assert found() and cpu.threads == 3, "a day later"
+    for text in (
+        "",
+        "[]",
+        json.dumps({"threads": 9, "measured": time.time()}),
+        '{"threads": 1, "measured": "x"}',
+    ):
+        for key in drive(store.notes("threads:")):
+            drive(store.keep_note(key, text))
+        assert found(), text
 
 
 def test_both_builds_agree_on_the_tokens() -> None:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from .. import __version__, reports
 from ..device import Device
-from ..devices.cpu import best_threads
+from ..devices.threads import best_threads
 from ..engine.engine import Engine
 from ..errors import Cancelled, DeviceError, LimitError, WrongResults
 from ..plan.variants import Job

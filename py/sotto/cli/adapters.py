@@ -12,7 +12,8 @@ from .. import api
 from ..device import AdapterInfo
 from ..errors import DeviceError
 from ..native import dawn, wasm
-from .options import json_option, output, print_json
+from .options import json_option, print_json
+from .terminal import output
 
 
 @click.command()

@@ -19,7 +19,8 @@ from ..bench.request import PRESETS, Request
 from ..models import synthetic
 from ..native import files
 from ..source import Folder, Source
-from .options import bar, device_options, json_option, model_options, output, stage
+from .options import bar, device_options, json_option, model_options, stage
+from .terminal import output
 
 _DOING = {
     "probes": "Probing the device",

@@ -27,13 +27,13 @@ from .options import (
     bar,
     json_option,
     lora_option,
-    output,
     print_json,
     rounding_line,
     stage,
     variant_option,
     weights_option,
 )
+from .terminal import output
 
 FEATURES = ("shader-f16", "subgroups")  # of WebGPU, that most GPUs have
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..formats.adapter import Adapter
-from .options import output, print_json
+from .options import print_json
+from .terminal import output
 
 
 def show(adapter: Adapter, as_json: bool) -> None:

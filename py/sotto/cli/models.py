@@ -12,7 +12,8 @@ from rich.table import Table
 from .. import api
 from ..assets.progress import size_text
 from ..library.library import Entry, Library, to_delete
-from .options import json_option, output, print_json
+from .options import json_option, print_json
+from .terminal import output
 
 _LITTLE = 5_000_000_000  # bytes free, below which a person is told what could go
 

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from .. import api, reports, values
 from ..assets import DEFAULT_MODEL
@@ -20,8 +18,6 @@ from ..errors import InvalidSetting
 from ..text.json_schema import grammar
 from ..text.sampler import Sampling
 from ..weights.imports import ORIGINAL_NLL, SCHEMES
-
-_WIDE = 400  # characters
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -326,30 +322,13 @@ def rounding_line(scheme: str, share: float | None) -> str:
 @contextmanager
 def bar() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar on standard error, told what goes on and how far it is; only on a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"))
-    with Progress(
-        *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
-    ) as shown:
-        task = shown.add_task("", total=None)
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield lambda what, done, total: None
+        return
+    from .terminal import progress_bar  # noqa: PLC0415 - rich takes long to import, for nothing elsewhere
 
-        def told(what: str, done: int, total: int) -> None:
-            shown.update(task, description=what, completed=done, total=total or None)
-
+    with progress_bar() as told:
         yield told
-
-
-class _Output(Console):
-    """Standard output, whose reader may go: that is told in one place for all commands."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
-def output() -> Console:
-    """For tables on standard output; where that is no terminal, lines are not wrapped to a terminal's width."""
-    console = _Output(highlight=False)
-    return console if console.is_terminal else _Output(highlight=False, width=_WIDE)
 
 
 def listening() -> bool:

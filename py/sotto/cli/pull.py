@@ -15,7 +15,8 @@ from ..library.offers import Offer
 from ..models import ARCHITECTURES
 from ..native import files, hub, pull
 from .models import library
-from .options import STAGES, bar, json_option, output, print_json
+from .options import STAGES, bar, json_option, print_json
+from .terminal import output
 
 
 @click.command()

@@ -11,11 +11,11 @@ import functools
 import re
 import struct
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
-from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Processor, Program, Shader, Traits
+from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Program, Shader, Traits
 from ..errors import OutOfMemory
 from ..paths import kernels_folder
 from ..plan import wgsl
@@ -400,20 +400,3 @@ class CpuDevice:
         self._running = 1
         self.machine.close()
         self._programs.clear()
-
-
-async def best_threads(device: Processor, time_token: Callable[[], Awaitable[float]]) -> int:
-    """The number of threads with which a token is fastest; more is not always faster. `device` is left at it.
-
-    Each number is timed three times, the best counts; the search ends when two more threads brought nothing.
-    """
-    best, fastest = 1, float("inf")
-    for threads in range(1, device.traits.most_threads + 1):
-        device.threads = threads
-        seconds = min([await time_token() for _ in range(3)])
-        if seconds < fastest:
-            best, fastest = threads, seconds
-        elif threads >= best + 2:
-            break
-    device.threads = best
-    return best

@@ -1,30 +1,17 @@
 """Files of models, bytes to a checkpoint, and of adapters.
 
-`open` and `open_adapter` know a file by its first bytes, never by its name.
+`open` and `open_adapter` know a file by its first bytes, never by its name. What reads them is imported when the first
+one is read: a converted model needs none of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..errors import FormatError
-from ..model_files import BUNDLES
 from ..source import Folder, Source
-from . import (
-    gguf,
-    gguf_adapter,
-    gguf_checkpoint,
-    gguf_folder,
-    gguf_kinds,
-    hf_folder,
-    litert_adapter,
-    litert_checkpoint,
-    litert_files,
-    peft,
-    safetensors,
-)
 from .adapter import Adapter
 from .checkpoint import Checkpoint
+from .kinds import CONFIG, FIRST_READ, GGUF, MATRICES, kind_of
 
 __all__ = [
     "CONFIG",
@@ -38,31 +25,6 @@ __all__ = [
     "open_adapter",
 ]
 
-GGUF = b"GGUF"
-FIRST_READ = 8 << 20
-"""Bytes of the first read: all of a GGUF's header in most cases."""
-
-_WANTED = (
-    "Sotto reads models as GGUF (files named .gguf), as folders with safetensors files, and as .task or .litertlm of "
-    "LiteRT."
-)
-CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
-"""The files of an adapter, as PEFT names them."""
-_WANTED_ADAPTER = f"Give a folder that holds {CONFIG} and {MATRICES}, or a GGUF file with a LoRA adapter."
-_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK\x03\x04")
-_OTHERS = (  # offset, bytes there, what it is
-    (8, b'{"', "a safetensors file, which needs the model's config.json and tokenizer.json beside it"),
-    (
-        0,
-        b"version https://git-lfs",
-        "a Git LFS pointer, not the file it stands for: download the file itself",
-    ),
-    (0, b"\x80\x02", "a pickled checkpoint of PyTorch"),
-    (0, b"lmgg", "a GGML file, the format before GGUF"),
-    (0, b"tjgg", "a GGML file, the format before GGUF"),
-    (0, b"{", "a JSON file"),
-)
-
 
 async def open(source: Source | Folder) -> Checkpoint:
     """Read what a model's file, or a folder of files, says of the model.
@@ -70,71 +32,23 @@ async def open(source: Source | Folder) -> Checkpoint:
     Raises:
         FormatError: it is no file of a kind that is read here, or damaged.
     """
-    if isinstance(source, Folder):
-        return await _in_folder(source)
-    data = bytes(await source.read(0, min(FIRST_READ, source.size)))
-    if litert_files.starts(data):
-        return await litert_checkpoint.read(source, data[:32])
-    if data[:4] != GGUF[: len(data)]:
-        raise _unknown(source.name, data)
-    return gguf_checkpoint.read(await gguf.read_header(source, data), source.name)
+    from . import readers  # noqa: PLC0415
 
-
-async def _in_folder(folder: Folder) -> Checkpoint:
-    """The checkpoint of the one model in a folder: of its files those are read that are GGUF, or where there are none
-    those that transformers writes."""
-    if hf_folder.is_one(folder.files) and not _ggufs(folder.files):
-        return await hf_folder.read(folder)
-    headers = {}
-    for name, file in sorted(folder.files.items()):
-        data = bytes(await file.read(0, min(FIRST_READ, file.size)))
-        if data[:4] == GGUF:
-            headers[name] = await gguf.read_header(file, data)
-    if not headers:
-        names = ", ".join(sorted(folder.files)[:20]) or "nothing"
-        raise FormatError(f"{folder.name} holds no model: {names}.", _WANTED)
-    return gguf_folder.read(headers, folder.name)
-
-
-def kind_of(start: bytes) -> tuple[str, str]:
-    """What a file is, by its first bytes; 64 are enough.
-
-    Returns:
-        The name of its format and "" for one that is read here; "" and what it looks like, as far as that can be told,
-        for another.
-    """
-    if start[:4] == GGUF:
-        return "GGUF", ""
-    if litert_files.starts(start):
-        return "LiteRT", ""
-    if start.lstrip()[:1] == b"<":
-        return "", "a web page: the download may have been answered by an error or a login page"
-    return "", next((kind for at, magic, kind in _OTHERS if start[at:].startswith(magic)), "")
+    return await readers.open_model(source)
 
 
 def is_adapter(checkpoint: Checkpoint) -> bool:
     """Whether what was opened is an adapter, in one file, for `open_adapter`."""
-    return any(
-        name.endswith(gguf_kinds.ADAPTER_ENDS) or litert_adapter.is_half(name) for name in checkpoint.tensors
-    )
+    from . import readers  # noqa: PLC0415
+
+    return readers.is_adapter(checkpoint)
 
 
 def has_model(names: Iterable[str]) -> bool:
     """Whether files of these names, of one folder, can be a model: of GGUF, of LiteRT, or what transformers writes."""
-    found = set(names)
-    bundles = any(name.lower().endswith(BUNDLES) for name in found)
-    return bundles or bool(_ggufs(found)) or hf_folder.is_one(found)
+    from . import readers  # noqa: PLC0415
 
-
-def _ggufs(names: Iterable[str]) -> list[str]:
-    return [name for name in names if name.lower().endswith(".gguf")]
-
-
-def _unknown(name: str, data: bytes) -> FormatError:
-    """The error for a file of another kind, with a guess at what it is."""
-    _, found = kind_of(data)
-    message = f"{name} is not a GGUF file" + (f"; it looks like {found}." if found else ".")
-    return FormatError(message, _WANTED)
+    return readers.has_model(names)
 
 
 async def open_adapter(source: Source | Folder) -> Adapter:
@@ -144,50 +58,6 @@ async def open_adapter(source: Source | Folder) -> Adapter:
         FormatError: it is no adapter, or a damaged one.
         UnsupportedModel: it is one that does more than LoRA; the message says what.
     """
-    if isinstance(source, Folder):
-        return await _adapter_in(source)
-    start = bytes(await source.read(0, min(16, source.size)))
-    if start[:4] == GGUF:
-        header = await gguf.read_header(source, bytes(await source.read(0, min(FIRST_READ, source.size))))
-        if not gguf_kinds.is_adapter(header):
-            raise FormatError(f"{source.name} is a model, not an adapter.", "Load it in place of the model.")
-        return await gguf_adapter.read(header, source)
-    if litert_files.starts(start) and start[4:8] == litert_files.TFLITE:
-        return await litert_adapter.read(source)
-    if safetensors.starts(start):
-        raise FormatError(
-            f"{source.name} has no {CONFIG} beside it, which says how strongly its matrices count.",
-            _WANTED_ADAPTER,
-        )
-    raise _no_adapter(source.name, start)
+    from . import readers  # noqa: PLC0415
 
-
-async def _adapter_in(folder: Folder) -> Adapter:
-    """The adapter of a folder: of its files those that are wanted are told by their bytes, the two that PEFT writes
-    by their names where there are more."""
-    starts = {
-        name: bytes(await file.read(0, min(16, file.size))) for name, file in sorted(folder.files.items())
-    }
-    matrices = [name for name, start in starts.items() if safetensors.starts(start)]
-    if MATRICES in matrices:
-        matrices = [MATRICES]
-    if len(matrices) == 1 and CONFIG in starts:
-        return await peft.read(folder.files[CONFIG], folder.files[matrices[0]], folder.name)
-    ggufs = [name for name, start in starts.items() if start[:4] == GGUF]
-    if len(ggufs) == 1 and not matrices:
-        return await open_adapter(folder.files[ggufs[0]])
-    pickled = next((name for name, start in starts.items() if start.startswith(_PICKLES)), None)
-    if pickled and not matrices:
-        raise _no_adapter(pickled, starts[pickled])
-    what = f"no {CONFIG}" if len(matrices) == 1 else f"{len(matrices) or 'no'} safetensors files"
-    raise FormatError(f"{folder.name} is no folder of an adapter: it holds {what}.", _WANTED_ADAPTER)
-
-
-def _no_adapter(name: str, start: bytes) -> FormatError:
-    """The error for a file that cannot be read as an adapter."""
-    if start.startswith(_PICKLES):
-        return FormatError(
-            f"{name} is a pickle of PyTorch, which can run any program when it is read; Sotto reads none.",
-            "Load it in Python with PEFT and save it again: save_pretrained writes safetensors.",
-        )
-    return FormatError(f"{name} is not an adapter.", _WANTED_ADAPTER)
+    return await readers.open_adapter(source)

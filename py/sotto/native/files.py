@@ -17,7 +17,6 @@ from ..library.library import About, Entry
 from ..model_files import model_files
 from ..reports import LoadProgress
 from ..source import FileSource, Folder, KeptSource
-from . import hub, pull
 
 _ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
@@ -92,6 +91,8 @@ def _elsewhere(
     model: str, opened: _Opener, kept: Callable[[], Sequence[Entry]], runs: Callable[[str], bool]
 ) -> Found:
     """The model of a name that is no path: fetched before, kept without its file, or to be fetched now."""
+    from . import hub, pull  # noqa: PLC0415 - with the modules of the network, which take long to import
+
     address = parse(model, hub.endpoint())
     if address and (pulled := pull.cached(address)):
         source = opened.parts(pulled)

@@ -12,7 +12,7 @@ from pyscript.js_modules import bridge, cpu, ranges
 
 from .. import formats
 from ..device import Device
-from ..devices.cpu import best_threads
+from ..devices.threads import best_threads
 from ..engine.engine import Engine
 from ..errors import Cancelled, DeviceError, LimitError, SottoError
 from ..formats.adapter import Adapter
