@@ -78,7 +78,8 @@ class Traits:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits plans are checked against; sizes in bytes."""
+    """The limits plans are checked against; sizes in bytes. `best_buffer` is no limit, but how much of the weights is
+    best in one buffer, 0 where that is all the same."""
 
     max_buffer: int
     max_binding: int
@@ -86,6 +87,7 @@ class Limits:
     max_workgroup_invocations: int
     max_workgroup_memory: int
     max_grid: int
+    best_buffer: int = 0
 
 
 @dataclass(frozen=True)
@@ -234,6 +236,19 @@ class Processor(Protocol):
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         """Copy host bytes into a buffer; offset and length are multiples of 4."""
+        ...
+
+    def map(self, buffer: int, file: int, nbytes: int) -> bool:
+        """Have the beginning of a file lie in a buffer without being copied, as the system maps files.
+
+        Args:
+            buffer: what is written there later does not change the file.
+            file: its descriptor, which may be closed afterwards; nobody may write to the file any more.
+            nbytes: of the file, from its first byte on.
+
+        Returns:
+            False where that cannot be done: then nothing has changed.
+        """
         ...
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:

@@ -63,6 +63,9 @@ class WebMachine:
     def write(self, address: int, data: Bytes) -> None:
         self.cpu.write(address, 0, data)
 
+    def map(self, address: int, file: int, nbytes: int) -> bool:
+        return False
+
     def clear(self, address: int, nbytes: int) -> None:
         self.cpu.clear(address, nbytes)
 

@@ -103,6 +103,9 @@ class WebDevice:
         with for_people():
             self.gpu.write(buffer, offset, data)
 
+    def map(self, buffer: int, file: int, nbytes: int) -> bool:
+        return False
+
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         with for_people():
             return bytes((await self.gpu.read(buffer, offset, nbytes)).to_bytes())

@@ -21,15 +21,14 @@ from ..paths import kernels_folder
 from ..plan import wgsl
 from ..plan.plan import STEP_BYTES as STEP_BLOCK_BYTES
 from .cancellation import Cancellation
+from .heap import ALIGNMENT, PAGE, Heap
 from .pace import Pace, amounts
 
 RECORD_BYTES = 64  # STEP_BYTES in steps.h
-ALIGNMENT = 256
 STACK_BYTES = 64 << 10
 POOL_BYTES = 512
 POOL_FIELDS = 200  # struct pool in pool.h: the fields from `table` on
 MAX_THREADS = 32
-PAGE = 65536
 MIN_PAGES = 4  # the limits of the memory that the modules import, set in tools/build_cpu.py
 MAX_PAGES = 65535
 PART_SECONDS = 0.05  # between two looks at whether to stop: to look takes some microseconds
@@ -114,6 +113,10 @@ class Machine(Protocol):
         """Copy bytes into the memory."""
         ...
 
+    def map(self, address: int, file: int, nbytes: int) -> bool:
+        """What `device.Processor.map` says, at an address of the memory."""
+        ...
+
     def clear(self, address: int, nbytes: int) -> None:
         """Write zeros."""
         ...
@@ -146,40 +149,6 @@ class _Loaded:
     parts: list[tuple[int, int]]  # step at which it begins, address of the step block that its steps read
 
 
-class _Heap:
-    """Addresses: first fit among freed ranges, else the end."""
-
-    def __init__(self, start: int) -> None:
-        self.end = start
-        self.sizes: dict[int, int] = {}
-        self._free: list[tuple[int, int]] = []  # (address, size), in order, never adjacent
-
-    def take(self, nbytes: int) -> tuple[int, bool]:
-        """An address, and whether the memory was used before."""
-        size = -(-max(nbytes, 4) // ALIGNMENT) * ALIGNMENT
-        for index, (address, length) in enumerate(self._free):
-            if length >= size:
-                rest = [(address + size, length - size)] if length > size else []
-                self._free[index : index + 1] = rest
-                self.sizes[address] = size
-                return address, True
-        address = self.end
-        self.end += size
-        self.sizes[address] = size
-        return address, False
-
-    def give(self, address: int) -> None:
-        """Return a range, joined with its free neighbours."""
-        ranges = sorted([*self._free, (address, self.sizes.pop(address))])
-        joined: list[tuple[int, int]] = []
-        for start, length in ranges:
-            if joined and sum(joined[-1]) == start:
-                joined[-1] = (joined[-1][0], joined[-1][1] + length)
-            else:
-                joined.append((start, length))
-        self._free = joined
-
-
 class CpuDevice:
     """Replays programs on a Machine. Satisfies `device.Device`.
 
@@ -205,10 +174,11 @@ class CpuDevice:
             wgsl=False,
             runtime=machine.name,
         )
-        self.limits = Limits(1 << 32, 1 << 32, 64, 1 << 16, 1 << 30, 1 << 30)
+        # One buffer for all weights: it is one memory anyway, and then the file of the converted model can be mapped.
+        self.limits = Limits(1 << 32, 1 << 32, 64, 1 << 16, 1 << 30, 1 << 30, best_buffer=1 << 32)
         self._pool = heap
         self._start = heap + POOL_BYTES + MAX_THREADS * STACK_BYTES
-        self._heap = _Heap(self._start)
+        self._heap = Heap(self._start)
         self._pages = 0
         self._programs: dict[int, _Loaded] = {}
         self._next = 1
@@ -271,6 +241,9 @@ class CpuDevice:
 
     def write(self, buffer: int, offset: int, data: Bytes) -> None:
         self.machine.write(buffer + offset, data)
+
+    def map(self, buffer: int, file: int, nbytes: int) -> bool:
+        return self.machine.map(buffer, file, nbytes)
 
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         return self.machine.read(buffer + offset, nbytes)

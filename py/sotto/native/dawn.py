@@ -294,6 +294,9 @@ class NativeDevice:
                 self._queue.on_submitted_work_done_sync()
                 self._written = 0
 
+    def map(self, buffer: int, file: int, nbytes: int) -> bool:
+        return False
+
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         with self._for_people():
             return bytes(self._queue.read_buffer(self._buffers[buffer], offset, nbytes))

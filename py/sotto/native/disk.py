@@ -2,9 +2,10 @@
 
 An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
 under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
-writing it. Loading maps the image into memory and gives the device its pages, chunk by chunk, while another thread
-checks the next ones. (An image is never written in place, so what is mapped stays whole; a disk that can no longer be
-read ends the process, as with any mapped file.) A folder of notes, short texts by key, lies beside the entries.
+writing it. Loading maps the image into memory and gives the device its pages, chunk by chunk, while other threads
+check the next ones; where the device is this process's own memory, the mapped file is that, and nothing is copied. (An
+image is never written in place, so what is mapped stays whole; a disk that can no longer be read ends the process, as
+with any mapped file.) A folder of notes, short texts by key, lies beside the entries.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from ..weights.layout import LAYOUT_VERSION
 
 RECORD_BYTES = 64 << 20
 CHUNK_BYTES = 4 << 20  # are checked and written to the device at a time
+_CHECKERS = 2  # threads: one reads more slowly than memory does
 _BLOCK_BYTES = 1 << 20  # are summed up at a time: they stay in a core's cache for the second sum
 _ROW = 512  # words with one sum
 IMAGE, MANIFEST = "image", "manifest.json"
@@ -82,13 +84,16 @@ class DiskStore:
         device: Device,
         progress: Callable[[int], None],
     ) -> None:
-        filler = Filler(placements, device)
+        def copies(file: int) -> Callable[[int, NDArray[np.uint8]], None]:
+            filler = Filler([place for place in placements if not _mapped(place, device, file)], device)
 
-        def copy(at: int, data: NDArray[np.uint8]) -> None:
-            filler.append(data)
-            progress(at + data.size)
+            def copy(at: int, data: NDArray[np.uint8]) -> None:
+                filler.append(data)
+                progress(at + data.size)
 
-        self._read(manifest, copy)
+            return copy
+
+        self._read(manifest, copies)
 
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
@@ -149,15 +154,18 @@ class DiskStore:
     def _note(self, key: str) -> Path:
         return self.folder / NOTES / f"{_digest(key)}.json"
 
-    def _read(self, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]) -> None:
+    def _read(
+        self, manifest: Manifest, taking: Callable[[int], Callable[[int, NDArray[np.uint8]], None]]
+    ) -> None:
         """Give the image chunk by chunk: offset and bytes, read-only.
 
-        `take` may not keep the bytes. Another thread checks the next chunks meanwhile. Raises StoreDamaged before a
-        damaged record's last chunk.
+        `taking`, given the open file, returns what takes them, which may not keep the bytes. Other threads check the
+        next chunks meanwhile. Raises StoreDamaged before a damaged record's last chunk.
         """
         try:
             with (self._entry(manifest.key) / IMAGE).open("rb") as file:
                 mapping = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                take = taking(file.fileno())
         except (OSError, ValueError) as error:  # an empty file cannot be mapped
             raise self._damaged(manifest.key, manifest.name) from error
         try:
@@ -209,6 +217,12 @@ class _Chunk:
     ends: StoredRecord | None
 
 
+def _mapped(place: Placement, device: Device, file: int) -> bool:
+    """Have an image's file be a buffer, if that is all of the image and the device can do it."""
+    whole = place.image_offset == place.buffer_offset == 0
+    return whole and device.map(place.buffer, file, place.nbytes)
+
+
 def _cut(manifest: Manifest) -> list[_Chunk]:
     """The chunks of all records."""
     chunks: list[_Chunk] = []
@@ -229,7 +243,7 @@ def _give(mapping: mmap.mmap, manifest: Manifest, take: Callable[[int, NDArray[n
         return False
     chunks = _cut(manifest)
     parts = [image[chunk.offset :][: chunk.nbytes] for chunk in chunks]
-    checker = ThreadPoolExecutor(1)
+    checker = ThreadPoolExecutor(_CHECKERS)
     try:
         sums = [checker.submit(_sums, part) for part in parts]
         hashing = hashlib.sha256()

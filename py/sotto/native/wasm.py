@@ -16,9 +16,11 @@ from typing import Any
 
 from ..assets import default_cache
 from ..device import Bytes, flat
-from ..devices.cpu import MAX_PAGES, MIN_PAGES, PAGE, STACK_BYTES, CpuDevice
+from ..devices.cpu import MAX_PAGES, MIN_PAGES, STACK_BYTES, CpuDevice
+from ..devices.heap import PAGE
 from ..errors import DeviceError, OutOfMemory
 from ..paths import kernels_folder
+from .mapping import map_file
 from .memory import computer_memory
 
 # (module (memory (export "memory") MIN_PAGES MAX_PAGES shared)). wasmtime-py 50 cannot pass a SharedMemory that
@@ -112,6 +114,10 @@ class WasmtimeMachine:
         source = flat(data)
         assert address + source.size <= self._pages * PAGE
         ctypes.memmove(self._base() + address, source.ctypes.data, source.size)
+
+    def map(self, address: int, file: int, nbytes: int) -> bool:
+        assert address + nbytes <= self._pages * PAGE
+        return map_file(self._base() + address, file, nbytes)
 
     def clear(self, address: int, nbytes: int) -> None:
         assert address + nbytes <= self._pages * PAGE

@@ -14,7 +14,9 @@ from .plan import Plan, Tensor, Use
 from .weights import Weights
 from .work import work
 
-RUN = 64 << 20  # bytes of weights in a buffer, unless a single plane is larger
+RUN = (
+    64 << 20
+)  # bytes of weights in a buffer, unless a single plane is larger, or the device wants another number
 
 
 def kernels(plan: Plan) -> tuple[tuple[Shader, ...], tuple[Pipeline, ...], list[int]]:
@@ -75,12 +77,14 @@ class Memory:
     def allocate_weights(self, weights: Weights) -> None:
         """Buffers for the weights, which `placements` tells how to fill. Raises DeviceError, LimitError."""
         offsets = weights.offsets
+        limits = self._device.limits
+        most = min(limits.best_buffer or RUN, limits.max_buffer)
         planes = deque(sorted(weights.planes(), key=lambda t: offsets[t.memory]))
         while planes:
             run = [planes.popleft()]
             begin = offsets[run[0].memory]
             end = begin + run[0].nbytes
-            room = begin + min(RUN, self._device.limits.max_buffer)
+            room = begin + most
             while planes and offsets[planes[0].memory] + planes[0].nbytes <= room:
                 run.append(planes.popleft())
                 end = offsets[run[-1].memory] + run[-1].nbytes

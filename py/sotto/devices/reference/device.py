@@ -75,6 +75,9 @@ class NumpyDevice:
         self._buffers[buffer][offset : offset + source.size] = source
         self._forget(buffer)
 
+    def map(self, buffer: int, file: int, nbytes: int) -> bool:
+        return False
+
     async def read(self, buffer: int, offset: int, nbytes: int) -> bytes:
         return self._buffers[buffer][offset : offset + nbytes].tobytes()
 
