@@ -126,6 +126,21 @@ def test_the_file_is_read_once_in_large_pieces_announced_before(
         assert len(source.reads) == 1
 
 
+@pytest.mark.parametrize("kind", ["IQ1_S", "IQ2_XXS", "Q4_0", "Q8_0", "F32"])
+def test_what_is_made_of_a_file_at_a_time_is_bounded_however_tightly_it_is_packed(kind: str) -> None:
+    rows, columns = 65_536, 1024
+    info = TensorInfo(
+        "embedding", "token_embd", (rows, columns), kind, 0, blocks.TYPES[kind].size((rows, columns))
+    )
+    image = Image.of({"embedding": info}, [weights.Wanted("embedding", ("embedding",), ((rows, columns),))])
+    pieces = [piece for read in reads.planned(image.parts) for piece in read.rows]
+    assert sum(piece.count for piece in pieces) == rows
+    assert max(piece.nbytes for piece in pieces) <= reads.READ_BYTES
+    form = image.parts[0].form
+    assert form
+    assert max(form.weight_bytes(piece.count, columns) for piece in pieces) <= reads.CONVERTED_BYTES
+
+
 def test_shards_cover_a_matrix_and_fit_the_binding_limit() -> None:
     _, tensors, wanted = opened(tiny.build(tiny.Tiny()))
     image = Image.of(tensors, wanted)

@@ -12,7 +12,8 @@ from ..formats import tiles
 from ..formats.checkpoint import TensorInfo, Transform
 from . import layout
 
-READ_BYTES = 8 << 20  # bytes read and converted at a time
+READ_BYTES = 8 << 20  # bytes read at a time
+CONVERTED_BYTES = 10 << 20  # made of them at a time: tightly packed types grow
 TILED_ROWS = 16_384  # of a matrix in tiles, at least: so many rows are ranges of 32 or 64 KB
 
 
@@ -78,7 +79,7 @@ def _rows(parts: list[Part]) -> Iterator[Rows]:
         at = 0
         for info in part.sources:
             rows = info.shape[0] if part.form else 1
-            step = max(1, READ_BYTES // (info.nbytes // rows * layout.ROWS)) * layout.ROWS
+            step = max(1, _tiles_at_once(part, info.nbytes // rows * layout.ROWS)) * layout.ROWS
             if Transform.TRANSPOSE in info.transforms:
                 step = rows  # a row lies all over the tensor
             elif Transform.TILES in info.transforms:
@@ -87,6 +88,18 @@ def _rows(parts: list[Part]) -> Iterator[Rows]:
                 count = min(step, rows - first)
                 yield Rows(part, at + first, count, info, tuple(_ranges(info, rows, first, count)))
             at += rows
+
+
+def _tiles_at_once(part: Part, tile: int) -> int:
+    """Of how many tiles of rows no more is read or made at a time than there should be.
+
+    Args:
+        tile: bytes of a tile in the file.
+    """
+    if not part.form:
+        return READ_BYTES // tile
+    made = part.form.weight_bytes(layout.ROWS, part.columns)
+    return min(READ_BYTES // tile, CONVERTED_BYTES // made)
 
 
 def _ranges(info: TensorInfo, rows: int, first: int, count: int) -> Iterator[tuple[int, int]]:
