@@ -32,6 +32,20 @@ export class Chunk {
     return this.result.slice();
   }
 
+  /** A whole record as it is kept: its bytes, and the checksums of its chunks end to end.
+   * @param {Uint8Array} bytes  @returns {import("./entry.js").StoredBlob} */
+  stored(bytes) {
+    const parts = [];
+    const hashes = new Uint8Array(HASH * Math.ceil(bytes.length / CHUNK));
+    for (let from = 0, hash = 0; from < bytes.length; from += CHUNK, hash += HASH) {
+      const data = bytes.subarray(from, from + CHUNK);
+      this.bytes.set(data);
+      parts.push(new Blob([this.bytes.subarray(0, data.length)]));
+      hashes.set(this.checksum(data.length), hash);
+    }
+    return { blob: new Blob(parts), hashes };
+  }
+
   /** The checksum of some bytes. @param {Uint8Array} bytes  @returns {string} hexadecimal */
   sum(bytes) {
     this.bytes.set(bytes);

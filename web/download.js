@@ -14,7 +14,6 @@ import { hold, holders } from "./locks.js";
 /** @typedef {{name: string, size: number, tag: string}} State of a download: what people call the file, and which version it is */
 
 const BLOCK = 16 << 20;
-const AHEAD = 3; // blocks under way at once
 const ATTEMPTS = 5; // for a block, that bring nothing
 const LONGEST_WAIT = 60; // seconds that a hub may ask for, to be waited for here
 
@@ -86,8 +85,9 @@ const lockOf = (id) => `download ${id}`;
 
 /** Go on with the download of a file, or begin it; when another tab has it, that is waited for.
  * @param {string} id of the content  @param {string} name  @param {string} url  @param {number} size
- * @param {string} token  @returns {Promise<Download>} */
-export async function download(id, name, url, size, token) {
+ * @param {string} token  @param {number} ahead blocks that are fetched before they are read
+ * @returns {Promise<Download>} */
+export async function download(id, name, url, size, token, ahead) {
   const release = (await hold(lockOf(id))) ?? (() => {});
   /** @type {State} */
   let state = { name, size, tag: "" };
@@ -104,7 +104,7 @@ export async function download(id, name, url, size, token) {
       } else records.delete(blocksOf(id)); // of another file
     });
   } catch { /* nothing can be kept: then it is not */ }
-  return new Download(id, url, state, token, have, release);
+  return new Download(id, url, state, token, ahead, have, release);
 }
 
 /** All blocks of a file. @param {string} id */
@@ -137,13 +137,14 @@ export async function forget(id) {
 }
 
 class Download {
-  /** @param {string} id  @param {string} url  @param {State} state  @param {string} token
+  /** @param {string} id  @param {string} url  @param {State} state  @param {string} token  @param {number} ahead
    * @param {number[]} have  @param {() => void} release */
-  constructor(id, url, state, token, have, release) {
+  constructor(id, url, state, token, ahead, have, release) {
     this.id = id;
     this.url = url;
     this.state = state;
     this.token = token;
+    this.ahead = ahead;
     this.release = release;
     this.count = Math.ceil(state.size / BLOCK);
     this.kept = new Set(have); // indexes of blocks in the database
@@ -176,7 +177,7 @@ class Download {
     const last = Math.floor((offset + nbytes - 1) / BLOCK);
     const bytes = new Uint8Array(nbytes);
     for (let index = first; index <= last; index += 1) {
-      for (let next = index; next < Math.min(index + AHEAD, this.count); next += 1) this.want(next);
+      for (let next = index; next <= Math.min(index + this.ahead, this.count - 1); next += 1) this.want(next);
       const blob = await this.block(index);
       const from = Math.max(offset - index * BLOCK, 0);
       const part = await blob.slice(from, Math.min(offset + nbytes - index * BLOCK, BLOCK)).arrayBuffer();

@@ -44,7 +44,7 @@ export class Store {
     this.remade = database.remade; // and not told yet
   }
 
-  /** The manifest of a whole entry of this layout version; any other entry of the key is dropped.
+  /** The manifest of an entry of this layout version; any other of the key is dropped. `fill` sees whether it is whole.
    * @param {string} key  @param {number} layoutVersion
    * @returns {Promise<string | undefined>} StoreDamaged tells of a dropped one that was not of another layout */
   async find(key, layoutVersion) {
@@ -56,14 +56,15 @@ export class Store {
       const there = (await settled(manifests.getKey(key))) !== undefined;
       const value = await read(manifests, key);
       const entry = isEntry(value, key) ? value : undefined;
-      const count = entry && (await settled(records.count(recordsOf(entry.writer))));
+      const count = entry ? await settled(records.count(recordsOf(entry.writer))) : 0;
       return { there, old: isOfAnotherLayout(value, layoutVersion), entry, count };
     });
     if (!there) return undefined;
-    if (!old && entry && entry.records.length === count) return JSON.stringify({ ...entry, writer: undefined });
+    const mendable = entry && count > 0 && count <= entry.records.length;
+    if (!old && mendable) return JSON.stringify({ ...entry, writer: undefined });
     await this.drop(key);
     if (old) return undefined;
-    throw damaged(entry ? "records are missing or too many" : "the manifest has another shape");
+    throw damaged(entry ? "all records are missing, or there are too many" : "the manifest has another shape");
   }
 
   /** Start an entry. One that the key has stays until this one is committed.
@@ -90,11 +91,13 @@ export class Store {
   }
 
   /**
-   * Copy parts of the image into GPU buffers. Each chunk is checked before any of it is copied.
+   * Copy parts of the image into GPU buffers. Each chunk is checked before any of it is copied; of a damaged record
+   * nothing is, or only what comes before the damage.
    * @param {string} json the manifest
    * @param {string} placements JSON of [image offset, nbytes, buffer, buffer offset][], all multiples of 4
    * @param {{write: function, finish: function}} gpu
    * @param {(done: number) => void} progress
+   * @returns {Promise<number[]>} the damaged records
    */
   async fill(json, placements, gpu, progress) {
     const manifest = JSON.parse(json);
@@ -102,14 +105,16 @@ export class Store {
     let waiting = JSON.parse(placements);
     waiting.sort((a, b) => a[0] - b[0]);
     let uploaded = Promise.resolve();
-    for await (const { at, data } of this.chunks(manifest)) {
+    /** @type {number[]} */
+    const damages = [];
+    for await (const { at, data } of this.chunks(manifest, damages)) {
       const end = at + data.length;
+      waiting = waiting.filter(([offset, nbytes]) => offset + nbytes > at); // without those of damaged records
       for (const [offset, nbytes, buffer, target] of waiting) {
         if (offset >= end) break;
         const from = Math.max(offset, at);
         gpu.write(buffer, target + from - offset, data.subarray(from - at, Math.min(offset + nbytes, end) - at));
       }
-      waiting = waiting.filter(([offset, nbytes]) => offset + nbytes > end);
       if (end % RECORD === 0) { // bounds what the browser holds for uploads under way
         await uploaded;
         uploaded = gpu.finish();
@@ -118,6 +123,35 @@ export class Store {
       progress(end);
     }
     await gpu.finish();
+    return damages;
+  }
+
+  /**
+   * Put a record anew that `fill` found damaged. StoreDamaged where these are not the bytes that it had, or the entry is
+   * another by now.
+   * @param {string} json the manifest  @param {number} index  @param {Parameters<typeof withBytes>[0]} data
+   */
+  async mend(json, index, data) {
+    const manifest = JSON.parse(json);
+    const chunk = await this.chunk();
+    const { blob, hashes } = withBytes(data, (bytes) => chunk.stored(bytes));
+    if (chunk.sum(hashes) !== manifest.records[index].checksum) throw damaged(`record ${index} came out otherwise`);
+    await this.database.within("readwrite", async ({ manifests, records }) => {
+      const entry = await entryOf(manifests, manifest.key);
+      if (JSON.stringify(entry?.records) !== JSON.stringify(manifest.records)) throw damaged("another entry came");
+      const writer = entry?.writer ?? "";
+      for (const id of await settled(records.getAllKeys(recordsOf(writer)))) {
+        if (!isRecordOf(manifest, id)) records.delete(id);
+      }
+      records.put({ blob, hashes }, [writer, index]);
+    }, "strict");
+  }
+
+  /** What checksums are made with. */
+  chunk() {
+    return Chunk.with(this.library).catch((error) => {
+      throw damaged(told(error).message); // cannot be checked, which is as bad
+    });
   }
 
   /** Forget an entry, and what dead writers left: maybe a part of the same.
@@ -127,15 +161,14 @@ export class Store {
     await this.sweep();
   }
 
-  /** What there is: of every whole entry all that is short.
+  /** What there is: of every entry all that is short.
    * @returns {Promise<string>} JSON of a list of manifests without `card` and `records` */
   async entries() {
-    const found = await this.database.within("readonly", async ({ manifests, records }) => {
+    const found = await this.database.within("readonly", async ({ manifests }) => {
       const entries = [];
       for (const key of await settled(manifests.getAllKeys())) {
         const entry = await entryOf(manifests, key);
-        if (!entry || (await settled(records.count(recordsOf(entry.writer)))) !== entry.records.length) continue;
-        entries.push({ ...entry, card: undefined, records: undefined, writer: undefined });
+        if (entry) entries.push({ ...entry, card: undefined, records: undefined, writer: undefined });
       }
       return entries;
     });
@@ -180,55 +213,57 @@ export class Store {
     return hold(name, { ifAvailable: true });
   }
 
-  /** The chunks of the image in order, checked; an entry that cannot be read is dropped.
-   * @param {Manifest} manifest  @yields {{at: number, data: Uint8Array}} */
-  async *chunks(manifest) {
-    try {
-      const chunk = await Chunk.with(this.library);
-      /** @type {ReturnType<Store["record"]>[]} */
-      const reading = [];
-      let begun = 0;
-      const begin = () => {
-        if (begun === manifest.records.length) return;
-        const record = this.record(manifest, begun);
-        record.catch(() => {}); // told when its turn comes
-        reading.push(record);
-        begun += 1;
-      };
-      for (let i = 0; i < AHEAD; i += 1) begin();
+  /** The chunks of the image in order, checked, without those of damaged records from the damage on.
+   * @param {Manifest} manifest  @param {number[]} damages takes the indexes of those
+   * @yields {{at: number, data: Uint8Array}} */
+  async *chunks(manifest, damages) {
+    const chunk = await this.chunk();
+    /** @type {ReturnType<Store["record"]>[]} */
+    const reading = [];
+    let begun = 0;
+    const begin = () => {
+      if (begun < manifest.records.length) reading.push(this.record(manifest, begun));
+      begun += 1;
+    };
+    for (let i = 0; i < AHEAD; i += 1) begin();
+    let start = 0;
+    for (const [index, { nbytes, checksum }] of manifest.records.entries()) {
+      const { bytes, hashes } = (await reading.shift()) ?? { bytes: new Uint8Array(), hashes: new Uint8Array() };
+      begin();
       let at = 0;
-      for (let next = reading.shift(), index = 0; next; next = reading.shift(), index += 1) {
-        const { bytes, hashes } = await next;
-        begin();
-        const altered = damaged(`record ${index} is altered`);
-        if (chunk.sum(hashes) !== manifest.records[index].checksum) throw altered;
-        for (let from = 0, hash = 0; from < bytes.length; from += CHUNK, hash += HASH) {
-          const data = bytes.subarray(from, from + CHUNK);
-          if (chunk.sum(data) !== hex(hashes.subarray(hash, hash + HASH))) throw altered;
-          yield { at, data };
-          at += data.length;
+      if (chunk.sum(hashes) === checksum) {
+        for (let hash = 0; at < bytes.length; at += CHUNK, hash += HASH) {
+          const data = bytes.subarray(at, at + CHUNK);
+          if (chunk.sum(data) !== hex(hashes.subarray(hash, hash + HASH))) break;
+          yield { at: start + at, data };
         }
       }
-    } catch (error) {
-      const version = manifest.layout_version; // another's may have come in its place
-      await this.drop(manifest.key, (entry) => entry.layout_version === version).catch(() => {});
-      throw damaged(told(error).message);
+      if (at < nbytes) damages.push(index);
+      start += nbytes;
     }
   }
 
-  /** A record's bytes, and the checksums of its chunks, which are still to be checked. Whoever wrote them: the entry
-   * may have been replaced by an equal one since it was found.
+  /** A record's bytes, and the checksums of its chunks, which are still to be checked; undefined where it is missing, or
+   * cannot be read. Whoever wrote them: the entry may have been replaced by an equal one since it was found.
    * @param {Manifest} manifest  @param {number} index */
   async record(manifest, index) {
-    const record = await this.database.within("readonly", async ({ manifests, records }) => {
-      const entry = await entryOf(manifests, manifest.key);
-      return entry && read(records, [entry.writer, index]);
-    });
-    if (!isStoredBlob(record, manifest.records[index].nbytes)) throw damaged(`record ${index} is missing`);
-    // Whole: slices of a stored blob cannot be read in Chromium's private windows.
-    return { bytes: new Uint8Array(await record.blob.arrayBuffer()), hashes: record.hashes };
+    try {
+      const record = await this.database.within("readonly", async ({ manifests, records }) => {
+        const entry = await entryOf(manifests, manifest.key);
+        return entry && read(records, [entry.writer, index]);
+      });
+      if (!isStoredBlob(record, manifest.records[index].nbytes)) return undefined;
+      // Whole: slices of a stored blob cannot be read in Chromium's private windows.
+      return { bytes: new Uint8Array(await record.blob.arrayBuffer()), hashes: record.hashes };
+    } catch {
+      return undefined;
+    }
   }
 }
+
+/** Whether a key of a writer's is that of a record of its entry. @param {Manifest} manifest  @param {IDBValidKey} id */
+const isRecordOf = ({ records }, id) =>
+  Array.isArray(id) && id.length === 2 && Number.isInteger(id[1]) && Number(id[1]) >= 0 && Number(id[1]) < records.length;
 
 /** @param {string} message */
 const damaged = (message) => new BridgeError("StoreDamaged", message);

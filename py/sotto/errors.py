@@ -129,6 +129,10 @@ class StoreDamaged(SottoError):
         )
 
 
+class ModelLost(SottoError):
+    """What is kept of a model cannot be loaded, and cannot be made again because its file is not to be had."""
+
+
 class Cancelled(SottoError):
     """A run was stopped on request."""
 

@@ -90,6 +90,7 @@ class LoadStats:
         device_bytes: on the device, by kind.
         note: why the weights were not stored, when they were not.
         dropped: why those in the store could not be used but had to be made again; usually empty.
+        mended: bytes of those in the store that were damaged, and made again from the model's file.
         variants: of the kernels, job by job ("matmul": "simple"), for each plan.
         chosen: how.
         rejected: why a variant is not used here, by "job:name".
@@ -108,6 +109,7 @@ class LoadStats:
     device_bytes: dict[str, int]
     note: str = ""
     dropped: str = ""
+    mended: int = 0
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     chosen: How = How.USUAL
     rejected: Mapping[str, str] = field(default_factory=dict)

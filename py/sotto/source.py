@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
-from .errors import FormatError, SottoError
+from .errors import FormatError, ModelLost, SottoError
 
 
 class Source(Protocol):
@@ -98,30 +98,68 @@ def _unreadable(path: Path, error: OSError) -> SottoError:
 
 
 class KeptSource:
-    """A model whose file is not here any more; what was kept of it is enough to load it.
+    """A model whose file is not opened; what was kept of it is enough to load it. Where that is damaged, see `opened`.
 
     Args:
         key: of its entry in the store.
         name: what a person calls the file.
         size: bytes that the file had; 0 where that is not known.
+        origin: opens the model where it came from, knowing whether all of it will be read; raises SottoError where it
+            is not to be had. None where nobody knows where that is.
     """
 
-    def __init__(self, key: str, name: str, size: int = 0) -> None:
+    def __init__(
+        self,
+        key: str,
+        name: str,
+        size: int = 0,
+        origin: Callable[[bool], Awaitable[Source | Folder]] | None = None,
+    ) -> None:
         self.key = key
         self.name = name
         self.size = size
+        self._origin = origin
+        self._opened: Source | Folder | None = None
+        self._whole = False
 
-    async def read(self, offset: int, nbytes: int) -> bytes:
-        raise SottoError(
-            f"What was kept of {self.name} cannot be used any more, and its file is not here.",
-            "Give the file again, or fetch it again.",
-        )
+    async def open(self, whole: bool) -> Source | Folder:
+        """Its file or files. Raises ModelLost.
+
+        Args:
+            whole: all of it will be read.
+        """
+        if self._opened is None or (whole and not self._whole):
+            self.close()
+            self._opened, self._whole = await self._found(whole), whole
+        return self._opened
+
+    async def _found(self, whole: bool) -> Source | Folder:
+        what = f"What is kept of {self.name} is damaged, and cannot be mended:"
+        if self._origin is None:
+            raise ModelLost(f"{what} its file is not here.", "Give the file again, and only that is read.")
+        try:
+            found = await self._origin(whole)
+        except SottoError as error:
+            raise ModelLost(f"{what} {error.message}", error.hint) from error
+        if found.key != self.key:
+            found.close()
+            raise ModelLost(f"{what} where it came from there is another file by now.", "Load that one.")
+        return found
+
+    async def read(self, offset: int, nbytes: int) -> bytes | memoryview:
+        found = await self.open(whole=True)
+        if isinstance(found, Folder):
+            raise TypeError("a folder is no file: see `opened`")
+        return await found.read(offset, nbytes)
 
     def expect(self, offset: int, nbytes: int) -> None:
-        """There is nothing to read."""
+        """Nothing is read ahead."""
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release what was opened."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
 
 
 class MemorySource:
@@ -215,6 +253,15 @@ class Folder:
         """Release every file."""
         for file in self.files.values():
             file.close()
+
+
+async def opened(source: Source | Folder, *, whole: bool) -> Source | Folder:
+    """The files themselves, where only what was kept of a model was at hand. Raises ModelLost.
+
+    Args:
+        whole: all of them will be read.
+    """
+    return await source.open(whole) if isinstance(source, KeptSource) else source
 
 
 def file_of(source: Source | Folder, name: str) -> Source:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from typing import Any, Protocol
 
 import numpy as np
@@ -40,6 +41,11 @@ class Manifest:
     created: str  # ISO 8601, UTC
     card: str
     records: tuple[StoredRecord, ...] = ()
+
+    def spans(self, numbers: Sequence[int]) -> list[tuple[int, int]]:
+        """Where these records lie in the image, offset and bytes."""
+        ends = list(accumulate((record.nbytes for record in self.records), initial=0))
+        return [(ends[number], self.records[number].nbytes) for number in numbers]
 
     def to_json(self) -> str:
         """As stores keep it."""
@@ -135,16 +141,21 @@ class Filler:
         self._device = device
         self._at = 0
 
-    def append(self, data: NDArray[np.uint8]) -> None:
-        """The next bytes of the image; what has no place is left out."""
-        at, end = self._at, self._at + data.size
+    def append(self, data: NDArray[np.uint8], at: int | None = None) -> None:
+        """The next bytes of the image, or those from `at` on where some before are left out.
+
+        What has no place is not copied.
+        """
+        at = self._at if at is None else at
+        end = at + data.size
         for place in self._waiting:
+            if place.image_offset >= end:
+                break
             first = max(place.image_offset, at)
             last = min(place.image_offset + place.nbytes, end)
-            if first >= last:
-                break
-            offset = place.buffer_offset + first - place.image_offset
-            self._device.write(place.buffer, offset, data[first - at : last - at])
+            if first < last:
+                offset = place.buffer_offset + first - place.image_offset
+                self._device.write(place.buffer, offset, data[first - at : last - at])
         self._waiting = [place for place in self._waiting if place.image_offset + place.nbytes > end]
         self._at = end
 
@@ -186,11 +197,24 @@ class Store(Protocol):
         placements: Sequence[Placement],
         device: Device,
         progress: Callable[[int], None],
-    ) -> None:
+    ) -> Sequence[int]:
         """Verify every record and copy the placements to the device; `progress` is given bytes done.
 
+        Returns:
+            The numbers of the records that are missing or altered, of which nothing, or a part, was copied. `mend` is
+            for them; the others are as they were.
+
         Raises:
-            StoreDamaged: a record is missing or altered; the entry has been dropped.
+            StoreDamaged: there is nothing that could be mended; the entry has been dropped.
+        """
+        ...
+
+    async def mend(self, manifest: Manifest, number: int, data: NDArray[np.uint8]) -> None:
+        """Put a record that `fill` found damaged, made anew from the model's file.
+
+        Raises:
+            StoreDamaged: these are not the bytes that the record had, or the entry is another by now.
+            StoreFull: they cannot be written. They are right.
         """
         ...
 

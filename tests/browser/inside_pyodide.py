@@ -169,7 +169,8 @@ async def cache(_: None) -> None:
     await cached.drop("k")
     assert await cached.find("k") is None
     assert await cached.find_note("n") == "注 2"
-    told = await failure(cached.fill(found, placements, gpu, progress.append))
+    assert await cached.fill(found, placements, gpu, progress.append) == [0]
+    told = await failure(cached.mend(found, 0, image))
     assert told[0] == StoreDamaged.__name__
     writer = await cached.begin(manifest)
     await writer.abort()

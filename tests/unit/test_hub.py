@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,12 +15,18 @@ import tiny
 from local_hub import Fault, Hub, Repository, serve_hub
 from sotto.api import drive
 from sotto.assets.cache import OWN_STAMPS_NAME, Stamps
-from sotto.errors import AssetError, SottoError
+from sotto.devices.reference.device import NumpyDevice
+from sotto.engine.engine import Engine
+from sotto.errors import AssetError, ModelLost, SottoError
 from sotto.library.address import HubAddress, UrlAddress
+from sotto.library.library import Library
 from sotto.library.offers import described
+from sotto.native import disk, pull
 from sotto.native import hub as native
-from sotto.native import pull
+from sotto.native.disk import DiskStore
 from sotto.native.files import find_model
+from sotto.reports import LoadStats, Settings
+from sotto.weights import reads
 
 RUNS = {"gemma3"}.__contains__
 MODEL = tiny.build(tiny.Tiny(layers=2))
@@ -174,8 +181,13 @@ def test_without_the_library_it_says_what_to_install(hub: Hub, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     "faults",
-    [[Fault(cut=100_000), Fault(cut=50_000)], [Fault(cut=100_000), Fault(whole=True)], [Fault(cut=0)]],
-    ids=["cut twice", "cut, then all of it", "nothing"],
+    [
+        [Fault(cut=100_000), Fault(cut=50_000)],
+        [Fault(cut=100_000), Fault(whole=True)],
+        [Fault(cut=0)],
+        [Fault(lies=5000)],
+    ],
+    ids=["cut twice", "cut, then all of it", "nothing", "more announced"],
 )
 def test_a_broken_download_goes_on(hub: Hub, faults: list[Fault]) -> None:
     hub.faults += [None, None, *faults]
@@ -191,14 +203,29 @@ def test_a_wrong_hash_is_thrown_away(hub: Hub) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [Fault(replaced=MODEL[:-1] + b"?"), Fault(portal=True), Fault(replaced=MODEL[:5000])],
-    ids=["replaced", "portal", "shorter"],
+    "fault",
+    [
+        Fault(replaced=MODEL[:-1] + b"?"),
+        Fault(portal=True),
+        Fault(replaced=MODEL[:5000]),
+        Fault(lies=-5000),
+        Fault(status=503),
+    ],
+    ids=["replaced", "portal", "shorter", "less announced", "busy"],
 )  # fmt: skip
 def test_another_file_in_its_place_is_not_taken(hub: Hub, fault: Fault) -> None:
     hub.faults += [None, None, fault]
     with pytest.raises(AssetError):
         fetch()
     assert fetch()[0] == MODEL
+
+
+def test_what_is_packed_unasked_is_unpacked_or_not_taken(hub: Hub) -> None:
+    hub.faults += [None, None, Fault(gzip=True)]
+    try:
+        assert fetch()[0] == MODEL
+    except AssetError:
+        assert fetch()[0] == MODEL
 
 
 # --- any address
@@ -239,12 +266,66 @@ def test_a_broken_url_goes_on(hub: Hub, url: str, faults: list[Fault]) -> None:
         ([Fault(status=404)], "answered 404"),
         ([Fault(gzip=True)], "no model file"),
         ([None, Fault(cut=100_000), Fault(replaced=MODEL[:-1] + b"?")], "was replaced"),
+        ([None, Fault(lies=5000)], "offers .* bytes"),
+        ([None, Fault(portal=True)], "offers .* bytes"),
     ],
 )
 def test_what_is_wrong_with_a_url_is_told(
     hub: Hub, url: str, faults: list[Fault | None], message: str
 ) -> None:
     hub.faults += faults
-    with pytest.raises(AssetError, match=message):
+    with pytest.raises(AssetError, match=message) as told:
         from_url(url)
+    assert "expires" not in str(told.value)  # as any signature
     assert from_url(url) == MODEL
+
+
+# --- what is kept, and damaged
+
+
+def test_what_is_kept_of_a_model_of_the_hub_is_mended_by_ranges(
+    hub: Hub, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's cache is cleared: no more is fetched again than what is damaged was made of."""
+    monkeypatch.setattr(disk, "RECORD_BYTES", 1 << 15)
+    monkeypatch.setattr(disk, "CHUNK_BYTES", 1 << 13)
+    monkeypatch.setattr(reads, "READ_BYTES", 1 << 15)
+    store = DiskStore(tmp_path / "weights")
+    library = Library(store)
+
+    def load() -> LoadStats:
+        found = find_model(
+            f"{NAME}:tiny-Q4_0.gguf", lambda report: None, lambda: drive(library.entries()), RUNS
+        )
+        engine = drive(Engine.load(found.source, NumpyDevice(), store, Settings(context=32, chunks=(8,))))
+        drive(library.used(found.source.key, found.about))
+        found.source.close()
+        return engine.load_stats
+
+    def damage(*places: int) -> None:
+        (image,) = store.folder.glob(f"*/{disk.IMAGE}")
+        data = bytearray(image.read_bytes())
+        for at in places or range(0, len(data), 1 << 15):
+            data[at] ^= 1
+        image.write_bytes(data)
+
+    assert not load().cached
+    shutil.rmtree(tmp_path / "hub")
+    damage(70_000)
+    hub.sent = 0
+    stats = load()
+    assert stats.cached and stats.mended == 1 << 15
+    assert 2 * 4096 < hub.sent < len(MODEL) // 2
+    hub.sent = 0
+    assert load().cached and not hub.sent
+
+    damage()  # all of it: then the file is fetched, and checked, as ever
+    stats = load()
+    assert not stats.cached and "missing or altered" in stats.dropped
+    assert hub.sent >= len(MODEL) and native.cached(HubAddress(NAME, "tiny-Q4_0.gguf"))
+
+    shutil.rmtree(tmp_path / "hub")
+    damage(70_000)
+    hub.repositories.clear()
+    with pytest.raises(ModelLost, match=r"cannot be mended: .*needs an access token"):
+        load()

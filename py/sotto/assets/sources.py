@@ -73,6 +73,11 @@ def host(url: str) -> str:
     return urlsplit(url).netloc
 
 
+def shown(url: str) -> str:
+    """An address as it is told: without what stands behind `?`, which may be a signature."""
+    return url.partition("?")[0]
+
+
 def probe(url: str, nbytes: int) -> tuple[bytes, int, str]:
     """The first bytes of what is at an address, the size of all of it, and the entity tag of its version ("" for none).
 
@@ -89,7 +94,7 @@ def probe(url: str, nbytes: int) -> tuple[bytes, int, str]:
     except (_BrokenOffError, OSError, http.client.HTTPException) as error:
         raise SourceError(f"{host(url)} cannot be reached ({_cause(error)})", unreachable=True) from None
     if not total.isdecimal():
-        raise SourceError(f"{host(url)} does not say how large {url} is")
+        raise SourceError(f"{host(url)} does not say how large {shown(url)} is")
     return start, int(total), tag
 
 
@@ -114,7 +119,7 @@ def download_url(url: str, target: Path, size: int, arrived: Arrived, tag: str =
             with _open(url, have, tag=tag) as response:
                 connected = True
                 if tag and response.getheader("ETag", tag) != tag:
-                    raise WrongBytesError(f"the file at {url} was replaced while it was fetched")
+                    raise WrongBytesError(f"the file at {shown(url)} was replaced while it was fetched")
                 _receive(response, target, have, size, arrived)
         except _BrokenOffError as error:
             if not connected:
@@ -134,7 +139,7 @@ def _open(url: str, offset: int, last: int | None = None, tag: str = "") -> http
         response = urllib.request.urlopen(request, timeout=NETWORK_TIMEOUT)
     except urllib.error.HTTPError as error:
         error.close()
-        raise SourceError(f"{host(url)} answered {error.code} {error.reason} for {url}") from None
+        raise SourceError(f"{host(url)} answered {error.code} {error.reason} for {shown(url)}") from None
     except urllib.error.URLError as error:
         raise _BrokenOffError(_cause(error.reason)) from None
     except (OSError, http.client.HTTPException) as error:
@@ -162,7 +167,7 @@ def _receive(
         wrong = response.getheader("Content-Length") not in (None, str(size))
     if wrong:
         offered = response.getheader("Content-Range") or f"{response.getheader('Content-Length')} bytes"
-        raise WrongBytesError(f"{url} offers {offered} where {size} bytes are pinned")
+        raise WrongBytesError(f"{shown(url)} offers {offered} where {size} bytes are pinned")
     with target.open("ab" if partial else "wb") as out:
         while True:
             try:
@@ -174,7 +179,7 @@ def _receive(
             have += len(block)
             if have > size:
                 out.truncate(0)
-                raise WrongBytesError(f"{url} sends more than the {size} bytes pinned")
+                raise WrongBytesError(f"{shown(url)} sends more than the {size} bytes pinned")
             out.write(block)
             arrived(have)
 

@@ -21,6 +21,7 @@ from .errors import for_people
 
 _GIVE = "paste it into the field for it"
 _HASHED = 8 << 20  # bytes at a time
+AHEAD = 2  # blocks of a file that is wanted whole
 
 
 async def look(
@@ -135,7 +136,9 @@ class HubSource:
         self.key = file.sha256 or f"{url}:{file.size}"
 
     @classmethod
-    async def open(cls, module: Any, url: str, file: HubFile, origin: str, token: str) -> HubSource:
+    async def open(
+        cls, module: Any, url: str, file: HubFile, origin: str, token: str, ahead: int = AHEAD
+    ) -> HubSource:
         """Go on with a download, or begin it; another tab that has begun it is waited for.
 
         Args:
@@ -143,10 +146,12 @@ class HubSource:
             url: of the file.
             origin: what people call it: `owner/name:file`.
             token: of the hub; may be empty.
+            ahead: blocks that are fetched before they are read.
         """
         key = file.sha256 or f"{url}:{file.size}"
         with for_people(file.name):
-            return cls(await module.download(key, origin, url, file.size, token), url, file, origin, token)
+            opened = await module.download(key, origin, url, file.size, token, ahead)
+            return cls(opened, url, file, origin, token)
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         if offset + nbytes > self.size:

@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pyodide.ffi import create_proxy
 
 from ..device import Bytes, Device
@@ -93,15 +95,21 @@ class WebStore:
         placements: Sequence[Placement],
         device: Device,
         progress: Callable[[int], None],
-    ) -> None:
+    ) -> list[int]:
         sink = _sink(device)
         where = [(p.image_offset, p.nbytes, p.buffer, p.buffer_offset) for p in placements]
         report = create_proxy(progress)
         try:
             with for_people():
-                await self._store.fill(replace(manifest, card="").to_json(), json.dumps(where), sink, report)
+                shown = replace(manifest, card="").to_json()
+                damaged = await self._store.fill(shown, json.dumps(where), sink, report)
+                return [int(number) for number in damaged]
         finally:
             report.destroy()
+
+    async def mend(self, manifest: Manifest, number: int, data: NDArray[np.uint8]) -> None:
+        with for_people():
+            await self._store.mend(replace(manifest, card="").to_json(), number, data)
 
     async def drop(self, key: str) -> None:
         with suppress(StoreFull), for_people():
@@ -169,7 +177,10 @@ class NoStore:
         placements: Sequence[Placement],
         device: Device,
         progress: Callable[[int], None],
-    ) -> None:
+    ) -> list[int]:
+        raise StoreDamaged.of("there are none")
+
+    async def mend(self, manifest: Manifest, number: int, data: NDArray[np.uint8]) -> None:
         raise StoreDamaged.of("there are none")
 
     async def drop(self, key: str) -> None:

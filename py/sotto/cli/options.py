@@ -290,9 +290,16 @@ def loaded(
     with ready:
         stats = ready.load_stats
         lines = (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note)
-        for line in filter(None, (*lines, *weights_lines(stats))):
+        for line in filter(None, (*lines, _mended_line(stats), *weights_lines(stats))):
             click.echo(line, err=True)
         yield ready
+
+
+def _mended_line(stats: reports.LoadStats) -> str:
+    """What was damaged of the kept weights; nothing where nothing was."""
+    if not stats.mended:
+        return ""
+    return f"{stats.mended / 1e6:,.1f} MB of the kept weights were damaged, and were made again from the model's file."
 
 
 def weights_lines(stats: reports.LoadStats) -> Iterator[str]:

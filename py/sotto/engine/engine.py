@@ -174,6 +174,7 @@ class Engine:
             seconds=stages.seconds,
             note=filled.note,
             dropped=dropped or altered or filled.dropped,
+            mended=filled.mended,
             weights=scheme,
             rounded_types=tuple(engine._image.rounded_types),
             source_bytes=engine._image.source_nbytes,

@@ -83,17 +83,31 @@ class DiskStore:
         placements: Sequence[Placement],
         device: Device,
         progress: Callable[[int], None],
-    ) -> None:
+    ) -> list[int]:
         def copies(file: int) -> Callable[[int, NDArray[np.uint8]], None]:
             filler = Filler([place for place in placements if not _mapped(place, device, file)], device)
 
             def copy(at: int, data: NDArray[np.uint8]) -> None:
-                filler.append(data)
+                filler.append(data, at)
                 progress(at + data.size)
 
             return copy
 
-        self._read(manifest, copies)
+        return self._read(manifest, copies)
+
+    async def mend(self, manifest: Manifest, number: int, data: NDArray[np.uint8]) -> None:
+        ((at, nbytes),) = manifest.spans([number])
+        sums = b"".join(_sums(data[first : first + CHUNK_BYTES]) for first in range(0, nbytes, CHUNK_BYTES))
+        if hashlib.sha256(sums).hexdigest() != manifest.records[number].checksum:
+            raise StoreDamaged.of(f"record {number} does not come out as it was")
+        try:  # where it is: whoever has the image mapped finds in it what is damaged, or what is right
+            with (self._entry(manifest.key) / IMAGE).open("r+b") as file:
+                file.seek(at)
+                file.write(data.data)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise _full(self.folder, error) from error
 
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
@@ -156,11 +170,12 @@ class DiskStore:
 
     def _read(
         self, manifest: Manifest, taking: Callable[[int], Callable[[int, NDArray[np.uint8]], None]]
-    ) -> None:
+    ) -> list[int]:
         """Give the image chunk by chunk: offset and bytes, read-only.
 
         `taking`, given the open file, returns what takes them, which may not keep the bytes. Other threads check the
-        next chunks meanwhile. Raises StoreDamaged before a damaged record's last chunk.
+        next chunks meanwhile. Returns the numbers of damaged records; their last chunks were not given. Raises
+        StoreDamaged when there is no image of this length.
         """
         try:
             with (self._entry(manifest.key) / IMAGE).open("rb") as file:
@@ -169,12 +184,12 @@ class DiskStore:
         except (OSError, ValueError) as error:  # an empty file cannot be mapped
             raise self._damaged(manifest.key, manifest.name) from error
         try:
-            whole = _give(mapping, manifest, take)
+            if len(mapping) == manifest.nbytes:
+                return _give(mapping, manifest, take)
         finally:  # before a damaged entry is removed: Windows removes no file that is mapped
             with suppress(BufferError):  # where `take` failed, its traceback still has the bytes
                 mapping.close()
-        if not whole:
-            raise self._damaged(manifest.key, manifest.name)
+        raise self._damaged(manifest.key, manifest.name)
 
     def _damaged(self, key: str, name: str = "a model") -> StoreDamaged:
         entry = self._entry(key)
@@ -210,11 +225,11 @@ def _read_note(path: Path) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class _Chunk:
-    """A piece of the image with one checksum; `ends` is the record that it is the last one of."""
+    """A piece of the image; `ends` is the number of the record that it is the last one of."""
 
     offset: int
     nbytes: int
-    ends: StoredRecord | None
+    ends: int | None
 
 
 def _mapped(place: Placement, device: Device, file: int) -> bool:
@@ -227,20 +242,21 @@ def _cut(manifest: Manifest) -> list[_Chunk]:
     """The chunks of all records."""
     chunks: list[_Chunk] = []
     at = 0
-    for record in manifest.records:
+    for number, record in enumerate(manifest.records):
         end = at + record.nbytes
         for offset in range(at, end, CHUNK_BYTES):
             last = offset + CHUNK_BYTES >= end
-            chunks.append(_Chunk(offset, min(CHUNK_BYTES, end - offset), record if last else None))
+            chunks.append(_Chunk(offset, min(CHUNK_BYTES, end - offset), number if last else None))
         at = end
     return chunks
 
 
-def _give(mapping: mmap.mmap, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]) -> bool:
-    """Do what `DiskStore._read` says, on the mapped image. Returns whether it is whole; keeps none of its bytes."""
+def _give(
+    mapping: mmap.mmap, manifest: Manifest, take: Callable[[int, NDArray[np.uint8]], None]
+) -> list[int]:
+    """Do what `DiskStore._read` says, on the mapped image; keeps none of its bytes."""
     image = np.frombuffer(mapping, np.uint8)
-    if image.size != manifest.nbytes:
-        return False
+    damaged: list[int] = []
     chunks = _cut(manifest)
     parts = [image[chunk.offset :][: chunk.nbytes] for chunk in chunks]
     checker = ThreadPoolExecutor(_CHECKERS)
@@ -249,12 +265,14 @@ def _give(mapping: mmap.mmap, manifest: Manifest, take: Callable[[int, NDArray[n
         hashing = hashlib.sha256()
         for chunk, part, sum_of_part in zip(chunks, parts, sums, strict=True):
             hashing.update(sum_of_part.result())
-            if chunk.ends:
-                if hashing.hexdigest() != chunk.ends.checksum:
-                    return False
+            if chunk.ends is not None:
+                sound = hashing.hexdigest() == manifest.records[chunk.ends].checksum
                 hashing = hashlib.sha256()
+                if not sound:
+                    damaged.append(chunk.ends)
+                    continue
             take(chunk.offset, part)
-        return True
+        return damaged
     finally:
         checker.shutdown(cancel_futures=True)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .. import formats
@@ -12,11 +13,11 @@ from ..assets import default_cache, known_models, model_path
 from ..assets.cache import OWN_STAMPS_NAME, Stamps
 from ..assets.pins import MODELS
 from ..errors import SottoError
-from ..library.address import parse
+from ..library.address import HubAddress, parse
 from ..library.library import About, Entry
 from ..model_files import model_files
 from ..reports import LoadProgress
-from ..source import FileSource, Folder, KeptSource
+from ..source import FileSource, Folder, KeptSource, Source
 
 _ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
@@ -99,7 +100,9 @@ def _elsewhere(
         return Found(source, About("", str(address), "", _format(pulled), source.size, str(pulled)))
     for entry in kept():
         if entry.current and model in (entry.title, entry.about.origin, entry.key):
-            return Found(KeptSource(entry.key, entry.title, entry.about.file_bytes), entry.about)
+            about = entry.about
+            origin = partial(opened.again, about, runs)
+            return Found(KeptSource(entry.key, entry.title, about.file_bytes, origin), about)
     if address:
         pulled, about = pull.pull(address, runs, opened.downloading)
         return Found(opened.parts(pulled), about)
@@ -129,6 +132,23 @@ class _Opener:
         """A file, or where it is one part of several, all of them."""
         name, found = model_files(path, ())
         return self.file(found[0]) if len(found) == 1 else self.files(name, found)
+
+    async def again(self, about: About, runs: Callable[[str], bool], whole: bool) -> Source | Folder:
+        """A model of the library where it came from. Raises SottoError.
+
+        Args:
+            whole: all of it will be read. Where it is not, no more is fetched from a hub than what is read.
+        """
+        if about.path and Path(about.path).exists():
+            return self.parts(Path(about.path))
+        from . import hub, pull  # noqa: PLC0415 - as above
+
+        address = parse(about.origin, hub.endpoint()) if about.origin else None
+        if isinstance(address, HubAddress) and not whole:
+            return hub.remote(address, runs)
+        if address:
+            return self.parts(pull.pull(address, runs, self.downloading)[0])
+        raise SottoError("its file is not here.", f"Put it back to {about.path or about.origin}.")
 
     def _sha256(self, path: Path) -> str:
         return Stamps(default_cache(), OWN_STAMPS_NAME).sha256(

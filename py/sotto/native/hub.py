@@ -6,6 +6,7 @@ the sha256 that the hub tells of each file.
 
 from __future__ import annotations
 
+import http
 import importlib
 import importlib.util
 import os
@@ -23,6 +24,7 @@ from ..library.address import HUB, HubAddress
 from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, choose, offers
 from ..library.refusals import refused
 from ..model_files import part_names
+from ..source import Folder, Source
 
 Progress = Callable[[int, int], None]
 """Hears how many of how many bytes are there."""
@@ -66,7 +68,9 @@ def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[Hub
     )
     looked_at = [file for file in model.candidates() if file.name.lower().endswith(PROBED)]
     with _told(hub, address, token), ThreadPoolExecutor(_PROBES) as pool:
-        starts = dict(pool.map(lambda file: (file.path, _start(hub, model, file, token)), looked_at))
+        starts = dict(
+            pool.map(lambda file: (file.path, _range(hub, model, file, token, 0, FIRST_BYTES)), looked_at)
+        )
     return model, offers(model, starts, runs)
 
 
@@ -145,23 +149,65 @@ def _library() -> ModuleType:
     return importlib.import_module("huggingface_hub")
 
 
-def _start(hub: ModuleType, model: HubModel, file: HubFile, token: str | None) -> bytes:
-    """The first bytes of a file. Raises what the library raises."""
+def remote(address: HubAddress, runs: Runs, token: str | None = None) -> Source | Folder:
+    """A model at the hub, of which only what is read is fetched, and nothing is checked or kept.
+
+    Raises AssetError as `look`, and SottoError as `fetch`.
+    """
+    model, offered = look(address, runs, token)
+    offer = choose(model, offered, address.file)
+    files = {file.name: RemoteFile(address, model, file, token) for file in offer.files}
+    return Folder(str(address), files) if len(files) > 1 else next(iter(files.values()))
+
+
+class RemoteFile:
+    """A `Source` of a file at the hub: for the few bytes that mend what is kept of it."""
+
+    def __init__(self, address: HubAddress, model: HubModel, file: HubFile, token: str | None) -> None:
+        self._address = address
+        self._model = model
+        self._file = file
+        self._token = token
+        self.name = file.name
+        self.size = file.size
+        self.key = file.sha256
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        hub = _library()
+        with _told(hub, self._address, self._token):
+            data = _range(hub, self._model, self._file, self._token, offset, nbytes)
+        if len(data) != nbytes:
+            raise AssetError(f"{self.name} ended too early.", "Check the network and run this again.")
+        return data
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        """Nothing is read ahead."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _range(
+    hub: ModuleType, model: HubModel, file: HubFile, token: str | None, offset: int, nbytes: int
+) -> bytes:
+    """Some bytes of a file, or as many as there are. Raises what the library raises."""
     url = hub.hf_hub_url(model.repository, file.path, revision=model.revision, endpoint=endpoint())
     headers = hub.utils.build_hf_headers(token=token) | {
-        "Range": f"bytes=0-{FIRST_BYTES - 1}",
+        "Range": f"bytes={offset}-{offset + nbytes - 1}",
         "Accept-Encoding": "identity",
     }
     with hub.get_session().stream(
         "GET", url, headers=headers, follow_redirects=True, timeout=_SECONDS
     ) as answer:
         hub.utils.hf_raise_for_status(answer)
+        before = 0 if answer.status_code == http.HTTPStatus.PARTIAL_CONTENT else offset
         got = b""
         for block in answer.iter_bytes():
-            got += block
-            if len(got) >= FIRST_BYTES:  # a server without ranges sends all of it
+            got += block[before:]
+            before = max(before - len(block), 0)
+            if len(got) >= nbytes:  # a server without ranges sends all of it
                 break
-        return got[:FIRST_BYTES]
+        return got[:nbytes]
 
 
 def _bar(progress: Callable[[int], None]) -> type:

@@ -53,6 +53,10 @@ class Browser:
         """An absolute URL: a worker has no base of its own."""
         return str(window.URL.new(path, window.location.href).href)
 
+    def hub(self) -> str:
+        """The address of the hub that the document names."""
+        return str(document.documentElement.getAttribute("data-hub") or "")
+
     def reload(self) -> None:
         """Open the page again; its texts are kept by web/boot.js."""
         window.location.reload()

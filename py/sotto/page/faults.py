@@ -10,6 +10,7 @@ from ..errors import (
     DeviceError,
     FormatError,
     LimitError,
+    ModelLost,
     SottoError,
     Unreachable,
     UnsupportedModel,
@@ -52,6 +53,8 @@ def while_loading(error: Exception, opened: bool) -> Fault:
             fault = Fault("file", {"message": str(error)})
         case UnsupportedModel():
             fault = Fault("unsupported", {"message": str(error)})
+        case ModelLost():
+            fault = Fault("damaged", {"message": str(error)})
         case Unreachable(name=name):
             fault = Fault("server", {"file": name}, detail=str(error))
         case SottoError():

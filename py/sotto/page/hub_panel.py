@@ -11,7 +11,7 @@ from pyscript.js_modules import download
 
 from ..browser import hub
 from ..errors import SottoError
-from ..library.address import HUB, HubAddress, UrlAddress, parse
+from ..library.address import HubAddress, UrlAddress, parse
 from ..library.curated import CURATED, TERMS, Curated
 from ..library.offers import HubModel, Offer, choose
 from ..models import ARCHITECTURES
@@ -30,6 +30,7 @@ class HubPanel:
         self._words = parts.words
         self._at = parts.elements.at
         self._say = parts.elements.say
+        self._access = parts.holder.stock.hub
         self._model: HubModel | None = None
         self._unfinished: list[hub.Unfinished] = []
         self._offered: list[Offer] = []
@@ -44,30 +45,25 @@ class HubPanel:
             self._at(name).addEventListener("click", create_proxy(self._heard))
         self._at("hub-curated").innerHTML = "".join(self._suggestion(one) for one in CURATED)
 
-    @property
-    def _hub(self) -> str:
-        return str(self._parts.elements.root.getAttribute("data-hub") or HUB).rstrip("/")
-
-    @property
-    def _token(self) -> str:
-        return str(self._at("hub-token").value).strip()
-
     # --- looking
 
     async def _look(self, text: str) -> None:
         """Show what is at an address."""
         self._no()
         self._fault("")
+        self._access.token = str(self._at("hub-token").value).strip()
         self._at("hub-offers").innerHTML = ""
         self._say("hub-of", self._words("hub.looking"))
         try:
-            address = parse(text, self._hub)
+            address = parse(text, self._access.address)
             if address is None:
                 raise SottoError(self._words("hub.none", text=text[:80]))
             if isinstance(address, UrlAddress):  # the page's policy lets it ask nobody else
                 raise SottoError(self._words("hub.elsewhere", address=str(address)))
             runs = ARCHITECTURES.__contains__
-            self._model, self._offered = await hub.look(download, self._hub, address, runs, self._token)
+            self._model, self._offered = await hub.look(
+                download, self._access.address, address, runs, self._access.token
+            )
             self._list(self._model, address)
             if address.file:
                 choose(self._model, self._offered, address.file)  # says what is wrong with it
@@ -155,10 +151,13 @@ class HubPanel:
             sha256=None,
             etag="",
             format=offer.format,
-            hub=[HubPart(url=hub.resolved(self._hub, model, file), file=file) for file in offer.files],
+            hub=[
+                HubPart(url=hub.resolved(self._access.address, model, file), file=file)
+                for file in offer.files
+            ],
             origin=origin,
             licence=model.licence,
-            token=self._token,
+            token=self._access.token,
         )
         accepting = self._of_gemma and not self._parts.browser.storage.remembered("accepted.gemma")
         questions = [words("hub.terms")] if accepting else []

@@ -214,6 +214,13 @@ class ModelHolder:
             else:
                 observer.loaded()
 
+    async def discard(self) -> None:
+        """Delete what is kept of the model that could not be loaded, and load the one before, or the default."""
+        if self.model is not None and (key := self.model.get("key", "")):
+            await self.stock.remove(key)
+            self.last.forget(key)
+        await self.load()
+
     async def use_device(self, name: str) -> None:
         """Load on another processor, "auto", "gpu" or "cpu"; it is remembered."""
         self._browser.storage.remember("device", name)

@@ -102,6 +102,8 @@ class ModelPanel(Observer):
         say("model-name", holder.title)
         say("fact-file", model["url"].rpartition("/")[2] or engine.name)
         facts = [words(f"fact.weights.{kept}", size=weights), *statistics.weights(words, stats)]
+        if stats.mended:
+            facts.append(words("fact.weights.mended", size=numbers.size(stats.mended)))
         say("fact-weights", words("separator").join(facts))
         say("fact-memory", words(f"fact.memory.{opened.kind}", size=memory))
         say("fact-context", words("fact.context.value", count=engine.context))

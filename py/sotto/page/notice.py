@@ -65,7 +65,9 @@ def remedy(
     fault: Fault, browser: Browser, holder: ModelHolder, do: Background
 ) -> tuple[Callable[[], object], str]:
     """What can be done about a model that could not be loaded, and the key of the word for it ("": the fault's):
-    the same again, the default model instead, or the one that was there before."""
+    to delete what is kept of it, the same again, the default model instead, or the one that was there before."""
+    if fault.kind == "damaged":
+        return lambda: do(holder.discard()), ""
     if holder.can_go_back:
         return lambda: do(holder.load()), "error.before.action"
     if fault.kind == "lost":

@@ -9,15 +9,20 @@ from typing import Any
 from pyscript.js_modules import download, files, keeping, ranges, store
 
 from .. import formats
+from ..browser import hub
 from ..browser.files import FileOfPerson, sha256
-from ..browser.hub import HubSource
+from ..browser.hub import AHEAD, HubSource
 from ..browser.store import WebStore
 from ..errors import FormatError, SottoError
+from ..library.address import HubAddress, parse
 from ..library.library import About, Entry, Library
+from ..library.offers import choose
 from ..model_files import CONFIG, one_model
+from ..models import ARCHITECTURES
 from ..source import Folder, KeptSource, Source
 from ..store import Store
 from .browser import Browser
+from .hub_access import HubAccess
 from .options import Model, Models
 from .sources import open_source
 
@@ -30,6 +35,9 @@ class Stock:
 
     Args:
         models: what the server offers.
+
+    Attributes:
+        hub: how the hub is asked.
     """
 
     def __init__(self, browser: Browser, models: Models) -> None:
@@ -38,6 +46,8 @@ class Stock:
         self._store: Store | None = None
         self._coming: list[HubSource] = []  # what is fetched now
         self._given: list[Sequence[Any]] = []  # JavaScript's files of each model that a person gave
+        self._given_of: dict[str, Model] = {}  # those models, by their keys
+        self.hub = HubAccess(browser)
 
     async def store(self, *, anew: bool = False) -> Store:
         """The browser's cache of converted models, opened `anew` for each load: the browser may have closed it."""
@@ -114,7 +124,10 @@ class Stock:
         if "given" in model:
             return await self._open_given(model, progress)
         if "key" in model:
-            return KeptSource(model["key"], model["name"], model["size"])
+            key = model["key"]
+            return KeptSource(
+                key, model["name"], model["size"], lambda whole: self._open_again(key, whole, progress)
+            )
         return open_source(ranges, self._browser, model)
 
     async def _open_at_hub(self, model: Model) -> Source | Folder:
@@ -122,9 +135,46 @@ class Stock:
             file, token = part["file"], model.get("token", "")
             opened = await HubSource.open(download, part["url"], file, model["origin"], token)
             self._coming.append(opened)
+        return self._fetched(model["name"])
+
+    async def _open_again(
+        self, key: str, whole: bool, progress: Callable[[int, int], None]
+    ) -> Source | Folder:
+        """A model of the library where it came from. Raises SottoError.
+
+        Args:
+            whole: all of it will be read; where it is not, little more is fetched than what is read.
+        """
+        await self.stop()
+        if key in self._given_of:
+            return await self._open_given(self._given_of[key], progress)
+        origin = (await (await self.library()).find(key)).about.origin
+        address = parse(origin, self.hub.address) if origin else None
+        if not isinstance(address, HubAddress):
+            raise SottoError(
+                "its file is not here.", "Give the file again: only what is damaged is read of it."
+            )
+        at, token = self.hub.address, self.hub.token
+        model, offered = await hub.look(download, at, address, ARCHITECTURES.__contains__, token)
+        for file in choose(model, offered, address.file).files:
+            url = hub.resolved(at, model, file)
+            self._coming.append(
+                await HubSource.open(download, url, file, origin, token, ahead=AHEAD if whole else 0)
+            )
+        return self._fetched(origin)
+
+    def _fetched(self, name: str) -> Source | Folder:
+        """All that is fetched now, as one model."""
         if len(self._coming) == 1:
             return self._coming[0]
-        return Folder(model["name"], {file.name: file for file in self._coming})
+        return Folder(name, {file.name: file for file in self._coming})
+
+    async def remove(self, key: str) -> None:
+        """Delete what is kept of a model."""
+        library = await self.library()
+        for entry in await library.entries():
+            if entry.key == key:
+                await library.remove(entry)
 
     async def arrived(self, key: str, *, cached: bool) -> None:
         """A model is loaded: check all that was fetched for it; where that is wrong, nothing of it is kept.
@@ -179,6 +229,8 @@ class Stock:
             format=model.get("format") or ("GGUF" if url.endswith(".gguf") else ""),
             file_bytes=model["size"],
         )
+        if "given" in model:
+            self._given_of[key] = model
         library = await self.library()
         await library.used(key, about)
         return next((entry.title for entry in await library.entries() if entry.key == key), model["name"])

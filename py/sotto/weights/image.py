@@ -8,7 +8,7 @@ order.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -22,7 +22,7 @@ from ..source import Folder, Source, file_of
 from . import compiled, layout
 from .imports import Rounding, Scheme
 from .layout import aligned
-from .reads import Part, Rows, planned
+from .reads import Part, Rows, all_rows, planned
 
 SELDOM = (
     256  # tiles of which one is looked at, of types that numpy decodes far slower than they are converted
@@ -146,14 +146,54 @@ class Image:
         if at < self.nbytes:
             yield done, np.zeros(self.nbytes - at, np.uint8)
 
+    def needed(self, spans: Sequence[tuple[int, int]]) -> int:
+        """Bytes of the source that `convert_again` reads for these spans of the image."""
+        return sum(rows.nbytes for rows in all_rows(self.parts) if rows.within(spans))
+
+    async def convert_again(
+        self, source: Source | Folder, spans: Sequence[tuple[int, int]]
+    ) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
+        """Yield (bytes of the source used so far, offset in the image, bytes) of all that lies in these spans.
+
+        What lies beside them may come too; the gaps between planes, which are zeros, do not. No more of the source is
+        read than this takes.
+
+        Args:
+            spans: of the image, offset and bytes.
+        """
+        wanted = [rows for rows in all_rows(self.parts) if rows.within(spans)]
+        async with aclosing(self._converted(source, wanted)) as converted:
+            async for done, rows, plane, scale in converted:
+                (at, _), (scale_at, _) = rows.spans
+                yield done, at, plane
+                if scale.size:
+                    yield done, scale_at, scale
+
     async def _planes(self, source: Source | Folder) -> AsyncGenerator[tuple[int, int, NDArray[np.uint8]]]:
         """Yield (bytes of the source used so far, offset in the image, bytes) in the image's order."""
+        filled = 0
+        scales = np.empty(0, np.uint8)
+        async with aclosing(self._converted(source, list(all_rows(self.parts)))) as converted:
+            async for done, rows, plane, scale in converted:
+                part = rows.part
+                if rows.first == 0:
+                    filled, scales = 0, np.empty(part.scale_bytes, np.uint8)
+                yield done, rows.spans[0][0], plane
+                scales[filled : filled + scale.size] = scale
+                filled += scale.size
+                if scales.size and rows.first + rows.count == part.rows:
+                    yield done, part.scale_offset, scales
+
+    async def _converted(
+        self, source: Source | Folder, wanted: Sequence[Rows]
+    ) -> AsyncGenerator[tuple[int, Rows, NDArray[np.uint8], NDArray[np.uint8]]]:
+        """Yield (bytes of the source used so far, rows, their weights, their scales), in the order given."""
         convert = compiled.converter()
         tiled = any(Transform.TILES in info.transforms for part in self.parts for info in part.sources)
         untile = compiled.untiler() if tiled else tiles.untiled
-        reads = list(planned(self.parts))
-        expected = done = offset = filled = 0
-        scales = np.empty(0, np.uint8)
+        reads = list(planned(wanted))
+        expected = done = 0
+        none = np.empty(0, np.uint8)
         for number, read in enumerate(reads):
             for ahead in reads[expected : number + READS_AHEAD + 1]:
                 if ahead is not read and len(ahead.ranges) > RANGES_AHEAD:
@@ -172,7 +212,7 @@ class Image:
                 if part.form is None:
                     vector = blocks.dequantize(kind, data, shape)
                     _check_finite(rows, bool(np.isfinite(vector).all()))
-                    yield done, part.offset, vector.astype("<f4").view(np.uint8)
+                    yield done, rows, vector.astype("<f4").view(np.uint8), none
                     continue
                 as_it_is = layout.format_of(kind) == part.form
                 if as_it_is:
@@ -184,14 +224,7 @@ class Image:
                     self.rounding.add(kind, data, part.form, (plane, scale), part.columns)
                 elif rows.tensor.type in self.rounded_types:
                     self.rounding.add(kind, data, part.form, (plane, scale), part.columns, SELDOM)
-                if rows.first == 0:
-                    offset, scales, filled = part.offset, np.empty(part.scale_bytes, np.uint8), 0
-                scales[filled : filled + scale.size] = scale
-                filled += scale.size
-                yield done, offset, plane
-                offset += plane.size
-                if scales.size and rows.first + rows.count == part.rows:
-                    yield done, part.scale_offset, scales
+                yield done, rows, plane, scale
 
 
 def _check_finite(rows: Rows, is_finite: bool) -> None:

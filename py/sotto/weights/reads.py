@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,6 +52,29 @@ class Rows:
         """In the file."""
         return sum(nbytes for _, nbytes in self.ranges)
 
+    @property
+    def spans(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where they lie in the image, offset and bytes: their weights and their scales, of which there may be none."""
+        part, form, columns = self.part, self.part.form, self.part.columns
+        if form is None:
+            return (part.offset, part.weight_bytes), (0, 0)
+        return (
+            (part.offset + form.weight_bytes(self.first, columns), form.weight_bytes(self.count, columns)),
+            (
+                part.scale_offset + form.scale_plane_bytes(self.first, columns),
+                form.scale_plane_bytes(self.count, columns),
+            ),
+        )
+
+    def within(self, spans: Sequence[tuple[int, int]]) -> bool:
+        """Whether any of it lies in these spans of the image, offset and bytes."""
+        return any(
+            at < start + count and start < at + nbytes
+            for at, nbytes in self.spans
+            for start, count in spans
+            if nbytes and count
+        )
+
 
 @dataclass(frozen=True)
 class Read:
@@ -73,7 +96,7 @@ class Read:
         return data[0][offset - self.ranges[0][0] :][:nbytes]
 
 
-def _rows(parts: list[Part]) -> Iterator[Rows]:
+def all_rows(parts: Sequence[Part]) -> Iterator[Rows]:
     """Everything that is converted, in the order of the image."""
     for part in parts:
         at = 0
@@ -118,13 +141,13 @@ def _ranges(info: TensorInfo, rows: int, first: int, count: int) -> Iterator[tup
         yield share(info.offset, info.nbytes)
 
 
-def planned(parts: list[Part]) -> Iterator[Read]:
+def planned(wanted_rows: Iterable[Rows]) -> Iterator[Read]:
     """Few large reads: neighbours in the image that are neighbours in the file too are read together.
 
     A model's layer is one run of the file, but its tensors stand there in another order; so a group may grow while
     the range that covers it stays small, and ends where that range held little else.
     """
-    waiting = list(_rows(parts))
+    waiting = list(wanted_rows)
     while waiting:
         if len(waiting[0].ranges) > 1:
             rows = waiting.pop(0)
