@@ -2,12 +2,16 @@
  * Python's interpreter, as PyScript loads it in its worker (in the page where there is none), watched: start.js in the
  * page is told of every file that is asked for, has arrived or cannot be had.
  *
- * The address says more: `page`, where to tell it; `pyodide`, the interpreter itself; `modules`, which are loaded
- * meanwhile, and are wanted later.
+ * The address says more: `page`, where to tell it; `pyodide`, the interpreter itself; `app`, the page's own Python;
+ * `modules`, which are loaded meanwhile, and are wanted later.
+ *
+ * Python starts from a snapshot where there is one; else there will be one when the page has come to rest (snapshot.js).
  */
 
 import "./ready_made.js";
 import { giveNoDatabase } from "./no_database.js";
+import { drop, kept, nameOf, possible, restored, works } from "./snapshot.js";
+import { record } from "./recording.js";
 
 const AGAIN = 300; // milliseconds until a request that was cut off is made again
 const fetchOnce = globalThis.fetch;
@@ -102,12 +106,56 @@ globalThis.fetch = async (input, init) => {
 for (const url of (given.get("modules") ?? "").split(" ")) load(url).catch(() => {}); // told; Python will meet it too
 const interpreter = new URL(given.get("pyodide") ?? "", import.meta.url).href;
 const folder = new URL(".", interpreter).href;
-load(`${folder}pyodide.asm.mjs`).catch(() => {}); // likewise
+const app = bytesOf(given.get("app") ?? "");
+const lock = bytesOf(`${folder}pyodide-lock.json`);
+for (const file of [app, lock]) file.catch(() => {}); // likewise
+load(`${folder}pyodide.asm.mjs`).catch(() => {});
 const pyodide = await load(interpreter);
 
 export const { version } = pyodide;
 
-/** As Pyodide's. @param {object} options */
-export function loadPyodide(options) {
-  return pyodide.loadPyodide({ ...options, indexURL: folder });
+/** @param {string} url */
+async function bytesOf(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return response.arrayBuffer();
+}
+
+/** The name of the snapshot that may be used; empty where none can be kept. */
+const name = (async () => (possible ? nameOf(await app, await lock, version) : ""))().catch(() => "");
+const snapshot = name.then((name) => (name ? kept(name) : undefined)).catch(() => undefined);
+
+/** As Pyodide's, with the page's Python in it. @param {object} options */
+export async function loadPyodide(options) {
+  const bytes = await snapshot;
+  if (bytes) {
+    try {
+      const python = await restored(pyodide, folder, options, bytes);
+      heard("running", () => works().finally(settled));
+      channel.postMessage({ kind: "started", by: "snapshot" });
+      return python;
+    } catch (error) {
+      console.warn("The snapshot of Python cannot be used.", error);
+      await drop().catch(() => {});
+    }
+  }
+  const python = await pyodide.loadPyodide({ ...options, indexURL: folder });
+  python.unpackArchive(await app, "zip");
+  heard("resting", async () => {
+    if (await name) await record(python, folder, await name).catch((error) => console.warn("There is no snapshot.", error));
+    settled();
+  });
+  channel.postMessage({ kind: "started", by: "bare" });
+  return python;
+}
+
+function settled() {
+  channel.postMessage({ kind: "settled" });
+}
+
+/** Hear of a word of the page, once. @param {string} word  @param {() => void} act */
+function heard(word, act) {
+  channel.addEventListener("message", ({ data }) => {
+    if (data === word) act();
+  });
 }

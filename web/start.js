@@ -12,6 +12,7 @@ import { WORKER, isolate, keep } from "./offline.js";
 
 const CORE = address("runtime/pyscript/core.js");
 const TICK = 500; // milliseconds
+const REST = 3000; // milliseconds
 const root = document.documentElement;
 const patience = 1000 * Number(root.dataset.patience); // of html; seconds there
 
@@ -46,6 +47,12 @@ function placed(config) {
  * @property {(take: () => void) => void} offer  there is a newer version of the page; `take` uses it
  */
 
+/**
+ * @typedef {{kind: "asked" | "arrived" | "failed", path: string, why?: string}} Way of a file
+ * @typedef {Way | {kind: "started", by: "snapshot" | "bare"} | {kind: "settled"}} Told  how Python was started, and that all
+ *   is done for the next start; `html` has both, data-started and data-snapshot
+ */
+
 /** Whether the page comes from a service worker. A page that does may be a version that cannot start: then a newer one is
  * all the more wanted, and it is asked for at once; other pages start first. */
 const controlled = Boolean(navigator.serviceWorker?.controller);
@@ -76,14 +83,24 @@ class Watch {
   begin() {
     if (!this.begun) {
       this.missing.clear();
+      this.channel.postMessage("running");
       if (!controlled) keep(this.teller.offer);
+      // What is kept for the time without a network comes first.
+      navigator.serviceWorker?.ready.then(() => atRest(() => this.channel.postMessage("resting")));
     }
     this.begun = true;
     this.moved();
   }
 
-  /** @param {{kind: "asked" | "arrived" | "failed", path: string, why?: string}} message of python.js */
-  hear({ kind, path, why }) {
+  /** @param {Told} message of python.js */
+  hear(message) {
+    if (message.kind === "started") root.dataset.started = message.by;
+    else if (message.kind === "settled") root.dataset.snapshot = "settled";
+    else this.follow(message);
+  }
+
+  /** @param {Way} message */
+  follow({ kind, path, why }) {
     const count = this.missing.get(path) ?? 0;
     if (kind === "asked") this.missing.set(path, count + 1);
     else if (count > 1) this.missing.set(path, count - 1);
@@ -121,6 +138,22 @@ async function probe(watch, url) {
   }
 }
 
+/** Act when the page has been ready, and nobody has written, for a while. @param {() => void} act */
+function atRest(act) {
+  let timer = 0;
+  const observer = new MutationObserver(look);
+  function look() {
+    clearTimeout(timer);
+    if (root.dataset.state === "ready") timer = setTimeout(rested, REST);
+  }
+  function rested() {
+    observer.disconnect();
+    act();
+  }
+  observer.observe(root, { attributeFilter: ["data-state"] });
+  look();
+}
+
 /** A file's name. @param {string} path */
 const name = (path) => path.slice(path.lastIndexOf("/") + 1);
 
@@ -147,7 +180,8 @@ function run(watch, page) {
   const script = /** @type {HTMLScriptElement} */ (document.querySelector("script[type=py]"));
   const config = placed(JSON.parse(script.getAttribute("config") ?? ""));
   const modules = Object.keys(config.js_modules.worker).join(" ");
-  const given = new URLSearchParams({ page, pyodide: config.interpreter, modules, type: ".js" }); // PyScript wants .js
+  const app = address("app.zip");
+  const given = new URLSearchParams({ page, pyodide: config.interpreter, app, modules, type: ".js" }); // PyScript wants .js
   const python = address("python.js");
   config.interpreter = `${python}?${given}`;
   // A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that

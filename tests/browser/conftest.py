@@ -10,8 +10,17 @@ from pathlib import Path
 import pytest
 from chromium import launch, launch_profile
 from common import PATIENCE, ROOT, Offer, Profile, Serve
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Playwright,
+    expect,
+    sync_playwright,
+)
 
+import lora
 from sotto.assets import default_cache
 from sotto.assets.fetch import fetch
 from sotto.assets.pins import RUNTIME
@@ -112,3 +121,30 @@ def offer(serve: Serve, runtime: Path, tmp_path_factory: pytest.TempPathFactory)
 def tiny(offer: Offer) -> str:
     """The address of a page with a small instruction-tuned model."""
     return offer("tiny", build(Tiny(chat=True, context=1 << 20)))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> OfferedModel:
+    """A small model with an adapter."""
+    data = build(Tiny(chat=True))
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(data)
+    adapter = lora.written(lora.files(lora.halves(lora.shapes_of(data), 8)), tmp_path / "posts")
+    return OfferedModel("tiny", path, adapter)
+
+
+@pytest.fixture
+def visitor(browser: Browser) -> Iterator[BrowserContext]:
+    """A private context as a person has it, whose pages may do nothing that their policy refuses."""
+    context = browser.new_context()
+    context.set_default_timeout(PATIENCE)
+    told: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            told.append(message.text)
+
+    context.on("console", hear)
+    yield context
+    context.close()
+    assert told == []

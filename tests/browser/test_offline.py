@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import functools
 import shutil
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from http import HTTPStatus
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,56 +11,15 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
-from common import ENGLISH, PATIENCE, ROOT
+from common import ENGLISH, ROOT, serving
 from pages import SHORT, TEXT, PageError, in_page, open_blank, state, until, write
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
-import lora
 from sotto.site.export import export
 from sotto.site.release import Release
 from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Resource, Site
 from tiny import Tiny, build
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> OfferedModel:
-    """A small model with an adapter."""
-    data = build(Tiny(chat=True))
-    path = tmp_path / "tiny.gguf"
-    path.write_bytes(data)
-    adapter = lora.written(lora.files(lora.halves(lora.shapes_of(data), 8)), tmp_path / "posts")
-    return OfferedModel("tiny", path, adapter)
-
-
-@pytest.fixture
-def visitor(browser: Browser) -> Iterator[BrowserContext]:
-    """A private context as a person has it, whose pages may do nothing that their policy refuses."""
-    context = browser.new_context()
-    context.set_default_timeout(PATIENCE)
-    told: list[str] = []
-
-    def hear(message: ConsoleMessage) -> None:
-        if "Content Security Policy" in message.text:
-            told.append(message.text)
-
-    context.on("console", hear)
-    yield context
-    context.close()
-    assert told == []
-
-
-@contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
-    """Run a server; afterwards nobody answers at its address."""
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def kept(page: Page) -> None:
@@ -209,7 +165,7 @@ def test_a_new_version_is_offered_whole_or_not_at_all(
     shutil.copytree(ROOT / "web", root / "web")
     for name in ("py", "kernels"):
         (root / name).symlink_to(ROOT / name)
-    versions = "caches.keys().then((names) => names.filter((name) => !name.endsWith('kept')))"
+    versions = "caches.keys().then((names) => names.filter((name) => /^sotto .*(?<!kept)$/.test(name)))"
     style = "fetch('style.css').then((response) => response.text())"
     server = Server(0)
     server.site = site = EditedSite(root, runtime, [model])

@@ -130,7 +130,7 @@ def test_a_file_that_comes_after_all(start: Page, tiny: str) -> None:
 
 def test_python_that_gets_stuck(start: Page, tiny: str) -> None:
     script = (ROOT / "web" / "python.js").read_text("utf-8")
-    stuck = script.replace("return pyodide.loadPyodide(", "return new Promise(() => {}, ")
+    stuck = script.replace("await pyodide.loadPyodide(", "await new Promise(() => {}, ")
     assert stuck != script
     start.route(FILES[2], lambda route: route.fulfill(body=stuck, content_type="text/javascript"))
     start.goto(tiny + SHORT + "#benchmark")

@@ -1,0 +1,143 @@
+/**
+ * Makes a snapshot of Python (snapshot.js) and keeps it: starts a Python of its own with the libraries and files of the
+ * page's, imports what the page's has imported, as far as that needs no page, and takes its memory.
+ *
+ * The message that begins it is a Job; it answers with nothing when it is done, and with why when it failed.
+ *
+ * @typedef {object} Job
+ * @property {string} name  of the snapshot
+ * @property {string} folder  of Pyodide's files
+ * @property {[string, Uint8Array<ArrayBuffer>][]} libraries
+ * @property {[string, Uint8Array<ArrayBuffer>][]} files
+ * @property {string[]} modules  that Python has imported
+ */
+
+import { PAGE, keep, maker, putFiles } from "./snapshot.js";
+
+/** @typedef {import("./snapshot.js").Header} Header */
+
+const ALIGNMENT = 16; // bytes
+
+// What stands for the page cannot be imported here, and whoever needs it is left out. Compiled code is kept beside the
+// sources, whatever their times will be.
+const IMPORT = `
+import compileall, importlib, py_compile, sys
+
+sys.path.remove("")
+compileall.compile_dir("sotto", quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+sys.dont_write_bytecode = True
+there = set(sys.modules)
+for name in ("pyscript", "polyscript"):
+    sys.modules[name] = None
+for name in names:
+    if name in there:
+        continue
+    try:
+        importlib.import_module(name)
+    except Exception:
+        pass
+for name in ("pyscript", "polyscript"):
+    del sys.modules[name]
+sys.dont_write_bytecode = False
+del names, there, name
+`;
+
+/** @param {Job} job  @returns {Promise<Uint8Array<ArrayBuffer>>} */
+async function make({ folder, libraries, files, modules }) {
+  const pyodide = await import(`${folder}pyodide.mjs`);
+  const compiled = libraries.map(([path, bytes]) =>
+    /** @type {[string, Promise<WebAssembly.Module>]} */ ([path, WebAssembly.compile(bytes)]));
+  let base = { memory: 0, table: 0 };
+  const python = await pyodide.loadPyodide({
+    indexURL: folder,
+    packages: [],
+    fsInit: (/** @type {any} */ FS) => putFiles(FS, files),
+    createPyodideModule: maker(folder, compiled, (found) => { base = found; }),
+    _makeSnapshot: true,
+  });
+  python.globals.set("names", python.toPy(modules));
+  python.runPython(IMPORT);
+  const { FS, _module: { LDSO, wasmTable } } = python;
+  const loaded = Object.keys(LDSO.loadedLibsByName).filter((path) => path !== "__main__");
+  if (loaded.length !== libraries.length) throw new Error(`A library came late: ${loaded}`);
+  for (let index = base.table; index < wasmTable.length; index++) {
+    if (wasmTable.get(index)) throw new Error("A function came late.");
+  }
+  const handles = Object.entries(LDSO.loadedLibsByHandle).map(([handle, { name }]) => [handle, name]);
+  // Libraries are found by their paths, and never read again.
+  const bare = /** @type {[string, Uint8Array<ArrayBuffer>][]} */ (
+    libraries.map(([path]) => [path, new Uint8Array()]));
+  const own = `${FS.cwd()}/sotto`;
+  const all = [...files.filter(([path]) => !path.startsWith(own)), ...bare, ...gathered(FS, own)];
+  return packed(python.makeMemorySnapshot(), libraries, all, { base, table: wasmTable.length, handles });
+}
+
+/** All files of a folder with those below it. @param {any} FS  @param {string} folder
+ * @returns {[string, Uint8Array<ArrayBuffer>][]} */
+function gathered(FS, folder) {
+  return FS.readdir(folder).flatMap((/** @type {string} */ name) => {
+    if (name === "." || name === "..") return [];
+    const path = `${folder}/${name}`;
+    return FS.isDir(FS.stat(path).mode) ? gathered(FS, path) : [[path, FS.readFile(path)]];
+  });
+}
+
+/**
+ * @param {Uint8Array} memory as Pyodide gives it: behind its objects
+ * @param {[string, Uint8Array][]} libraries  @param {[string, Uint8Array][]} files  @param {object} known
+ */
+function packed(memory, libraries, files, known) {
+  const start = new Uint32Array(memory.buffer, 0, 2)[1];
+  /** @type {Uint8Array[]} */
+  const parts = [];
+  let size = 0;
+  /** @param {Uint8Array} bytes  @returns {[number, number]} */
+  function add(bytes) {
+    parts.push(bytes);
+    size += bytes.length;
+    return [size - bytes.length, size];
+  }
+  const state = add(memory.subarray(0, start));
+  const heap = memory.subarray(start);
+  const placed = [libraries, files].map((list) => list.map(([path, bytes]) => [path, ...add(bytes)]));
+  const pages = size;
+  const runs = full(heap);
+  for (const [page, count] of runs) add(heap.subarray(page * PAGE, (page + count) * PAGE));
+  const header = { ...known, state, memory: heap.length, libraries: placed[0], files: placed[1], pages, runs };
+  const json = JSON.stringify(header); // all of it ASCII; what follows begins at a multiple of ALIGNMENT
+  const text = new TextEncoder().encode(json.padEnd(ALIGNMENT * Math.ceil((4 + json.length) / ALIGNMENT) - 4));
+  const bytes = new Uint8Array(4 + text.length + size);
+  new DataView(bytes.buffer).setUint32(0, text.length, true);
+  bytes.set(text, 4);
+  let done = 4 + text.length;
+  for (const part of parts) {
+    bytes.set(part, done);
+    done += part.length;
+  }
+  return bytes;
+}
+
+/** Runs of pages with anything but zeros in them. @param {Uint8Array} heap  @returns {[number, number][]} */
+function full(heap) {
+  const words = new Uint32Array(heap.buffer, heap.byteOffset, heap.length / 4);
+  const step = PAGE / 4;
+  /** @type {[number, number][]} */
+  const runs = [];
+  for (let from = 0; from < words.length; from += step) {
+    const page = from / step;
+    if (words.subarray(from, from + step).every((word) => word === 0)) continue;
+    const last = runs.at(-1);
+    if (last && last[0] + last[1] === page) last[1] += 1;
+    else runs.push([page, 1]);
+  }
+  return runs;
+}
+
+onmessage = async ({ data }) => {
+  try {
+    await keep(data.name, await make(data));
+    postMessage("");
+  } catch (error) {
+    postMessage(String(error));
+  }
+};
