@@ -130,26 +130,6 @@ def test_empty_text(page: Page, tiny: str) -> None:
     expect(page.locator("#error")).to_be_hidden()
 
 
-def test_text_longer_than_the_context(page: Page, tiny: str) -> None:
-    text = TEXT * 60
-    page.goto(tiny + SHORT + "&context=512")
-    state(page, "ready")
-    page.fill("#source", text)
-    page.click("#write")
-    state(page, "error")
-    title = page.inner_text("#error-title").replace(",", "")
-    excess = next(int(word) for word in title.split() if word.isdigit())
-    assert excess > 100
-    assert f"{512 - 12:,} fit" in page.inner_text("#error-text")
-    assert ENGLISH["error.kept"] in page.inner_text("#error")
-    page.click("#error-action")  # cut and write
-    state(page, "ready")
-    assert page.inner_text("#post")
-    count = int("".join(filter(str.isdigit, page.inner_text("#note"))))
-    assert 100 < count < len(text)
-    expect(page.locator("#source")).to_have_value(text)  # only what is read is cut
-
-
 def test_a_server_that_has_ended_is_named(page: Page, tiny: str) -> None:
     page.route("**/models/**", lambda route: route.abort("connectionrefused"))
     page.goto(tiny + SHORT)

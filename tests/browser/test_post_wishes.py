@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from common import ENGLISH, WORDS, Offer, Serve
@@ -86,3 +87,58 @@ def test_wishes_that_a_model_cannot_hear(page: Page, serve: Serve, offer: Offer,
     page.goto(offer("tiny", build(Tiny(chat=True))))
     state(page, "ready")
     expect(page.locator("#wish-languages")).to_be_enabled()
+
+
+def test_a_long_text_is_told_before_anything_is_written(page: Page, tiny: str) -> None:
+    """It can be cut, read whole with more memory, or summed up; the way is remembered."""
+    text = TEXT * 60
+    page.goto(tiny + SHORT + "&context=768")
+    page.fill("#source", text)
+    page.click("#write")  # before there is a model that could count it
+    choice = page.locator("#long")
+    expect(choice).to_be_visible()
+    state(page, "ready")
+    expect(page.locator("#post")).to_be_empty()
+    expect(page.locator("#long-parts")).to_be_focused()
+    tokens, room = (int(number) for number in re.findall(r"\d+", choice.inner_text().replace(",", ""))[:2])
+    assert room < 768 < tokens
+    page.check("#long-cut")
+    page.click("#write")
+    expect(page.locator("#note")).to_contain_text("Written from the first")
+    used, total = re.findall(r"[\d,]+", page.inner_text("#long-cut-text"))
+    assert used in page.inner_text("#note") and total == f"{len(text):,}"
+    state(page, "ready")
+
+    page.check("#long-parts")
+    page.click("#write")
+    expect(page.locator("#when")).to_contain_text("Summing up part 2 of")
+    page.press("body", "Escape")
+    state(page, "ready")
+    expect(page.locator("#note")).to_have_text(ENGLISH["note.stopped"])
+    page.click("#write")
+    expect(page.locator("#note")).to_contain_text("summar")
+    state(page, "ready")
+
+    page.fill("#source", TEXT)
+    expect(choice).to_be_hidden()
+    page.fill("#source", text)
+    expect(page.locator("#long-parts")).to_be_checked()
+    page.check("#long-whole")
+    size = page.inner_text("#long-whole-text")
+    assert "MB more memory" in size or "kB more memory" in size
+    page.click("#write")
+    expect(choice).to_be_hidden()
+    expect(page.locator("#stats")).to_contain_text("tokens read at")
+    state(page, "ready")
+    assert int(page.input_value("#context")) > tokens
+    expect(page.locator("#note")).not_to_contain_text("Written from")
+
+
+def test_a_text_that_no_context_holds(page: Page, offer: Offer) -> None:
+    page.goto(offer("small", build(Tiny(chat=True, context=1024))) + SHORT + "&context=512")
+    state(page, "ready")
+    page.fill("#source", TEXT * 120)
+    expect(page.locator("#long-whole")).to_be_disabled()
+    expect(page.locator("#long-whole-text")).to_contain_text("more than the 1,024 tokens")
+    expect(page.locator("#long-parts")).to_be_checked()
+    assert barriers(page) == []

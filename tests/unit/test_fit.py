@@ -31,6 +31,28 @@ def words_in(text: str) -> int:
     return 5 + len(text.split())
 
 
+@given(st.text(alphabet="ab .。\n", max_size=300), st.integers(1, 40))
+def test_parts_fit_and_are_the_whole_text(text: str, limit: int) -> None:
+    parts = fit.split(text, lambda part: len(part.split()), limit)
+    assert "".join("".join(parts).split()) == "".join(text.split())
+    assert all(0 < len(part.split()) <= limit for part in parts)
+
+
+@given(st.text(alphabet="ab .。\n", max_size=200), st.integers(1, 40))
+def test_a_beginning_fits(text: str, limit: int) -> None:
+    begun = fit.beginning(text, lambda part: len(part.split()), limit)
+    assert text.startswith(begun) and len(begun.split()) <= limit
+    assert begun or not text.strip()
+
+
+def test_parts_are_about_as_long_as_each_other() -> None:
+    text = "".join(f"The house number {number} has a door and a cat. " for number in range(100))
+    sizes = [len(part.split()) for part in fit.split(text, lambda part: len(part.split()), 300)]
+    assert len(sizes) == 4 and max(sizes) - min(sizes) <= 20
+    assert fit.split("One. Two.", lambda part: len(part.split()), 300) == ["One. Two."]
+    assert fit.split(" ", lambda part: len(part.split()), 300) == []
+
+
 @given(st.text(alphabet="ab .。\n", max_size=200), st.integers(0, 60))
 def test_what_fits_is_a_beginning_and_fits(text: str, limit: int) -> None:
     part = fit.fit(text, words_in, limit)

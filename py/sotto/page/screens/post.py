@@ -23,6 +23,7 @@ from ..notice import Notice, remedy
 from ..options import Options
 from ..parts import Parts
 from ..post import doubts
+from ..post.long_text import LongText
 from ..post.source_text import SourceText
 from ..post.wishes import WishRow
 from ..versions import Version, Versions
@@ -42,6 +43,7 @@ class PostScreen(Observer):
         self._network = NetworkChoice(parts.elements, parts.words, parts.browser.storage)
         self._source = SourceText(parts)
         self._wishes = WishRow(parts, self._source)
+        self._long = LongText(parts, self._source, self._ask)
         self._waiting = False  # for another screen that writes
         self._versions = Versions(parts.elements, parts.words, self._show)
         self._documents = DocumentBox(parts)
@@ -92,31 +94,28 @@ class PostScreen(Observer):
 
     # --- writing
 
-    async def _write(self, beginning: str = "") -> None:
-        """Write a post from the text, or from a beginning of it that fits."""
+    async def _write(self) -> None:
+        """Write a post from the text, or from what is to be read in its place."""
         parts = self._parts
         if self._waiting:  # pressed again: it is not wanted any more
             self._wait(False)
         if self._busy or not parts.holder.ready:
             return
-        text = beginning or self._source.text
-        if not text.strip():
-            self._tell(faults.EMPTY, self._use_example)
-            return
-        options = parts.preferences.check()
-        if parts.preferences.faulty:
-            self._tell(faults.SETTING, parts.preferences.show_faulty)
-            return
-        if not self._wishes.check():
+        text = self._source.text
+        if (options := self._checked(text)) is None:
             return
         self._busy, begun = True, False
         queued = parts.holder.writing
         self._wait(queued)
         try:
+            if not (read := await self._long.prepared(text)):
+                if parts.holder.ready:
+                    self._ready()
+                return
             async with parts.holder.turn(lambda: self._waiting == queued) as engine:
                 self._wait(False)
-                request = self._request(engine, text)
-                ask = self._prompt(engine, request, text)
+                request = self._request(engine, read)
+                ask = self._prompt(engine, request, read)
                 tokens = engine.count(ask)
                 if tokens > (limit := fit.room(engine.context, options.longest(fit.longest(request)))):
                     raise ContextFull(tokens, limit)
@@ -124,11 +123,10 @@ class PostScreen(Observer):
                 begun = True
                 written = await self._write_versions(engine, ask, request, text, options)
                 self._versions.give(written)
-                self._end(self._remark(engine, len(beginning)))
+                self._end(self._remark(engine, self._long.remark(text, read)))
             self._ready()
-        except ContextFull as error:
-            limit = error.limit
-            self._tell(faults.while_writing(error), lambda: parts.do(self._write_what_fits(text, limit)))
+        except ContextFull:  # the model was changed while it was waited for
+            parts.do(self._write())
         except Cancelled:  # the turn went to another, or the model was given up
             if begun:
                 self._end(self._words("note.stopped"))
@@ -141,6 +139,17 @@ class PostScreen(Observer):
             self._busy = self._waiting = (
                 False  # where the model was given up, the button goes on saying that it waits
             )
+
+    def _checked(self, text: str) -> Options | None:
+        """How to write; None where something cannot be, which is told."""
+        if not text.strip():
+            self._tell(faults.EMPTY, self._use_example)
+            return None
+        options = self._parts.preferences.check()
+        if self._parts.preferences.faulty:
+            self._tell(faults.SETTING, self._parts.preferences.show_faulty)
+            return None
+        return options if self._wishes.check() else None
 
     def _wait(self, waiting: bool) -> None:
         """Another screen has the turn to write, or not any more; the button says so."""
@@ -190,18 +199,14 @@ class PostScreen(Observer):
                 place.append(new)
         return answer
 
-    async def _write_what_fits(self, text: str, limit: int) -> None:
-        engine = self._parts.holder.engine
-        if engine is not None:
-            request = self._request(engine, text)
-
-            def count(part: str) -> int:
-                return engine.count(self._prompt(engine, request, part))
-
-            await self._write(fit.fit(text, count, limit))
-
     def _request(self, engine: Engine, text: str) -> Request:
         return self._wishes.heard(self._frame(engine)).request(text, self._network.chosen or None)
+
+    def _ask(self, engine: Engine, text: str) -> tuple[Prompt, int]:
+        """The prompt of a text, and the most tokens of its post."""
+        request = self._request(engine, text)
+        options = self._parts.preferences.check()
+        return self._prompt(engine, request, text), options.longest(fit.longest(request))
 
     @staticmethod
     def _frame(engine: Engine) -> Frame:
@@ -222,7 +227,7 @@ class PostScreen(Observer):
 
     def _edited(self) -> None:
         """A changed text answers a fault of the text."""
-        if self._parts.holder.ready and not self._busy and self._notice.kind in ("empty", "long", "setting"):
+        if self._parts.holder.ready and not self._busy and self._notice.kind in ("empty", "setting"):
             self._ready()
 
     def _ready(self) -> None:
@@ -269,8 +274,12 @@ class PostScreen(Observer):
         self._at("stats").dataset.figures = json.dumps(asdict(stats) | rates)
         self._parts.elements.spans("stats", statistics.line(words, stats, engine.load_stats.cached))
 
-    def _remark(self, engine: Engine, beginning: int) -> str:
-        """One quiet remark at most."""
+    def _remark(self, engine: Engine, read: str) -> str:
+        """One quiet remark at most.
+
+        Args:
+            read: what is to be said of what was read.
+        """
         words = self._words
         if engine.stats.stop_reason == "cancelled":
             return words("note.stopped")
@@ -279,8 +288,8 @@ class PostScreen(Observer):
         if not self._at("post").textContent:
             stats = engine.stats
             return words("note.control", count=stats.new_tokens) if stats.wordless else words("note.nothing")
-        if beginning:
-            return words("note.cut", count=beginning)
+        if read:
+            return read
         return words("note.stayed") if self._parts.browser.storage.first_time("stayed") else ""
 
     def _tell(self, fault: Fault, action: Callable[[], object], label: str = "") -> None:
