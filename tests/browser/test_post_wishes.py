@@ -73,6 +73,7 @@ def test_wishes_that_a_model_cannot_hear(page: Page, serve: Serve, offer: Offer,
     expect(page.locator("#wish-language")).to_have_value("")
     expect(page.locator("#wish-languages")).to_be_disabled()
     expect(page.locator("#wish-languages")).to_have_attribute("label", ENGLISH["wish.language.own.only"])
+    expect(page.locator("#wish-voice")).to_be_disabled()
     page.select_option("#wish-tone", "excited")
     expect(page.locator("#wishes-why")).to_have_text(ENGLISH["wishes.tone.little"])
     write(page)
@@ -87,6 +88,34 @@ def test_wishes_that_a_model_cannot_hear(page: Page, serve: Serve, offer: Offer,
     page.goto(offer("tiny", build(Tiny(chat=True))))
     state(page, "ready")
     expect(page.locator("#wish-languages")).to_be_enabled()
+
+
+def test_in_a_persons_own_voice(page: Page, tiny: str) -> None:
+    page.goto(tiny + SHORT)
+    state(page, "ready")
+    usual = write(page)
+    expect(page.locator("#voice")).to_be_hidden()
+    page.select_option("#wish-tone", "voice")
+    expect(page.locator("#voice-posts")).to_be_focused()
+    page.keyboard.type("the tomatoes made it #slow\n\nno post today #slow\n")
+    expect(page.locator("#voice-said")).to_have_text(ENGLISH["voice.posts"].format(count=2))
+    in_voice = write(page)
+    assert in_voice != usual
+    assert barriers(page) == []
+    page.reload()
+    state(page, "ready")
+    expect(page.locator("#wish-tone")).to_have_value("voice")
+    expect(page.locator("#voice-said")).to_have_text(ENGLISH["voice.posts"].format(count=2))
+    expect(page.locator("#voice-posts")).to_be_hidden()
+    assert write(page) == in_voice
+    page.select_option("#wish-tone", "")
+    expect(page.locator("#voice")).to_be_hidden()
+    assert write(page) == usual
+    page.select_option("#wish-tone", "voice")
+    expect(page.locator("#wish-tone")).to_be_focused()  # there are posts already
+    page.fill("#voice-posts", "")
+    expect(page.locator("#voice-said")).to_have_text(ENGLISH["voice.none"])
+    assert write(page) == usual
 
 
 def test_a_long_text_is_told_before_anything_is_written(page: Page, tiny: str) -> None:

@@ -7,8 +7,11 @@ import pytest
 from sotto.errors import InvalidSetting
 from sotto.tasks import fit
 from sotto.tasks.candidates import COPY_BIAS, sampling_of
+from sotto.tasks.phrases import LANGUAGES, PHRASES, Language
 from sotto.tasks.request import Request, prompt
 from sotto.tasks.rules import check
+from sotto.tasks.voice import LONGEST as LONGEST_POST
+from sotto.tasks.voice import posts
 from sotto.tasks.wishes import LONGEST, SHORTEST, Wishes
 from sotto.text.sampler import Sampling
 
@@ -16,7 +19,11 @@ ENGLISH = (
     "The river froze last night, for the first time since 1990, and the children of Orra went out on it."
 )
 JAPANESE = "昨夜、川が1990年以来はじめて凍りました。"
-ALL = Wishes("formal", 20, 70, "de", hashtags=True)
+ALL = Wishes("formal", 20, 70, "de", hashtags=True, voice=True)
+OWN = (
+    "ok so the bakery does buns on fridays now. go early #slow",
+    "tiny update: the tomatoes made it.\nthe basil did not #slow",
+)
 
 
 @pytest.mark.parametrize(
@@ -80,3 +87,32 @@ def test_a_longer_post_gets_more_tokens() -> None:
     assert fit.longest(Request(limit=20)) == fit.longest(Request(language="ja", limit=50)) == fit.LONGEST
     assert fit.longest(Request(limit=200)) == 400
     assert fit.longest(Request(language="zh", limit=200)) == 200
+
+
+def test_a_persons_own_posts_are_read_from_one_text() -> None:
+    assert posts("\n \n".join(OWN) + "\n\n\n\n") == OWN
+    assert posts(" \n\n ") == ()
+    assert posts("a\n\nb\n\na\n\nc\n\nd\n\ne\n\nf") == tuple("abcde")
+    assert len(posts("a" * 5000)[0]) == LONGEST_POST
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_they_are_shown_to_a_chat_model_before_the_text(language: Language) -> None:
+    asked = "".join(
+        part.text for part in prompt(Request(language=language), ENGLISH, "chat", voice=OWN).segments
+    )
+    words = PHRASES[language]
+    heading = f"\n\n{words.text}{words.colon}\n"
+    places = [asked.index(part) for part in (words.voice, *OWN, heading, ENGLISH)]
+    assert places == sorted(places)
+    assert all(asked.count(part) == 1 for part in (*OWN, ENGLISH))
+    plain = prompt(Request(language=language), ENGLISH, "plain", voice=OWN)
+    assert plain == prompt(Request(language=language), ENGLISH, "plain")
+
+
+def test_a_post_that_repeats_one_of_them_is_told() -> None:
+    found = [each.rule for each in check(Request(), ENGLISH, OWN[0], shown=OWN)]
+    assert "prompt" in found
+    assert "prompt" not in [
+        each.rule for each in check(Request(), ENGLISH, f"ok so {ENGLISH.lower()} #slow", shown=OWN)
+    ]

@@ -35,6 +35,7 @@ class Phrases:
         into: the language of a translation; {language} stands for its name.
         written_in: that of a post whose text is in another.
         languages: their names.
+        voice: what stands before posts of the person's own, in whose voice one is to be; of instruction-tuned models.
         alone: what keeps chat models from explaining their answer.
         options: the options as a sentence; {options} stands for their list.
         brackets: around a label's options.
@@ -52,6 +53,7 @@ class Phrases:
     options: str
     into: str
     written_in: str
+    voice: str
     languages: Mapping[Language, str]
     brackets: str = " ()"
     comma: str = ", "
@@ -85,6 +87,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "friendly", "excited": "excited", "formal": "formal"},
         "with hashtags", "at most {limit} words", "Answer with nothing else.", "It should be: {options}.",
         "into {language}", "in {language}",
+        "Write it in the voice of these posts of mine, and take nothing else from them:",
         {"en": "English", "ja": "Japanese", "de": "German", "fr": "French",
          "es": "Spanish", "pt": "Portuguese", "ko": "Korean", "zh": "Chinese"},
     ),
@@ -112,6 +115,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "親しみやすく", "excited": "わくわくした調子で", "formal": "丁寧に"},
         "ハッシュタグ付き", "{limit}字以内", "それ以外は書かないでください。", "条件：{options}。",
         "{language}に", "{language}で",
+        "次の私の投稿の口調で書いてください。内容は使わないでください：",
         {"en": "英語", "ja": "日本語", "de": "ドイツ語", "fr": "フランス語",
          "es": "スペイン語", "pt": "ポルトガル語", "ko": "韓国語", "zh": "中国語"},
         **_FULL_WIDTH,
@@ -140,6 +144,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "freundlich", "excited": "begeistert", "formal": "förmlich"},
         "mit Hashtags", "höchstens {limit} Wörter", "Antworte mit nichts anderem.", "Vorgaben: {options}.",
         "auf {language}", "auf {language}",
+        "Schreibe ihn im Ton dieser Beiträge von mir, und nimm sonst nichts aus ihnen:",
         {"en": "Englisch", "ja": "Japanisch", "de": "Deutsch", "fr": "Französisch",
          "es": "Spanisch", "pt": "Portugiesisch", "ko": "Koreanisch", "zh": "Chinesisch"},
     ),
@@ -167,6 +172,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "amical", "excited": "enthousiaste", "formal": "formel"},
         "avec hashtags", "{limit} mots au plus", "Ne réponds rien d'autre.", "Consignes : {options}.",
         "en {language}", "en {language}",
+        "Écris-la sur le ton de ces publications de moi, sans rien en reprendre d'autre :",
         {"en": "anglais", "ja": "japonais", "de": "allemand", "fr": "français",
          "es": "espagnol", "pt": "portugais", "ko": "coréen", "zh": "chinois"},
         colon=" :",
@@ -195,6 +201,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "cercano", "excited": "entusiasta", "formal": "formal"},
         "con hashtags", "{limit} palabras como máximo", "No respondas nada más.", "Condiciones: {options}.",
         "en {language}", "en {language}",
+        "Escríbela con el tono de estas publicaciones mías, sin tomar nada más de ellas:",
         {"en": "inglés", "ja": "japonés", "de": "alemán", "fr": "francés",
          "es": "español", "pt": "portugués", "ko": "coreano", "zh": "chino"},
     ),
@@ -222,6 +229,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "amigável", "excited": "animado", "formal": "formal"},
         "com hashtags", "no máximo {limit} palavras", "Não responda mais nada.", "Condições: {options}.",
         "em {language}", "em {language}",
+        "Escreva-a no tom destas publicações minhas, sem tirar mais nada delas:",
         {"en": "inglês", "ja": "japonês", "de": "alemão", "fr": "francês",
          "es": "espanhol", "pt": "português", "ko": "coreano", "zh": "chinês"},
     ),
@@ -249,6 +257,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "친근하게", "excited": "들뜬 말투로", "formal": "격식 있게"},
         "해시태그 포함", "{limit}자 이내", "다른 말은 쓰지 마세요.", "조건: {options}.",
         "{language}로", "{language}로",
+        "제가 쓴 다음 게시물의 말투로 쓰고, 내용은 가져오지 마세요:",
         {"en": "영어", "ja": "일본어", "de": "독일어", "fr": "프랑스어",
          "es": "스페인어", "pt": "포르투갈어", "ko": "한국어", "zh": "중국어"},
     ),
@@ -275,6 +284,7 @@ PHRASES: Mapping[Language, Phrases] = {
         {"friendly": "亲切", "excited": "兴奋", "formal": "正式"},
         "带话题标签", "不超过{limit}字", "不要回答别的内容。", "要求：{options}。",
         "译成{language}", "用{language}写",
+        "请用下面我的帖子的语气来写，不要使用其中的内容：",
         {"en": "英语", "ja": "日语", "de": "德语", "fr": "法语",
          "es": "西班牙语", "pt": "葡萄牙语", "ko": "韩语", "zh": "中文"},
         **_FULL_WIDTH,

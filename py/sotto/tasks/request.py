@@ -7,7 +7,7 @@ its control tokens are hardly trained. An instruction-tuned model gets a sentenc
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,16 +74,21 @@ def frame(instruction_tuned: bool, cards: Iterable[Mapping[str, object]]) -> Fra
     return "chat" if instruction_tuned else "examples"
 
 
-def prompt(request: Request, text: str, how: Frame, form: ChatFormat = GEMMA) -> Prompt:
+def prompt(
+    request: Request, text: str, how: Frame, form: ChatFormat = GEMMA, voice: Sequence[str] = ()
+) -> Prompt:
     """A request as a model of some kind understands it.
 
     Args:
         how: "chat" for instruction-tuned models, "plain" for adapters that were trained on it, "examples" for base
             models as they are: these only know how to write a post.
         form: how "chat" is written.
+        voice: a person's own posts, in whose voice a post is to be. Only "chat" carries them.
     """
     if how == "examples":
         return few_shot.post(text, request.language)
+    if how == "chat" and voice:
+        return put(_in_voice(request, text, voice), how, form)
     return put(wording(request, text, how), how, form)
 
 
@@ -111,6 +116,13 @@ def _headings(request: Request, text: str) -> str:
         label += f"{left}{words.comma.join(options)}{right}"
     lines = "\n".join(line for line in map(str.strip, text.splitlines()) if line)
     return f"{words.text}{words.colon}\n{lines}\n\n{label}{words.colon}\n"
+
+
+def _in_voice(request: Request, text: str, voice: Sequence[str]) -> str:
+    """For an instruction-tuned model; the text has a heading, as it does not stand alone."""
+    words = PHRASES[request.language]
+    shown = "\n\n".join([words.voice, *voice])
+    return _sentences(request, f"{shown}\n\n{words.text}{words.colon}\n{text}")
 
 
 def _sentences(request: Request, text: str) -> str:

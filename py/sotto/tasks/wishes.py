@@ -22,6 +22,7 @@ class Wishes:
         words: the most of a post.
         characters: that in languages that are counted so (`BY_CHARACTERS`).
         language: of the post; None for the text's own.
+        voice: in that of posts of the person's own, in place of a tone.
     """
 
     tone: Tone | None = None
@@ -29,6 +30,7 @@ class Wishes:
     characters: int | None = None
     language: Language | None = None
     hashtags: bool = False
+    voice: bool = False
 
     def __post_init__(self) -> None:
         """Raises InvalidSetting, naming the value, for one that cannot be."""
@@ -49,7 +51,7 @@ class Wishes:
         """
         if how == "examples":
             return Wishes()
-        return self if how == "chat" else replace(self, language=None)
+        return self if how == "chat" else replace(self, language=None, voice=False)
 
     def request(self, text: str, network: str | None = None) -> Request:
         """The request for such a post of a text."""

@@ -16,8 +16,10 @@ from .. import fields
 from ..model_holder import Observer
 from ..parts import Parts
 from .source_text import SourceText
+from .voice import Voice
 
 KEPT = "wishes"  # under which the browser remembers them
+VOICE = "voice"  # of the tones, that of the person's own posts
 FAR_ENOUGH = 4000  # characters of a text that tell its language
 
 
@@ -33,6 +35,7 @@ class WishRow(Observer):
         self._at = parts.elements.at
         self._storage = parts.browser.storage
         self._wishes = Wishes.from_text(self._storage.remembered(KEPT))
+        self._voice = Voice(parts)
         self._how: Frame | None = None  # how the model is asked; None while there is none
         self._can_be_adapted = False  # it has an adapter, which may be off
         self._own = language("")  # that of the text
@@ -43,7 +46,8 @@ class WishRow(Observer):
             [(one, self._words("wish.language.in", language=names[one])) for one in LANGUAGES],
         )
         on("wish-length", "change", self._take_length)
-        for name in ("tone", "language", "hashtags"):
+        on("wish-tone", "change", self._take_tone)
+        for name in ("language", "hashtags"):
             on(f"wish-{name}", "change", self._take)
         on("wishes-reset", "click", self._reset)
         self._show()
@@ -64,6 +68,10 @@ class WishRow(Observer):
         """What is wished, as far as a model hears it."""
         return self._wishes.heard(how)
 
+    def voice(self, how: Frame) -> tuple[str, ...]:
+        """The person's own posts, where their voice is wanted and heard."""
+        return self._voice.posts if self.heard(how).voice else ()
+
     # --- what the holder tells
 
     def loaded(self) -> None:
@@ -79,6 +87,9 @@ class WishRow(Observer):
         self._how = how = frame(engine.instruction_tuned, engine.cards)
         self._at("wishes").disabled = how == "examples"
         self._can_be_adapted = bool(engine.adapters)
+        voice = self._at("wish-voice")
+        voice.disabled = how != "chat"
+        voice.textContent = self._words("wish.tone.voice" if how == "chat" else "wish.tone.voice.not")
         languages = self._at("wish-languages")
         languages.disabled = how != "chat"
         languages.label = self._words("wish.language.others" if how == "chat" else "wish.language.own.only")
@@ -93,7 +104,7 @@ class WishRow(Observer):
     @property
     def _unit(self) -> str:
         """What the length is counted in, as `Wishes` calls it."""
-        written = self._wishes.heard(self._how or "chat").language or self._own
+        written = self._heard.language or self._own
         return "characters" if written in BY_CHARACTERS else "words"
 
     def _take_length(self) -> bool:
@@ -110,14 +121,31 @@ class WishRow(Observer):
         self._keep()
         return True
 
+    @property
+    def _heard(self) -> Wishes:
+        """What is shown: what the model hears, or all while there is none."""
+        return self._wishes.heard(self._how or "chat")
+
+    def _take_tone(self) -> None:
+        self._take()
+        if self._heard.voice:
+            self._voice.ask()
+
     def _take(self) -> None:
         """Take what is chosen."""
         tone, hashtags = str(self._at("wish-tone").value), str(self._at("wish-hashtags").value)
-        chosen: dict[str, Any] = {"tone": tone or None, "hashtags": bool(hashtags)}
-        if self._how in (None, "chat"):  # else it shows what is heard, not what is wished
+        chosen: dict[str, Any] = {"hashtags": bool(hashtags)}
+        if tone == VOICE:
+            chosen |= {"tone": None, "voice": True}
+        elif (
+            tone or self._heard.voice == self._wishes.voice
+        ):  # else it shows what is heard, not what is wished
+            chosen |= {"tone": tone or None, "voice": False}
+        if self._heard.language == self._wishes.language:  # likewise
             chosen["language"] = str(self._at("wish-language").value) or None
         self._wishes = replace(self._wishes, **chosen)
         self._keep()
+        self._voice.show(self._heard.voice)
         self._show_length()
         self._say_why()
 
@@ -132,8 +160,9 @@ class WishRow(Observer):
         self._at("wishes-reset").hidden = self._wishes == Wishes()
 
     def _show(self) -> None:
-        self._at("wish-tone").value = self._wishes.tone or ""
-        self._at("wish-language").value = self._wishes.heard(self._how or "chat").language or ""
+        self._at("wish-tone").value = VOICE if self._heard.voice else self._wishes.tone or ""
+        self._voice.show(self._heard.voice)
+        self._at("wish-language").value = self._heard.language or ""
         self._at("wish-hashtags").value = "yes" if self._wishes.hashtags else ""
         self._at("wishes-reset").hidden = self._wishes == Wishes()
         self._unit_shown = ""

@@ -160,7 +160,8 @@ class PostScreen(Observer):
         self, engine: Engine, ask: Prompt, request: Request, text: str, options: Options
     ) -> list[Version]:
         """Write until a version breaks no rule, or there are as many as are wanted. They share one prefill."""
-        shown = few_shot.shown(request.language) if self._frame(engine) == "examples" else ()
+        how = self._frame(engine)
+        shown = few_shot.shown(request.language) if how == "examples" else self._wishes.voice(how)
         written: list[Version] = []
         while len(written) < options.versions:
             if written:
@@ -213,7 +214,8 @@ class PostScreen(Observer):
         return frame(engine.instruction_tuned, engine.cards)
 
     def _prompt(self, engine: Engine, request: Request, text: str) -> Prompt:
-        return prompt(request, text, self._frame(engine), engine.chat_format or GEMMA)
+        how = self._frame(engine)
+        return prompt(request, text, how, engine.chat_format or GEMMA, self._wishes.voice(how))
 
     def _stop(self) -> None:
         if self._busy:
