@@ -135,7 +135,9 @@ at("models-pick").addEventListener("click", () => at("pick").click());
 // then on.
 
 at("write").addEventListener("click", () => {
-  if (root.dataset.state === "loading" || !at("write").closest("[data-made]")) root.toggleAttribute("data-queued");
+  if (root.dataset.state !== "loading" && at("write").closest("[data-made]")) return;
+  root.toggleAttribute("data-queued");
+  at("announced").textContent = root.hasAttribute("data-queued") ? words.queued : "";
 });
 
 // --- keys: that of a button that can be seen presses it. Enter in a field with data-enter presses the button of that id,

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from common import ENGLISH, WORDS, Offer, Serve
-from pages import SHORT, TEXT, barriers, state, write
+from common import ENGLISH, ROOT, WORDS, Offer, Serve
+from pages import SHORT, TEXT, barriers, fault, state, write
 from playwright.sync_api import Page, expect
 
 import lora
 from sotto.site.site import OfferedModel
 from tiny import Tiny, build
+
+BRIDGE = (ROOT / "web" / "bridge.js").read_text("utf-8")
 
 
 def test_wishes_are_checked_heard_and_remembered(page: Page, tiny: str) -> None:
@@ -171,3 +173,50 @@ def test_a_text_that_no_context_holds(page: Page, offer: Offer) -> None:
     expect(page.locator("#long-whole-text")).to_contain_text("more than the 1,024 tokens")
     expect(page.locator("#long-parts")).to_be_checked()
     assert barriers(page) == []
+
+
+def test_the_keyboard_goes_along_and_faults_of_a_text_stand_alone(page: Page, tiny: str) -> None:
+    page.goto(tiny + "?max_tokens=3000&temperature=0&context=4096&loop_guard=0&versions=1")
+    page.fill("#source", TEXT)
+    page.focus("#write")
+    page.keyboard.press("Enter")
+    expect(page.locator("#announced")).to_have_text(ENGLISH["queued"])
+    state(page, "writing")
+    expect(page.locator("#stop")).to_be_focused()
+    expect(page.locator("#announced")).to_have_text(ENGLISH["state.writing"])
+    expect(page.locator("#post")).not_to_be_empty()
+    page.keyboard.press("Enter")
+    state(page, "ready")
+    expect(page.locator("#write")).to_be_focused()
+    expect(page.locator("#stats")).to_be_visible()
+    expect(page.locator("#source")).to_have_attribute("dir", "auto")
+
+    page.fill("#source", "")
+    page.press("#source", "Control+Enter")
+    fault(page, "empty")
+    expect(page.locator("#post")).to_be_hidden()
+    expect(page.locator("#stats")).to_be_hidden()
+    page.fill("#source", TEXT)
+    state(page, "ready")
+    expect(page.locator("#post")).to_be_visible()
+    expect(page.locator("#stats")).to_be_visible()
+
+
+def test_a_browser_without_a_graphics_processor_offers_the_cpu(page: Page, tiny: str) -> None:
+    """Also where one was chosen at an earlier visit."""
+    page.route(
+        "**/bridge.js",
+        lambda route: route.fulfill(
+            body=f"GPU.prototype.requestAdapter = async () => null;\n{BRIDGE}", content_type="text/javascript"
+        ),
+    )
+    page.goto(tiny + SHORT + "&device=gpu")
+    fault(page, "adapter")
+    page.goto(tiny + SHORT)
+    fault(page, "adapter")
+    page.click("#error-action")
+    state(page, "ready")
+    expect(page.locator("#fact-processor")).to_contain_text("CPU")
+    assert write(page)
+    page.reload()
+    state(page, "ready")

@@ -27,6 +27,10 @@ class Elements:
             self._found[name] = document.getElementById(name)
         return self._found[name]
 
+    def focused(self) -> str:
+        """The id of the element that has the keyboard; may be empty."""
+        return str(document.activeElement.id if document.activeElement else "")
+
     def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
         """Call a handler at every such event of an element."""
         self.at(name).addEventListener(event, create_proxy(lambda _event: handler()))

@@ -34,10 +34,18 @@ class ModelPanel(Observer):
         holder.observe(self)
 
     def state(self, state: str, word: str) -> None:
-        """Set the state of the page, for its look and its first script, and the model's state in words."""
+        """Set the state of the page, for its look and its first script, and the model's state in words.
+
+        One of the buttons `write` and `stop` goes with it, and the keyboard to the other.
+        """
+        pressed = self._elements.focused() in ("write", "stop")
         self._elements.say("model-state", self._words(word))
+        if not word.startswith("stage."):  # these are too many to be read aloud
+            self._elements.say("announced", self._words(word))
         self._at("progress").hidden = state != "loading" or word == "state.resting"
         self._elements.root.dataset.state = state
+        if pressed:
+            self._at("stop" if state == "writing" else "write").focus()
 
     def _written(self, name: str) -> str:
         return str(self._at(name).value)
@@ -49,7 +57,8 @@ class ModelPanel(Observer):
         assert model is not None
         self._elements.say("model-name", model["name"])
         self._at("device").value = options.device
-        self._elements.paint(change for stage in SHARES for change in _marked(stage, "", ""))
+        changes = [change for stage in SHARES for change in _marked(stage, "", "")]
+        self._elements.paint([*changes, ("#progress", "--done", "0")])
         self.state("loading", "stage.header")
 
     def progress(self, loading: Loading) -> None:
@@ -60,6 +69,8 @@ class ModelPanel(Observer):
         if loading.stage in SHARES:
             marks[loading.stage] = ("now", "")
             line = [words(f"stage.{loading.stage}")]
+        elif loading.stage == "ready":  # what is left has no name
+            line = [words("stage.last")]
         if loading.stage in ("header", "weights") and loading.total:
             done, total = numbers.size(loading.done), numbers.size(loading.total)
             line = [words("stage.bytes", stage=line[0], done=done, total=total)]

@@ -46,6 +46,7 @@ class Notice:
             ("detail", fault.detail),
         ):
             self._elements.say(f"{prefix}-{part}", text)
+        at(prefix).dataset.kind = fault.kind
         at(f"{prefix}-kept").hidden = fault == EMPTY
         at(f"{prefix}-more").hidden = not fault.detail
         at(prefix).hidden = False
@@ -65,13 +66,16 @@ def remedy(
     fault: Fault, browser: Browser, holder: ModelHolder, do: Background
 ) -> tuple[Callable[[], object], str]:
     """What can be done about a model that could not be loaded, and the key of the word for it ("": the fault's):
-    to delete what is kept of it, the same again, the default model instead, or the one that was there before."""
+    to delete what is kept of it, the same again, the CPU or the default model instead, or the one that was there
+    before."""
     if fault.kind == "damaged":
         return lambda: do(holder.discard()), ""
     if holder.can_go_back:
         return lambda: do(holder.load()), "error.before.action"
     if fault.kind == "lost":
         return lambda: do(holder.load()), ""
-    if fault.kind != "adapter" and browser.query():
+    if fault.kind == "adapter":
+        return lambda: do(holder.use_device("cpu")), ""
+    if browser.query():
         return browser.without_query, "error.default.action"
     return browser.reload, ""

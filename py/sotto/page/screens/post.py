@@ -63,10 +63,11 @@ class PostScreen(Observer):
         self._parts.elements.say("when", self._words("when.soon"))
 
     def loaded(self) -> None:
-        self._ready()
+        queued = bool(self._parts.elements.root.hasAttribute("data-queued"))
+        if not queued:
+            self._ready()
         if lost := self._lost():
             self._parts.elements.say("note", lost)
-        queued = bool(self._parts.elements.root.hasAttribute("data-queued"))
         self._parts.elements.root.removeAttribute("data-queued")
         if queued:
             self._parts.do(self._write())
@@ -155,6 +156,8 @@ class PostScreen(Observer):
         """Another screen has the turn to write, or not any more; the button says so."""
         self._waiting = waiting
         self._parts.elements.root.toggleAttribute("data-queued", waiting)
+        if waiting:
+            self._parts.elements.say("announced", self._words("queued"))
 
     async def _write_versions(
         self, engine: Engine, ask: Prompt, request: Request, text: str, options: Options
