@@ -50,7 +50,10 @@ def test_wishes_are_checked_heard_and_remembered(page: Page, tiny: str) -> None:
     expect(page.locator("#wish-tone")).to_have_value("formal")
     page.fill("#source", WORDS["examples"]["ja"]["text"])
     expect(page.locator("#wish-length-unit")).to_have_text(ENGLISH["wish.length.characters"])
+    page.fill("#source", "הנהר קפא אתמול בלילה, לראשונה מאז 1990.")
+    expect(page.locator("#wishes-why")).to_have_text(ENGLISH["wishes.foreign"])
     page.fill("#source", TEXT)
+    expect(page.locator("#wishes-why")).to_be_empty()
     expect(length).to_have_value("30")
     assert barriers(page) == []
     reset.click()

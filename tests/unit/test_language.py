@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pairs import FOLDER, read
-from sotto.tasks.language import differs, language
+from sotto.tasks.language import differs, foreign, language
 
 
 @pytest.mark.parametrize(
@@ -55,3 +55,21 @@ def test_the_texts_of_the_pairs():
 )
 def test_differs(text, expected, differing):
     assert differs(text, expected) is differing
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("הנהר קפא אתמול בלילה, לראשונה מאז 1990.", True),
+        ("Река замёрзла прошлой ночью впервые с 1990 года (see BBC).", True),
+        ("تجمد النهر الليلة الماضية لأول مرة منذ عام 1990.", True),
+        ("The word מזל is on the door of the house.", False),
+        ("Żółw śpi w łóżku.", False),
+        ("昨夜、川が凍りました。", False),
+        ("어젯밤 강이 얼었습니다.", False),
+        ("1990: 12 / 14", False),
+        ("", False),
+    ],
+)
+def test_scripts_that_no_request_is_made_in(text: str, expected: bool) -> None:
+    assert foreign(text) is expected

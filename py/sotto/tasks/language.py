@@ -13,6 +13,7 @@ _SCRIPTS: Mapping[Language, re.Pattern[str]] = {
     "ko": re.compile(r"[가-힣]"),
     "zh": re.compile(r"[\u4e00-\u9fff]"),
 }
+_LATIN = re.compile(r"[A-Za-zªºÀ-ÖØ-öø-ɏḀ-ỿ]")
 # Function words, some of them of several languages: what tells two apart is how many of a text's words are one's own.
 _WORDS: Mapping[Language, str] = {
     "en": (
@@ -46,6 +47,13 @@ def language(text: str) -> Language:
         return script
     counts = _counts(text)
     return max(counts, key=lambda name: (counts[name], name == "en"))
+
+
+def foreign(text: str) -> bool:
+    """Whether most of a text is in a script that no request is made in: then `language` says English for want of it."""
+    letters = sum(character.isalpha() for character in text)
+    ours = len(_LATIN.findall(text)) + sum(len(script.findall(text)) for script in _SCRIPTS.values())
+    return ours < letters / 2
 
 
 def differs(text: str, expected: Language) -> bool:

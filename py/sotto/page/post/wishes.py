@@ -8,7 +8,7 @@ from typing import Any
 from ... import values
 from ...engine.engine import Engine
 from ...errors import InvalidSetting
-from ...tasks.language import language
+from ...tasks.language import foreign, language
 from ...tasks.phrases import BY_CHARACTERS, LANGUAGES, PHRASES
 from ...tasks.request import Frame, frame
 from ...tasks.wishes import Wishes
@@ -39,6 +39,7 @@ class WishRow(Observer):
         self._how: Frame | None = None  # how the model is asked; None while there is none
         self._can_be_adapted = False  # it has an adapter, which may be off
         self._own = language("")  # that of the text
+        self._foreign = False  # it is in a script that no request is made in
         on = parts.elements.on
         names = PHRASES["ja" if parts.browser.language == "ja" else "en"].languages
         parts.elements.options(
@@ -99,7 +100,9 @@ class WishRow(Observer):
 
     def _heard_text(self, text: str) -> None:
         self._own = language(text[:FAR_ENOUGH])
+        self._foreign = foreign(text[:FAR_ENOUGH])
         self._show_length()
+        self._say_why()
 
     @property
     def _unit(self) -> str:
@@ -174,6 +177,8 @@ class WishRow(Observer):
         why = ""
         if self._how == "examples":
             why = self._words("wishes.deaf.adapter" if self._can_be_adapted else "wishes.deaf")
+        elif self._foreign and not self._heard.language:
+            why = self._words("wishes.foreign")
         elif self._how == "plain" and self._wishes.tone:
             why = self._words("wishes.tone.little")
         self._parts.elements.say("wishes-why", why)
