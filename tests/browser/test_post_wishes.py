@@ -152,6 +152,9 @@ def test_a_long_text_is_told_before_anything_is_written(page: Page, tiny: str) -
     page.click("#write")
     expect(page.locator("#note")).to_contain_text("summar")
     state(page, "ready")
+    page.click("#summaries summary")
+    lines = page.inner_text("#summaries-text").splitlines()
+    assert f"from {len(lines)} summar" in page.inner_text("#note")
 
     page.fill("#source", TEXT)
     expect(choice).to_be_hidden()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from ...engine.engine import Engine
@@ -13,6 +13,7 @@ from ...tasks import fit
 from ...tasks.candidates import USUAL, sampling_of
 from ...tasks.language import language
 from ...tasks.request import Request, frame, prompt
+from ...tasks.rules import sentence_ends
 from ...text.chat import GEMMA
 from ..options import Options
 
@@ -21,9 +22,8 @@ PART = 600  # tokens of a part: small models lose the thread in longer ones
 SUMMARY = 80  # tokens of its summary, at most
 SHORTER = 3  # times that it is shorter, at least
 
-Progress = Callable[
-    [int, int, float | None], None
-]  # the part that is read, of how many, and seconds that are left
+# Told the part that is read, of how many, the seconds that are left, and the summaries so far.
+Progress = Callable[[int, int, float | None, Sequence[str]], None]
 
 
 async def digest(engine: Engine, text: str, limit: int, options: Options, progress: Progress) -> str:
@@ -37,7 +37,7 @@ async def digest(engine: Engine, text: str, limit: int, options: Options, progre
         SottoError: from the device.
     """
     while tokens_of(engine, text) > limit:
-        text = "\n".join(await _summaries(engine, text, min(PART, limit // 2), options, progress))
+        text = "\n".join(await _summaries(engine, text, _size(limit), options, progress))
     return text
 
 
@@ -46,18 +46,25 @@ def tokens_of(engine: Engine, text: str) -> int:
     return len(engine.tokenizer.encode(text))
 
 
-def parts_of(tokens: int) -> int:
-    """About how many parts a text of so many tokens has."""
-    return math.ceil(tokens / (fit.FULL * PART))
+def parts_of(tokens: int, limit: int) -> int:
+    """About how many parts a text of so many tokens has, whose summaries may have `limit`."""
+    return math.ceil(tokens / (fit.FULL * _size(limit)))
+
+
+def _size(limit: int) -> int:
+    """The most tokens of a part."""
+    return min(PART, limit // 2)
 
 
 async def _summaries(engine: Engine, text: str, size: int, options: Options, progress: Progress) -> list[str]:
     parts = fit.split(text, partial(tokens_of, engine), size)
-    begun, written = time.monotonic(), []
+    begun = time.monotonic()
+    written: list[str] = []
     how = frame(engine.instruction_tuned, engine.cards)
     for number, part in enumerate(parts):
         spent = time.monotonic() - begun
-        progress(number + 1, len(parts), spent / number * (len(parts) - number) if number else None)
+        left = spent / number * (len(parts) - number) if number else None
+        progress(number + 1, len(parts), left, written)
         request = Request("paragraph" if how == "chat" else "summary", language(part))
         sampling = sampling_of(options.sampling(USUAL), request, how, 0)
         ask, said = prompt(request, part, how, engine.chat_format or GEMMA), ""
@@ -65,5 +72,8 @@ async def _summaries(engine: Engine, text: str, size: int, options: Options, pro
             said += piece.text
         if engine.stats.stop_reason == "cancelled":
             raise Cancelled
-        written.append(" ".join(said.split()))
-    return list(filter(None, written))
+        if engine.stats.stop_reason == "length" and (ends := sentence_ends(said)):
+            said = said[: ends[-1]]
+        if said := " ".join(said.split()):
+            written.append(said)
+    return written

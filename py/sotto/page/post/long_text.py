@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -59,7 +59,9 @@ class LongText(Observer):
         self._looked = ("", 0)  # for which text, and how much room
         self._looks = 0  # so often: what a newer one has found goes before
         self._able = dict.fromkeys(WAYS, True)
-        self._summed: tuple[str, str] | None = None  # a text, and what it was summed up to
+        self._summed: tuple[tuple[str, str], str] | None = (
+            None  # a text and a model, and what it was summed up to
+        )
         for way in WAYS:
             parts.elements.on(f"long-{way}", "change", partial(self._choose, way))
         source.listen(lambda text: parts.do(self._look(text)))
@@ -152,9 +154,11 @@ class LongText(Observer):
         self._at("long").hidden = self._long is None
         if (long := self._long) is None:
             return
+        if self._summed and self._summed[0][0] != long.text:
+            self._show_summaries(())
         words, say = self._words, self._parts.elements.say
         say("long-title", words("long", count=long.tokens, limit=long.room))
-        say("long-parts-text", words("long.parts", count=parts_of(long.tokens)))
+        say("long-parts-text", words("long.parts", count=parts_of(long.tokens, long.room)))
         say("long-cut-text", words("long.cut", count=len(long.beginning), total=len(long.text)))
         why = self._why_not_whole(engine, long)
         say("long-whole-text", why or self._whole(engine, long))
@@ -188,13 +192,20 @@ class LongText(Observer):
 
     # --- summing up
 
+    def _show_summaries(self, said: Sequence[str]) -> None:
+        """What the parts say in short, for whoever wants to see what a post was written from."""
+        self._at("summaries").hidden = not said
+        self._parts.elements.lines("summaries-text", said)
+
     async def _sum_up(self, long: Long) -> str:
         """What its parts say in short; empty where a person stopped it."""
         parts, text = self._parts, ""
-        if self._summed and self._summed[0] == long.text:
+        key = long.text, parts.holder.key
+        if self._summed and self._summed[0] == key:
             return self._summed[1]
 
-        def progress(number: int, count: int, left: float | None) -> None:
+        def progress(number: int, count: int, left: float | None, said: Sequence[str]) -> None:
+            self._show_summaries(said)
             doing = self._words("long.doing", number=number, count=count)
             time = [self._words("stage.left", time=self._words.about(left))] if left else []
             said = self._words("separator").join([doing, *time, self._words("hint.stop")])
@@ -204,7 +215,8 @@ class LongText(Observer):
             async with parts.holder.turn() as engine:
                 parts.panel.state("writing", "state.summing")
                 text = await digest(engine, long.text, long.room, parts.preferences.check(), progress)
-                self._summed = long.text, text
+                self._summed = key, text
+                self._show_summaries(text.splitlines())
         except Cancelled:
             parts.elements.say("note", self._words("note.stopped"))
         return text
