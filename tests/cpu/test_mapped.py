@@ -15,6 +15,7 @@ from sotto.api import drive, iterate
 from sotto.devices.cpu import CpuDevice
 from sotto.devices.heap import PAGE
 from sotto.engine.engine import Engine
+from sotto.native import disk
 from sotto.native.disk import IMAGE, DiskStore
 from sotto.native.wasm import open_cpu
 from sotto.reports import Settings
@@ -104,3 +105,21 @@ def test_a_model_from_the_cache_is_mapped(
     assert tokens(cpu, store) == (expected, False), "converted again, over what was mapped"
     assert tokens(cpu, store) == (expected, True)
     assert len(seen) == 3
+
+
+def test_what_is_damaged_of_a_mapped_image_is_mended(
+    cpu: CpuDevice, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the disk, and in the memory that the damaged file was mapped to."""
+    monkeypatch.setattr(disk, "RECORD_BYTES", 1 << 17)
+    monkeypatch.setattr(disk, "CHUNK_BYTES", 1 << 15)
+    store, expected = DiskStore(tmp_path), tokens(cpu, None)[0]
+    tokens(cpu, store)
+    (image,) = tmp_path.glob(f"*/{IMAGE}")
+    whole = image.read_bytes()
+    damaged = bytearray(whole)
+    for at in range(5000, len(damaged), 1 << 18):
+        damaged[at : at + 1000] = bytes(1000)
+    image.write_bytes(damaged)
+    assert tokens(cpu, store) == (expected, True)
+    assert image.read_bytes() == whole

@@ -7,6 +7,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import huggingface_hub.constants
 import pytest
@@ -21,7 +22,7 @@ from sotto.errors import AssetError, ModelLost, SottoError
 from sotto.library.address import HubAddress, UrlAddress
 from sotto.library.library import Library
 from sotto.library.offers import described
-from sotto.native import disk, pull
+from sotto.native import disk, pull, room
 from sotto.native import hub as native
 from sotto.native.disk import DiskStore
 from sotto.native.files import find_model
@@ -226,6 +227,27 @@ def test_what_is_packed_unasked_is_unpacked_or_not_taken(hub: Hub) -> None:
         assert fetch()[0] == MODEL
     except AssetError:
         assert fetch()[0] == MODEL
+
+
+def test_a_disk_without_room_is_told_before_anything_is_fetched(
+    hub: Hub, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def little(folder: Path) -> SimpleNamespace:
+        assert folder.exists()
+        return SimpleNamespace(free=len(MODEL) - 1)
+
+    monkeypatch.setattr(room.shutil, "disk_usage", little)
+    for fetched in (fetch, lambda: from_url(url)):
+        hub.sent = 0
+        with pytest.raises(AssetError, match=r"takes 0\.00 GB, and 0\.00 GB are free"):
+            fetched()
+        assert hub.sent <= 2 * 4096
+
+
+def test_what_has_arrived_needs_no_room(hub: Hub, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert fetch()[0] == MODEL
+    monkeypatch.setattr(room.shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+    assert fetch()[0] == MODEL
 
 
 # --- any address

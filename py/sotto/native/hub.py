@@ -25,6 +25,7 @@ from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, choo
 from ..library.refusals import refused
 from ..model_files import part_names
 from ..source import Folder, Source
+from . import room
 
 Progress = Callable[[int, int], None]
 """Hears how many of how many bytes are there."""
@@ -89,6 +90,7 @@ def fetch(
     model, offered = look(address, runs, token)
     offer = choose(model, offered, address.file)
     hub = _library()
+    room.check(Path(hub.constants.HF_HUB_CACHE), _to_come(hub, model, offer), str(address))
     done, total, paths = 0, offer.nbytes, []
     for file in offer.files:
         bar = _bar(partial(_tell, progress, done, total))
@@ -103,6 +105,17 @@ def fetch(
         paths.append(path)
         done += file.size
     return model, offer, paths
+
+
+def _to_come(hub: ModuleType, model: HubModel, offer: Offer) -> int:
+    """Bytes of a model that are not in the hub's cache yet. (Its library keeps no file that has arrived in part.)"""
+    folder, revision = hub.constants.HF_HUB_CACHE, model.revision
+
+    def here(file: HubFile) -> bool:
+        found = hub.try_to_load_from_cache(model.repository, file.path, cache_dir=folder, revision=revision)
+        return isinstance(found, str)
+
+    return sum(file.size for file in offer.files if not here(file))
 
 
 def _tell(progress: Progress | None, before: int, total: int, have: int) -> None:
@@ -311,5 +324,5 @@ def _unreachable(where: str, error: Exception) -> AssetError:
     cause = str(error.__cause__ or error).splitlines()[0].rstrip(".")
     return AssetError(
         f"{where} cannot be fetched: {cause}.",
-        "Check the network and run this again: what has arrived is kept. Models that are here work without it.",
+        "Check the network and run this again: files that have arrived whole are kept. What is here works without it.",
     )

@@ -13,7 +13,7 @@ from ..errors import AssetError
 from ..library.address import HubAddress, UrlAddress
 from ..library.library import About
 from ..library.offers import FIRST_BYTES
-from . import hub
+from . import hub, room
 
 PULLED = "pulled"
 """The folder of files that came from plain addresses; what comes from a hub lies in the hub's own cache."""
@@ -74,6 +74,7 @@ def _from_url(address: UrlAddress, progress: Callable[[int, int], None]) -> tupl
             )
         version = hashlib.sha256(f"{size} {tag}".encode()).hexdigest()[:16]
         part = path.with_name(f"{version}.part")  # nothing is added to the bytes of another version
+        room.check(path.parent, size - (part.stat().st_size if part.exists() else 0), str(address))
         part.parent.mkdir(parents=True, exist_ok=True)
         for other in part.parent.glob("*.part"):
             if other != part:
