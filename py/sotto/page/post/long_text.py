@@ -58,6 +58,7 @@ class LongText(Observer):
         self._long: Long | None = None  # what is shown
         self._looked = ("", 0)  # for which text, and how much room
         self._looks = 0  # so often: what a newer one has found goes before
+        self._stopped = False
         self._able = dict.fromkeys(WAYS, True)
         self._summed: tuple[tuple[str, str], str] | None = (
             None  # a text and a model, and what it was summed up to
@@ -96,6 +97,10 @@ class LongText(Observer):
         self._parts.elements.root.setAttribute("data-queued", "")
         await self._parts.holder.use_context(long.context)
         return ""
+
+    def stop(self) -> None:
+        """Sum up no more."""
+        self._stopped = True
 
     def remark(self, text: str, read: str) -> str:
         """What was read in place of a text; empty for itself."""
@@ -205,12 +210,15 @@ class LongText(Observer):
             return self._summed[1]
 
         def progress(number: int, count: int, left: float | None, said: Sequence[str]) -> None:
+            if self._stopped:  # between two parts
+                raise Cancelled
             self._show_summaries(said)
             doing = self._words("long.doing", number=number, count=count)
             time = [self._words("stage.left", time=self._words.about(left))] if left else []
             said = self._words("separator").join([doing, *time, self._words("hint.stop")])
             parts.elements.say("when", said)
 
+        self._stopped = False
         try:
             async with parts.holder.turn() as engine:
                 parts.panel.state("writing", "state.summing")

@@ -222,6 +222,7 @@ class PostScreen(Observer):
 
     def _stop(self) -> None:
         if self._busy:
+            self._long.stop()
             self._parts.holder.stop()
 
     # --- what is shown
