@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -274,19 +275,23 @@ def loaded(
     lora: Sequence[tuple[str, float]] = (),
 ) -> Iterator[api.Model]:
     """A loaded model, closed at the end. While it loads, a terminal shows a progress bar."""
-    with bar() as told:
-        ready = api.load(
-            model,
-            device=device,
-            adapter=adapter,
-            threads=threads,
-            context=context,
-            cache=not no_cache,
-            variant=variant,
-            weights=weights,
-            lora=lora,
-            progress=lambda p: told(*stage(p)),
-        )
+    gc.disable()  # it would walk all that was imported again and again, to find nothing
+    try:
+        with bar() as told:
+            ready = api.load(
+                model,
+                device=device,
+                adapter=adapter,
+                threads=threads,
+                context=context,
+                cache=not no_cache,
+                variant=variant,
+                weights=weights,
+                lora=lora,
+                progress=lambda p: told(*stage(p)),
+            )
+    finally:
+        gc.enable()
     with ready:
         stats = ready.load_stats
         lines = (f"{ready.name} on {processor(ready)}", stats.instead, stats.dropped, stats.note)

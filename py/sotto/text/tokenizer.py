@@ -21,7 +21,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-from itertools import compress
+from itertools import compress, repeat
+from operator import contains
 
 import numpy as np
 
@@ -76,9 +77,8 @@ class Tokenizer:
     def _control(self) -> dict[str, int]:
         """Control tokens by type, and by name where the type is wrong."""
         found = self._of_type(TokenType.CONTROL, TokenType.UNKNOWN)
-        for name in CONTROL_NAMES:
-            if name not in found and name in self._tokens:
-                found[name] = self._tokens.index(name)
+        for name in set(CONTROL_NAMES).difference(found).intersection(self._tokens):  # one walk, in C
+            found[name] = self._tokens.index(name)
         return found
 
     @cached_property
@@ -165,7 +165,8 @@ class Tokenizer:
         word, except where the text around it spells one of those. Raises FormatError where they are so many that it
         would take long.
         """
-        inside = [piece for piece in self._normal if piece.rfind(SPACE) > 0 and SPACE in piece.lstrip(SPACE)]
+        stripped = map(str.lstrip, self._normal, repeat(SPACE))
+        inside = list(compress(self._normal, map(contains, stripped, repeat(SPACE))))
         if sum(len(piece) * piece.count(SPACE, 1) for piece in inside) > _LONGEST_JOINTS:
             raise FormatError(
                 f"The vocabulary has {len(inside):,} tokens with spaces inside; that is too much.",
