@@ -101,7 +101,12 @@ export class Cpu {
     this.exports.__stack_pointer.value = stacks + stackBytes;
     const starting = [];
     for (let thread = 1; thread < threads; thread += 1) {
-      const worker = new Worker(new URL("cpu_worker.js", import.meta.url), { type: "module" });
+      let worker;
+      try {
+        worker = new Worker(new URL("cpu_worker.js", import.meta.url), { type: "module" });
+      } catch {
+        break; // refused: there are as many threads as have begun
+      }
       this.workers.push(worker);
       starting.push(new Promise((resolve) => {
         worker.onmessage = () => resolve(true);
@@ -113,7 +118,7 @@ export class Cpu {
     }
     const started = await Promise.all(starting);
     const first = started.indexOf(false);
-    return first < 0 ? threads : first + 1;
+    return (first < 0 ? started.length : first) + 1;
   }
 
   /** Let messages arrive, a click on Stop among them. */

@@ -101,6 +101,10 @@ class DeviceError(SottoError):
     """There is no usable processor, or it was lost."""
 
 
+class NoCpu(DeviceError):
+    """The browser cannot run what the CPU would run, and where the CPU was the last choice, no model at all."""
+
+
 class OutOfMemory(DeviceError):
     """A processor has no memory left. What that says holds for the moment only, and not for what was tried."""
 

@@ -9,6 +9,7 @@ from sotto.errors import (
     DeviceError,
     FormatError,
     LimitError,
+    NoCpu,
     SottoError,
     Unreachable,
     UnsupportedModel,
@@ -20,6 +21,7 @@ from sotto.page.faults import while_loading, while_writing
     ("error", "opened", "kind"),
     [
         (DeviceError("no adapter"), False, "adapter"),
+        (NoCpu("no SIMD"), False, "browser"),
         (DeviceError("gone"), True, "lost"),
         (LimitError("too large"), True, "limits"),
         (FormatError("not a GGUF"), True, "file"),

@@ -51,7 +51,7 @@ def put_together() -> set[str]:
     """The keys that the code makes from a name."""
     faults = (PAGE / "faults.py").read_text("utf-8")
     kinds = set(re.findall(r'Fault\(\s*"(\w+)"', faults)) | set(re.findall(r'(?:fail|tell)\("(\w+)"', SCRIPT))
-    kinds |= {"lost", "adapter"}  # one of two, by the case
+    kinds |= {"browser", "lost", "adapter"}  # one of three, by the case
     kinds |= {"runtime"}  # told a little later, for want of a better word
     keys = {f"error.{kind}{part}" for kind in kinds for part in ("", ".text", ".action")}
     keys |= {f"stage.{stage}" for stage in SHARES}

@@ -10,15 +10,12 @@ from pyodide.ffi import JsException
 
 from ..device import Bytes
 from ..devices.cpu import MAX_PAGES, MIN_PAGES, STACK_BYTES, CpuDevice
-from ..errors import DeviceError, OutOfMemory
+from ..errors import DeviceError, NoCpu, OutOfMemory
 from ..paths import kernels_folder
 
+_NEWER = "Take a newer browser, or one that gives a graphics processor."
 _ERRORS = {
-    "NoCpu": (
-        DeviceError,
-        "This browser cannot run the CPU kernels ({}).",
-        "Update the browser, or use the GPU.",
-    ),
+    "NoCpu": (NoCpu, "This browser cannot run the CPU's kernels ({}).", _NEWER),
     "OutOfCpuMemory": (
         OutOfMemory,
         "The browser has no memory for the model ({}).",
@@ -110,7 +107,7 @@ async def open_cpu(module: Any, threads: int | None = None) -> WebCpu:
     """
     build = str(module.build())
     if not build:
-        raise DeviceError("This browser has no WebAssembly SIMD.", "Update the browser, or use the GPU.")
+        raise NoCpu("This browser has no WebAssembly SIMD, which the CPU needs.", _NEWER)
     path = kernels_folder() / "cpu" / f"sotto-{build}.wasm"
     with _for_people():
         machine = WebMachine(await module.open(path.read_bytes(), MIN_PAGES, MAX_PAGES), build == "relaxed")

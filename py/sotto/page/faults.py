@@ -11,6 +11,7 @@ from ..errors import (
     FormatError,
     LimitError,
     ModelLost,
+    NoCpu,
     SottoError,
     Unreachable,
     UnsupportedModel,
@@ -48,7 +49,8 @@ def while_loading(error: Exception, opened: bool) -> Fault:
         case LimitError():
             fault = Fault("limits", {"message": str(error)})
         case DeviceError():
-            fault = Fault("lost" if opened else "adapter", detail=str(error))
+            kind = "browser" if isinstance(error, NoCpu) else "lost" if opened else "adapter"
+            fault = Fault(kind, {"message": str(error)}, str(error))
         case FormatError():
             fault = Fault("file", {"message": str(error)})
         case UnsupportedModel():

@@ -76,6 +76,6 @@ def remedy(
         return lambda: do(holder.load()), ""
     if fault.kind == "adapter":
         return lambda: do(holder.use_device("cpu")), ""
-    if browser.query():
+    if fault.kind != "browser" and browser.query():
         return browser.without_query, "error.default.action"
     return browser.reload, ""
