@@ -23,7 +23,7 @@ export const PAGE = 4096; // bytes
 export const NAME = "sotto.python"; // begins the names of the caches, one for each place of the page
 const TRIED = "tried"; // an address in it: how often Python was started from the snapshot without coming to an end
 const PATIENCE = 2; // such starts; pages are also closed or opened again meanwhile
-const FORMAT = 1; // of what is kept
+const FORMAT = 2; // of what is kept; another with every change of what makes one
 
 const root = new URL(".", import.meta.url);
 const CACHE = `${NAME} ${root.pathname}`;

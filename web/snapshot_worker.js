@@ -23,9 +23,9 @@ const ALIGNMENT = 16; // bytes
 const IMPORT = `
 import compileall, importlib, py_compile, sys
 
-sys.path.remove("")
 compileall.compile_dir("sotto", quiet=2, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 sys.dont_write_bytecode = True
+import numpy, sotto.engine.engine
 there = set(sys.modules)
 for name in ("pyscript", "polyscript"):
     sys.modules[name] = None
@@ -39,7 +39,8 @@ for name in names:
 for name in ("pyscript", "polyscript"):
     del sys.modules[name]
 sys.dont_write_bytecode = False
-del names, there, name
+sys.path.remove("")  # Pyodide puts it there at every start
+del names, there, name, numpy, sotto
 `;
 
 /** @param {Job} job  @returns {Promise<Uint8Array<ArrayBuffer>>} */
@@ -47,11 +48,15 @@ async function make({ folder, libraries, files, modules }) {
   const pyodide = await import(`${folder}pyodide.mjs`);
   const compiled = libraries.map(([path, bytes]) =>
     /** @type {[string, Promise<WebAssembly.Module>]} */ ([path, WebAssembly.compile(bytes)]));
+  // Python looks for a library's file, and asks for its path; what it has loaded already it never reads.
+  const empty = /** @type {[string, Uint8Array<ArrayBuffer>][]} */ (
+    libraries.map(([path]) => [path, new Uint8Array()]));
+  const there = [...files, ...empty];
   let base = { memory: 0, table: 0 };
   const python = await pyodide.loadPyodide({
     indexURL: folder,
     packages: [],
-    fsInit: (/** @type {any} */ FS) => putFiles(FS, files),
+    fsInit: (/** @type {any} */ FS) => putFiles(FS, there),
     createPyodideModule: maker(folder, compiled, (found) => { base = found; }),
     _makeSnapshot: true,
   });
@@ -64,11 +69,8 @@ async function make({ folder, libraries, files, modules }) {
     if (wasmTable.get(index)) throw new Error("A function came late.");
   }
   const handles = Object.entries(LDSO.loadedLibsByHandle).map(([handle, { name }]) => [handle, name]);
-  // Libraries are found by their paths, and never read again.
-  const bare = /** @type {[string, Uint8Array<ArrayBuffer>][]} */ (
-    libraries.map(([path]) => [path, new Uint8Array()]));
   const own = `${FS.cwd()}/sotto`;
-  const all = [...files.filter(([path]) => !path.startsWith(own)), ...bare, ...gathered(FS, own)];
+  const all = [...there.filter(([path]) => !path.startsWith(own)), ...gathered(FS, own)];
   return packed(python.makeMemorySnapshot(), libraries, all, { base, table: wasmTable.length, handles });
 }
 
