@@ -94,6 +94,17 @@ def test_what_is_too_long_is_cut_after_a_sentence(language, limit, answer, expec
     assert judge(request, answer, answer).answer == expected.strip()
 
 
+def test_a_post_is_cut_to_what_its_network_takes():
+    sentence = "The fair of the old harbour opens at noon and closes at ten. "  # 61 characters
+    answer = sentence * 5 + "#Fair"
+    assert fitted(Request(limit=200), answer) == answer
+    assert fitted(Request(limit=200, network="X"), answer) == sentence * 4 + "#Fair"
+    assert fitted(Request(limit=200, network="LinkedIn"), answer) == answer
+    long = "a" * 281
+    (found,) = [each for each in judge(Request(network="X"), long, long).findings if each.rule == "length"]
+    assert found.detail == "281"
+
+
 def test_how_answers_are_drawn():
     """An adapted base model keeps to its text's phrases where it is to tell what stands there."""
     usual = Sampling(temperature=0.1, seed=2**64 - 1)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from ..text.sampler import Sampling
+from .networks import RULES
 from .phrases import Task
 from .request import Frame, Request
 from .rules import Finding, check, closeness, length, sentence_ends, weight
@@ -74,27 +75,40 @@ class Candidate:
 def judge(
     request: Request, text: str, answer: str, *, ended: bool = True, shown: Sequence[str] = ()
 ) -> Candidate:
-    """An answer, cut after a sentence where it is too long, with all that it breaks.
+    """An answer, cut after a sentence where it is too long, with all that it breaks, the network's limit included.
 
     The arguments are those of `rules.check`.
     """
     answer = fitted(request, answer.strip())
-    findings = tuple(check(request, text, answer, ended=ended, shown=shown))
-    return Candidate(answer, findings, closeness(text, answer, request.language))
+    findings = check(request, text, answer, ended=ended, shown=shown)
+    if over := _over(request, answer):
+        findings.append(Finding("length", str(over)))
+    return Candidate(answer, tuple(findings), closeness(text, answer, request.language))
+
+
+def _over(request: Request, answer: str) -> int:
+    """What an answer counts in the network where it will be posted, if that is more than is taken there; else 0."""
+    network = RULES.get(request.network or "")
+    return network.count(answer) if network and network.left(answer) < 0 else 0
 
 
 def fitted(request: Request, answer: str) -> str:
-    """An answer without the last sentences that pass the request's limit; hashtags at its end stay.
+    """An answer without the last sentences that pass the request's limit, or its network's; hashtags at its end stay.
 
     One whose first sentence passes it stays as it is.
     """
-    if not request.longest or length(answer, request.language) <= request.longest:
+
+    def fits(text: str) -> bool:
+        short = not request.longest or length(text, request.language) <= request.longest
+        return short and not _over(request, text)
+
+    if fits(answer):
         return answer
     tags = _TAGS.search(answer)
     body, end = (answer[: tags.start()], tags.group()) if tags else (answer, "")
     for place in reversed(sentence_ends(body)):
         shorter = body[:place].rstrip() + end
-        if length(shorter, request.language) <= request.longest:
+        if fits(shorter):
             return shorter
     return answer
 
