@@ -105,6 +105,10 @@ class NoCpu(DeviceError):
     """The browser cannot run what the CPU would run, and where the CPU was the last choice, no model at all."""
 
 
+class DeviceLost(DeviceError):
+    """A processor was lost in the middle of something."""
+
+
 class OutOfMemory(DeviceError):
     """A processor has no memory left. What that says holds for the moment only, and not for what was tried."""
 

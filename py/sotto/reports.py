@@ -33,8 +33,8 @@ class Settings:
             repeat_last with a penalty, together want more, all logits are read, which takes longer.
         chunks: prefill chunk sizes in tokens; the smallest that holds the rest of a prompt is used, or a smaller one
             where a single step on so many tokens would hold a slow device for too long.
-        variant: kernel variants to use without measuring, "job:name" with commas between them; "measure" forgets
-            what earlier loads measured.
+        variant: kernel variants to use without measuring, "job:name" with commas between them; "f32" or "f16" among
+            them is the least that others compute with, and "measure" forgets what earlier loads measured.
         weights: to what the matrices of a checkpoint in safetensors are rounded: "int8", "q4_0", "int4" (see
             weights/imports.py), or "original" for nothing; "" for what suits the checkpoint and the processor.
         tune: check the device and measure which kernels are fastest, where that is not known yet.

@@ -10,6 +10,10 @@ from playwright.sync_api import Page, Route, expect
 
 TEXT = "the small library writes a short story for every morning and people read it in the garden. "
 SHORT = "?max_tokens=12&temperature=0&versions=1"
+CLEARED = """new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase("sotto");
+    Object.assign(request, { onsuccess: resolve, onerror: reject, onblocked: reject });
+})"""
 
 
 class PageError(Exception):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common import ENGLISH, ROOT, Serve
-from pages import SHORT, in_page, state, write
+from pages import CLEARED, SHORT, in_page, state, write
 from playwright.sync_api import Locator, Page, expect
 
 from sotto.assets.cache import OWN_STAMPS_NAME, Stamps
@@ -21,10 +21,6 @@ DROP = """(async () => {
         if ((kind === "dragover") === document.getElementById("drop").hidden) throw new Error("the curtain");
     }
 })()"""
-CLEARED = """new Promise((resolve, reject) => {
-    const request = indexedDB.deleteDatabase("sotto");
-    Object.assign(request, { onsuccess: resolve, onerror: reject, onblocked: reject });
-})"""
 
 
 def drop(page: Page, path: str, *names: str) -> None:

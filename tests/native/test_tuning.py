@@ -134,7 +134,7 @@ def test_what_is_remembered_ends_with_the_browser_the_kernels_and_the_model(
     recorder = engine._recorder
 
     def key(device: NativeDevice = gpu, sizes: tuple[int, ...] = (1, 8)) -> str:
-        return verdict.fingerprint(device, recorder, sizes)
+        return verdict.fingerprint(device, recorder, sizes, "int8")
 
     keys = [key(), key(sizes=(1, 32))]
     monkeypatch.setattr(gpu, "adapter", replace(gpu.adapter, runtime="Dawn 99"))

@@ -116,3 +116,23 @@ def test_what_does_not_run_here_is_refused() -> None:
         candidates.pinned("matmul:waves", device(GPU))
     with pytest.raises(SottoError, match=r"does not run on CPU\. Here run: matmul:simple\."):
         candidates.pinned("matmul:half", device(CPU))
+
+
+@pytest.mark.parametrize(("text", "found"), [("", "int8"), ("f16", "f16"), ("f16, matmul:tiled,f32", "f32")])
+def test_the_least_precision_is_asked_for_beside_variants(text: str, found: str) -> None:
+    assert candidates.precision(text) == found
+    assert set(candidates.pinned(text, device(GPU))) == ({Job.MATMUL} if "tiled" in text else set())
+
+
+@pytest.mark.parametrize(
+    ("precision", "names"),
+    [("int8", {"eighth", "half", "tiled"}), ("f16", {"half", "tiled"}), ("f32", {"tiled"})],
+)
+def test_nothing_computes_with_less(precision: str, names: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    half, eighth = replace(HALF, precision="f16"), replace(TILED, name="eighth", precision="int8")
+    there = {**candidates.VARIANTS, Job.MATMUL: (half, eighth, TILED, SIMPLE[Job.MATMUL])}
+    monkeypatch.setattr(candidates, "VARIANTS", MappingProxyType(there))
+    found = {variant.name for variant in candidates.candidates(Job.MATMUL, device(GPU), precision)}
+    assert found == names | {"simple"}
+    verdict = usual_kernels(device(GPU), cast("Recorder", Shapes(())), {}, (1, 8), precision=precision)
+    assert {choice[Job.MATMUL].name for choice in verdict.choices.values()} <= names

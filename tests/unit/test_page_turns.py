@@ -44,6 +44,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name in ("pyscript", "pyscript.js_modules", "pyscript.ffi", "pyodide", "pyodide.ffi"):
         module = ModuleType(name)
         for attribute in (
+            "at_work",
             "bridge",
             "cpu",
             "ranges",
@@ -66,7 +67,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
         browser: Any = SimpleNamespace(storage=None)
         holder = ModelHolder(browser, {"default": "", "models": []}, 0.0)
         holder.engine = Engine()  # type: ignore[assignment]
-        holder.opened = SimpleNamespace(device=SimpleNamespace(close=lambda: None))  # type: ignore[assignment]
+        holder.opened = SimpleNamespace(kind="cpu", device=SimpleNamespace(close=lambda: None))  # type: ignore[assignment]
         return holder
 
     yield make

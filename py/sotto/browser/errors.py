@@ -11,6 +11,7 @@ from ..errors import (
     AssetError,
     Cancelled,
     DeviceError,
+    DeviceLost,
     LimitError,
     OutOfMemory,
     SottoError,
@@ -44,7 +45,7 @@ _ERRORS: dict[str, Told] = {
     "Invalid": lambda what, why: DeviceError(
         f"The GPU refused a command: {why}", "This is a mistake in Sotto: please report it with this message."
     ),
-    "DeviceLost": lambda what, why: DeviceError(
+    "DeviceLost": lambda what, why: DeviceLost(
         f"The GPU was lost ({why}).", "Load the model again; your text is kept."
     ),
     "Cancelled": lambda what, why: Cancelled(),

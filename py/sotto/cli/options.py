@@ -85,7 +85,7 @@ def variant_option(command: F) -> F:
     return click.option(
         "--variant", default="", metavar="ROLE:NAME,...",
         help="Kernel variants to use without measuring, such as matmul:simple; a wrong name lists them. "
-        "`measure` forgets what earlier loads measured.",
+        "`f32` or `f16`: take none that computes with less. `measure` forgets what earlier loads measured.",
     )(command)  # fmt: skip
 
 

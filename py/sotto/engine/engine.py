@@ -197,7 +197,8 @@ class Engine:
         """
         engine = cls(device, await formats.open(source), settings, source.name)
         engine._begin_with(adapters)
-        engine._take(usual(device, engine._recorder, engine._pinned, engine._sizes))
+        precision = selection.precision(settings.variant)
+        engine._take(usual(device, engine._recorder, engine._pinned, engine._sizes, precision=precision))
         engine._allocate()
         await engine._compile(Stages(_ignore))
         engine.load_stats = engine._facts()
@@ -230,6 +231,7 @@ class Engine:
             store,
             budget if self.settings.tune else None,
             selection.measured_again(self.settings.variant),
+            selection.precision(self.settings.variant),
         )
 
     def _begin_with(self, adapters: Sequence[tuple[str, Adapter, float]]) -> None:

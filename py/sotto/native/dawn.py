@@ -24,7 +24,7 @@ import numpy as np
 from ..device import AdapterInfo, Batch, Bytes, Later, Limits, Pipeline, Program, Shader, Step, Traits, flat
 from ..devices.cancellation import Cancellation
 from ..devices.pace import Amount, Pace, amounts
-from ..errors import DeviceError, OutOfMemory
+from ..errors import DeviceError, DeviceLost, OutOfMemory
 from .memory import computer_memory
 from .quiet import quiet
 
@@ -257,13 +257,13 @@ class NativeDevice:
             raise DeviceError(f"The GPU refused {what}: {why}", _REPORT) from error
 
     def _check(self) -> None:
-        """Raise DeviceError when the device was found to be lost."""
+        """Raise DeviceLost when the device was found to be lost."""
         # wgpu-py can only wait for that without end, if at all: hence its insides.
         lost = self._device._lost_promise
         if lost._state != "pending":
             info = lost.sync_wait()
             why = f"{info.reason}: {info.message}".rstrip(".\n ")
-            raise DeviceError(f"The GPU was lost ({why}).", _AGAIN)
+            raise DeviceLost(f"The GPU was lost ({why}).", _AGAIN)
 
     def buffer(self, nbytes: int, label: str) -> int:
         usage = self._wgpu.BufferUsage

@@ -16,6 +16,7 @@ from ..errors import (
     Unreachable,
     UnsupportedModel,
 )
+from .crashes import WentDown
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,9 @@ def while_loading(error: Exception, opened: bool) -> Fault:
         opened: a device had been opened, so that a device error means it was lost.
     """
     match error:
+        case WentDown(what=what, name=name, processor=processor):
+            values: dict[str, object] = {"name": name, "processor": processor.upper()}
+            fault = Fault("reset", values) if what == "gpu" else Fault("down", values)
         case LimitError():
             fault = Fault("limits", {"message": str(error)})
         case DeviceError():

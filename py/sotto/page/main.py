@@ -9,8 +9,9 @@ from pathlib import Path
 from .background import Background
 from .browser import Browser
 from .elements import Elements
-from .model_holder import ModelHolder, Observer
+from .model_holder import ModelHolder
 from .model_panel import ModelPanel
+from .observer import Observer
 from .own_files import listen
 from .parts import Parts, Screen
 from .preferences import Preferences

@@ -5,55 +5,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
+from contextlib import asynccontextmanager
 
-from pyscript.js_modules import bridge, cpu, ranges
+from pyscript.js_modules import at_work, bridge, cpu
 
-from .. import formats
 from ..device import Device
 from ..devices.threads import best_threads
 from ..engine.engine import Engine
-from ..errors import Cancelled, DeviceError, LimitError, SottoError
-from ..formats.adapter import Adapter
-from ..reports import PROCESSORS, LoadProgress, Settings
+from ..errors import Cancelled, DeviceError, LimitError
+from ..reports import LoadProgress
+from ..source import Folder, Source
 from . import processor
+from .adapters import adapters_of
 from .browser import Browser
+from .choices import Choices, ChosenByModel
+from .crashes import Crashes
 from .faults import Fault, while_loading
 from .last_model import LastModel
+from .observer import Observer
 from .options import Model, Models, Options, choose
-from .processor import Opened
+from .processor import Opened, Rates
 from .progress import Loading
-from .sources import open_adapter
 from .stock import Stock
 from .throttle import Throttle
 
 _UNUSABLE = ("file", "unsupported", "limits", "loading")  # faults that are the model's own
-
-
-class Observer:
-    """Is told of every change of the model; each screen overrides what it wants to know."""
-
-    def loading(self) -> None:
-        """A load has begun; `options` and `model` are known."""
-
-    def progress(self, loading: Loading) -> None:
-        """How far it is."""
-
-    def loaded(self) -> None:
-        """There is an engine."""
-
-    def adapted(self) -> None:
-        """Its adapter was switched on or off."""
-
-    def failed(self, fault: Fault) -> None:
-        """There is none, and why."""
-
-    def resting(self) -> None:
-        """There is none, and none is coming: nobody wants one, or something else has the processor."""
-
-    def freed(self) -> None:
-        """The processor can be had again."""
 
 
 class ModelHolder:
@@ -68,7 +44,9 @@ class ModelHolder:
         stock: where models come from.
         last: with which of them this browser begins.
         missing: the model of the last visit, where nothing can be loaded of it any more; else empty.
-        options: what the address asks for, with what was chosen in the details.
+        options: what the address asks for.
+        chosen: how models are loaded, by model.
+        wanted: how this one is: what was chosen in the details, or the address asks for, or was chosen before.
         model: what is loaded or was tried last.
         key: of the content of the model that is loaded, as the library knows it; empty while there is none.
         title: what the model that was loaded last is called there.
@@ -86,13 +64,22 @@ class ModelHolder:
         self._taken: Model | None = None  # on the screen of models, or given: goes before the address's
         self._worked: Model | None = None  # what was taken when a model was loaded last
         self.stock = Stock(browser, models)
+        self._crashes = Crashes(browser.storage, at_work)
+        self._rates = Rates(browser.storage)
+        self._anyway = False  # the model is loaded whatever it took down before
+        self._refused: tuple[Model | None, Choices] | None = (
+            None  # what could not be loaded, and how it was wanted
+        )
         self.last = LastModel(browser.storage, models["default"])
         self.missing = ""
         self.key = ""
         self.title = ""
         self.can_go_back = False
-        self._context = 0  # taken in the details; 0 for the address's
-        self._chosen = False  # a choice in the details goes before the address's processor
+        self.chosen = ChosenByModel(browser.storage)
+        self._now = (
+            Choices()
+        )  # in the details, of the model that is there or wanted: goes before the address's
+        self.wanted = Choices()
         self._turn = asyncio.Lock()  # held while something is loaded, written or measured
         self._given_up = 0  # how often the model was: who waited for it then waits no more
         self._writing = False
@@ -143,7 +130,8 @@ class ModelHolder:
                 raise Cancelled
             self._writing = True
             try:
-                yield self.engine
+                async with self._crashes.watching(self.key, self.opened.kind if self.opened else ""):
+                    yield self.engine
             finally:
                 self._writing = False
 
@@ -182,8 +170,15 @@ class ModelHolder:
         if self.engine is None and self.fault is None and not self._turn.locked():
             await self.load()
 
-    async def load(self) -> None:
-        """Load anew, whatever there was; the observers hear how it ends."""
+    async def load(self, *, anyway: bool = False) -> None:
+        """Load anew, whatever there was; the observers hear how it ends.
+
+        Args:
+            anyway: the model that failed is wanted again, also if it was that which took the tab or the processor down.
+        """
+        if anyway:
+            self._insist()
+        self._anyway = anyway
         self._given_up += 1
         self.stop()
         cancelled = False
@@ -196,13 +191,14 @@ class ModelHolder:
                 await self._open()
             except Cancelled:
                 self._close()
-                self._taken, cancelled = self._worked, True
+                self._taken, self._now, cancelled = self._worked, Choices(), True
             except Exception as error:
                 self.fault = while_loading(error, self.opened is not None)
                 self._close()
                 await self.stock.stop()
                 self.can_go_back = self._taken is not self._worked
-                self._taken = self._worked
+                self._refused = self._taken, self._now
+                self._taken, self._now = self._worked, Choices()
                 if not self.title and self.fault.kind in _UNUSABLE:
                     self.last.forget()  # or it would come back at every visit
         if cancelled:
@@ -222,16 +218,12 @@ class ModelHolder:
         await self.load()
 
     async def use_device(self, name: str) -> None:
-        """Load on another processor, "auto", "gpu" or "cpu"; it is remembered."""
-        self._browser.storage.remember("device", name)
-        self._chosen = True
-        if not self._lent:
-            await self.load()
+        """Load on another processor, one of options.DEVICES."""
+        await self._use(Choices(device=name))
 
     async def use_model(self, model: Model) -> None:
         """Load another model; it is remembered once it runs, if it can be loaded again."""
-        self._taken = model
-        self._context = 0
+        self._taken, self._now = model, Choices()
         await self.load()
 
     def renamed(self, key: str, title: str) -> None:
@@ -247,9 +239,18 @@ class ModelHolder:
 
     async def use_context(self, tokens: int) -> None:
         """Load with another context."""
-        self._context = tokens
-        self._chosen = True
-        await self.load()
+        await self._use(Choices(context=tokens))
+
+    async def use_precision(self, least: str) -> None:
+        """Load with kernels that compute with no less than this, one of candidates.PRECISIONS."""
+        await self._use(Choices(precision=least))
+
+    async def _use(self, choices: Choices) -> None:
+        """Load the model that is there, or could not be loaded, in another way. It is remembered once it runs so."""
+        self._insist()
+        self._now = choices.over(self._now)
+        if not self._lent:
+            await self.load()
 
     async def use_adapter(self, on: bool) -> None:
         """Switch the model's adapter on or off, when whoever writes has been stopped; it is remembered. Who asks for
@@ -257,14 +258,15 @@ class ModelHolder:
 
         Raises DeviceError when the processor has no room for it, or gave up.
         """
-        self._browser.storage.remember("adapter", "on" if on else "off")
         self.stop()
         async with self._turn:
             if (engine := self.engine) is None:
                 return
             self._writing = True  # as if this were an answer: a screen may ask for the next turn already
             try:
-                await engine.use_adapters(dict.fromkeys(engine.adapters, 1.0) if on else {})
+                scales = dict.fromkeys(engine.adapters, 1.0 if on else 0.0)
+                await engine.use_adapters(scales)
+                self.chosen.keep(self.key, Choices(adapters=scales))
             finally:
                 self._writing = False
         for observer in self._observers:
@@ -274,25 +276,25 @@ class ModelHolder:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""
         if self.opened is not None and (most := (device := self.opened.device).traits.most_threads):
             device.threads = min(max(count, 1), most)
-            self._browser.storage.remember("threads", str(device.threads))
+            self._now = Choices(threads=device.threads).over(self._now)
+            self.chosen.keep(self.key, self._now)
 
     def remember_rate(self, rate: float) -> None:
         """Keep the tokens per second that were reached here, for the next choice of a processor."""
-        if self.opened is not None and self.model is not None:
-            self._browser.storage.remember(_rate(self.opened.kind, self.model), f"{rate:.2f}")
+        if self.opened is not None:
+            self._rates.keep(self.key, self.opened.kind, rate)
+
+    def _insist(self) -> None:
+        """What was chosen is for the model that could not be loaded, where there is one."""
+        if self._refused:
+            (self._taken, self._now), self._refused = self._refused, None
 
     async def _ask(self) -> None:
-        """Read the address: the model, and the options with what was chosen here before."""
+        """Read the address; what there was to tell is answered."""
         self.fault, self.can_go_back, self.missing = None, False, ""
-        options = Options.from_query(self._browser.query())
-        if self._chosen:
-            options = replace(options, device="", context=self._context or options.context)
-        storage = self._browser.storage
-        remembered = storage.remembered("device")
-        device = options.device or (remembered if remembered in PROCESSORS else "auto")
-        storage.remember("device", device)
-        self.options = replace(options, device=device)
-        self.model = self._taken or await self._asked(options.model)
+        self.options = Options.from_query(self._browser.query())
+        self.wanted = self._now.over(Choices.asked(self.options))
+        self.model = self._taken or await self._asked(self.options.model)
 
     async def _asked(self, name: str) -> Model:
         """The model of the address, which is the server's or one that is kept; without one, that of the last visit.
@@ -309,8 +311,9 @@ class ModelHolder:
         return choose(self._models, name)
 
     async def _remember(self, model: Model, key: str) -> None:
-        """A model was loaded. Those that were taken here are those of the next visit, too."""
-        self.key, self.title, self._worked = key, model["name"], self._taken
+        """A model was loaded. What was taken here is that of the next visit, too."""
+        self.chosen.keep(key, self._now)
+        self.key, self.title, self._worked, self._refused = key, model["name"], self._taken, None
         if self.kept:
             self.title = await self.stock.used(key, model)
         if self._taken is not None and (self.kept or model["url"]):
@@ -319,63 +322,67 @@ class ModelHolder:
     async def _open(self) -> None:
         """Open a processor and load; where "auto" took a GPU that fails, the CPU is taken in its place."""
         assert self.model is not None
-        storage, asked = self._browser.storage, self.options.device
-        rates = {}
-        for kind in ("gpu", "cpu"):
-            with suppress(ValueError):  # none was remembered
-                rates[kind] = float(storage.remembered(_rate(kind, self.model)))
-        self.opened = await processor.choose(asked, bridge, cpu, rates)
+        loading = Loading(self.runtime, time.monotonic)
+        source = await self._source(self.model, loading)
+        before = self.chosen.of(source.key)
+        asked, self.wanted = self.wanted.device, self.wanted.over(before)
+        self.opened = await self._processor(asked, before.device, source.key)
         try:
-            await self._load(self.model, self.opened)
+            await self._load(self.model, source, self.opened, loading)
         except DeviceError as error:
-            if asked != "auto" or self.opened.kind == "cpu":
+            if self.wanted.device not in ("", "auto") or self.opened.kind == "cpu":
                 raise
             self._close()
             self.opened = await processor.instead(cpu, error)
+            loading = Loading(self.runtime, time.monotonic)
+            source = await self._source(self.model, loading)
             try:
-                await self._load(self.model, self.opened)
+                await self._load(self.model, source, self.opened, loading)
             except LimitError as smaller:
                 raise (error if isinstance(error, LimitError) else smaller) from None
 
-    async def _load(self, model: Model, opened: Opened) -> None:
-        loading = Loading(self.runtime, time.monotonic)
+    async def _source(self, model: Model, loading: Loading) -> Source | Folder:
+        """Where the model comes from."""
+        await self.stock.store(anew=True)
         report = self._reporter(loading)
-        cache = await self.stock.store(anew=True)
-        source = await self.stock.open(
+        return await self.stock.open(
             model, lambda done, size: report(LoadProgress("header", done, size, False))
         )
-        adapters = await self._adapters(self.stock.offered(source.key) or model)
-        self.engine = await Engine.load(
-            source,
-            opened.device,
-            store=cache,
-            settings=Settings(
-                context=self.options.context, variant=self.options.variant, weights=self.options.weights
-            ),
-            progress=report,
-            adapters=adapters,
+
+    async def _processor(self, asked: str, before: str, key: str) -> Opened:
+        """The processor that is asked for now, or was chosen before and is still there, or is the best one."""
+        rates = self._rates.of(key)
+        try:
+            return await processor.choose(asked or before or "auto", bridge, cpu, rates)
+        except DeviceError:
+            if asked or before in ("", "auto"):
+                raise
+            return await processor.choose("auto", bridge, cpu, rates)
+
+    async def _load(self, model: Model, source: Source | Folder, opened: Opened, loading: Loading) -> None:
+        if not self._anyway:
+            await self._crashes.check(source.key, model["name"], opened.kind)
+        adapters, self.adapter_fault = await adapters_of(
+            self._browser, self.stock.offered(source.key) or model, self.wanted
         )
-        await self.stock.arrived(source.key, cached=self.engine.load_stats.cached)
-        if opened.device.traits.most_threads:
-            opened.device.threads = await self._threads(opened.device, self.engine)
+        async with self._crashes.watching(source.key, opened.kind):
+            self.engine = await Engine.load(
+                source,
+                opened.device,
+                store=await self.stock.store(),
+                settings=self.wanted.settings(self.options),
+                progress=self._reporter(loading),
+                adapters=adapters,
+            )
+            await self.stock.arrived(source.key, cached=self.engine.load_stats.cached)
+            if opened.device.traits.most_threads:
+                opened.device.threads = await self._threads(source.key, opened.device, self.engine)
+        self._crashes.forgive(source.key, opened.kind)
         stats = self.engine.load_stats
         self.kept = not stats.note
         await self._remember(model, source.key)
         loading.report("ready", 1, 1, stats.cached)
         self._progress(loading)
-
-    async def _adapters(self, model: Model) -> list[tuple[str, Adapter, float]]:
-        """The model's adapter, if it has one: on, unless it was switched off in this browser."""
-        self.adapter_fault = ""
-        if "adapter" not in model:
-            return []
-        on = self._browser.storage.remembered("adapter") != "off"
-        try:
-            adapter = await formats.open_adapter(open_adapter(ranges, self._browser, model["adapter"]))
-        except SottoError as error:
-            self.adapter_fault = str(error)
-            return []
-        return [(adapter.name, adapter, 1.0 if on else 0.0)]
 
     def _reporter(self, loading: Loading) -> Callable[[LoadProgress], None]:
         throttle = Throttle()
@@ -391,15 +398,13 @@ class ModelHolder:
         for observer in self._observers:
             observer.progress(loading)
 
-    async def _threads(self, device: Device, engine: Engine) -> int:
-        """Threads to use: the address's, else those measured here before, else measured now."""
-        storage = self._browser.storage
-        kept = storage.remembered("threads")
-        threads = self.options.threads or (int(kept) if kept.isdecimal() else 0)
+    async def _threads(self, key: str, device: Device, engine: Engine) -> int:
+        """Threads to use: those wanted, else measured now."""
+        threads = self.wanted.threads
         if not threads:
             threads = await best_threads(device, engine.time_token)
-            storage.remember("threads", str(threads))
-        return min(max(threads, 1), device.traits.most_threads)
+            self.chosen.keep(key, Choices(threads=threads))
+        return min(threads, device.traits.most_threads)
 
     def _close(self) -> None:
         """Give the model and the processor back."""
@@ -409,8 +414,3 @@ class ModelHolder:
             self.opened.device.close()
         self.engine = self.opened = None
         self.key = ""
-
-
-def _rate(kind: str, model: Model) -> str:
-    """The name under which the speed of a processor is remembered."""
-    return f"rate.{kind}.{model['name']}"

@@ -5,17 +5,24 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from pyscript.js_modules import bridge
+
 from .. import values
+from ..browser.gpu import adapters
 from ..errors import InvalidSetting, SottoError
-from ..reports import LoadStats
+from ..reports import PROCESSORS, LoadStats
+from ..tuning.candidates import PRECISIONS
 from . import fields, statistics
 from . import format as numbers
 from .background import Background
 from .elements import Change, Elements
 from .faults import Fault
-from .model_holder import ModelHolder, Observer
+from .model_holder import ModelHolder
+from .observer import Observer
 from .progress import SHARES, Loading
 from .words import Words
+
+GPUS = ("gpu", "low-power")  # as the list of processors has them, in the order in which `adapters` tells them
 
 
 class ModelPanel(Observer):
@@ -26,11 +33,14 @@ class ModelPanel(Observer):
         self._words = words
         self._holder = holder
         self._at = elements.at
+        self._do = do
+        self._named = False  # the GPUs are, in the list of processors
         elements.on("device", "change", lambda: do(holder.use_device(self._written("device"))))
         elements.on("threads", "change", self._use_threads)
         elements.on("adapter", "change", lambda: do(self._use_adapter()))
+        elements.on("precision", "change", lambda: do(holder.use_precision(self._written("precision"))))
         elements.on("context", "change", self._weigh_context)
-        elements.on("context-load", "click", lambda: self._use_context(do))
+        elements.on("context-load", "click", self._use_context)
         holder.observe(self)
 
     def state(self, state: str, word: str) -> None:
@@ -53,10 +63,10 @@ class ModelPanel(Observer):
     # --- what the holder tells
 
     def loading(self) -> None:
-        options, model = self._holder.options, self._holder.model
+        model = self._holder.model
         assert model is not None
         self._elements.say("model-name", model["name"])
-        self._at("device").value = options.device
+        self._chosen()
         changes = [change for stage in SHARES for change in _marked(stage, "", "")]
         self._elements.paint([*changes, ("#progress", "--done", "0")])
         self.state("loading", "stage.header")
@@ -90,9 +100,13 @@ class ModelPanel(Observer):
         self._facts()
         self._processor()
         self._adapter()
+        self._chosen()
         self.state("ready", "state.ready")
+        if not self._named:
+            self._do(self._name_gpus())
 
     def failed(self, fault: Fault) -> None:
+        self._chosen()
         self.state("error", "state.error")
 
     def resting(self) -> None:
@@ -100,6 +114,27 @@ class ModelPanel(Observer):
         self.state("loading", "state.resting")
 
     # --- the details
+
+    def _chosen(self) -> None:
+        """How the model is to be loaded, as far as that is chosen by now."""
+        wanted = self._holder.wanted
+        self._at("device").value = wanted.device or PROCESSORS[0]
+        self._at("precision").value = wanted.precision or PRECISIONS[0]
+        if wanted.context:
+            self._at("context").value = wanted.context
+        self._offer_context("")
+
+    async def _name_gpus(self) -> None:
+        """Where this browser has two GPUs, either can be chosen by its name."""
+        self._named = True
+        names = await adapters(bridge)
+        names.pop("fallback", None)
+        if len(names) < len(GPUS):
+            return
+        for value, name in zip(GPUS, names.values(), strict=True):
+            option = self._at("device").querySelector(f"[value={value}]")
+            option.textContent = self._words("device.gpu.named", name=name)
+            option.hidden = option.disabled = False
 
     def _facts(self) -> None:
         """What the curious open the details for."""
@@ -121,6 +156,7 @@ class ModelPanel(Observer):
         self._elements.lines("fact-kernels", self._kernels(stats))
         self._at("context").value = engine.context
         self._offer_context("")
+        self._at("precision-setting").hidden = opened.kind != "gpu"
         self._at("threads-setting").hidden = opened.kind != "cpu"
         self._at("threads").value = opened.threads
         figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}
@@ -182,7 +218,10 @@ class ModelPanel(Observer):
     def _weigh_context(self) -> int:
         """Tell what memory the context in the field would take, before it is taken; 0 when it cannot be had."""
         engine = self._holder.engine
-        tokens = 0 if engine is None else self._whole("context", 2, engine.config.context_limit)
+        tokens = self._whole("context", 2, engine.config.context_limit if engine else None)
+        if engine is None and tokens:  # there is none yet that could be asked
+            self._offer_context(self._words("setting.context.load.unweighed", count=tokens))
+            return tokens
         if engine is None or tokens in (0, engine.context):
             self._offer_context("")
             return 0
@@ -194,7 +233,7 @@ class ModelPanel(Observer):
         self._offer_context(self._words("setting.context.load", size=size))
         return tokens
 
-    def _whole(self, name: str, least: int, most: int) -> int:
+    def _whole(self, name: str, least: int, most: int | None) -> int:
         """The whole number in a field; 0 for what is none in the range, which is told beside it."""
         try:
             value = values.whole(name, values.parsed(int, self._written(name).strip()), least, most)
@@ -211,9 +250,9 @@ class ModelPanel(Observer):
         button.disabled = refused
         button.textContent = text
 
-    def _use_context(self, do: Background) -> None:
+    def _use_context(self) -> None:
         if tokens := self._weigh_context():
-            do(self._holder.use_context(tokens))
+            self._do(self._holder.use_context(tokens))
 
 
 def _marked(stage: str, status: str, time: str) -> list[Change]:

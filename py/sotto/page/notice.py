@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 from .background import Background
 from .browser import Browser
@@ -11,6 +13,19 @@ from .faults import EMPTY, Fault
 from .model_holder import ModelHolder
 from .model_panel import ModelPanel
 from .words import Words
+
+
+@dataclass(frozen=True)
+class Step:
+    """What can be done about a fault.
+
+    Attributes:
+        do: does it.
+        label: the key of the word for it; the fault's own when empty.
+    """
+
+    do: Callable[[], object]
+    label: str = ""
 
 
 class Notice:
@@ -25,36 +40,44 @@ class Notice:
         self._words = words
         self._panel = panel
         self._prefix = prefix
-        self._action: Callable[[], object] = str
+        self._steps: Sequence[Step] = ()
         self.kind = ""
-        elements.on(f"{prefix}-action", "click", self._act)
+        for number, button in enumerate(self._buttons):
+            elements.on(button, "click", partial(self._do, number))
 
-    def tell(self, fault: Fault, action: Callable[[], object], label: str = "") -> None:
+    @property
+    def _buttons(self) -> list[str]:
+        """Their ids; the first is the one that stands out."""
+        return [f"{self._prefix}-action{number}" for number in ("", "-2", "-3")]
+
+    def tell(self, fault: Fault, *steps: Step) -> None:
         """Tell a fault.
 
         Args:
-            action: what its button does.
-            label: the key of the button's word; the fault's own when empty.
+            steps: what its buttons do, the likeliest first.
         """
         words, at, prefix = self._words, self._elements.at, self._prefix
-        self._action = action
+        self._steps = steps
         self.kind = fault.kind
         for part, text in (
             ("title", words(f"error.{fault.kind}", **fault.values)),
             ("text", words(f"error.{fault.kind}.text", **fault.values)),
-            ("action", words(label or f"error.{fault.kind}.action")),
             ("detail", fault.detail),
         ):
             self._elements.say(f"{prefix}-{part}", text)
         at(prefix).dataset.kind = fault.kind
+        for number, button in enumerate(self._buttons):
+            at(button).hidden = number >= len(steps)
+            if number < len(steps):
+                self._elements.say(button, words(steps[number].label or f"error.{fault.kind}.action"))
         at(f"{prefix}-kept").hidden = fault == EMPTY
         at(f"{prefix}-more").hidden = not fault.detail
         at(prefix).hidden = False
         self._panel.state("error", "state.ready" if fault.sound else "state.error")
         at(prefix).scrollIntoView(block="nearest")
 
-    def _act(self) -> None:
-        self._action()
+    def _do(self, number: int) -> None:
+        self._steps[number].do()
 
     def hide(self) -> None:
         """It is answered."""
@@ -62,20 +85,27 @@ class Notice:
         self._elements.at(self._prefix).hidden = True
 
 
-def remedy(
-    fault: Fault, browser: Browser, holder: ModelHolder, do: Background
-) -> tuple[Callable[[], object], str]:
-    """What can be done about a model that could not be loaded, and the key of the word for it ("": the fault's):
-    to delete what is kept of it, the same again, the CPU or the default model instead, or the one that was there
-    before."""
-    if fault.kind == "damaged":
-        return lambda: do(holder.discard()), ""
-    if holder.can_go_back:
-        return lambda: do(holder.load()), "error.before.action"
-    if fault.kind == "lost":
-        return lambda: do(holder.load()), ""
-    if fault.kind == "adapter":
-        return lambda: do(holder.use_device("cpu")), ""
+def remedies(fault: Fault, browser: Browser, holder: ModelHolder, do: Background) -> list[Step]:
+    """What can be done about a model that could not be loaded, the likeliest first: to delete what is kept of it, the
+    same again, the CPU, another model or the default one instead, or the one that was there before."""
+    again = Step(lambda: do(holder.load(anyway=True)))
+    cpu = [Step(lambda: do(holder.use_device("cpu")), "error.cpu.action")]
+    other = (
+        [Step(lambda: browser.go("models"), "error.other.action")] if browser.shown()[0] != "models" else []
+    )
+    before = [Step(lambda: do(holder.load()), "error.before.action")] if holder.can_go_back else []
+    match fault.kind:
+        case "damaged":
+            return [Step(lambda: do(holder.discard())), *before]
+        case "down" | "reset":
+            on_cpu = cpu if fault.values["processor"] != "CPU" else []
+            return [*on_cpu, again, *(before or other)]
+        case "lost":
+            return [again, *cpu, *before]
+        case "adapter":
+            return [*cpu, *before]
+    if before:
+        return before
     if fault.kind != "browser" and browser.query():
-        return browser.without_query, "error.default.action"
-    return browser.reload, ""
+        return [Step(browser.without_query, "error.default.action")]
+    return [Step(browser.reload)]

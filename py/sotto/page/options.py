@@ -14,6 +14,7 @@ from ..reports import PROCESSORS, Settings
 from ..text.sampler import Sampling
 
 MOST_VERSIONS = 9
+DEVICES = (*PROCESSORS, "low-power")  # this is the GPU that saves power, where a browser has two
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Options:
 
     Attributes:
         model: a name or URL from models.json; empty for the default.
-        context: tokens the model can see at once.
+        context: tokens the model can see at once; None for what was chosen for the model, or is usual.
         max_tokens: the most tokens of an answer; None for what suits what is written.
         temperature: 0 for the likeliest word each time, and the same answer to the same question; None likewise.
         seed: None for another answer each time.
@@ -31,15 +32,14 @@ class Options:
         stop: texts that end an answer, and are not shown.
         loop_guard: end an answer that repeats itself without end.
         versions: the most posts that are written, to choose the best from: no more once one breaks no rule.
-        device: "auto", "gpu" or "cpu"; empty for what was chosen last in this browser.
-        threads: of the CPU; 0 for as many as are fastest here.
-        variant: kernel variants to use without measuring, "role:name" with commas between them; "measure" forgets
-            what earlier loads measured.
+        device: one of DEVICES; empty for what was chosen for the model.
+        threads: of the CPU; 0 for what was chosen for the model, or as many as are fastest here.
+        variant: of kernels, as in Settings.
         weights: to what the weights of safetensors files are rounded, as in Settings.
     """
 
     model: str = ""
-    context: int = Settings.context
+    context: int | None = None
     max_tokens: int | None = None
     temperature: float | None = None
     seed: int | None = None
@@ -60,10 +60,11 @@ class Options:
         self.longest(1)
         values.whole("versions", self.versions, 1, MOST_VERSIONS)
         values.whole("threads", self.threads, 0)
-        Settings(context=self.context, variant=self.variant, weights=self.weights)
+        context = Settings.context if self.context is None else self.context
+        Settings(context=context, variant=self.variant, weights=self.weights)
         self.sampling(0)
-        if self.device not in ("", *PROCESSORS):
-            raise values.invalid("device", self.device, f"one of: {', '.join(PROCESSORS)}")
+        if self.device not in ("", *DEVICES):
+            raise values.invalid("device", self.device, f"one of: {', '.join(DEVICES)}")
 
     def longest(self, usual: int) -> int:
         """The most tokens of an answer, with what is usual for one of its kind."""

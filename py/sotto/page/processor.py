@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..browser.gpu import WebDevice
 from ..device import Device
 from ..devices import policy
 from ..errors import DeviceError, WrongResults
+from .storage import Storage
 
 
 @dataclass(frozen=True)
@@ -41,17 +43,38 @@ class Opened:
         return max(self.device.traits.most_threads, 1)
 
 
+class Rates:
+    """The tokens per second that processors reached, by model."""
+
+    def __init__(self, storage: Storage) -> None:
+        self._storage = storage
+
+    def of(self, key: str) -> dict[str, float]:
+        """Those of a model, by "gpu" and "cpu", where known."""
+        rates = {}
+        for kind in ("gpu", "cpu"):
+            with suppress(ValueError):  # none was kept
+                rates[kind] = float(self._storage.remembered(f"rate.{kind}.{key}"))
+        return rates
+
+    def keep(self, key: str, kind: str, rate: float) -> None:
+        """What was reached last."""
+        self._storage.remember(f"rate.{kind}.{key}", f"{rate:.2f}")
+
+
 async def choose(asked: str, bridge: Any, cpu: Any, rates: Mapping[str, float]) -> Opened:
     """Open the processor that was asked for, or the one that devices/policy.py takes.
 
     Args:
-        asked: "auto", "gpu" or "cpu".
+        asked: one of options.DEVICES.
         bridge, cpu: the JavaScript modules bridge.js and cpu.js.
         rates: tokens per second that "gpu" and "cpu" reached with this model in this browser, where known.
 
     Raises:
         DeviceError: it cannot be had; for "auto", neither can.
     """
+    if asked == "low-power":
+        return Opened(await WebDevice.open(bridge, power=asked), "asked")
     return Opened(*await policy.choose(asked, lambda: WebDevice.open(bridge), lambda: open_cpu(cpu), rates))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 PREFIX = "sotto."
@@ -47,6 +48,12 @@ class Storage:
             return str(self._area.getItem(PREFIX + name) or "")
         except Exception:  # as above
             return ""
+
+    def forget(self, name: str) -> None:
+        """Keep nothing under a name any more."""
+        self._here.pop(name, None)
+        with suppress(Exception):  # as above
+            self._area.removeItem(PREFIX + name)
 
     def first_time(self, what: str) -> bool:
         """Whether something is to be said for the first time in this browser; from then on it is not."""

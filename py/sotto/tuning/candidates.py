@@ -18,10 +18,11 @@ VARIANTS: Mapping[Job, tuple[Variant, ...]] = MappingProxyType(
     }
 )
 MEASURE = "measure"  # in the place of a variant's name
+PRECISIONS = ("int8", "f16", "f32")  # likewise: the least that is computed with; the first one allows all
 
 
-def candidates(job: Job, device: Processor) -> tuple[Variant, ...]:
-    """The variants that run on a device, the likely winner first.
+def candidates(job: Job, device: Processor, precision: str = PRECISIONS[0]) -> tuple[Variant, ...]:
+    """The variants that run on a device with a precision, or a higher one, the likely winner first.
 
     Those made for its kind come before the others. The simple one is the last resort of a GPU; where barriers and
     small workgroups cost much it goes before what was made for GPUs.
@@ -33,7 +34,8 @@ def candidates(job: Job, device: Processor) -> tuple[Variant, ...]:
         simple = variant == SIMPLE[job]
         return 0 if variant.suits == kind else 1 if simple == dear else 2
 
-    return tuple(sorted((v for v in VARIANTS[job] if v.runs_on(device)), key=rank))
+    exact = PRECISIONS[PRECISIONS.index(precision) :]
+    return tuple(sorted((v for v in VARIANTS[job] if v.precision in exact and v.runs_on(device)), key=rank))
 
 
 def measured_again(text: str) -> bool:
@@ -41,8 +43,15 @@ def measured_again(text: str) -> bool:
     return MEASURE in _names(text)
 
 
+def precision(text: str) -> str:
+    """The least precision that a person asks for, beside variants or alone: the highest of those named."""
+    return max(
+        (name for name in _names(text) if name in PRECISIONS), key=PRECISIONS.index, default=PRECISIONS[0]
+    )
+
+
 def pinned(text: str, device: Processor) -> dict[Job, Variant]:
-    """The variants that a person asks for, "job:name" with commas between them, MEASURE left out.
+    """The variants that a person asks for, "job:name" with commas between them, MEASURE and PRECISIONS left out.
 
     Raises:
         SottoError: there is no such variant, or it does not run on this device; the possible ones are told.
@@ -50,11 +59,11 @@ def pinned(text: str, device: Processor) -> dict[Job, Variant]:
     known = {str(variant): variant for variants in VARIANTS.values() for variant in variants}
     found: dict[Job, Variant] = {}
     for name in _names(text):
-        if name == MEASURE:
+        if name in (MEASURE, *PRECISIONS):
             continue
         variant = known.get(name)
         if variant is None:
-            choices = ", ".join((*known, MEASURE))
+            choices = ", ".join((*known, *PRECISIONS, MEASURE))
             raise SottoError(f"There is no kernel variant {name!r}.", f"Choose from: {choices}.")
         if not variant.runs_on(device):
             there = [str(v) for v in candidates(variant.job, device)]

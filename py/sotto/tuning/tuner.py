@@ -14,7 +14,7 @@ One that compiles a kernel only when it runs, for seconds that cannot be cut sho
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from types import TracebackType
@@ -29,7 +29,7 @@ from ..plan.variants import SIMPLE, Job, KernelChoice, Variant
 from ..reports import How, Stages
 from ..store import Store
 from .budget import Budget, Spending
-from .candidates import candidates
+from .candidates import PRECISIONS, candidates
 from .crash_log import CrashLog
 from .findings import Findings
 from .races import Races, races
@@ -49,6 +49,7 @@ class Tuner:
         sizes: tokens of the plans, 1 among them, ascending.
         budget: none for a load that takes what is usual.
         forget: what earlier loads found counts no more.
+        precision: the least that kernels may compute with.
 
     Attributes:
         verdict: what is to be used as far as is known: what earlier loads found, but for what is pinned; else what is
@@ -65,6 +66,7 @@ class Tuner:
         store: Store | None,
         budget: Budget | None = None,
         forget: bool = False,
+        precision: str = PRECISIONS[0],
     ) -> None:
         self._device = device
         self._recorder = recorder
@@ -73,9 +75,10 @@ class Tuner:
         self._sizes = tuple(sizes)
         self._store = store
         self._forget = forget
+        self._precision = precision
         self._spending = Spending(budget or Budget())
         self._active = budget is not None and device.traits.tunable
-        self._fingerprint = fingerprint(device, recorder, self._sizes) if self._active else ""
+        self._fingerprint = fingerprint(device, recorder, self._sizes, precision) if self._active else ""
         self._crash_log = CrashLog(store, self._fingerprint)
         self._candidates = {job: self._of(job) for job in Job}
         jobs = {n: races(self._candidates, self._sizes, n, device) for n in self._sizes}
@@ -92,11 +95,17 @@ class Tuner:
         if job in self._pinned:
             return (self._pinned[job],)
         dear = self._device.traits.dear_compiler
-        return tuple(v for v in candidates(job, self._device) if not (dear and v.suits == "gpu"))
+        return tuple(
+            v for v in candidates(job, self._device, self._precision) if not (dear and v.suits == "gpu")
+        )
+
+    def _usual(self, barred: Collection[str] = ()) -> Verdict:
+        """What is taken where nothing was measured, without what is barred."""
+        return usual(self._device, self._recorder, self._pinned, self._sizes, barred, self._precision)
 
     async def __aenter__(self) -> Self:
         if not self._active:
-            self.verdict = usual(self._device, self._recorder, self._pinned, self._sizes)
+            self.verdict = self._usual()
             return self
         if self._store and self._forget:
             await self._store.keep_note(self._fingerprint, "")
@@ -110,7 +119,7 @@ class Tuner:
         for name, why in self._crash_log.rejected.items():
             self._findings.reject(name, why)
         barred = {*self._findings.rejected, *self._crash_log.suspects}
-        self.verdict = usual(self._device, self._recorder, self._pinned, self._sizes, barred)
+        self.verdict = self._usual(barred)
         if found:
             choices = {n: choice.but(*self._pinned.values()) for n, choice in found.choices.items()}
             self.verdict = replace(found, choices=choices)

@@ -83,16 +83,18 @@ def usual(
     pinned: Mapping[Job, Variant],
     tokens: Sequence[int],
     barred: Collection[str] = (),
+    precision: str = candidates.PRECISIONS[0],
 ) -> Verdict:
     """What is taken where nothing was measured: the likely winners among those that have the model's shapes.
 
     Args:
         barred: variants that are not taken.
+        precision: the least that those taken compute with.
     """
 
     choice = SIMPLE.but(*pinned.values())
     for job in set(Job) - set(pinned):
-        for variant in candidates.candidates(job, device):
+        for variant in candidates.candidates(job, device, precision):
             if variant == SIMPLE[job]:
                 break
             if str(variant) in barred:
@@ -105,11 +107,13 @@ def usual(
     return Verdict(dict.fromkeys(tokens, choice))
 
 
-def fingerprint(device: Device, recorder: Recorder, tokens: Sequence[int]) -> str:
-    """What the result of tuning holds for: adapter, driver, browser, model shape, layout and kernels."""
+def fingerprint(device: Device, recorder: Recorder, tokens: Sequence[int], precision: str) -> str:
+    """What the result of tuning holds for: adapter, driver, browser, model shape, layout, kernels, and
+    the least precision."""
     weights = [(t.name, t.shape, t.nbytes) for t in recorder.weights.planes()]
     shape = hashlib.sha256(repr(sorted(weights)).encode()).hexdigest()
     parts = [asdict(device.adapter), shape, list(tokens), LAYOUT_VERSION, kernels_digest()]
+    parts += [precision] * (precision != candidates.PRECISIONS[0])  # what older versions found still holds
     return "tuning " + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

@@ -13,7 +13,7 @@ from ...tasks.phrases import BY_CHARACTERS, LANGUAGES, PHRASES
 from ...tasks.request import Frame, frame
 from ...tasks.wishes import Wishes
 from .. import fields
-from ..model_holder import Observer
+from ..observer import Observer
 from ..parts import Parts
 from .source_text import SourceText
 from .voice import Voice

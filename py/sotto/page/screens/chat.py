@@ -20,8 +20,8 @@ from ..chat.conversation import Conversation, Figures
 from ..chat.shelf import Shelf
 from ..chat.view import ChatView
 from ..faults import Fault
-from ..model_holder import Observer
-from ..notice import Notice, remedy
+from ..notice import Notice, Step, remedies
+from ..observer import Observer
 from ..options import Options
 from ..parts import Parts
 from ..throttle import Throttle
@@ -90,7 +90,7 @@ class ChatScreen(Observer):
     def failed(self, fault: Fault) -> None:
         parts = self._parts
         self._view.state("failed")
-        self._notice.tell(fault, *remedy(fault, parts.browser, parts.holder, parts.do))
+        self._notice.tell(fault, *remedies(fault, parts.browser, parts.holder, parts.do))
 
     def resting(self) -> None:
         self._wait()
@@ -226,7 +226,8 @@ class ChatScreen(Observer):
             if self._asked:  # the model was given up: the next one answers
                 return
         except Exception as error:
-            self._notice.tell(faults.while_answering(error), lambda: self._parts.do(holder.load()))
+            again = Step(lambda: self._parts.do(holder.load(anyway=True)))
+            self._notice.tell(faults.while_answering(error), again)
         self._ready()
 
     async def _write(self, engine: Engine, asked: Conversation, prompt: Prompt) -> Conversation:

@@ -14,8 +14,8 @@ from ...library.library import Entry, to_delete
 from .. import format as numbers
 from ..faults import Fault
 from ..hub_panel import HubPanel
-from ..model_holder import Observer
-from ..notice import Notice, remedy
+from ..notice import Notice, remedies
+from ..observer import Observer
 from ..options import Model
 from ..parts import Parts
 
@@ -57,7 +57,7 @@ class ModelsScreen(Observer):
 
     def failed(self, fault: Fault) -> None:
         parts = self._parts
-        self._notice.tell(fault, *remedy(fault, parts.browser, parts.holder, parts.do))
+        self._notice.tell(fault, *remedies(fault, parts.browser, parts.holder, parts.do))
         parts.do(self._list())
 
     # --- the lists
@@ -184,6 +184,7 @@ class ModelsScreen(Observer):
             elif going == key:
                 await library.remove(entry)
                 holder.last.forget(key)
+                holder.chosen.forget(key)
             else:
                 self._going = key
         except SottoError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, replace
 
 from ...engine.engine import Engine
@@ -17,9 +16,9 @@ from ...text.sampler import Sampling
 from .. import faults, statistics
 from ..document_box import DocumentBox
 from ..faults import Fault
-from ..model_holder import Observer
 from ..network import NetworkChoice
-from ..notice import Notice, remedy
+from ..notice import Notice, Step, remedies
+from ..observer import Observer
 from ..options import Options
 from ..parts import Parts
 from ..post import doubts
@@ -74,7 +73,7 @@ class PostScreen(Observer):
 
     def failed(self, fault: Fault) -> None:
         parts = self._parts
-        self._tell(fault, *remedy(fault, parts.browser, parts.holder, parts.do))
+        self._tell(fault, *remedies(fault, parts.browser, parts.holder, parts.do))
 
     def _lost(self) -> str:
         """What is lost in this browser, or at this address; said once."""
@@ -135,7 +134,7 @@ class PostScreen(Observer):
                 self._ready()
         except Exception as error:
             self._end()
-            self._tell(faults.while_writing(error), lambda: parts.do(parts.holder.load()))
+            self._tell(faults.while_writing(error), Step(lambda: parts.do(parts.holder.load(anyway=True))))
         finally:
             self._busy = self._waiting = (
                 False  # where the model was given up, the button goes on saying that it waits
@@ -144,11 +143,11 @@ class PostScreen(Observer):
     def _checked(self, text: str) -> Options | None:
         """How to write; None where something cannot be, which is told."""
         if not text.strip():
-            self._tell(faults.EMPTY, self._use_example)
+            self._tell(faults.EMPTY, Step(self._use_example))
             return None
         options = self._parts.preferences.check()
         if self._parts.preferences.faulty:
-            self._tell(faults.SETTING, self._parts.preferences.show_faulty)
+            self._tell(faults.SETTING, Step(self._parts.preferences.show_faulty))
             return None
         return options if self._wishes.check() else None
 
@@ -298,12 +297,12 @@ class PostScreen(Observer):
             return read
         return words("note.stayed") if self._parts.browser.storage.first_time("stayed") else ""
 
-    def _tell(self, fault: Fault, action: Callable[[], object], label: str = "") -> None:
+    def _tell(self, fault: Fault, *steps: Step) -> None:
         """Tell a fault where the post would be."""
         self._at("write").disabled = not fault.sound
         self._parts.elements.say("when", "")
         self._parts.elements.root.removeAttribute("data-queued")
-        self._notice.tell(fault, action, label)
+        self._notice.tell(fault, *steps)
 
 
 def make(parts: Parts) -> PostScreen:

@@ -23,8 +23,8 @@ from ...text.prompt import Prompt
 from .. import faults
 from ..archive import Archive
 from ..faults import Fault
-from ..model_holder import Observer
-from ..notice import Notice, remedy
+from ..notice import Notice, Step, remedies
+from ..observer import Observer
 from ..options import Options
 from ..parts import Parts
 from ..tasks.shelf import Shelf
@@ -126,7 +126,7 @@ class TasksScreen(Observer):
     def failed(self, fault: Fault) -> None:
         parts = self._parts
         self._view.state("failed")
-        self._notice.tell(fault, *remedy(fault, parts.browser, parts.holder, parts.do))
+        self._notice.tell(fault, *remedies(fault, parts.browser, parts.holder, parts.do))
 
     def resting(self) -> None:
         self._wait()
@@ -280,11 +280,11 @@ class TasksScreen(Observer):
             return
         text = beginning or view.written("source").strip()
         if not text:
-            self._notice.tell(faults.EMPTY, self._use_example)
+            self._notice.tell(faults.EMPTY, Step(self._use_example))
             return
         options = parts.preferences.check()
         if parts.preferences.faulty:
-            self._notice.tell(faults.SETTING, parts.preferences.show_faulty)
+            self._notice.tell(faults.SETTING, Step(parts.preferences.show_faulty))
             return
         if (template := self._edited()) is None:
             return
@@ -313,17 +313,17 @@ class TasksScreen(Observer):
                     panel.state("ready", "state.ready")
         except ContextFull as error:
             limit = error.limit
-            self._notice.tell(
-                faults.while_writing(error), lambda: self._parts.do(self._run_what_fits(job, limit))
-            )
+            what_fits = Step(lambda: self._parts.do(self._run_what_fits(job, limit)))
+            self._notice.tell(faults.while_writing(error), what_fits)
         except Cancelled:
             if self._asked:  # the model was given up: the next one runs it
                 return
         except Exception as error:
             self._asked = None
             fault = faults.while_running(error)
-            again = self._run if fault.sound else holder.load
-            self._notice.tell(fault, lambda: self._parts.do(again()))
+            self._notice.tell(
+                fault, Step(lambda: self._parts.do(self._run() if fault.sound else holder.load(anyway=True)))
+            )
         self._ready()
 
     async def _write(self, engine: Engine, job: Job) -> None:

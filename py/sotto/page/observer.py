@@ -1,0 +1,31 @@
+"""What the screens and the panel hear of the model."""
+
+from __future__ import annotations
+
+from .faults import Fault
+from .progress import Loading
+
+
+class Observer:
+    """Is told of every change of the model; each screen overrides what it wants to know."""
+
+    def loading(self) -> None:
+        """A load has begun; `options` and `model` are known."""
+
+    def progress(self, loading: Loading) -> None:
+        """How far it is."""
+
+    def loaded(self) -> None:
+        """There is an engine."""
+
+    def adapted(self) -> None:
+        """Its adapter was switched on or off."""
+
+    def failed(self, fault: Fault) -> None:
+        """There is none, and why."""
+
+    def resting(self) -> None:
+        """There is none, and none is coming: nobody wants one, or something else has the processor."""
+
+    def freed(self) -> None:
+        """The processor can be had again."""
