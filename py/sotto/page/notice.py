@@ -94,18 +94,17 @@ def remedies(fault: Fault, browser: Browser, holder: ModelHolder, do: Background
         [Step(lambda: browser.go("models"), "error.other.action")] if browser.shown()[0] != "models" else []
     )
     before = [Step(lambda: do(holder.load()), "error.before.action")] if holder.can_go_back else []
+    elsewhere = "error.default.action" if fault.kind != "browser" and browser.query() else ""
     match fault.kind:
         case "damaged":
-            return [Step(lambda: do(holder.discard())), *before]
+            steps = [Step(lambda: do(holder.discard())), *before]
         case "down" | "reset":
             on_cpu = cpu if fault.values["processor"] != "CPU" else []
-            return [*on_cpu, again, *(before or other)]
+            steps = [*on_cpu, again, *(before or other)]
         case "lost":
-            return [again, *cpu, *before]
+            steps = [again, *cpu, *before]
         case "adapter":
-            return [*cpu, *before]
-    if before:
-        return before
-    if fault.kind != "browser" and browser.query():
-        return [Step(browser.without_query, "error.default.action")]
-    return [Step(browser.reload)]
+            steps = [*cpu, *before]
+        case _:
+            steps = before or [Step(browser.without_query if elsewhere else browser.reload, elsewhere)]
+    return steps

@@ -13,7 +13,7 @@ from ...errors import Cancelled, SottoError
 from ...tasks import fit
 from ...text.prompt import Prompt
 from .. import format as numbers
-from ..model_holder import Observer
+from ..observer import Observer
 from ..parts import Parts
 from .digest import LEAST, digest, parts_of, tokens_of
 from .source_text import SourceText
