@@ -156,8 +156,8 @@ class LongText(Observer):
     # --- the choice
 
     def _show(self, engine: Engine) -> None:
-        self._at("long").hidden = self._long is None
         if (long := self._long) is None:
+            self._at("long").hidden = True
             return
         if self._summed and self._summed[0][0] != long.text:
             self._show_summaries(())
@@ -171,6 +171,7 @@ class LongText(Observer):
             self._at(f"long-{way}").disabled = not able
             self._able[way] = able
         self._at(f"long-{self._way()}").checked = True
+        self._at("long").hidden = False
 
     def _why_not_whole(self, engine: Engine, long: Long) -> str:
         """Why no context can hold it all; empty where one can."""
