@@ -72,6 +72,14 @@ declare var launchQueue:
   | { setConsumer(consumer: (launch: { readonly files: FileSystemFileHandle[] }) => void): void }
   | undefined;
 
+// https://w3c.github.io/trusted-types/
+declare var trustedTypes:
+  | {
+    readonly defaultPolicy: unknown;
+    createPolicy(name: string, rules: Record<"createHTML" | "createScriptURL", (text: string) => string | null>): void;
+  }
+  | undefined;
+
 // What boot.js gives to Python
 declare var paint: (changes: string) => void;
 

@@ -78,6 +78,9 @@ def test_the_page_says_the_policy_itself_where_a_server_sends_none() -> None:
     assert html.index("Content-Security-Policy") < min(html.index("<script"), html.index("<link"))
     sources = dict(each.split(" ", 1) for each in said.split("; "))
     assert sources["default-src"] == "'none'"
+    assert sources.pop("require-trusted-types-for") == "'script'"
+    assert sources.pop("trusted-types") == "default dompurify"
+    assert html.index('<script src="trusted.js"') == html.index("<script"), "before whatever makes markup"
     assert all(
         word in ("'none'", "'self'", "'wasm-unsafe-eval'", "blob:", "data:")
         for source in sources.values()

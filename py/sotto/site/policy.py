@@ -24,6 +24,8 @@ _SOURCES = {
     "manifest-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'self'",
+    "require-trusted-types-for": "'script'",  # web/trusted.js
+    "trusted-types": "default dompurify",
 }
 
 PAGE_POLICY = "; ".join(f"{name} {value}" for name, value in _SOURCES.items())
