@@ -22,7 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PROMPT = "The history of the printing press begins in"
 # As `sotto.load` and then `sotto generate` do it. `began` is when the other process started this one.
 STAGES = """
-import json, sys, time
+import gc, json, sys, time
+gc.disable()  # as the command does
 began, model, kind = float(sys.argv[1]), sys.argv[2], sys.argv[3]
 stages, last = {}, began
 def lap(name):
