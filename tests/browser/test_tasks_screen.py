@@ -178,6 +178,7 @@ def test_chat_and_post_keep_to_the_settings(page: Page, tiny: str) -> None:
     def asked(tokens: str) -> str:
         """Ask in the chat; the mode in which the answer was written."""
         page.click("#screens a[data-screen=chat]")
+        expect(page.locator("#chat")).to_have_attribute("data-state", "ready")  # Python has made the screen
         page.click("#chat-new")
         page.fill("#chat-input", "the small library writes a story")
         page.press("#chat-input", "Enter")

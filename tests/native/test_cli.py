@@ -155,6 +155,7 @@ def test_bench(sotto: Callable[..., Run], folder: Path) -> None:
     assert report.kernels
     assert sum(row.dispatches for row in report.kernels["decode"]) == report.dispatches_per_token
     assert report.adapter.name and report.adapter.driver and "Dawn" in report.machine.engine
+    assert report.agreement and report.agreement.tokens > 20 and report.agreement.share > 0.95
     assert report.complete and report.threads == 0
     assert not list((folder / "cache").glob("bench-*")), "the measured cache is removed"
 
