@@ -16,7 +16,7 @@ from sotto.bench.request import PRESETS
 from sotto.errors import DocumentError
 from sotto.library.curated import CURATED
 from sotto.page import statistics
-from sotto.page.benchmark.figures import COLUMNS
+from sotto.page.benchmark.layout import COLUMNS
 from sotto.page.progress import SHARES
 from sotto.page.words import Words
 from sotto.reports import STAGES, LoadStats

@@ -14,23 +14,11 @@ from ...bench.published import Published
 from ...bench.report import Load, Report
 from .. import format as numbers
 from ..words import Words
+from .layout import Row, beside, headings, height, ranking
 from .markup import Figure, Table
 
 KERNELS = 10  # shown of the plan that is charted
 OTHERS = 4  # shown of each other plan
-BAR = 22  # pixels of a bar with its gap
-AXIS = 34  # pixels under the bars
-LEGEND = 34
-TITLE = 20  # of an axis
-
-COLUMNS = {  # of tables: the words are bench.<figure>.<column>
-    "drift": ("runs", "first", "last", "change", "count"),
-    "kernels": ("kernel", "dispatches", "ms", "share", "plan"),
-    "agreement": ("equal", "share", "difference", "miss"),
-    "beside": ("system", "device", "prefill", "decode", "date", "source"),
-}
-
-Row = tuple[str, float | None, float | None, str]
 
 
 def when(report: Report) -> str:
@@ -130,7 +118,7 @@ class Figures:
                 self._name(report), *self._rates(other.rate, other.cold_rate),
                 _percent(other.share_of_limit), words("bench.tokens", count=other.tokens),
             ))  # fmt: skip
-        chart = _ranking(
+        chart = ranking(
             [(self._name(r), _middle(o.rate, o.cold_rate), "ours" if r is self._report else "kept", o.rate)
              for r, o in measured],
             words("bench.unit.rate"),
@@ -209,7 +197,7 @@ class Figures:
             "unit": unit,
             "labels": [words("bench.tokens", count=tokens) for tokens in lengths],
             "series": series,
-            "height": _height(len(lengths) * len(series), len(series) > 1) + 6 * len(lengths),
+            "height": height(len(lengths) * len(series), len(series) > 1) + 6 * len(lengths),
         }
         title, text = words(f"bench.{name}"), words(f"bench.{name}.text")
         return Figure(name, title, text, Table(head, tuple(rows)), {f"chart-{name}": chart}, notes)
@@ -253,7 +241,7 @@ class Figures:
             "drift",
             words("bench.drift"),
             text,
-            Table(_head(words, "drift"), tuple(rows)),
+            Table(headings(words, "drift"), tuple(rows)),
             {"chart-drift": chart},
         )
 
@@ -269,7 +257,7 @@ class Figures:
             )
             for report, a in measured
         )  # fmt: skip
-        head = (words("bench.col.run"), *_head(words, "agreement"))
+        head = (words("bench.col.run"), *headings(words, "agreement"))
         text = words("bench.agreement.text", tokens=self._report.agreement.tokens)
         return Figure("agreement", words("bench.agreement"), text, Table(head, rows), {})
 
@@ -317,7 +305,7 @@ class Figures:
         ]
         chart = {
             "kind": "bars", "stacked": True, "unit": words("bench.unit.seconds"),
-            "labels": [name for name, _ in loads], "series": series, "height": _height(len(loads), True) + 12,
+            "labels": [name for name, _ in loads], "series": series, "height": height(len(loads), True) + 12,
         }  # fmt: skip
         head = (words("bench.col.load"), words("bench.col.all"), *names.values())
         return Figure(
@@ -346,7 +334,7 @@ class Figures:
         ]  # fmt: skip
         chart = {
             "kind": "bars", "stacked": True, "unit": "MB", "labels": [self._name(r) for r in self._all],
-            "series": series, "height": _height(len(self._all), True) + 12,
+            "series": series, "height": height(len(self._all), True) + 12,
         }  # fmt: skip
         head = (words("bench.col.run"), words("bench.col.all"), *names.values())
         place = "cpu" if self._report.threads else "gpu"
@@ -359,7 +347,7 @@ class Figures:
             return None
         plan, kernels = next(iter(plans.items()))
         shown = kernels[:KERNELS]
-        chart = _ranking(
+        chart = ranking(
             [(k.kernel, 1e3 * k.seconds, "ours", None) for k in shown], words("bench.unit.milliseconds")
         )
         rows = tuple(
@@ -367,7 +355,7 @@ class Figures:
             for name, ks in plans.items() for k in ks[: KERNELS if name == plan else OTHERS]
         )  # fmt: skip
         text = words("bench.kernels.text", plan=plan)
-        table = Table(_head(words, "kernels"), rows, text=(0, 4))
+        table = Table(headings(words, "kernels"), rows, text=(0, 4))
         return Figure("kernels", words("bench.kernels"), text, table, {"chart-kernels": chart})
 
     def _device(self) -> Figure | None:
@@ -425,54 +413,6 @@ class Figures:
         return (*warm, "–" if cold is None else numbers.precise(cold))
 
 
-def beside(words: Words, own: Sequence[Row], published: Sequence[Published]) -> Figure:
-    """Numbers that others published, and among them one's own: (name, prefill, decode, tone) each."""
-    theirs = [(f"{p.device}: {p.model}, {p.system}", p.prefill, p.decode, "published") for p in published]
-    charts = {}
-    for name, column in (("decode", 2), ("prefill", 1)):
-        found = [(row[0], row[column], row[3]) for row in (*own, *theirs)]
-        ranked = sorted(((n, float(v), tone, None) for n, v, tone in found if v), key=lambda row: -row[1])
-        across = words(f"bench.head.beside.{name}")
-        charts[f"chart-beside-{name}"] = _ranking(ranked, words("bench.unit.rate")) | {
-            "across": across,
-            "height": _height(len(ranked), False) + TITLE,
-        }
-    rows = tuple(
-        (
-            f"{p.model}, {p.system}", f"{p.device}, {p.where}",
-            "" if p.prefill is None else numbers.precise(p.prefill),
-            "" if p.decode is None else numbers.precise(p.decode),
-            p.date, p.source,
-        )
-        for p in published
-    )  # fmt: skip
-    links = tuple(p.address for p in published)
-    table = Table(_head(words, "beside"), rows, text=(0, 1, 4, 5), links=links)
-    return Figure("beside", words("bench.beside"), words("bench.beside.text"), table, charts)
-
-
-def _ranking(rows: Sequence[tuple[str, float, str, Spread | None]], unit: str) -> dict[str, object]:
-    """One bar for each (name, value, tone, spread)."""
-    return {
-        "kind": "bars",
-        "unit": unit,
-        "labels": [row[0] for row in rows],
-        "series": [{
-            "name": unit,
-            "tones": [row[2] for row in rows],
-            "values": [row[1] for row in rows],
-            "low": [row[3].min if row[3] else None for row in rows],
-            "high": [row[3].max if row[3] else None for row in rows],
-            "texts": [numbers.precise(row[1]) for row in rows],
-        }],
-        "height": _height(len(rows), False),
-    }  # fmt: skip
-
-
-def _head(words: Words, figure: str) -> tuple[str, ...]:
-    return tuple(words(f"bench.{figure}.{column}") for column in COLUMNS[figure])
-
-
 def _middle(warm: Spread | None, cold: float | None) -> float:
     """The warm median, or the only run there was."""
     return warm.median if warm else cold or 0.0
@@ -488,7 +428,3 @@ def _seconds(value: float | None) -> str:
 
 def _percent(share: float | None) -> str:
     return "" if share is None else f"{share:.0%}"
-
-
-def _height(bars: int, legend: bool) -> int:
-    return bars * BAR + AXIS + (LEGEND if legend else 0)

@@ -19,7 +19,8 @@ from ...bench.published import Published
 from ...bench.report import Report
 from ...bench.request import Request
 from ..parts import Parts
-from .figures import Figures, beside, label, processor, when
+from .figures import Figures, label, processor, when
+from .layout import beside
 from .markup import Figure, headline
 
 TEXTS = ("prefill", "decode", "after", "context", "runs", "warmup", "budget", "threads", "variant")
