@@ -239,6 +239,14 @@ function fail(kind, values, detail) {
   at("progress").hidden = true;
 }
 
+const TOLD = 500; // milliseconds in which a file that cannot be had is told: that says more than what comes of it
+for (const kind of ["error", "unhandledrejection"]) {
+  addEventListener(kind, (event) => {
+    const { message, reason } = /** @type {any} an ErrorEvent or a PromiseRejectionEvent */ (event);
+    setTimeout(fail, TOLD, "runtime", {}, String(reason ?? message));
+  });
+}
+
 const watch = start({
   fail,
   slow(values, detail) {
@@ -262,11 +270,3 @@ let steps = 0;
 addEventListener("py:progress", () => {
   at("progress").style.setProperty("--done", String(Math.min(++steps * 0.03, 0.15)));
 });
-
-const TOLD = 500; // milliseconds in which a file that cannot be had is told: that says more than what comes of it
-for (const kind of ["error", "unhandledrejection"]) {
-  addEventListener(kind, (event) => {
-    const { message, reason } = /** @type {any} an ErrorEvent or a PromiseRejectionEvent */ (event);
-    setTimeout(fail, TOLD, "runtime", {}, String(reason ?? message));
-  });
-}

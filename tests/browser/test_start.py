@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import pytest
 from chromium import launch_profile
 from common import ENGLISH, PATIENCE, ROOT
-from pages import SHORT, TEXT, state, write
+from pages import SHORT, TEXT, fault, state, write
 from playwright.sync_api import Browser, Page, Playwright, Route, expect
 
 RUNTIME = "**/runtime/pyodide/"
@@ -153,6 +153,17 @@ def test_a_page_without_its_first_script(start: Page, tiny: str, missing: str) -
     start.goto(tiny + SHORT, wait_until="commit")
     # As it is seen: without the style sheet, which comes a moment later, all would be.
     expect(start.locator("#unloaded")).to_contain_text("Start again", use_inner_text=True, timeout=PATIENCE)
+
+
+def test_a_browser_without_what_the_start_needs(browser: Browser, tiny: str) -> None:
+    """One so old that it lacks this could run nothing here; that is told, too."""
+    context = browser.new_context(service_workers="block")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.add_init_script("delete globalThis.BroadcastChannel")
+    page.goto(tiny)
+    assert "BroadcastChannel" in (fault(page, "runtime") and str(page.text_content("#error-detail")))
+    context.close()
 
 
 def test_pyscript_needs_no_database(page: Page, tiny: str) -> None:
