@@ -54,7 +54,7 @@ def while_loading(error: Exception, opened: bool) -> Fault:
             fault = Fault("limits", {"message": str(error)})
         case DeviceError():
             kind = "browser" if isinstance(error, NoCpu) else "lost" if opened else "adapter"
-            fault = Fault(kind, {"message": str(error)}, str(error))
+            fault = Fault(kind, detail=str(error))
         case FormatError():
             fault = Fault("file", {"message": str(error)})
         case UnsupportedModel():
