@@ -154,6 +154,19 @@ export class Store {
     });
   }
 
+  /** All bytes of an entry, for one that is small. @param {string} key  @returns {Promise<Uint8Array | undefined>} */
+  async read(key) {
+    const entry = await this.database.within("readonly", ({ manifests }) => entryOf(manifests, key));
+    if (!entry) return undefined;
+    const whole = new Uint8Array(entry.nbytes);
+    /** @type {number[]} */
+    const damages = [];
+    for await (const { at, data } of this.chunks(entry, damages)) whole.set(data, at);
+    if (damages.length === 0) return whole;
+    await this.drop(key);
+    throw damaged(`record ${damages[0]} is altered`);
+  }
+
   /** Forget an entry, and what dead writers left: maybe a part of the same.
    * @param {string} key  @param {(entry: Entry) => boolean} [meant] whether it is that one, if not any will do */
   async drop(key, meant) {

@@ -20,6 +20,7 @@ from .devices.threads import remembered_threads
 from .engine.engine import Engine
 from .errors import DeviceError, LimitError
 from .formats.adapter import Adapter
+from .library import adapters as shelf
 from .library.library import Entry, Library
 from .models import ARCHITECTURES
 from .native import dawn, files
@@ -237,12 +238,17 @@ def _free_name(adapter: Adapter, taken: Collection[str]) -> str:
 
 
 def read_adapter(path: str | os.PathLike[str]) -> Adapter:
-    """The LoRA adapter that a path stands for (see `Model.add_lora`).
+    """The LoRA adapter that a path, or a name in the library, stands for (see `Model.add_lora`).
 
     Raises:
-        SottoError: there is no such file.
+        SottoError: there is no such file, and nothing of that name is kept.
         FormatError, UnsupportedModel: it is no adapter, or one that does more than LoRA.
     """
+    if not Path(path).expanduser().exists():
+        store = DiskStore(default_cache() / "weights")
+        for entry in drive(Library(store).adapters()):
+            if str(path) in (entry.title, entry.digits):
+                return drive(shelf.read(store, entry))
     source = files.adapter_source(path)
     try:
         return drive(formats.open_adapter(source))
@@ -324,8 +330,8 @@ class Model:
         """Keep a LoRA adapter beside others; `use` switches it on.
 
         Args:
-            path: a folder as PEFT writes it (adapter_config.json, adapter_model.safetensors), one of its files, or a
-                GGUF file.
+            path: a folder as PEFT writes it (adapter_config.json, adapter_model.safetensors), one of its files, a
+                GGUF file, or the name of one in the library (`sotto models`).
             name: to call it by; without one, that of the folder or file.
 
         Returns:

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from .device import Bytes, Device, Processor
 
+AS_THEY_ARE = 1 << 20
+"""In the place of a layout's version: an entry of files as they are, which no layout of weights has."""
+
 
 @dataclass(frozen=True)
 class StoredRecord:
@@ -215,6 +218,14 @@ class Store(Protocol):
         Raises:
             StoreDamaged: these are not the bytes that the record had, or the entry is another by now.
             StoreFull: they cannot be written. They are right.
+        """
+        ...
+
+    async def read(self, key: str) -> bytes | None:
+        """All bytes of an entry AS_THEY_ARE, which is small; None where there is none.
+
+        Raises:
+            StoreDamaged: they are not what was written; the entry has been dropped.
         """
         ...
 

@@ -65,6 +65,12 @@ def state(page: Page, expected: str) -> None:
     expect(page.locator("html")).to_have_attribute("data-state", expected)
 
 
+def go(page: Page, screen: str) -> None:
+    """Go to a screen, and wait until Python has made it."""
+    page.click(f"#screens [data-screen={screen}]")
+    expect(page.locator(f"main[data-screen={screen}]")).to_have_attribute("data-made", "")
+
+
 def write(page: Page, text: str = TEXT) -> str:
     """Write a post from a text, and return it."""
     page.fill("#source", text)

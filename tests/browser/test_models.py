@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from common import ENGLISH, ROOT, Serve
-from pages import CLEARED, SHORT, in_page, state, write
+from pages import CLEARED, SHORT, go, in_page, state, write
 from playwright.sync_api import Locator, Page, expect
 
 from sotto.assets.cache import OWN_STAMPS_NAME, Stamps
@@ -46,12 +46,6 @@ def loaded(page: Page, name: str, how: str) -> None:
     expect(page.locator("#model-name")).to_have_text(name)
     state(page, "ready")
     expect(page.locator("#fact-weights")).to_contain_text(how)
-
-
-def go(page: Page, screen: str) -> None:
-    """Go to a screen, and wait until Python has made it."""
-    page.click(f"#screens [data-screen={screen}]")
-    expect(page.locator(f"main[data-screen={screen}]")).to_have_attribute("data-made", "")
 
 
 def test_a_persons_own_model(page: Page, serve: Serve, runtime: Path, tmp_path: Path) -> None:

@@ -111,6 +111,14 @@ class WebStore:
         with for_people():
             await self._store.mend(replace(manifest, card="").to_json(), number, data)
 
+    async def read(self, key: str) -> bytes | None:
+        try:
+            with for_people():
+                data = await self._store.read(key)
+        except StoreFull:
+            return None
+        return None if data is None else bytes(data.to_bytes())
+
     async def drop(self, key: str) -> None:
         with suppress(StoreFull), for_people():
             await self._store.drop(key)
@@ -182,6 +190,9 @@ class NoStore:
 
     async def mend(self, manifest: Manifest, number: int, data: NDArray[np.uint8]) -> None:
         raise StoreDamaged.of("there are none")
+
+    async def read(self, key: str) -> bytes | None:
+        return None
 
     async def drop(self, key: str) -> None:
         """There is nothing to forget."""

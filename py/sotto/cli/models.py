@@ -31,9 +31,10 @@ def library() -> tuple[Library, Path]:
 @click.option("--rename", nargs=2, metavar="NAME NEW", help="Call a model by another name.")
 @json_option
 def command(keep: str | None, no_keep: str | None, rename: tuple[str, str] | None, as_json: bool) -> None:
-    """List the models whose converted weights are kept, the last used first, and those that were fetched for it.
+    """List the models whose converted weights are kept, the last used first, those that were fetched for it, and the
+    adapters that are kept beside them.
 
-    Models are known by their content: the same file is one entry, wherever it lies and however it came here.
+    All are known by their content: the same file is one entry, wherever it lies and however it came here.
     """
     books, folder = library()
     for name, pinned in ((keep, True), (no_keep, False)):
@@ -41,21 +42,32 @@ def command(keep: str | None, no_keep: str | None, rename: tuple[str, str] | Non
             api.drive(books.pin(api.drive(books.find(name)), pinned))
     if rename:
         api.drive(books.rename(api.drive(books.find(rename[0])), rename[1]))
-    entries = api.drive(books.entries())
+    entries, adapters = api.drive(books.entries()), api.drive(books.adapters())
     room = folder
     while not room.exists():
         room = room.parent
     free = shutil.disk_usage(room).free
     if as_json:
         print_json(
-            {"folder": str(folder), "free_bytes": free, "models": [_facts(entry) for entry in entries]}
+            {
+                "folder": str(folder),
+                "free_bytes": free,
+                "models": [_facts(entry) for entry in entries],
+                "adapters": [_facts(entry) for entry in adapters],
+            }
         )
         return
     if not entries:
         click.echo("No models are kept yet. `sotto pull` lists some to begin with.")
+    if entries:
+        output().print(_table(entries))
+    if adapters:
+        output().print(_adapters(adapters))
+    if not entries and not adapters:
         return
-    output().print(_table(entries))
-    click.echo(f"{size_text(sum(entry.nbytes for entry in entries))} in {folder}, {size_text(free)} free.")
+    click.echo(
+        f"{size_text(sum(entry.nbytes for entry in [*entries, *adapters]))} in {folder}, {size_text(free)} free."
+    )
     if free < _LITTLE:
         for entry in to_delete(entries, _LITTLE - free):
             click.echo(f"`sotto rm {entry.key[:12]}` frees {size_text(entry.nbytes)}: {entry.title}.")
@@ -63,7 +75,7 @@ def command(keep: str | None, no_keep: str | None, rename: tuple[str, str] | Non
 
 def _facts(entry: Entry) -> dict[str, object]:
     return {
-        "key": entry.key,
+        "key": entry.digits,
         "name": entry.title,
         "bytes": entry.nbytes,
         "layout_version": entry.kept.layout_version if entry.kept else None,
@@ -71,6 +83,17 @@ def _facts(entry: Entry) -> dict[str, object]:
         **asdict(entry.about),
         "used": entry.used,
     }
+
+
+def _adapters(entries: list[Entry]) -> Table:
+    table = Table(box=None, header_style="bold", padding=(0, 3, 0, 0))
+    for heading in ("adapter", "size", "made for", "origin", "format", "key"):
+        table.add_column(heading, justify="right" if heading == "size" else "left")
+    for entry in entries:
+        about = entry.about
+        size = size_text(entry.nbytes)
+        table.add_row(entry.title, size, about.base, about.origin, about.format, entry.digits[:12])
+    return table
 
 
 def _table(entries: list[Entry]) -> Table:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 from rich.table import Table
 
@@ -9,6 +11,7 @@ from .. import api
 from ..assets import known_models, model_path
 from ..assets.progress import size_text
 from ..errors import SottoError
+from ..library import adapters as shelf
 from ..library.address import HubAddress, parse
 from ..library.curated import CURATED, TERMS
 from ..library.offers import Offer
@@ -27,7 +30,8 @@ from .terminal import output
 @json_option
 def command(model: str | None, only_list: bool, as_json: bool) -> None:
     """Fetch MODEL: a hub's owner/name (of which the fitting file is taken), owner/name:file, the address of a page of
-    the hub, a URL of a GGUF file, or a known name. Without MODEL, a few worth having are shown.
+    the hub, a URL of a GGUF file, or a known name. Without MODEL, a few worth having are shown. A LoRA adapter on this
+    disk is copied into the library, for --lora with its name.
 
     An access token of the hub, where a model wants one, is taken from HF_TOKEN or from `hf auth login`. What has
     arrived of a broken download is kept.
@@ -39,6 +43,9 @@ def command(model: str | None, only_list: bool, as_json: bool) -> None:
         with bar() as told:
             model_path(model, progress=files.Download(lambda p: told(STAGES[p.stage], p.done, p.total)))
         click.echo(f"{model} is here.")
+        return
+    if files.is_adapter(model) or files.begins_adapter(model):
+        _keep(model)
         return
     address = parse(model, hub.endpoint())
     if address is None:
@@ -71,6 +78,18 @@ def command(model: str | None, only_list: bool, as_json: bool) -> None:
             f"Its licence: {about.licence}."
             + (f" The terms: {TERMS}" if about.licence.lower() == "gemma" else "")
         )
+
+
+def _keep(path: str) -> None:
+    """Keep an adapter in the library."""
+    store = api.store_in(True)
+    assert store is not None
+    source = files.adapter_source(path)
+    try:
+        entry, _ = api.drive(shelf.keep(store, source, str(Path(path).expanduser().resolve())))
+    finally:
+        source.close()
+    click.echo(f"Kept the adapter {entry.title}: --lora {entry.title}")
 
 
 def _show_curated(as_json: bool) -> None:

@@ -11,7 +11,7 @@ from .. import api
 from ..assets import default_cache
 from ..assets.progress import size_text
 from ..library.address import HubAddress, parse
-from ..library.library import About
+from ..library.library import ADAPTER, About
 from ..native import hub
 from ..native.pull import PULLED
 from .models import library
@@ -21,7 +21,7 @@ from .models import library
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--file", "files_too", is_flag=True, help="Delete the file too, where it was fetched by Sotto.")
 def command(names: tuple[str, ...], files_too: bool) -> None:
-    """Delete the converted weights of models, by the names or keys that `sotto models` shows.
+    """Delete the converted weights of models, or adapters, by the names or keys that `sotto models` shows.
 
     A file that they were made from stays, and is converted again when it is loaded.
     """
@@ -29,6 +29,9 @@ def command(names: tuple[str, ...], files_too: bool) -> None:
     for name in names:
         entry = api.drive(books.find(name))
         api.drive(books.remove(entry))
+        if entry.key.startswith(ADAPTER):
+            click.echo(f"Deleted the adapter {entry.title} ({size_text(entry.nbytes)}).")
+            continue
         click.echo(f"Deleted the converted weights of {entry.title} ({size_text(entry.nbytes)}).")
         path = Path(entry.about.path) if entry.about.path else None
         if path is None or not path.exists():

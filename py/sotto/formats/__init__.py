@@ -18,6 +18,7 @@ __all__ = [
     "FIRST_READ",
     "GGUF",
     "MATRICES",
+    "begins_adapter",
     "has_model",
     "is_adapter",
     "kind_of",
@@ -42,6 +43,13 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
     from . import readers  # noqa: PLC0415
 
     return readers.is_adapter(checkpoint)
+
+
+def begins_adapter(start: bytes) -> bool:
+    """Whether a file is an adapter by itself, as its first bytes tell; 4,096 are enough."""
+    from . import readers  # noqa: PLC0415
+
+    return readers.begins_adapter(start)
 
 
 def has_model(names: Iterable[str]) -> bool:

@@ -128,7 +128,17 @@ def alignment_of(metadata: Mapping[str, object]) -> int:
 def architecture_in(start: bytes) -> str:
     """The architecture that the beginning of a file names, as every model does among its first settings; "" where it
     does not say."""
-    _, key, rest = start.partition(b"general.architecture" + (8).to_bytes(4, "little"))  # 8: a string
+    return _text_in(start, b"general.architecture")
+
+
+def type_in(start: bytes) -> str:
+    """What the beginning of a file says that it is: "model", "adapter"; "" where it does not say."""
+    return _text_in(start, b"general.type")
+
+
+def _text_in(start: bytes, key: bytes) -> str:
+    """A short text among the first settings, by its key; "" where it is not among them."""
+    _, key, rest = start.partition(key + (8).to_bytes(4, "little"))  # 8: a string
     count = int.from_bytes(rest[:8], "little")
     name = rest[8 : 8 + count]
     sound = key and 0 < count <= 64 and len(name) == count and name.isascii()

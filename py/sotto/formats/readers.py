@@ -71,6 +71,13 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
     )
 
 
+def begins_adapter(start: bytes) -> bool:
+    """As formats.begins_adapter."""
+    if start[:4] == GGUF:
+        return gguf.type_in(start) == "adapter"
+    return start[4:8] == litert_files.TFLITE
+
+
 def has_model(names: Iterable[str]) -> bool:
     """Whether files of these names, of one folder, can be a model: of GGUF, of LiteRT, or what transformers writes."""
     found = set(names)

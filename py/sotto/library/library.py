@@ -1,4 +1,4 @@
-"""The models that a store keeps, with what a person wants to know of each.
+"""The models and adapters that a store keeps, with what a person wants to know of each.
 
 A store's entry says what was converted; a note beside it says the rest (`About`), and outlives it: a model that was
 fetched and not loaded yet has a note alone. Nothing is ever deleted from here without being asked for.
@@ -18,6 +18,8 @@ from ..weights.layout import LAYOUT_VERSION
 
 NOTE = "about:"
 """Begins the key of a note; the model's key follows."""
+ADAPTER = "adapter "
+"""Begins the key of an adapter; that of its content follows."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class About:
         path: where the file lies on this disk.
         used: when it was loaded last: ISO 8601, UTC.
         pinned: never to be offered for deletion.
+        base: the model that an adapter was made for, as its files name it.
     """
 
     title: str = ""
@@ -43,6 +46,7 @@ class About:
     path: str = ""
     used: str = ""
     pinned: bool = False
+    base: str = ""
 
     @classmethod
     def from_json(cls, text: str) -> About:
@@ -70,7 +74,7 @@ class About:
 
 @dataclass(frozen=True)
 class Entry:
-    """A model of the library.
+    """A model of the library, or an adapter.
 
     Attributes:
         key: of its content.
@@ -86,6 +90,11 @@ class Entry:
     def title(self) -> str:
         """What to call it."""
         return self.about.title or (self.kept.name if self.kept else "") or self.key
+
+    @property
+    def digits(self) -> str:
+        """Its key as people see and write it."""
+        return self.key.removeprefix(ADAPTER)
 
     @property
     def nbytes(self) -> int:
@@ -117,6 +126,14 @@ class Library:
 
     async def entries(self) -> list[Entry]:
         """All models, the most recently used first."""
+        return [entry for entry in await self._all() if not entry.key.startswith(ADAPTER)]
+
+    async def adapters(self) -> list[Entry]:
+        """All adapters, in the order of their names."""
+        found = [entry for entry in await self._all() if entry.key.startswith(ADAPTER) and entry.kept]
+        return sorted(found, key=lambda entry: (entry.title.casefold(), entry.key))
+
+    async def _all(self) -> list[Entry]:
         abouts = {
             key.removeprefix(NOTE): About.from_json(text)
             for key, text in (await self._store.notes(NOTE)).items()
@@ -126,12 +143,15 @@ class Library:
         return sorted(found, key=lambda entry: (entry.used, entry.title, entry.key), reverse=True)
 
     async def find(self, name: str) -> Entry:
-        """The model of this title, origin, file name, or (from 8 digits on) key. Raises SottoError unless it is one."""
-        entries = await self.entries()
+        """The model or adapter of this title, origin, file name, or (from 8 digits on) key.
+
+        Raises SottoError unless it is one.
+        """
+        entries = await self._all()
         for names in (
             lambda entry: (entry.key, entry.about.title),
             lambda entry: (entry.about.origin, entry.kept.name if entry.kept else ""),
-            lambda entry: (entry.key[: len(name)] if len(name) >= 8 else "",),
+            lambda entry: (entry.digits[: len(name)] if len(name) >= 8 else "",),
         ):
             found = [entry for entry in entries if name and name in names(entry)]
             if len(found) == 1:
@@ -139,7 +159,7 @@ class Library:
             if found:
                 raise SottoError(
                     f"There are {len(found)} models called {name} in the library.",
-                    f"Say which by the beginning of its key: {', '.join(entry.key[:12] for entry in found)}.",
+                    f"Say which by the beginning of its key: {', '.join(entry.digits[:12] for entry in found)}.",
                 )
         known = ", ".join(entry.title for entry in entries) or "nothing"
         raise SottoError(f"There is no model called {name} in the library.", f"It has: {known}.")
@@ -157,9 +177,9 @@ class Library:
         """Call a model by another name. Raises SottoError for an empty one, or another model's."""
         title = " ".join(title.split())
         if not title:
-            raise SottoError("A model needs a name.", "Write one.")
-        if any(other.key != entry.key and other.title == title for other in await self.entries()):
-            raise SottoError(f"Another model is called {title} already.", "Take another name.")
+            raise SottoError("It needs a name.", "Write one.")
+        if any(other.key != entry.key and other.title == title for other in await self._all()):
+            raise SottoError(f"Another one is called {title} already.", "Take another name.")
         await self._keep(entry.key, replace(entry.about, title=title))
 
     async def pin(self, entry: Entry, pinned: bool) -> None:

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from ..assets.lock import try_lock
 from ..device import Bytes, Device, flat
 from ..errors import StoreDamaged, StoreFull
-from ..store import Filler, Kept, Manifest, Placement, StoredRecord
+from ..store import AS_THEY_ARE, Filler, Kept, Manifest, Placement, StoredRecord
 from ..weights.layout import LAYOUT_VERSION
 
 RECORD_BYTES = 64 << 20
@@ -108,6 +108,25 @@ class DiskStore:
                 os.fsync(file.fileno())
         except OSError as error:
             raise _full(self.folder, error) from error
+
+    async def read(self, key: str) -> bytes | None:
+        try:
+            manifest = Manifest.from_json((self._entry(key) / MANIFEST).read_text("utf-8"), key, AS_THEY_ARE)
+        except OSError:
+            return None
+        except ValueError as error:
+            raise self._damaged(key) from error
+        if manifest is None:
+            return None
+        whole = bytearray()
+
+        def take(at: int, data: NDArray[np.uint8]) -> None:
+            whole.extend(data.tobytes())
+
+        self._read(manifest, lambda file: take)
+        if len(whole) != manifest.nbytes:
+            raise self._damaged(key, manifest.name)
+        return bytes(whole)
 
     async def drop(self, key: str) -> None:
         shutil.rmtree(self._entry(key), ignore_errors=True)
@@ -207,7 +226,7 @@ class DiskStore:
                     stale = time.time() - (entry / IMAGE).stat().st_mtime > _ABANDONED_SECONDS
                 else:
                     fields = json.loads((entry / MANIFEST).read_text("utf-8"))
-                    stale = fields["layout_version"] != LAYOUT_VERSION
+                    stale = fields["layout_version"] not in (LAYOUT_VERSION, AS_THEY_ARE)
             except (OSError, ValueError, TypeError, KeyError):
                 continue  # not an entry, or not ours to judge
             if stale:

@@ -192,6 +192,15 @@ def is_adapter(path: str | os.PathLike[str]) -> bool:
     )
 
 
+def begins_adapter(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a file that is an adapter by itself, as its first bytes say."""
+    found = Path(path).expanduser()
+    if not found.is_file():
+        return False
+    with found.open("rb") as file:
+        return formats.begins_adapter(file.read(4096))
+
+
 class Download:
     """Reports the fetching of a known model as a stage of loading."""
 

@@ -16,7 +16,7 @@ from ..errors import Cancelled, DeviceError, LimitError
 from ..reports import LoadProgress
 from ..source import Folder, Source
 from . import processor
-from .adapters import adapters_of
+from .adapters import Adapters
 from .browser import Browser
 from .choices import Choices, ChosenByModel
 from .crashes import Crashes
@@ -25,9 +25,8 @@ from .last_model import LastModel
 from .observer import Observer
 from .options import Model, Models, Options, choose
 from .processor import Opened, Rates
-from .progress import Loading
+from .progress import Loading, reporter
 from .stock import Stock
-from .throttle import Throttle
 
 _UNUSABLE = ("file", "unsupported", "limits", "loading")  # faults that are the model's own
 
@@ -42,6 +41,7 @@ class ModelHolder:
     Attributes:
         runtime: as above.
         stock: where models come from.
+        adapters: LoRA adapters, those of the model among them.
         last: with which of them this browser begins.
         missing: the model of the last visit, where nothing can be loaded of it any more; else empty.
         options: what the address asks for.
@@ -55,7 +55,6 @@ class ModelHolder:
         opened: the processor, and why it was taken.
         kept: the browser keeps the converted model for the next visit.
         fault: why the last load failed.
-        adapter_fault: why the model's LoRA adapter could not be read; the model is used without it.
     """
 
     def __init__(self, browser: Browser, models: Models, runtime: float) -> None:
@@ -64,21 +63,18 @@ class ModelHolder:
         self._taken: Model | None = None  # on the screen of models, or given: goes before the address's
         self._worked: Model | None = None  # what was taken when a model was loaded last
         self.stock = Stock(browser, models)
+        self.adapters = Adapters(browser, self.stock)
         self._crashes = Crashes(browser.storage, at_work)
         self._rates = Rates(browser.storage)
         self._anyway = False  # the model is loaded whatever it took down before
-        self._refused: tuple[Model | None, Choices] | None = (
-            None  # what could not be loaded, and how it was wanted
-        )
+        self._refused: tuple[Model | None, Choices] | None = None  # what could not be loaded, and how
         self.last = LastModel(browser.storage, models["default"])
         self.missing = ""
         self.key = ""
         self.title = ""
         self.can_go_back = False
         self.chosen = ChosenByModel(browser.storage)
-        self._now = (
-            Choices()
-        )  # in the details, of the model that is there or wanted: goes before the address's
+        self._now = Choices()  # in the details, which goes before the address
         self.wanted = Choices()
         self._turn = asyncio.Lock()  # held while something is loaded, written or measured
         self._given_up = 0  # how often the model was: who waited for it then waits no more
@@ -92,7 +88,6 @@ class ModelHolder:
         self.opened: Opened | None = None
         self.kept = False
         self.fault: Fault | None = None
-        self.adapter_fault = ""
 
     def observe(self, observer: Observer) -> None:
         """Tell an observer from now on, and at once how things stand."""
@@ -252,25 +247,24 @@ class ModelHolder:
         if not self._lent:
             await self.load()
 
-    async def use_adapter(self, on: bool) -> None:
-        """Switch the model's adapter on or off, when whoever writes has been stopped; it is remembered. Who asks for
-        the model meanwhile gets it afterwards.
-
-        Raises DeviceError when the processor has no room for it, or gave up.
+    async def use_adapter(self, name: str, on: bool) -> None:
+        """Switch an adapter on or off, when whoever writes has been stopped; it is remembered for this model. Who asks
+        for the model meanwhile gets it afterwards. Raises what `Adapters.switch` does.
         """
         self.stop()
-        async with self._turn:
-            if (engine := self.engine) is None:
-                return
-            self._writing = True  # as if this were an answer: a screen may ask for the next turn already
-            try:
-                scales = dict.fromkeys(engine.adapters, 1.0 if on else 0.0)
-                await engine.use_adapters(scales)
-                self.chosen.keep(self.key, Choices(adapters=scales))
-            finally:
-                self._writing = False
-        for observer in self._observers:
-            observer.adapted()
+        try:
+            async with self._turn:
+                if (engine := self.engine) is None:
+                    return
+                self._writing = True  # as if this were an answer: a screen may ask for the next turn already
+                try:
+                    await self.adapters.switch(engine, name, on)
+                    self.chosen.keep(self.key, Choices(adapters={name: 1.0 if on else 0.0}))
+                finally:
+                    self._writing = False
+        finally:
+            for observer in self._observers:
+                observer.adapted()
 
     def use_threads(self, count: int) -> None:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""
@@ -344,7 +338,7 @@ class ModelHolder:
     async def _source(self, model: Model, loading: Loading) -> Source | Folder:
         """Where the model comes from."""
         await self.stock.store(anew=True)
-        report = self._reporter(loading)
+        report = reporter(loading, self._progress)
         return await self.stock.open(
             model, lambda done, size: report(LoadProgress("header", done, size, False))
         )
@@ -362,16 +356,14 @@ class ModelHolder:
     async def _load(self, model: Model, source: Source | Folder, opened: Opened, loading: Loading) -> None:
         if not self._anyway:
             await self._crashes.check(source.key, model["name"], opened.kind)
-        adapters, self.adapter_fault = await adapters_of(
-            self._browser, self.stock.offered(source.key) or model, self.wanted
-        )
+        adapters = await self.adapters.of(self.stock.offered(source.key) or model, self.wanted)
         async with self._crashes.watching(source.key, opened.kind):
             self.engine = await Engine.load(
                 source,
                 opened.device,
                 store=await self.stock.store(),
                 settings=self.wanted.settings(self.options),
-                progress=self._reporter(loading),
+                progress=reporter(loading, self._progress),
                 adapters=adapters,
             )
             await self.stock.arrived(source.key, cached=self.engine.load_stats.cached)
@@ -383,16 +375,6 @@ class ModelHolder:
         await self._remember(model, source.key)
         loading.report("ready", 1, 1, stats.cached)
         self._progress(loading)
-
-    def _reporter(self, loading: Loading) -> Callable[[LoadProgress], None]:
-        throttle = Throttle()
-
-        def heard(report: LoadProgress) -> None:
-            loading.report(report.stage, report.done, report.total, report.cached)
-            if throttle.due(report.stage):
-                self._progress(loading)
-
-        return heard
 
     def _progress(self, loading: Loading) -> None:
         for observer in self._observers:

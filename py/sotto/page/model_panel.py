@@ -105,6 +105,11 @@ class ModelPanel(Observer):
         if not self._named:
             self._do(self._name_gpus())
 
+    def adapted(self) -> None:
+        if self._holder.engine is not None:
+            self._facts()
+            self._adapter()
+
     def failed(self, fault: Fault) -> None:
         self._chosen()
         self.state("error", "state.error")
@@ -188,11 +193,14 @@ class ModelPanel(Observer):
         """The switch of the model's adapter, or why that is not there."""
         words, holder = self._words, self._holder
         engine = holder.engine
-        name = next(iter(engine.adapters), "") if engine else ""
+        name = holder.adapters.served(engine) if engine else ""
         self._at("adapter-setting").hidden = not name
-        self._at("adapter").checked = bool(engine and engine.adapters_on)
+        self._at("adapter").checked = bool(engine and name in engine.adapters_on)
+        own = [one for one in engine.adapters_on if one != name] if engine else []
+        self._at("adapters-fact").hidden = not own
+        self._elements.say("fact-adapters", words("comma").join(own))
         self._elements.say("adapter-name", words("setting.adapter", name=name))
-        fault = holder.adapter_fault
+        fault = holder.adapters.fault
         self._at("adapter-fault").hidden = not fault
         self._elements.say("adapter-fault", words("setting.adapter.fault", why=fault) if fault else "")
 
@@ -201,12 +209,12 @@ class ModelPanel(Observer):
         switch = self._at("adapter")
         switch.disabled = True
         try:
-            await self._holder.use_adapter(bool(switch.checked))
+            if engine := self._holder.engine:
+                name = self._holder.adapters.served(engine)
+                await self._holder.use_adapter(name, bool(switch.checked))
         finally:
             switch.disabled = False
-            if self._holder.engine is not None:
-                self._facts()
-                self._adapter()
+            self.adapted()
 
     def _use_threads(self) -> None:
         """Take the number of threads that is written into the field."""

@@ -19,7 +19,7 @@ class Observer:
         """There is an engine."""
 
     def adapted(self) -> None:
-        """Its adapter was switched on or off."""
+        """An adapter was switched on or off, or could not be."""
 
     def failed(self, fault: Fault) -> None:
         """There is none, and why."""

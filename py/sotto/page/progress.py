@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from ..reports import LoadProgress
+from .throttle import Throttle
+
 # The part of the bar each stage moves. Before Python runs, web/boot.js moves it up to the end of "runtime".
 SHARES = {
     "runtime": 0.15,
@@ -71,3 +74,15 @@ class Loading:
         if last - self._since < TRUSTED or after <= before:
             return None
         return (self.total - after) * (last - first) / (after - before)
+
+
+def reporter(loading: Loading, tell: Callable[[Loading], None]) -> Callable[[LoadProgress], None]:
+    """What the engine reports to: `loading`, and now and then, for people, `tell`."""
+    throttle = Throttle()
+
+    def heard(report: LoadProgress) -> None:
+        loading.report(report.stage, report.done, report.total, report.cached)
+        if throttle.due(report.stage):
+            tell(loading)
+
+    return heard

@@ -12,6 +12,7 @@ from pyscript.ffi import create_proxy
 from ...errors import SottoError
 from ...library.library import Entry, to_delete
 from .. import format as numbers
+from ..adapters_panel import AdaptersPanel
 from ..faults import Fault
 from ..hub_panel import HubPanel
 from ..notice import Notice, remedies
@@ -32,6 +33,7 @@ class ModelsScreen(Observer):
         self._holder = parts.holder
         self._notice = Notice(parts.elements, parts.words, parts.panel, "models-error")
         self._hub = HubPanel(parts)
+        self._adapters = AdaptersPanel(parts)
         self._entries: dict[str, Entry] = {}
         self._going = ""  # the key of a model that is deleted at the next press of its button
         self._shown: dict[str, str] = {}  # by their places
@@ -53,6 +55,9 @@ class ModelsScreen(Observer):
         self._parts.do(self._list())
 
     def loaded(self) -> None:
+        self._parts.do(self._list())
+
+    def adapted(self) -> None:
         self._parts.do(self._list())
 
     def failed(self, fault: Fault) -> None:
@@ -78,6 +83,7 @@ class ModelsScreen(Observer):
             ]
             self._fill("models-offered", "".join(offered))
             self._at("models-server").hidden = not offered
+            await self._adapters.list()
             await self._hub.list_unfinished()
             await self._room(entries)
 
