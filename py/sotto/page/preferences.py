@@ -56,7 +56,6 @@ class Preferences:
 
     def opened(self) -> None:
         """The screen is shown now."""
-        self._elements.say("preferences-note", "")
         if self._wanted:
             self._at(_id(self._wanted)).focus()
             self._wanted = ""
@@ -86,6 +85,7 @@ class Preferences:
     def _changed(self, name: str) -> None:
         """Remember what a field says, unless that cannot be; nothing where it says what it would say anyway."""
         self.check()
+        self._elements.say("preferences-note", "")
         text = self._written(name)
         options, faults = fields.read(Options(), {name: text})
         if not faults:
