@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import ranges
 import store
 
 import cpu as cpu_js
@@ -25,7 +26,7 @@ async def load(file: dict[str, Any]) -> dict[str, Any]:
         device.close()
     started = time.perf_counter()
     cached = await WebStore.open(store)
-    source = WebSource(store, file["url"], "default.gguf", file["size"], "bench")
+    source = WebSource(ranges, file["url"], "default.gguf", file["size"], "bench")
     device = await open_cpu(cpu_js, file["threads"])
     engine = await Engine.load(source, device, cached)
     kept.append((engine, device))

@@ -8,6 +8,7 @@ from typing import Any
 
 import bridge
 import numpy as np
+import ranges
 import store
 from pyodide.code import run_js
 
@@ -57,7 +58,7 @@ async def timed(work: Awaitable[Any]) -> float:
 
 async def prepare(file: dict[str, Any]) -> dict[str, Any]:
     """Open the device and its buffers for the model's weights."""
-    source = WebSource(store, file["url"], "model", file["size"], "bench")
+    source = WebSource(ranges, file["url"], "model", file["size"], "bench")
     device = await (WebDevice.open(bridge) if file["device"] == "gpu" else open_cpu(cpu_js))
     checkpoint = await formats.open(source)
     model = models.find(checkpoint.architecture).read(checkpoint.settings)

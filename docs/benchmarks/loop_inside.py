@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bridge
-import store
+import ranges
 
 import cpu as cpu_js
 from sotto.browser.cpu import open_cpu
@@ -23,7 +23,7 @@ kept: dict[str, Any] = {}
 
 async def prepare(file: dict[str, Any]) -> dict[str, Any]:
     """Load the model, and run once to warm up."""
-    source = WebSource(store, file["url"], "model", file["size"], "bench")
+    source = WebSource(ranges, file["url"], "model", file["size"], "bench")
     device = await (WebDevice.open(bridge) if file["device"] == "gpu" else open_cpu(cpu_js))
     kept["engine"] = engine = await Engine.load(source, device)
     if device.traits.most_threads:

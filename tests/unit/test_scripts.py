@@ -25,8 +25,8 @@ class Anything(MagicMock):
     __path__ = []
 
 class Absent:
-    NAMES = {"bridge", "store", "cpu", "js", "pyodide", "onnx", "onnxruntime", "peft", "safetensors", "tokenizers",
-             "torch", "tqdm", "transformers"}
+    NAMES = {"bridge", "ranges", "store", "cpu", "js", "pyodide", "onnx", "onnxruntime", "peft", "safetensors",
+             "tokenizers", "torch", "tqdm", "transformers"}
     def find_spec(self, name, path=None, target=None):
         return importlib.machinery.ModuleSpec(name, self) if name.partition(".")[0] in self.NAMES else None
     def create_module(self, spec):

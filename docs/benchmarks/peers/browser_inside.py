@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import bridge
+import ranges
 import store
 
 from sotto.browser.gpu import WebDevice
@@ -20,7 +21,7 @@ kept: list[Engine] = []
 async def load(file: dict[str, Any]) -> dict[str, Any]:
     """Load the model onto the GPU."""
     device = await WebDevice.open(bridge)
-    source = WebSource(store, file["url"], "default.gguf", file["size"], "bench")
+    source = WebSource(ranges, file["url"], "default.gguf", file["size"], "bench")
     engine = await Engine.load(source, device, await WebStore.open(store), Settings())
     kept.append(engine)
     return {"adapter": device.adapter.name, "seconds": engine.load_stats.seconds}
