@@ -1,19 +1,23 @@
 """Take the pictures of the page that the README shows, and more to look at, in a real Chromium.
 
     .venv/bin/python docs/pictures.py                     docs/images/
-    .venv/bin/python docs/pictures.py --all FOLDER        light, dark, phone, in English and Japanese
+    .venv/bin/python docs/pictures.py --all FOLDER        every screen: light, dark, phone, in English and Japanese
 
-The default model with its adapter writes posts of the page's own examples; nothing is chosen.
+The default model with its adapter writes posts of the page's own examples and runs the page's own tasks; nothing is
+chosen. It does not talk: the picture of a conversation wants `--chat-model FILE`; without one it shows what a person
+sees who comes there with the default model. Pictures in Japanese want a font of it on this computer.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -27,57 +31,154 @@ from chromium import launch
 
 from sotto.assets import DEFAULT_MODEL, default_cache
 from sotto.site.server import Server
-from sotto.site.site import Site
+from sotto.site.site import OfferedModel, Site
 
-DESK, PHONE = ViewportSize(width=1280, height=680), ViewportSize(width=390, height=844)
+DESK, PHONE = ViewportSize(width=1280, height=720), ViewportSize(width=390, height=844)
 PATIENCE = 400_000  # milliseconds
-SHOWN = ("post-light", "post-dark")
-SCENES: dict[str, tuple[str, Literal["light", "dark"], ViewportSize]] = {  # language, colour scheme, size
-    "post-light": ("en", "light", DESK),
-    "post-dark": ("en", "dark", DESK),
-    "post-phone-light": ("en", "light", PHONE),
-    "post-phone-dark": ("en", "dark", PHONE),
-    "post-ja-light": ("ja", "light", DESK),
-    "post-ja-phone-dark": ("ja", "dark", PHONE),
-}
+MEASURED = "#benchmark?device=cpu&prefill=32,128,512&decode=64&runs=2&loads=0&agreement=0"
+CHAT = "talking"  # what the server calls the model of --chat-model
+
+
+@dataclass(frozen=True)
+class View:
+    """How a person has set up the browser."""
+
+    language: Literal["en", "ja"]
+    scheme: Literal["light", "dark"]
+    size: ViewportSize
+
+    def name(self, screen: str) -> str:
+        """What a picture of a screen is called."""
+        parts = [screen]
+        parts += ["ja"] if self.language == "ja" else []
+        parts += ["phone"] if self.size is PHONE else []
+        return "-".join([*parts, self.scheme])
+
+
+VIEWS = (
+    View("en", "light", DESK),
+    View("en", "dark", DESK),
+    View("ja", "light", DESK),
+    View("en", "light", PHONE),
+    View("ja", "dark", PHONE),
+)
+SHOWN = ("post-light", "post-dark", "benchmark-light")  # in the README
+
+
+def post(page: Page, language: str) -> str:
+    """A post of the example."""
+    page.click(f"#example-{language}")
+    page.click("#write")
+    expect(page.locator("#stats span")).not_to_have_count(0, timeout=PATIENCE)
+    expect(page.locator("html")).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    return page.inner_text("#post")
+
+
+def chat(page: Page, language: str) -> str:
+    """The answer to the first example, by a model that talks."""
+    state = re.compile("cannot|ready")
+    expect(page.locator("#chat")).to_have_attribute("data-state", state, timeout=PATIENCE)
+    if page.is_hidden("#chat-input"):
+        return ""
+    page.click("#chat-try button >> nth=0")
+    page.press("#chat-input", "Enter")
+    expect(page.locator(".figures")).to_have_count(1, timeout=PATIENCE)
+    return page.inner_text(".answer")
+
+
+def tasks(page: Page, language: str) -> str:
+    """What the first task makes of its example."""
+    expect(page.locator("#tasks-run")).to_be_enabled(timeout=PATIENCE)
+    page.click("#tasks-run")
+    expect(page.locator("#tasks-out .figures").first).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#tasks")).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    return page.inner_text("#tasks-out .answer >> nth=0")
+
+
+def benchmark(page: Page, language: str) -> str:
+    """A short measurement on the CPU."""
+    expect(page.locator("#bench-run")).to_be_enabled(timeout=PATIENCE)
+    page.click("#bench-run")
+    expect(page.locator("#bench-actions")).to_be_visible(timeout=PATIENCE)
+    page.wait_for_timeout(500)  # the charts grow
+    return page.inner_text("#bench-headline")
+
+
+def models(page: Page, language: str) -> str:
+    """The models that are kept."""
+    expect(page.locator("#models-kept li")).not_to_have_count(0, timeout=PATIENCE)
+    return page.inner_text("#models-kept")
+
+
+def settings(page: Page, language: str) -> str:
+    """All settings."""
+    expect(page.locator("#preferences-fields")).to_be_enabled(timeout=PATIENCE)
+    return ""
+
+
+SCREENS: tuple[Callable[[Page, str], str], ...] = (post, chat, tasks, models, settings, benchmark)
 
 
 @contextmanager
-def opened(browser: Browser, address: str, scene: str) -> Iterator[Page]:
-    """The page in a scene's language, colours and size, ready to write."""
-    language, scheme, size = SCENES[scene]
+def opened(browser: Browser, address: str, view: View) -> Iterator[Page]:
+    """The page as a person has it, with the model loaded."""
     context = browser.new_context(
-        viewport=size, color_scheme=scheme, locale=language, device_scale_factor=1.5
+        viewport=view.size,
+        color_scheme=view.scheme,
+        locale=view.language,
+        device_scale_factor=1.5,
+        reduced_motion="reduce",
     )
     page = context.new_page()
     page.goto(f"{address}?device=cpu&seed=1")
-    page.click(f"#example-{language}")
     expect(page.locator("html")).to_have_attribute("data-state", "ready", timeout=PATIENCE)
     yield page
     context.close()
 
 
+def take(page: Page, screen: Callable[[Page, str], str], view: View, file: Path, talks: bool) -> None:
+    """The picture of a screen in which something was done."""
+    name = screen.__name__
+    page.evaluate("(hash) => { location.hash = hash; }", MEASURED if name == "benchmark" else f"#{name}")
+    expect(page.locator(f"main[data-screen={name}]")).to_be_visible(timeout=PATIENCE)
+    if name == "chat" and talks:
+        page.goto(page.url.partition("?")[0] + f"?device=cpu&seed=1&model={CHAT}#chat")
+        expect(page.locator("#chat")).to_have_attribute("data-state", "ready", timeout=PATIENCE)
+    said = screen(page, view.language)
+    page.mouse.move(0, 0)
+    page.evaluate("scrollTo(0, 0), document.activeElement?.blur()")
+    page.screenshot(path=file)
+    print(f"{file.stem}: {said}")
+
+
 def main() -> None:
-    """Write a post in each scene and take its picture."""
+    """Do something on each screen and take its picture."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--all", type=Path, metavar="FOLDER", help="every scene, into this folder")
+    parser.add_argument("--all", type=Path, metavar="FOLDER", help="every picture, into this folder")
+    parser.add_argument("--only", metavar="NAME", action="append", help="this picture, such as post-ja-light")
+    parser.add_argument(
+        "--chat-model", type=Path, metavar="FILE", help="a model that talks, for the screen of chats"
+    )
     options = parser.parse_args()
-    folder, scenes = (options.all, tuple(SCENES)) if options.all else (ROOT / "docs" / "images", SHOWN)
+    folder = options.all or ROOT / "docs" / "images"
+    wanted = options.only or (None if options.all else SHOWN)
     folder.mkdir(parents=True, exist_ok=True)
     with Server(0) as server, tempfile.TemporaryDirectory() as kept, sync_playwright() as playwright:
-        server.site = Site(ROOT, default_cache(), [serve.find_model(DEFAULT_MODEL, default_cache(), "")])
+        offered = [serve.find_model(DEFAULT_MODEL, default_cache(), "")]
+        if options.chat_model:
+            offered.append(OfferedModel(CHAT, options.chat_model))
+        server.site = Site(ROOT, default_cache(), offered)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         browser = launch(playwright, Path(kept))
-        for scene in scenes:
-            with opened(browser, server.address, scene) as page:
-                page.click("#write")
-                expect(page.locator("#stats")).to_contain_text("tok/s", timeout=PATIENCE)
-                expect(page.locator("html")).to_have_attribute("data-state", "ready", timeout=PATIENCE)
-                page.mouse.move(0, 0)
-                page.screenshot(path=folder / f"{scene}.png")
-                print(f"{scene}: {page.inner_text('#post')}")
+        for view in VIEWS:
+            screens = [each for each in SCREENS if not wanted or view.name(each.__name__) in wanted]
+            if screens:
+                with opened(browser, server.address, view) as page:
+                    for screen in screens:
+                        file = folder / f"{view.name(screen.__name__)}.png"
+                        take(page, screen, view, file, bool(options.chat_model))
         browser.close()
         server.shutdown()
 
