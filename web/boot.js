@@ -4,6 +4,7 @@
 
 import { give, listen as listenForTexts } from "./documents.js";
 import { listen as listenForFiles } from "./drop.js";
+import { begin, keep } from "./kept.js";
 import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
 import { start } from "./start.js";
@@ -80,25 +81,7 @@ navigator.getBattery?.().then((battery) => {
   look();
 }).catch(() => {}); // a browser may refuse to tell
 
-// --- texts: kept at every change, so that no reload, crash or lost device can take them. A browser may refuse (blocked
-// site data, private windows, a very long text): then the text box itself still has it.
-
-/** @param {any} field */
-function keep(field) {
-  field.lang = /[\u3040-\u30ff\u4e00-\u9fff]/.test(field.value) ? "ja" : "en";
-  try {
-    localStorage.setItem(`sotto.${field.dataset.keep}`, field.value);
-  } catch { /* as above */ }
-}
-
-for (const element of all("[data-keep]")) {
-  const field = /** @type {HTMLTextAreaElement} */ (element);
-  try {
-    field.value ||= localStorage.getItem(`sotto.${field.dataset.keep}`) ?? "";
-  } catch { /* as above */ }
-  keep(field);
-  field.addEventListener("input", () => keep(field));
-}
+begin(); // the texts that a person left here
 
 // --- the examples, through the editing command, so that undo brings back what was there.
 

@@ -58,7 +58,7 @@ class Browser:
         return str(document.documentElement.getAttribute("data-hub") or "")
 
     def reload(self) -> None:
-        """Open the page again; its texts are kept by web/boot.js."""
+        """Open the page again; its texts are kept by web/kept.js."""
         window.location.reload()
 
     def without_query(self) -> None:

@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
+from pyscript import window
 from pyscript.ffi import create_proxy
 from pyscript.js_modules import markdown
 
@@ -35,7 +36,6 @@ class ChatView:
         self._words = parts.words
         self._at = parts.elements.at
         self._say = parts.elements.say
-        self._browser = parts.browser
         self.on = parts.elements.on
         self._at("chat-kept").open = parts.browser.wide()
 
@@ -56,10 +56,9 @@ class ChatView:
         return str(self._at(f"chat-{name}").value)
 
     def write(self, name: str, text: str) -> None:
-        """Put a text into a field; that of the next question is kept as if it had been typed."""
+        """Put a text into a field, as if it had been typed: web/kept.js keeps that of the next question."""
         self._at(f"chat-{name}").value = text
-        if name == "input":
-            self._browser.storage.remember("chat.draft", text)
+        self._at(f"chat-{name}").dispatchEvent(window.Event.new("input"))
 
     def focus(self, name: str) -> None:
         """The keyboard is at an element."""

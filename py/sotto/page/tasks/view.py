@@ -72,7 +72,7 @@ class TasksView:
         self._at(f"tasks-{name}").value = text
 
     def write_source(self, text: str) -> None:
-        """Put a text into the box, as if it had been typed: web/boot.js keeps it."""
+        """Put a text into the box, as if it had been typed: web/kept.js keeps it."""
         self.write("source", text)
         self._at("tasks-source").dispatchEvent(window.Event.new("input"))
 
