@@ -24,7 +24,9 @@ def test_each_tab_has_its_own_text(browser: Browser, site: str, runtime: Path) -
     first = opened(context.new_page(), site)
     first.fill("#source", "of the first tab")
     second = opened(context.new_page(), site)
-    expect(second.locator("#source")).to_have_value("of the first tab")  # the last text of any tab, to begin with
+    expect(second.locator("#source")).to_have_value(
+        "of the first tab"
+    )  # the last text of any tab, to begin with
     second.fill("#source", "of the second tab")
     first.reload()
     expect(first.locator("#source")).to_have_value("of the first tab")

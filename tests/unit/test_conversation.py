@@ -8,8 +8,10 @@ from dataclasses import replace
 import pytest
 
 from sotto.errors import FormatError, InvalidSetting
+from sotto.page.archive import Archive
 from sotto.page.chat.context import FREE, forget_oldest, make_room, room
-from sotto.page.chat.conversation import NAME, Conversation, Figures, newest_first
+from sotto.page.chat.conversation import NAME, Conversation, Figures
+from sotto.page.shelf import History
 from sotto.reports import RunStats
 from sotto.text.chat import Message, render
 
@@ -110,15 +112,19 @@ def test_settings() -> None:
 
 
 def test_searching() -> None:
-    found = talked("Where is the Lake?", "And the river")
-    for words in ("", "lake", "LAKE river", "AND THE"):
-        assert found.matches(words)
-    assert not found.matches("lake sea")
+    async def nothing() -> None:
+        raise OSError("This browser keeps nothing.")
 
-
-def test_the_newest_comes_first() -> None:
+    archive = Archive("conversation", nothing)
+    history = History(archive, lambda _, text: Conversation.from_json(text), Conversation.to_json)
     one, two = Conversation(changed="2026-01-02T00:00:00"), Conversation(changed="2026-01-03T00:00:00")
-    assert newest_first([one, two]) == [two, one]
+    found = replace(talked("Where is the Lake?", "And the river"), changed="2026-01-01T00:00:00")
+    for each in (one, two, found):
+        history.hold(each)
+    assert history.found("") == [two, one, found], "the newest comes first"
+    for words in ("lake", "LAKE river", "AND THE"):
+        assert history.found(words) == [found]
+    assert history.found("lake sea") == []
 
 
 def test_json_gives_it_back() -> None:

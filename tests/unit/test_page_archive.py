@@ -7,7 +7,7 @@ import json
 
 from sotto.page.archive import Archive
 from sotto.page.chat.conversation import Conversation
-from sotto.page.chat.shelf import Shelf
+from sotto.page.shelf import History
 
 
 class Kept:
@@ -44,6 +44,10 @@ def opened(kept: Kept, kind: str = "conversation") -> Archive:
         return kept
 
     return Archive(kind, answer)
+
+
+def conversations(kept: Kept) -> History[Conversation]:
+    return History(opened(kept), lambda _, text: Conversation.from_json(text), Conversation.to_json)
 
 
 def test_what_is_kept_is_there_at_the_next_visit() -> None:
@@ -93,23 +97,27 @@ def test_a_page_does_not_write_over_what_another_has_written() -> None:
 def test_a_conversation_that_two_pages_go_on_with_becomes_two() -> None:
     async def work() -> None:
         kept = Kept()
-        one, two = Shelf(opened(kept)), Shelf(opened(kept))
+        one, two = conversations(kept), conversations(kept)
         began = Conversation().asked("Who is there?")
-        assert one.empty and await one.keep(began) is began
-        assert await one.keep(Conversation()) and len(kept.texts) == 1, "there was nothing in that"
+        assert not one.all and await one.keep(began) is began
         await two.read()
         assert two.find(began.id) == began
         ones = await one.keep(began.answered("One.", "eos", None))
         twos = await two.keep(began.answered("Two.", "eos", None))
         assert ones.id == began.id != twos.id and two.find(began.id) is None
         kept.texts["conversation", "x"] = "of another version"
-        three = Shelf(opened(kept))
+        three = conversations(kept)
         await three.read()
         assert {each.turns[0].answer for each in three.found("there")} == {"One.", "Two."}
         assert three.found("two") == [twos] and three.found("four") == []
+        assert three.found("") == [twos, ones], "the one that was changed last comes first"
+        await one.drop(ones)
+        brought_back = await three.keep(ones.called("Brought back"))
+        assert brought_back.id != ones.id, "what another tab deleted does not come back under its id"
+        await three.drop(brought_back)
         await three.drop(ones)
         await three.drop(twos)
-        assert three.empty and list(kept.texts.values()) == ["of another version"]
+        assert not three.all and list(kept.texts.values()) == ["of another version"]
 
     asyncio.run(work())
 

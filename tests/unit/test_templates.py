@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from test_page_archive import Kept, opened
 
 from sotto.errors import FormatError, InvalidSetting
-from sotto.page.tasks.shelf import Shelf
+from sotto.page.tasks.own import Templates
 from sotto.tasks.phrases import LANGUAGES, PHRASES, TRAINED
 from sotto.tasks.request import prompt, put
 from sotto.tasks.templates import READY, TEXT, Template, from_json, to_json
@@ -109,7 +109,7 @@ def test_the_shelf_keeps_and_takes_and_never_loses() -> None:
     async def work() -> None:
         kept = Kept()
         kept.texts["task", "later"] = '{"sotto": "tasks", "version": 9, "tasks": []}'
-        shelf = Shelf(opened(kept, "task"))
+        shelf = Templates(opened(kept, "task"))
         await shelf.read()
         assert shelf.own == [] and shelf.find("reply") in READY
         mine = await shelf.keep(OWN)
@@ -121,7 +121,7 @@ def test_the_shelf_keeps_and_takes_and_never_loses() -> None:
         assert [each.name for each in taken] == ["New"], "one that is there already is not taken twice"
         assert await shelf.take(from_json(to_json(shelf.own))) == []
 
-        again = Shelf(opened(kept, "task"))
+        again = Templates(opened(kept, "task"))
         await again.read()
         assert again.own == shelf.own and [each.name for each in again.own] == ["Mine", "New"]
         changed = await again.keep(replace(mine, name="Changed there"))

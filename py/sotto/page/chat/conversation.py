@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -183,12 +183,11 @@ class Conversation:
 
     # --- finding and keeping
 
-    def matches(self, words: str) -> bool:
-        """Whether every one of some words stands in it, in capitals or not."""
-        texts = [self.name, self.instructions, self.summary]
-        texts += [text for turn in self.turns for text in (turn.question, turn.answer)]
-        whole = "\n".join(texts).casefold()
-        return all(word in whole for word in words.casefold().split())
+    def texts(self) -> Iterator[str]:
+        """All that stands in it."""
+        yield from (self.name, self.instructions, self.summary)
+        for turn in self.turns:
+            yield from (turn.question, turn.answer)
 
     def to_json(self) -> str:
         """All of it, as `from_json` reads it."""
@@ -224,11 +223,6 @@ class Conversation:
             parts += [f"## {you}", turn.question.strip()]
             parts += [f"## {model}", turn.answer.strip()] if turn.answer else []
         return "\n\n".join(parts) + "\n"
-
-
-def newest_first(conversations: Sequence[Conversation]) -> list[Conversation]:
-    """The one that was changed last comes first."""
-    return sorted(conversations, key=lambda one: one.changed, reverse=True)
 
 
 def _quoted(text: str) -> str:

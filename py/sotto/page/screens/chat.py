@@ -17,13 +17,13 @@ from .. import faults
 from ..archive import Archive
 from ..chat import context
 from ..chat.conversation import Conversation, Figures
-from ..chat.shelf import Shelf
 from ..chat.view import ChatView
 from ..faults import Fault
 from ..notice import Notice, Step, remedies
 from ..observer import Observer
 from ..options import Options
 from ..parts import Parts
+from ..shelf import History
 from ..throttle import Throttle
 
 Work = Callable[[Engine, Conversation], Awaitable[Conversation]]
@@ -39,7 +39,11 @@ class ChatScreen(Observer):
         self._words = parts.words
         self._view = view = ChatView(parts)
         self._notice = Notice(parts.elements, parts.words, parts.panel, "chat-error")
-        self._shelf = Shelf(Archive("conversation", archive.open))
+        self._shelf = History(
+            Archive("conversation", archive.open),
+            lambda _, text: Conversation.from_json(text),
+            Conversation.to_json,
+        )
         self._shown = Conversation()
         self._before: Conversation | None = None  # what an undo brings back
         self._filled = ""  # the one whose settings are in the fields
@@ -370,8 +374,8 @@ class ChatScreen(Observer):
         await self._keep(conversation)
 
     async def _keep(self, conversation: Conversation) -> None:
-        """Keep a conversation, and show it where it is the one that is shown."""
-        kept = await self._shelf.keep(conversation)
+        """Keep a conversation, unless there is nothing in it, and show it where it is the one that is shown."""
+        kept = conversation if conversation.empty else await self._shelf.keep(conversation)
         if self._shown is conversation:
             await self._show(kept)
         else:
@@ -379,7 +383,7 @@ class ChatScreen(Observer):
 
     def _list(self) -> None:
         found = self._shelf.found(self._view.written("search"))
-        self._view.conversations(found, self._shown.id, not self._shelf.empty)
+        self._view.conversations(found, self._shown.id, bool(self._shelf.all))
 
     async def _leave(self, conversation: Conversation) -> None:
         """Another conversation is shown."""

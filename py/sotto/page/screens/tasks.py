@@ -27,7 +27,7 @@ from ..notice import Notice, Step, remedies
 from ..observer import Observer
 from ..options import Options
 from ..parts import Parts
-from ..tasks.shelf import Shelf
+from ..tasks.own import Templates
 from ..tasks.view import FIELDS, Answer, TasksView
 from ..throttle import Throttle
 
@@ -66,7 +66,7 @@ class TasksScreen(Observer):
         self._words = parts.words
         self._view = view = TasksView(parts)
         self._notice = Notice(parts.elements, parts.words, parts.panel, "tasks-error")
-        self._shelf = Shelf(Archive("task", archive.open))
+        self._shelf = Templates(Archive("task", archive.open))
         self._template = READY[0]
         self._prompt = ""  # as it was shown last: what is in the field and is not this, the person wrote
         self._dropped: Template | None = None  # what an undo brings back
