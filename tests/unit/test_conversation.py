@@ -10,7 +10,8 @@ import pytest
 from sotto.errors import FormatError, InvalidSetting
 from sotto.page.archive import Archive
 from sotto.page.chat.context import FREE, forget_oldest, make_room, room
-from sotto.page.chat.conversation import NAME, Conversation, Figures
+from sotto.page.chat.conversation import NAME, Conversation
+from sotto.page.run_figures import Figures
 from sotto.page.shelf import History
 from sotto.reports import RunStats
 from sotto.text.chat import Message, render

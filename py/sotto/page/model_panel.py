@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 from pyscript.js_modules import bridge
 
 from .. import values
 from ..browser.gpu import adapters
+from ..engine.engine import Engine
 from ..errors import InvalidSetting, SottoError
 from ..reports import PROCESSORS, LoadStats
 from ..tuning.candidates import PRECISIONS
@@ -19,7 +21,9 @@ from .elements import Change, Elements
 from .faults import Fault
 from .model_holder import ModelHolder
 from .observer import Observer
+from .processor import Opened
 from .progress import SHARES, Loading
+from .run_figures import Figures
 from .words import Words
 
 GPUS = ("gpu", "low-power")  # as the list of processors has them, in the order in which `adapters` tells them
@@ -183,11 +187,25 @@ class ModelPanel(Observer):
         words, opened = self._words, self._holder.opened
         if opened is None:
             return
-        adapter = opened.device.adapter
-        name = words(f"fact.processor.{opened.kind}", name=adapter.name, count=opened.threads)
-        software = [words("fact.software")] if adapter.software else []
-        chosen = words("fact.processor.why", name=name, why=words(f"why.{opened.why}"))
+        software = [words("fact.software")] if opened.device.adapter.software else []
+        chosen = words("fact.processor.why", name=self._name(opened), why=words(f"why.{opened.why}"))
         self._elements.lines("fact-processor", [chosen, *software])
+
+    def _name(self, opened: Opened) -> str:
+        name = opened.device.adapter.name
+        return self._words(f"fact.processor.{opened.kind}", name=name, count=opened.threads)
+
+    def figures(self, engine: Engine) -> Figures:
+        """What the run that has just ended took, and on what."""
+        opened, model, stats = self._holder.opened, self._holder.model, engine.load_stats
+        kernels = {f"{job} {name}" for plan in stats.variants.values() for job, name in plan.items()}
+        return Figures(
+            replace(engine.stats),
+            model["name"] if model else "",
+            self._name(opened) if opened else "",
+            ", ".join(sorted(kernels)),
+            stats.cached,
+        )
 
     def _adapter(self) -> None:
         """The switch of the model's adapter, or why that is not there."""

@@ -5,41 +5,18 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
-from datetime import UTC, datetime
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from ... import values
 from ...errors import FormatError, InvalidSetting
-from ...reports import RunStats
 from ...text.chat import Message
 from ...text.sampler import Sampling
+from ..clock import now
+from ..run_figures import Figures
 
 NAME = 60  # characters of a first question that name a conversation
 VERSION = 1  # of the JSON
-
-
-def now() -> str:
-    """The time, in UTC."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-@dataclass(frozen=True)
-class Figures:
-    """What an answer took, and on what.
-
-    Attributes:
-        model: its name.
-        processor: for people.
-        kernels: the variants of the kernels.
-        cached: the weights came from the cache.
-    """
-
-    run: RunStats
-    model: str = ""
-    processor: str = ""
-    kernels: str = ""
-    cached: bool = False
 
 
 @dataclass(frozen=True)
@@ -241,11 +218,5 @@ def _turn(data: Mapping[str, Any]) -> Turn:
         _text(data["question"]),
         _text(data["answer"]),
         _text(data["ended"]),
-        Figures(**{**figures, "run": _run(figures["run"])}) if figures else None,
+        Figures.from_data(figures) if figures else None,
     )
-
-
-def _run(data: Mapping[str, Any]) -> RunStats:
-    """What is known of a run; other versions may have told more, or less."""
-    known = {each.name for each in fields(RunStats)}
-    return RunStats(**{name: value for name, value in data.items() if name in known})

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from html import escape
 from typing import Any
 from urllib.parse import quote
@@ -14,9 +13,10 @@ from pyscript.ffi import create_proxy
 from pyscript.js_modules import markdown
 
 from ...tasks.language import language
-from .. import statistics
+from ..clock import local
 from ..parts import Parts
-from .conversation import Conversation, Figures, Turn
+from ..run_figures import folded
+from .conversation import Conversation, Turn
 
 # What is said below an answer that did not end by itself, by RunStats.stop_reason.
 ENDED = {
@@ -116,7 +116,7 @@ class ChatView:
         items = []
         for one in shown:
             here = ' aria-current="true"' if one.id == current else ""
-            line = escape(words("chat.line", date=_local(one.changed), count=len(one.turns)))
+            line = escape(words("chat.line", date=local(one.changed), count=len(one.turns)))
             name = escape(one.name or words("chat.untitled"))
             items.append(
                 f'<li><button type="button" data-do="open" data-on="{escape(one.id)}"{here}>'
@@ -206,7 +206,7 @@ class ChatView:
             buttons += self._button("again", at, "chat.again")
         if last and turn.answer and turn.ended in GOES_ON:
             buttons += self._button("further", at, "chat.further")
-        figures = self._figures(turn.figures) if turn.figures else ""
+        figures = folded(words, turn.figures) if turn.figures else ""
         remark = f'<p class="ended">{escape(remark)}</p>' if remark else ""
         return (
             f"<h3>{escape(words('chat.model'))}</h3>"
@@ -217,17 +217,3 @@ class ChatView:
     def _button(self, does: str, at: int, word: str) -> str:
         text = escape(self._words(word))
         return f'<button type="button" data-do="{does}" data-on="{at}">{text}</button>'
-
-    def _figures(self, figures: Figures) -> str:
-        """What an answer took: in a line, and behind it all of it."""
-        words, run = self._words, figures.run
-        lines = statistics.line(words, run, figures.cached)
-        lines += filter(None, (figures.model, figures.processor, figures.kernels))
-        items = "".join(f"<li>{escape(line)}</li>" for line in lines)
-        short = escape(statistics.short(words, run))
-        return f'<details class="figures"><summary>{short}</summary><ul>{items}</ul></details>'
-
-
-def _local(date: str) -> str:
-    """A time as a clock on this computer's wall shows it."""
-    return f"{datetime.fromisoformat(date).astimezone():%Y-%m-%d %H:%M}"

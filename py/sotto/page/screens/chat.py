@@ -16,7 +16,7 @@ from ...text.tokenizer import Segment
 from .. import faults
 from ..archive import Archive
 from ..chat import context
-from ..chat.conversation import Conversation, Figures
+from ..chat.conversation import Conversation
 from ..chat.view import ChatView
 from ..faults import Fault
 from ..notice import Notice, Step, remedies
@@ -252,12 +252,14 @@ class ChatScreen(Observer):
                         self._shown = so_far
                         await self._view.grow(at, answer)
         except Exception:
-            await self._written(asked.answered(answer, engine.stats.stop_reason, self._figures(engine)))
+            await self._written(
+                asked.answered(answer, engine.stats.stop_reason, self._parts.panel.figures(engine))
+            )
             raise
         ended = engine.stats.stop_reason
         if ended == "context" and self._shown.id == asked.id:
             self._view.full(self._words("chat.full.cut", limit=engine.context))
-        return asked.answered(answer, ended, self._figures(engine))
+        return asked.answered(answer, ended, self._parts.panel.figures(engine))
 
     async def _written(self, conversation: Conversation) -> None:
         """Keep what came of an answer."""
@@ -277,22 +279,6 @@ class ChatScreen(Observer):
         options = self._parts.preferences.check()
         own: dict[str, Any] = {"temperature": conversation.temperature, "max_tokens": conversation.longest}
         return replace(options, **{name: value for name, value in own.items() if value is not None})
-
-    def _figures(self, engine: Engine) -> Figures:
-        opened, model = self._parts.holder.opened, self._parts.holder.model
-        words, stats = self._words, engine.load_stats
-        processor = ""
-        if opened:
-            name = opened.device.adapter.name
-            processor = words(f"fact.processor.{opened.kind}", name=name, count=opened.threads)
-        kernels = {f"{job} {name}" for plan in stats.variants.values() for job, name in plan.items()}
-        return Figures(
-            replace(engine.stats),
-            model["name"] if model else "",
-            processor,
-            ", ".join(sorted(kernels)),
-            stats.cached,
-        )
 
     # --- the context
 

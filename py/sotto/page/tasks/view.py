@@ -18,8 +18,9 @@ from ...reports import RunStats
 from ...tasks.language import language
 from ...tasks.phrases import LANGUAGES, PHRASES
 from ...tasks.templates import READY, Template, to_json
-from .. import fields, statistics
+from .. import fields
 from ..parts import Parts
+from ..run_figures import Figures, folded
 
 FIELDS = ("prompt", "answers", "longest", "schema")  # of a template, which can be written into
 
@@ -202,11 +203,7 @@ class TasksView:
             copied = f'data-copy data-text="{escape(answer.text)}" data-words="copy"'
             below = f'<p class="does"><button type="button" {copied}>{escape(words("copy"))}</button></p>'
         if answer.stats:
-            items = "".join(
-                f"<li>{escape(line)}</li>" for line in statistics.line(words, answer.stats, cached)
-            )
-            short = escape(statistics.short(words, answer.stats))
-            below += f'<details class="figures"><summary>{short}</summary><ul>{items}</ul></details>'
+            below += folded(words, Figures(answer.stats, cached=cached))
         doubt = f'<p class="doubt">{escape(answer.doubt)}</p>' if answer.doubt else ""
         return (
             f'<li><div class="answer" dir="auto" lang="{language(answer.text)}" data-markdown="task{number}"></div>'
