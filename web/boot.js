@@ -4,7 +4,7 @@
 
 import { give, listen as listenForTexts } from "./documents.js";
 import { listen as listenForFiles } from "./drop.js";
-import { begin, keep } from "./kept.js";
+import { begin, keep, offerPrivacy } from "./kept.js";
 import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
 import { start } from "./start.js";
@@ -81,7 +81,8 @@ navigator.getBattery?.().then((battery) => {
   look();
 }).catch(() => {}); // a browser may refuse to tell
 
-begin(); // the texts that a person left here
+offerPrivacy();
+begin(); // with the texts that a person left here
 
 // --- the examples, through the editing command, so that undo brings back what was there.
 
@@ -156,6 +157,16 @@ addEventListener("click", async ({ target }) => { // also for buttons that come 
   await copy(button.dataset.text ?? at(button.dataset.copy ?? "").textContent.trim());
   button.textContent = words.copied;
   setTimeout(() => { button.textContent = words[button.dataset.words ?? ""]; }, 2000);
+});
+
+// --- the system's share sheet, where there is one: the text of the element that the button names.
+
+root.toggleAttribute("data-shares", Boolean(navigator.share));
+addEventListener("click", ({ target }) => {
+  const button = /** @type {HTMLElement} */ (target).closest?.("[data-share]");
+  if (!(button instanceof HTMLElement)) return;
+  const text = at(button.dataset.share ?? "").textContent.trim();
+  navigator.share({ text }).catch(() => {}); // whoever thinks better of it is no error
 });
 for (const form of ["bench-form", "hub-form"]) { // Python hears of it too
   at(form).addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());

@@ -92,32 +92,6 @@ def test_stop_by_button_and_by_key(page: Page, tiny: str) -> None:
         assert 0 < tokens < 30000
 
 
-def test_versions_to_choose_from(page: Page, tiny: str) -> None:
-    page.goto(tiny + "?max_tokens=12&temperature=0&seed=3&versions=3")
-    state(page, "ready")
-    expect(page.locator("#versions")).to_be_hidden()
-    first = write(page)  # twelve tokens do not end by themselves, so that no version is good enough
-    expect(page.locator("#versions-number")).to_have_text("Version 1 of 3")
-    posts = [first]
-    for number in (2, 3):
-        page.get_by_role("button", name=ENGLISH["versions.next"]).click()
-        expect(page.locator("#versions-number")).to_have_text(
-            f"Version {number} of 3"
-        )  # said when it is there
-        posts.append(page.inner_text("#post"))
-        expect(page.locator("#stats")).to_contain_text("12 tokens")
-    assert len(set(posts)) == 3
-    page.get_by_role("button", name=ENGLISH["versions.next"]).click()
-    expect(page.locator("#post")).to_have_text(first)
-    page.get_by_role("button", name=ENGLISH["versions.previous"]).click()
-    expect(page.locator("#post")).to_have_text(posts[2])
-    page.click("#screens a[data-screen=settings]")
-    page.fill("#versions-wanted", "1")
-    page.click("#screens a[data-screen=post]")
-    write(page)
-    expect(page.locator("#versions")).to_be_hidden()
-
-
 def test_empty_text(page: Page, tiny: str) -> None:
     page.goto(tiny + SHORT)
     state(page, "ready")

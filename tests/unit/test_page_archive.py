@@ -110,7 +110,6 @@ def test_a_conversation_that_two_pages_go_on_with_becomes_two() -> None:
         await three.read()
         assert {each.turns[0].answer for each in three.found("there")} == {"One.", "Two."}
         assert three.found("two") == [twos] and three.found("four") == []
-        assert three.found("") == [twos, ones], "the one that was changed last comes first"
         await one.drop(ones)
         brought_back = await three.keep(ones.called("Brought back"))
         assert brought_back.id != ones.id, "what another tab deleted does not come back under its id"
@@ -118,6 +117,36 @@ def test_a_conversation_that_two_pages_go_on_with_becomes_two() -> None:
         await three.drop(ones)
         await three.drop(twos)
         assert not three.all and list(kept.texts.values()) == ["of another version"]
+
+    asyncio.run(work())
+
+
+def test_what_another_tab_does_is_seen_and_what_is_not_kept_stays() -> None:
+    async def work() -> None:
+        kept, private = Kept(), False
+
+        async def answer() -> Kept:
+            return kept
+
+        archive = Archive("conversation", answer, lambda: private)
+        one = History(archive, lambda _, text: Conversation.from_json(text), Conversation.to_json)
+        two = conversations(kept)
+        first, second = Conversation().asked("First?"), Conversation().asked("Second?")
+        await one.keep(first)
+        await one.keep(second)
+        private = True
+        mine = await one.keep(Conversation().asked("Mine?"))
+        here = await one.keep(second.answered("Here.", "eos", None))
+        assert len(kept.texts) == 2 and "Here." not in "".join(kept.texts.values())
+        await two.read()
+        there = await two.keep(first.answered("There.", "eos", None))
+        assert await one.read() == {first.id} and await one.read() == set()
+        assert [one.find(each.id) for each in (there, here, mine)] == [there, here, mine]
+        await two.drop(there)
+        await one.read()
+        assert one.find(first.id) is None and one.find(mine.id) == mine
+        await one.drop(here)
+        assert not kept.texts, "what was kept before can be deleted in private too"
 
     asyncio.run(work())
 

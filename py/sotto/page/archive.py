@@ -14,18 +14,27 @@ class Archive:
     Args:
         kind: whose ids are its own.
         opened: opens the browser's archive; it may raise, as may every use of it.
+        private: whether nothing is to be kept now.
 
     Attributes:
         keeps: the browser has kept what it was given, so far.
     """
 
-    def __init__(self, kind: str, opened: Callable[[], Awaitable[Any]]) -> None:
+    def __init__(
+        self, kind: str, opened: Callable[[], Awaitable[Any]], private: Callable[[], bool] = bool
+    ) -> None:
         self._kind = kind
+        self._private = private
         self._opened = opened
         self._archive: Any = None
         self._order = asyncio.Lock()  # what is asked for first is done first
-        self._seen: dict[str, str] = {}  # what this page read or wrote last
+        self._seen: dict[str, str] = {}
         self.keeps = True
+
+    @property
+    def seen(self) -> dict[str, str]:
+        """What this page read or wrote last, by ids."""
+        return dict(self._seen)
 
     async def read(self) -> dict[str, str]:
         """All there are, by their ids."""
@@ -34,10 +43,13 @@ class Archive:
                 self._seen = dict(json.loads(str(await (await self._there()).all(self._kind))))
             except Exception:  # whatever JavaScript throws
                 self.keeps = False
-            return dict(self._seen)
+            return self.seen
 
     async def keep(self, name: str, text: str) -> bool:
-        """Keep a text under an id; False, and nothing is kept, where another page has changed what was there."""
+        """Keep a text under an id, unless nothing is to be kept; False where another page has changed what was there,
+        which then stays."""
+        if self._private():
+            return True
         async with self._order:
             try:
                 if not await (await self._there()).put(self._kind, name, text, self._seen.get(name, "")):

@@ -15,6 +15,7 @@ class Browser:
 
     Attributes:
         storage: what it keeps of this site.
+        tab: what it keeps for this tab, until that is closed.
         isolated: False where the page has one thread only, for want of the headers or of a browser that heeds them.
         secure: False at an address to which browsers give neither WebGPU nor more than one thread: plain http
             from another computer.
@@ -23,9 +24,14 @@ class Browser:
 
     def __init__(self) -> None:
         self.storage = Storage(lambda: window.localStorage)
+        self.tab = Storage(lambda: window.sessionStorage)
         self.isolated = bool(window.crossOriginIsolated)
         self.secure = bool(window.isSecureContext)
         self.language = str(document.documentElement.lang)
+
+    def private(self) -> bool:
+        """Whether nothing that is written in this tab is to be kept (web/kept.js)."""
+        return bool(document.documentElement.hasAttribute("data-private"))
 
     def wide(self) -> bool:
         """Whether there is room for what stands beside a screen, as in web/style.css."""

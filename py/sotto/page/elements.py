@@ -35,6 +35,16 @@ class Elements:
         """Call a handler at every such event of an element."""
         self.at(name).addEventListener(event, create_proxy(lambda _event: handler()))
 
+    def on_choice(self, name: str, handler: Callable[[str, str], object]) -> None:
+        """Call a handler with what is to be done in an element, and with what: the data-do and data-on of what was
+        pressed."""
+
+        def heard(event: Any) -> None:
+            if target := event.target.closest("[data-do]"):
+                handler(str(target.dataset.do), str(target.dataset.on))
+
+        self.at(name).addEventListener("click", create_proxy(heard))
+
     def say(self, name: str, text: str) -> None:
         """Make a text all that an element holds."""
         self.at(name).textContent = text

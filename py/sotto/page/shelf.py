@@ -53,13 +53,24 @@ class Shelf(Generic[K]):
         """All there are, in no order."""
         return list(self._all.values())
 
-    async def read(self) -> None:
-        """Read what is kept, by any tab. What another version kept stays where it is, and out of sight."""
-        for name, text in (await self._archive.read()).items():
+    async def read(self) -> set[str]:
+        """Read what is kept, by any tab: what another one has changed is taken, what it has deleted is gone here too.
+        What another version kept stays where it is, and out of sight.
+
+        Returns:
+            The ids of what is new here.
+        """
+        before = self._archive.seen
+        texts = await self._archive.read()
+        for name in before.keys() - texts.keys():
+            self._all.pop(name, None)
+        new = {name for name, text in texts.items() if text != before.get(name)}
+        for name in new:
             try:
-                self.hold(self._from_text(name, text))
+                self.hold(self._from_text(name, texts[name]))
             except FormatError:
                 continue
+        return new
 
     def find(self, name: str) -> K | None:
         """The one with an id."""

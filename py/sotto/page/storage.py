@@ -13,8 +13,8 @@ class Storage:
     """Texts by name. What the browser does not keep is known as long as the page is open.
 
     Args:
-        area: gives the browser's localStorage; it may raise, as may every use of it: where a person blocks site
-            data, in private windows, when it is full.
+        area: gives the browser's localStorage or sessionStorage; it may raise, as may every use of it: where a person
+            blocks site data, in private windows, when it is full.
 
     Attributes:
         keeps: the browser can be written to.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any
 from urllib.parse import quote
 
 from pyscript import window
-from pyscript.ffi import create_proxy
 from pyscript.js_modules import markdown
 
 from ...tasks.language import language
@@ -37,17 +35,8 @@ class ChatView:
         self._at = parts.elements.at
         self._say = parts.elements.say
         self.on = parts.elements.on
+        self.on_choice = parts.elements.on_choice
         self._at("chat-kept").open = parts.browser.wide()
-
-    def on_choice(self, name: str, handler: Callable[[str, str], object]) -> None:
-        """Call a handler with what is to be done in an element, and with what."""
-
-        def heard(event: Any) -> None:
-            target = event.target.closest("[data-do]")
-            if target:
-                handler(str(target.dataset.do), str(target.dataset.on))
-
-        self._at(name).addEventListener("click", create_proxy(heard))
 
     # --- the fields
 

@@ -69,12 +69,16 @@ class LongText(Observer):
         parts.holder.observe(self)
 
     def loaded(self) -> None:
-        self._parts.do(self._look(self._source.text))
+        self._parts.do(self.look())
 
     def adapted(self) -> None:
         self.loaded()
 
     # --- what others ask
+
+    async def look(self) -> None:
+        """See whether the text is too long by now, and show the choice where it is."""
+        await self._look(self._source.text)
 
     async def prepared(self, text: str) -> str:
         """What is to be read in place of a text: itself, where it fits. Empty where nothing can be written now: the

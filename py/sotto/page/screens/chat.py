@@ -40,7 +40,7 @@ class ChatScreen(Observer):
         self._view = view = ChatView(parts)
         self._notice = Notice(parts.elements, parts.words, parts.panel, "chat-error")
         self._shelf = History(
-            Archive("conversation", archive.open),
+            Archive("conversation", archive.open, parts.browser.private),
             lambda _, text: Conversation.from_json(text),
             Conversation.to_json,
         )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from pyscript.js_modules import documents
 
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
-from ...tasks import few_shot, fit
-from ...tasks.candidates import USUAL, judge, sampling_of
-from ...tasks.request import Frame, Request, frame, prompt
-from ...text.chat import GEMMA
+from ...reports import RunStats
+from ...tasks import fit
+from ...tasks.phrases import TONES
+from ...tasks.request import Request
 from ...text.prompt import Prompt
-from ...text.sampler import Sampling
-from .. import faults, statistics
+from .. import faults
 from ..document_box import DocumentBox
 from ..faults import Fault
 from ..network import NetworkChoice
@@ -21,17 +22,23 @@ from ..notice import Notice, Step, remedies
 from ..observer import Observer
 from ..options import Options
 from ..parts import Parts
-from ..post import doubts
+from ..post.archive import PostArchive
+from ..post.cards import Cards
+from ..post.entry import Entry, Version
+from ..post.history import HistoryPanel
+from ..post.job import Job, Written, shorter
 from ..post.long_text import LongText
 from ..post.source_text import SourceText
+from ..post.wanted import Wanted
 from ..post.wishes import WishRow
-from ..versions import Version, Versions
+from ..post.writing import Writer, frame_of, prompt_of
+from ..run_figures import Figures
 
-MEASURED = 8  # new tokens from which on a post says how fast the processor is
+NOTHING = Figures(RunStats())  # of a post that is not written yet
 
 
 class PostScreen(Observer):
-    """One text and one post at a time."""
+    """One text at a time, and its posts."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -40,18 +47,33 @@ class PostScreen(Observer):
         self._notice = Notice(parts.elements, parts.words, parts.panel)
         self._busy = False
         self._network = NetworkChoice(parts.elements, parts.words, parts.browser.storage)
+        self._waiting = False  # for another screen that writes
+        self._read = False
+        self._before: Entry | None = None  # what an undo brings back
         self._source = SourceText(parts)
         self._wishes = WishRow(parts, self._source)
         self._long = LongText(parts, self._source, self._ask)
-        self._waiting = False  # for another screen that writes
-        self._versions = Versions(parts.elements, parts.words, self._show)
+        self._wanted = Wanted(parts.elements, parts.browser.storage)
+        self._cards = Cards(parts, self._network, self._changed)
+        self._writer = Writer(parts, self._cards)
+        self._archive = PostArchive(parts.browser)
+        self._history = HistoryPanel(parts, self._archive.shelf, lambda: self._cards.entry, self._show)
         self._documents = DocumentBox(parts)
         parts.elements.on("write", "click", lambda: parts.do(self._write()))
         parts.elements.on("stop", "click", self._stop)
         parts.elements.on("source", "input", self._edited)
+        parts.elements.on("posts-undo", "click", lambda: parts.do(self._undo()))
+        parts.elements.on_choice("posts", lambda does, at: parts.do(self._do(does, int(at))))
         parts.holder.observe(self)
 
     async def open(self, asked: str) -> None:
+        """The first time, show what was shown last."""
+        if not self._read:
+            self._read = True
+            entry = await self._archive.last(self._source.text)
+            if not self._busy:
+                self._cards.show(entry)
+            self._history.fill()
         await self._parts.holder.want()
 
     # --- what the holder tells
@@ -61,7 +83,12 @@ class PostScreen(Observer):
         self._at("write").disabled = False
         self._parts.elements.say("when", self._words("when.soon"))
 
+    def adapted(self) -> None:
+        engine = self._parts.holder.engine
+        self._at("posts").dataset.asked = frame_of(engine) if engine else ""
+
     def loaded(self) -> None:
+        self.adapted()
         queued = bool(self._parts.elements.root.hasAttribute("data-queued"))
         if not queued:
             self._ready()
@@ -95,41 +122,118 @@ class PostScreen(Observer):
     # --- writing
 
     async def _write(self) -> None:
-        """Write a post from the text, or from what is to be read in its place."""
-        parts = self._parts
+        """Write posts from the text, or from what is to be read in its place."""
+        text = self._source.text
         if self._waiting:  # pressed again: it is not wanted any more
             self._wait(False)
-        if self._busy or not parts.holder.ready:
+        if self._busy or not self._parts.holder.ready:
             return
-        text = self._source.text
-        if (options := self._checked(text)) is None:
+        wanted = self._wanted.count
+
+        def job(engine: Engine, options: Options, read: str) -> Job:
+            voice = self._wishes.voice(frame_of(engine))
+            return Job(text, read, self._request(engine, read), options, wanted, voice=voice)
+
+        async def done(written: Written, read: str) -> None:
+            versions = written.best() if len(written.versions) > wanted else written.versions
+            shown = max(min(wanted, len(versions)), 1)
+            if versions:
+                await self._show_new(Entry(text, tuple(versions), shown, "" if read == text else read))
+            else:
+                self._cards.show(None)
+            self._end(self._remark(written, self._long.remark(text, read)))
+
+        if not text.strip():
+            self._tell(faults.EMPTY, Step(self._use_example))
+        else:
+            await self._run(
+                lambda: self._long.prepared(text), job, lambda: self._cards.show(None, writing=True), done
+            )
+
+    async def _rework(self, entry: Entry, at: int, does: str) -> None:
+        """Write a post like one that is there: "again", "shorter", or in a tone."""
+        version, same = entry.versions[at], entry.read or entry.text
+        request, below = version.request, 0
+        if does == "shorter":
+            limit, below = shorter(version)
+            request = replace(request, limit=limit)
+        elif does in TONES:
+            request = replace(request, tone=does)
+        unlike = tuple(each.answer for each in entry.versions)
+
+        async def reading() -> str:
+            return same
+
+        def job(engine: Engine, options: Options, read: str) -> Job:
+            voice = () if does in TONES else self._wishes.voice(frame_of(engine))
+            return Job(entry.text, read, request, options, 1, at + 1, unlike, below, voice)
+
+        async def done(written: Written, read: str) -> None:
+            if written.versions:
+                await self._show_new(entry.inserted(at + 1, written.best()[0]))
+                self._end(self._remark(written))
+                return
+            self._cards.show(entry)
+            none = "note.not-shorter" if below else "note.same"
+            self._end(self._words("note.stopped" if written.ended == "cancelled" else none))
+
+        blank = entry.inserted(at + 1, Version("", request, NOTHING))
+        await self._run(reading, job, lambda: self._cards.show(blank, writing=True), done)
+
+    async def _run(
+        self,
+        reading: Callable[[], Awaitable[str]],
+        make: Callable[[Engine, Options, str], Job],
+        begin: Callable[[], None],
+        done: Callable[[Written, str], Awaitable[None]],
+    ) -> None:
+        """Let the model write.
+
+        Args:
+            reading: gives what is to be read; empty where nothing can be written now.
+            make: says what to write of that, when it is known by which model.
+            begin: called at the first word; until then what was there stays.
+            done: takes what came of it, of which nothing may be whole.
+        """
+        parts, options = self._parts, self._parts.preferences.check()
+        if parts.preferences.faulty:
+            self._tell(faults.SETTING, Step(parts.preferences.show_faulty))
+            return
+        if not self._wishes.check():
             return
         self._busy, begun = True, False
+
+        def first() -> None:
+            nonlocal begun
+            if not begun:
+                begun = True
+                parts.elements.say("note", "")
+                begin()
+
         queued = parts.holder.writing
         self._wait(queued)
         try:
-            if not (read := await self._long.prepared(text)):
+            if not (read := await reading()):
                 if parts.holder.ready:
                     self._ready()
                 return
             async with parts.holder.turn(lambda: self._waiting == queued) as engine:
                 self._wait(False)
-                request = self._request(engine, read)
-                ask = self._prompt(engine, request, read)
-                tokens = engine.count(ask)
-                if tokens > (limit := fit.room(engine.context, options.longest(fit.longest(request)))):
-                    raise ContextFull(tokens, limit)
-                self._begin(request.language)
-                begun = True
-                written = await self._write_versions(engine, ask, request, text, options)
-                self._versions.give(written)
-                self._end(self._remark(engine, self._long.remark(text, read)))
+                self._begin()
+                try:
+                    await self._writer.write(engine, make(engine, options, read), first)
+                finally:
+                    if begun:
+                        await done(self._writer.written, read)
+                if not begun:
+                    self._end(self._remark(self._writer.written))
             self._ready()
-        except ContextFull:  # the model was changed while it was waited for
-            parts.do(self._write())
+        except ContextFull:  # the model was changed meanwhile: what can be done is told below the text
+            self._end()
+            self._ready()
+            parts.do(self._long.look())
         except Cancelled:  # the turn went to another, or the model was given up
-            if begun:
-                self._end(self._words("note.stopped"))
+            self._end(self._words("note.stopped") if begun else "")
             if parts.holder.ready:
                 self._ready()
         except Exception as error:
@@ -140,17 +244,6 @@ class PostScreen(Observer):
                 False  # where the model was given up, the button goes on saying that it waits
             )
 
-    def _checked(self, text: str) -> Options | None:
-        """How to write; None where something cannot be, which is told."""
-        if not text.strip():
-            self._tell(faults.EMPTY, Step(self._use_example))
-            return None
-        options = self._parts.preferences.check()
-        if self._parts.preferences.faulty:
-            self._tell(faults.SETTING, Step(self._parts.preferences.show_faulty))
-            return None
-        return options if self._wishes.check() else None
-
     def _wait(self, waiting: bool) -> None:
         """Another screen has the turn to write, or not any more; the button says so."""
         self._waiting = waiting
@@ -158,71 +251,76 @@ class PostScreen(Observer):
         if waiting:
             self._parts.elements.say("announced", self._words("queued"))
 
-    async def _write_versions(
-        self, engine: Engine, ask: Prompt, request: Request, text: str, options: Options
-    ) -> list[Version]:
-        """Write until a version breaks no rule, or there are as many as are wanted. They share one prefill."""
-        how = self._frame(engine)
-        shown = few_shot.shown(request.language) if how == "examples" else self._wishes.voice(how)
-        written: list[Version] = []
-        while len(written) < options.versions:
-            if written:
-                self._parts.elements.say("when", self._words("hint.better"))
-            sampling = sampling_of(options.sampling(USUAL), request, self._frame(engine), len(written))
-            longest = options.longest(fit.longest(request))
-            answer = await self._stream(engine, ask, longest, options, sampling, shown=not written)
-            stats = replace(engine.stats)
-            if stats.new_tokens > MEASURED:
-                self._parts.holder.remember_rate(stats.decode_rate)
-            if written and stats.stop_reason == "cancelled":
-                break
-            ended = stats.stop_reason not in ("length", "loop")
-            written.append(Version(judge(request, text, answer, ended=ended, shown=shown), stats))
-            if stats.stop_reason == "cancelled" or not written[-1].candidate.findings:
-                break
-        return written
-
-    async def _stream(
-        self,
-        engine: Engine,
-        ask: Prompt,
-        longest: int,
-        options: Options,
-        sampling: Sampling,
-        *,
-        shown: bool,
-    ) -> str:
-        """Write a version, shown as it comes or not."""
-        place, answer = self._at("post"), ""
-        pieces = engine.generate(ask, longest, sampling, stop=options.stop, loop_guard=options.loop_guard)
-        async for piece in pieces:
-            new = piece.text if answer else piece.text.lstrip()
-            answer += new
-            if new and shown:
-                place.append(new)
-        return answer
-
     def _request(self, engine: Engine, text: str) -> Request:
-        return self._wishes.heard(self._frame(engine)).request(text, self._network.chosen or None)
+        return self._wishes.heard(frame_of(engine)).request(text, self._network.chosen or None)
 
     def _ask(self, engine: Engine, text: str) -> tuple[Prompt, int]:
         """The prompt of a text, and the most tokens of its post."""
-        request = self._request(engine, text)
-        options = self._parts.preferences.check()
-        return self._prompt(engine, request, text), options.longest(fit.longest(request))
-
-    @staticmethod
-    def _frame(engine: Engine) -> Frame:
-        return frame(engine.instruction_tuned, engine.cards)
-
-    def _prompt(self, engine: Engine, request: Request, text: str) -> Prompt:
-        how = self._frame(engine)
-        return prompt(request, text, how, engine.chat_format or GEMMA, self._wishes.voice(how))
+        request, options = self._request(engine, text), self._parts.preferences.check()
+        voice = self._wishes.voice(frame_of(engine))
+        return prompt_of(engine, request, text, voice), options.longest(fit.longest(request))
 
     def _stop(self) -> None:
         if self._busy:
             self._long.stop()
             self._parts.holder.stop()
+
+    # --- what a person does with posts
+
+    async def _do(self, does: str, at: int) -> None:
+        """What the buttons of a post do."""
+        entry = self._cards.entry
+        if entry is None or self._busy or at >= len(entry.versions):
+            return
+        if does == "discard":
+            self._before = entry
+            await self._show_new(entry.without(at))
+            self._note(self._words("note.discarded"), undo=True)
+            self._at("posts-undo").focus()
+        elif self._parts.holder.ready:
+            await self._rework(entry, at, does)
+
+    async def _undo(self) -> None:
+        """Bring back the post that was taken away."""
+        if (entry := self._before) is not None:
+            await self._show_new(entry)
+            self._note("")
+            self._cards.focus(0)
+
+    def _changed(self, entry: Entry) -> None:
+        """A person writes in a post."""
+        self._parts.do(self._keep_soon(entry))
+
+    async def _keep_soon(self, entry: Entry) -> None:
+        kept = await self._archive.keep_soon(entry)
+        if kept and self._cards.entry is entry:
+            self._cards.entry = kept
+            self._archive.shown(kept)
+            self._history.fill()
+
+    async def _show_new(self, entry: Entry) -> None:
+        """Show an entry as it is now, and keep it."""
+        self._cards.show(entry)
+        kept = await self._archive.keep(entry)
+        if self._cards.entry is entry:
+            self._cards.entry = kept
+        self._history.fill()
+
+    def _show(self, entry: Entry | None) -> None:
+        """Show an entry of the history, with its text; None for none."""
+        if self._busy:
+            return
+        self._notice.hide()
+        self._note("")
+        self._cards.show(entry)
+        self._history.fill()
+        if entry is None:
+            return
+        self._archive.shown(entry)
+        if entry.text != self._source.text:
+            documents.fill(entry.text)
+        self._at("posts").scrollIntoView(block="nearest")
+        self._cards.focus(0)
 
     # --- what is shown
 
@@ -242,57 +340,40 @@ class PostScreen(Observer):
         key = self._parts.browser.command_key()
         self._parts.elements.say("when", self._words("hint.write", key=key))
 
-    def _begin(self, language: str) -> None:
-        """A post begins, in a language."""
-        place, say = self._at("post"), self._parts.elements.say
-        self._versions.clear()
-        self._network.show("")
-        place.textContent = ""
-        place.lang = language
-        place.ariaBusy = "true"  # screen readers wait for the whole post
-        self._at("copy").disabled = True
-        for footnote in ("doubt", "stats", "note"):
-            say(footnote, "")
+    def _begin(self) -> None:
+        """Something is being written; what is there stays until its first word."""
+        self._cards.wait()
         self._notice.hide()
-        say("when", self._words("hint.stop"))
+        self._note(self._words("post.reading") if self._cards.entry else "")
+        self._parts.elements.say("when", self._words("hint.stop"))
         self._parts.panel.state("writing", "state.writing")
-        place.scrollIntoView(block="nearest")
+        self._at("posts").scrollIntoView(block="nearest")
 
     def _end(self, note: str = "") -> None:
-        """A post has ended, whole or not."""
-        place = self._at("post")
-        place.ariaBusy = "false"
-        self._at("copy").disabled = not place.textContent
-        self._parts.elements.say("note", note)
+        """It has ended, whole or not."""
+        self._cards.rest()
+        self._note(note)
 
-    def _show(self, version: Version) -> None:
-        """Show a version, with what is in it that the text has not, and what it took: in words, and exactly for scripts
-        that measure."""
-        engine, words = self._parts.holder.engine, self._words
-        if engine is None:
-            return
-        self._parts.elements.marks("post", version.candidate.parts())
-        self._network.show(version.candidate.answer)
-        self._parts.elements.say("doubt", doubts.told(words, version.candidate))
-        stats = version.stats
-        rates = {"prefill_rate": stats.prefill_rate, "decode_rate": stats.decode_rate}
-        self._at("stats").dataset.figures = json.dumps(asdict(stats) | rates)
-        self._parts.elements.spans("stats", statistics.line(words, stats, engine.load_stats.cached))
+    def _note(self, text: str, undo: bool = False) -> None:
+        """Say something in passing, and whether it can be undone."""
+        if not undo:
+            self._before = None
+        self._parts.elements.say("note", text)
+        self._at("posts-undo").hidden = not undo
 
-    def _remark(self, engine: Engine, read: str) -> str:
+    def _remark(self, written: Written, read: str = "") -> str:
         """One quiet remark at most.
 
         Args:
             read: what is to be said of what was read.
         """
         words = self._words
-        if engine.stats.stop_reason == "cancelled":
+        if written.ended == "cancelled":
             return words("note.stopped")
-        if engine.stats.stop_reason == "loop":
+        if written.ended == "loop":
             return words("note.loop")
-        if not self._at("post").textContent:
-            stats = engine.stats
-            return words("note.control", count=stats.new_tokens) if stats.wordless else words("note.nothing")
+        if not written.versions:
+            return words("note.control", count=written.control) if written.control else words("note.nothing")
         if read:
             return read
         return words("note.stayed") if self._parts.browser.storage.first_time("stayed") else ""

@@ -1,0 +1,142 @@
+"""Texts and posts that were kept: the list of them, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from html import escape
+
+from pyscript.js_modules import given
+
+from ..clock import local
+from ..parts import Parts
+from ..shelf import History
+from .entry import Entry, to_json, to_markdown
+
+LISTED = 50  # entries at once; the rest is found by its words
+TITLE = 120  # characters
+
+
+class HistoryPanel:
+    """The list `history`.
+
+    Args:
+        shelf: what is kept.
+        shown: the entry on the screen.
+        show: puts an entry there; None for none.
+    """
+
+    def __init__(
+        self,
+        parts: Parts,
+        shelf: History[Entry],
+        shown: Callable[[], Entry | None],
+        show: Callable[[Entry | None], None],
+    ) -> None:
+        self._parts = parts
+        self._words = parts.words
+        self._at = parts.elements.at
+        self._say = parts.elements.say
+        self._shelf = shelf
+        self._shown = shown
+        self._show = show
+        self._dropped: list[Entry] = []  # what an undo brings back
+        on, do = parts.elements.on, parts.do
+        on("history", "toggle", lambda: do(self._opened()))
+        on("history-search", "input", self.fill)
+        on("history-undo", "click", lambda: do(self._undo()))
+        on("history-md", "click", lambda: do(self._save("md", "text/markdown")))
+        on("history-json", "click", lambda: do(self._save("json", "application/json")))
+        on("history-clear", "click", lambda: do(self._drop(self._found())))
+        parts.elements.on_choice("history-list", lambda does, name: do(self._do(does, name)))
+
+    def fill(self) -> None:
+        """Show what there is, where the list is open."""
+        there = bool(self._shelf.all)
+        self._at("history-tools").hidden = not there
+        if not self._at("history").open:
+            return
+        words, found, shown = self._words, self._found(), self._shown()
+        items = [self._item(entry, shown) for entry in found[:LISTED]]
+        self._at("history-list").innerHTML = "".join(items)
+        none = words("history.none.found" if there else "history.none")
+        left = len(found) - LISTED
+        more = words("history.more", count=left) if left > 0 else ""
+        self._say("history-none", more if found else none)
+        asked = bool(str(self._at("history-search").value).strip())
+        key = "history.clear.found" if asked else "history.clear"
+        self._say("history-clear", words(key, count=len(found)))
+        self._at("history-clear").hidden = not found
+
+    def _item(self, entry: Entry, shown: Entry | None) -> str:
+        words = self._words
+        post = entry.versions[0].answer if entry.versions else ""
+        here = ' aria-current="true"' if shown and shown.id == entry.id else ""
+        facts = [local(entry.changed), *(name for name in [_network(entry)] if name)]
+        if len(entry.versions) > 1:
+            facts.append(words("history.versions", count=len(entry.versions)))
+        line = escape(words("separator").join(facts))
+        return (
+            f'<li><button type="button" data-do="open" data-on="{escape(entry.id)}"{here}>'
+            f'<b dir="auto">{escape(_short(post))}</b><span dir="auto">{escape(_short(entry.text))}</span>'
+            f"<small>{line}</small></button>"
+            f'<button type="button" data-do="drop" data-on="{escape(entry.id)}">{escape(words("history.delete"))}'
+            "</button></li>"
+        )
+
+    def _found(self) -> list[Entry]:
+        return self._shelf.found(str(self._at("history-search").value))
+
+    async def _opened(self) -> None:
+        """The list is opened: other tabs may have written meanwhile."""
+        if self._at("history").open:
+            new = await self._shelf.read()
+            if (shown := self._shown()) and shown.id in new:
+                self._show(self._shelf.find(shown.id))
+            self.fill()
+
+    async def _do(self, does: str, name: str) -> None:
+        if (entry := self._shelf.find(name)) is None:
+            return
+        if does == "drop":
+            await self._drop([entry])
+        else:
+            self._show(entry)
+
+    async def _drop(self, entries: list[Entry]) -> None:
+        """Delete; it can be brought back until something else is deleted, or the page is left."""
+        shown = self._shown()
+        self._dropped = entries
+        for entry in entries:
+            await self._shelf.drop(entry)
+        if shown and shown.id in {entry.id for entry in entries}:
+            self._show(None)
+        self.fill()
+        self._note(self._words("history.deleted", count=len(entries)), undo=True)
+        self._at("history-undo").focus()
+
+    async def _undo(self) -> None:
+        dropped, self._dropped = self._dropped, []
+        for entry in dropped:
+            await self._shelf.keep(entry)
+        self._note("")
+        self.fill()
+        self._at("history-search").focus()
+
+    def _note(self, text: str, undo: bool = False) -> None:
+        self._say("history-note-text", text)
+        self._at("history-undo").hidden = not undo
+
+    async def _save(self, kind: str, mime: str) -> None:
+        """Save what is found as a file."""
+        found = self._found()
+        text = to_json(found) if kind == "json" else to_markdown(found, self._words("source"))
+        await given.save(f"sotto-posts.{kind}", mime, text)
+
+
+def _network(entry: Entry) -> str:
+    return next((version.request.network for version in entry.versions if version.request.network), "")
+
+
+def _short(text: str) -> str:
+    words = " ".join(text[: 2 * TITLE].split())
+    return words if len(words) <= TITLE else f"{words[: TITLE - 1].rstrip()}…"
