@@ -142,7 +142,7 @@ class ModelPanel(Observer):
             return
         for value, name in zip(GPUS, names.values(), strict=True):
             option = self._at("device").querySelector(f"[value={value}]")
-            option.textContent = self._words("device.gpu.named", name=name)
+            option.textContent = name
             option.hidden = option.disabled = False
 
     def _facts(self) -> None:
