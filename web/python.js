@@ -128,10 +128,10 @@ const snapshot = name.then((name) => (name ? kept(name) : undefined)).catch(() =
 
 /** As Pyodide's, with the page's Python in it. @param {object} options */
 export async function loadPyodide(options) {
-  const bytes = await snapshot;
-  if (bytes) {
+  const found = await snapshot;
+  if (found) {
     try {
-      const python = await restored(pyodide, folder, options, bytes);
+      const python = await restored(pyodide, folder, options, found);
       heard("running", () => works().finally(settled));
       channel.postMessage({ kind: "started", by: "snapshot" });
       return python;

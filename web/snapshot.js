@@ -6,8 +6,9 @@
  * when a snapshot is made (snapshot_worker.js) and when it is used; then each gets the same place.
  *
  * @typedef {[string, number, number]} Piece a path, and where its bytes begin and end
- * @typedef {object} Header  where everything lies, behind the header, in bytes
- * @property {[number, number]} state  what Pyodide says of its objects
+ * @typedef {object} Header  what there is, and where in the body; small, so that a start need not wait for the body
+ * @property {number[]} state  what Pyodide says of its objects, byte by byte
+ * @property {string} body  its digest
  * @property {number} memory  bytes of Python's memory
  * @property {[number, number][]} runs  first page and count of pages that are not zero
  * @property {number} pages  where their contents begin
@@ -22,8 +23,9 @@
 export const PAGE = 4096; // bytes
 export const NAME = "sotto.python"; // begins the names of the caches, one for each place of the page
 const TRIED = "tried"; // an address in it: how often Python was started from the snapshot without coming to an end
+const BODY = "body"; // another: of the one snapshot
 const PATIENCE = 2; // such starts; pages are also closed or opened again meanwhile
-const FORMAT = 2; // of what is kept; another with every change of what makes one
+const FORMAT = 3; // of what is kept; another with every change of what makes one
 
 const root = new URL(".", import.meta.url);
 const CACHE = `${NAME} ${root.pathname}`;
@@ -50,17 +52,34 @@ export async function nameOf(app, lock, version) {
 export const possible = "caches" in globalThis && (navigator.deviceMemory ?? Infinity) >= 4;
 
 /**
- * The snapshot of a name, if it is whole, and has not been tried too often without `works` being called.
- * @param {string} name  @returns {Promise<ArrayBuffer | undefined>}
+ * @typedef {object} Snapshot
+ * @property {Header} header
+ * @property {Promise<ArrayBuffer>} body  rejected where it is not whole
+ */
+
+/**
+ * The snapshot of a name, if there is one, and it has not been tried too often without `works` being called.
+ * @param {string} name  @returns {Promise<Snapshot | undefined>}
  */
 export async function kept(name) {
   const cache = await caches.open(CACHE);
-  const [response, tried] = await Promise.all([cache.match(at(name)), cache.match(at(TRIED))]);
+  const [head, body, tried] = await Promise.all([at(name), at(BODY), at(TRIED)].map((url) => cache.match(url)));
   const tries = Number((await tried?.text()) ?? 0);
-  if (!response || tries >= PATIENCE) return undefined;
+  if (!head || !body || tries >= PATIENCE) return undefined;
   cache.put(at(TRIED), new Response(String(tries + 1))).catch(() => {});
-  const bytes = await response.arrayBuffer();
-  return (await digest(bytes)) === response.headers.get("ETag") ? bytes : undefined;
+  const reading = body.arrayBuffer();
+  reading.catch(() => {}); // told below
+  const text = await head.arrayBuffer();
+  if ((await digest(text)) !== head.headers.get("ETag")) return undefined;
+  const header = JSON.parse(new TextDecoder().decode(text));
+  return { header, body: whole(reading, header.body) };
+}
+
+/** @param {Promise<ArrayBuffer>} reading  @param {string} hash */
+async function whole(reading, hash) {
+  const bytes = await reading;
+  if ((await digest(bytes)) !== hash) throw new Error("It is damaged.");
+  return bytes;
 }
 
 /** Python runs, started from the snapshot. */
@@ -68,27 +87,19 @@ export async function works() {
   await (await caches.open(CACHE)).delete(at(TRIED));
 }
 
-/** Keep a snapshot in place of all others. @param {string} name  @param {Uint8Array<ArrayBuffer>} bytes */
-export async function keep(name, bytes) {
+/** Keep a snapshot in place of all others.
+ * @param {string} name  @param {Omit<Header, "body">} header  @param {Uint8Array<ArrayBuffer>} body */
+export async function keep(name, header, body) {
   await drop();
-  const headers = { "Content-Type": "application/octet-stream", ETag: await digest(bytes) };
-  await (await caches.open(CACHE)).put(at(name), new Response(bytes, { headers }));
+  const cache = await caches.open(CACHE);
+  await cache.put(at(BODY), new Response(body));
+  const text = new TextEncoder().encode(JSON.stringify({ ...header, body: await digest(body) }));
+  await cache.put(at(name), new Response(text, { headers: { ETag: await digest(text) } })); // last: it speaks for the body
 }
 
 /** Keep none. */
 export async function drop() {
   await caches.delete(CACHE);
-}
-
-/**
- * The end of a snapshot's header, and what it says. Throws where it cannot be one.
- * @param {ArrayBuffer} bytes  @returns {[Header, (from: number, to: number) => Uint8Array<ArrayBuffer>]} and what gives parts
- */
-export function opened(bytes) {
-  const [length] = new Uint32Array(bytes, 0, 1);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(bytes, 4, length)));
-  const start = 4 + length;
-  return [header, (from, to) => new Uint8Array(bytes, start + from, to - from)];
 }
 
 /** Write files into Pyodide's, which keep these very bytes. @param {any} FS  @param {[string, Uint8Array][]} files */
@@ -118,23 +129,23 @@ export async function loadLibraries(module, libraries) {
 }
 
 /**
- * What makes Pyodide's Emscripten module as usual, with libraries in it.
- * @param {string} folder of Pyodide's files  @param {[string, Promise<WebAssembly.Module>][]} libraries
- * @param {(base: Base) => void} loaded hears where they ended; may throw
+ * What makes Pyodide's Emscripten module as usual, with more done before Python begins.
+ * @param {string} folder of Pyodide's files
+ * @param {(module: any) => Promise<void>} prepare while the module's runtime does not run yet
  */
-export function maker(folder, libraries, loaded) {
+export function maker(folder, prepare) {
   return async (/** @type {any} */ settings) => {
     const { default: make } = await import(`${folder}pyodide.asm.mjs`);
     /** @type {unknown} */
     let fault;
     settings.preRun.push(async (/** @type {any} */ module) => {
-      module.addRunDependency("libraries");
+      module.addRunDependency("snapshot");
       try {
-        loaded(await loadLibraries(module, libraries));
+        await prepare(module);
       } catch (error) {
         fault = error;
       }
-      module.removeRunDependency("libraries");
+      module.removeRunDependency("snapshot");
     });
     const module = await make(settings);
     if (fault) throw fault;
@@ -143,26 +154,27 @@ export function maker(folder, libraries, loaded) {
 }
 
 /** As Pyodide's, from a snapshot. Throws where that cannot be.
- * @param {any} pyodide its module  @param {string} folder of its files  @param {object} options  @param {ArrayBuffer} bytes */
-export async function restored(pyodide, folder, options, bytes) {
-  const [header, part] = opened(bytes);
-  const libraries = header.libraries.map(([path, from, to]) =>
-    /** @type {[string, Promise<WebAssembly.Module>]} */ ([path, WebAssembly.compile(part(from, to))]));
-  const make = maker(folder, libraries, (base) => {
+ * @param {any} pyodide its module  @param {string} folder of its files  @param {object} options  @param {Snapshot} snapshot */
+export async function restored(pyodide, folder, options, { header, body }) {
+  /** @param {ArrayBuffer} bytes  @param {number} from  @param {number} to */
+  const part = (bytes, from, to) => new Uint8Array(bytes, from, to - from);
+  const make = maker(folder, async (module) => {
+    const bytes = await body;
+    putFiles(module.FS, header.files.map(([path, from, to]) => [path, part(bytes, from, to).slice()]));
+    const base = await loadLibraries(module, header.libraries.map(([path, from, to]) =>
+      [path, WebAssembly.compile(part(bytes, from, to))]));
     if (base.memory !== header.base.memory || base.table !== header.base.table) throw new Error("Other libraries.");
   });
-  async function createPyodideModule(/** @type {any} */ settings) {
-    const module = await make(settings);
-    fill(module, header, part);
-    return module;
-  }
   const python = await pyodide.loadPyodide({
     ...options,
     packages: [],
     indexURL: folder,
-    fsInit: (/** @type {any} */ FS) => putFiles(FS, header.files.map(([path, from, to]) => [path, part(from, to).slice()])),
-    _loadSnapshot: part(...header.state), // of the objects alone: the memory is filled above
-    createPyodideModule,
+    _loadSnapshot: new Uint8Array(header.state), // of the objects alone: the memory is filled below
+    createPyodideModule: async (/** @type {any} */ settings) => {
+      const module = await make(settings);
+      fill(module, header, await body);
+      return module;
+    },
   });
   Object.assign(python.loadedPackages, { numpy: "default channel" });
   python.runPython("import random; random.seed()"); // or every start would draw the same
@@ -170,8 +182,8 @@ export async function restored(pyodide, folder, options, bytes) {
 }
 
 /** Put memory and tables into the state of a snapshot.
- * @param {any} module  @param {Header} header  @param {(from: number, to: number) => Uint8Array} part */
-function fill(module, header, part) {
+ * @param {any} module  @param {Header} header  @param {ArrayBuffer} body */
+function fill(module, header, body) {
   if (module.wasmTable.length > header.table) throw new Error("Other functions.");
   module.wasmTable.grow(header.table - module.wasmTable.length);
   for (const [handle, path] of header.handles) module.LDSO.loadedLibsByHandle[handle] = module.LDSO.loadedLibsByName[path];
@@ -180,7 +192,7 @@ function fill(module, header, part) {
   let from = header.pages;
   for (const [page, count] of header.runs) {
     module.HEAPU8.fill(0, done, page * PAGE);
-    module.HEAPU8.set(part(from, from + count * PAGE), page * PAGE);
+    module.HEAPU8.set(new Uint8Array(body, from, count * PAGE), page * PAGE);
     done = (page + count) * PAGE;
     from += count * PAGE;
   }

@@ -12,11 +12,9 @@
  * @property {string[]} modules  that Python has imported
  */
 
-import { PAGE, keep, maker, putFiles } from "./snapshot.js";
+import { PAGE, keep, loadLibraries, maker, putFiles } from "./snapshot.js";
 
 /** @typedef {import("./snapshot.js").Header} Header */
-
-const ALIGNMENT = 16; // bytes
 
 // What stands for the page cannot be imported here, and whoever needs it is left out. Compiled code is kept beside the
 // sources, whatever their times will be.
@@ -43,11 +41,9 @@ sys.path.remove("")  # Pyodide puts it there at every start
 del names, there, name, numpy, sotto
 `;
 
-/** @param {Job} job  @returns {Promise<Uint8Array<ArrayBuffer>>} */
+/** @param {Job} job  @returns {Promise<[Omit<Header, "body">, Uint8Array<ArrayBuffer>]>} */
 async function make({ folder, libraries, files, modules }) {
   const pyodide = await import(`${folder}pyodide.mjs`);
-  const compiled = libraries.map(([path, bytes]) =>
-    /** @type {[string, Promise<WebAssembly.Module>]} */ ([path, WebAssembly.compile(bytes)]));
   // Python looks for a library's file, and asks for its path; what it has loaded already it never reads.
   const empty = /** @type {[string, Uint8Array<ArrayBuffer>][]} */ (
     libraries.map(([path]) => [path, new Uint8Array()]));
@@ -56,8 +52,10 @@ async function make({ folder, libraries, files, modules }) {
   const python = await pyodide.loadPyodide({
     indexURL: folder,
     packages: [],
-    fsInit: (/** @type {any} */ FS) => putFiles(FS, there),
-    createPyodideModule: maker(folder, compiled, (found) => { base = found; }),
+    createPyodideModule: maker(folder, async (module) => {
+      putFiles(module.FS, there);
+      base = await loadLibraries(module, libraries.map(([path, bytes]) => [path, WebAssembly.compile(bytes)]));
+    }),
     _makeSnapshot: true,
   });
   python.globals.set("names", python.toPy(modules));
@@ -68,6 +66,7 @@ async function make({ folder, libraries, files, modules }) {
   for (let index = base.table; index < wasmTable.length; index++) {
     if (wasmTable.get(index)) throw new Error("A function came late.");
   }
+  /** @type {[string, string][]} */
   const handles = Object.entries(LDSO.loadedLibsByHandle).map(([handle, { name }]) => [handle, name]);
   const own = `${FS.cwd()}/sotto`;
   const all = [...there.filter(([path]) => !path.startsWith(own)), ...gathered(FS, own)];
@@ -86,37 +85,40 @@ function gathered(FS, folder) {
 
 /**
  * @param {Uint8Array} memory as Pyodide gives it: behind its objects
- * @param {[string, Uint8Array][]} libraries  @param {[string, Uint8Array][]} files  @param {object} known
+ * @param {[string, Uint8Array][]} libraries  @param {[string, Uint8Array][]} files
+ * @param {Pick<Header, "base" | "table" | "handles">} known
+ * @returns {[Omit<Header, "body">, Uint8Array<ArrayBuffer>]}
  */
 function packed(memory, libraries, files, known) {
   const start = new Uint32Array(memory.buffer, 0, 2)[1];
+  const heap = memory.subarray(start);
   /** @type {Uint8Array[]} */
   const parts = [];
-  let size = 0;
-  /** @param {Uint8Array} bytes  @returns {[number, number]} */
-  function add(bytes) {
+  let pages = 0;
+  /** @param {[string, Uint8Array][]} list  @returns {import("./snapshot.js").Piece[]} */
+  const placed = (list) => list.map(([path, bytes]) => {
     parts.push(bytes);
-    size += bytes.length;
-    return [size - bytes.length, size];
-  }
-  const state = add(memory.subarray(0, start));
-  const heap = memory.subarray(start);
-  const placed = [libraries, files].map((list) => list.map(([path, bytes]) => [path, ...add(bytes)]));
-  const pages = size;
+    pages += bytes.length;
+    return [path, pages - bytes.length, pages];
+  });
   const runs = full(heap);
-  for (const [page, count] of runs) add(heap.subarray(page * PAGE, (page + count) * PAGE));
-  const header = { ...known, state, memory: heap.length, libraries: placed[0], files: placed[1], pages, runs };
-  const json = JSON.stringify(header); // all of it ASCII; what follows begins at a multiple of ALIGNMENT
-  const text = new TextEncoder().encode(json.padEnd(ALIGNMENT * Math.ceil((4 + json.length) / ALIGNMENT) - 4));
-  const bytes = new Uint8Array(4 + text.length + size);
-  new DataView(bytes.buffer).setUint32(0, text.length, true);
-  bytes.set(text, 4);
-  let done = 4 + text.length;
+  const header = {
+    ...known,
+    state: [...memory.subarray(0, start)],
+    memory: heap.length,
+    libraries: placed(libraries),
+    files: placed(files),
+    pages,
+    runs,
+  };
+  for (const [page, count] of runs) parts.push(heap.subarray(page * PAGE, (page + count) * PAGE));
+  const body = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let done = 0;
   for (const part of parts) {
-    bytes.set(part, done);
+    body.set(part, done);
     done += part.length;
   }
-  return bytes;
+  return [header, body];
 }
 
 /** Runs of pages with anything but zeros in them. @param {Uint8Array} heap  @returns {[number, number][]} */
@@ -137,7 +139,7 @@ function full(heap) {
 
 onmessage = async ({ data }) => {
   try {
-    await keep(data.name, await make(data));
+    await keep(data.name, ...(await make(data)));
     postMessage("");
   } catch (error) {
     postMessage(String(error));

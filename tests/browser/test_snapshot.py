@@ -14,15 +14,17 @@ from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Site
 
 CACHE = "(await caches.keys()).find((name) => name.startsWith('sotto.python '))"
-SNAPSHOT = f"(await (await caches.open({CACHE})).keys()).map(({{ url }}) => url)"
+SNAPSHOT = (
+    f"(await (await caches.open({CACHE})).keys()).map(({{ url }}) => url).filter((url) => !/body$/.test(url))"
+)
 # Changes one byte of the snapshot's memory.
 DAMAGE = f"""(async () => {{
     const cache = await caches.open({CACHE});
-    const [request] = await cache.keys();
+    const request = (await cache.keys()).find(({{ url }}) => /body$/.test(url));
     const kept = await cache.match(request);
     const bytes = new Uint8Array(await kept.arrayBuffer());
     bytes[bytes.length - 1000] ^= 1;
-    await cache.put(request, new Response(bytes, {{ headers: kept.headers }}));
+    await cache.put(request, new Response(bytes));
 }})()"""
 
 

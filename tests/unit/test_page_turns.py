@@ -41,7 +41,15 @@ class Engine:
 @pytest.fixture
 def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes a holder that has a model; the modules of the browser are empty here."""
-    for name in ("pyscript", "pyscript.js_modules", "pyscript.ffi", "pyodide", "pyodide.ffi"):
+    names = (
+        "pyscript",
+        "pyscript.js_modules",
+        "pyscript.js_modules.light",
+        "pyscript.ffi",
+        "pyodide",
+        "pyodide.ffi",
+    )
+    for name in names:
         module = ModuleType(name)
         for attribute in (
             "at_work",
@@ -59,6 +67,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
             "run_sync",
         ):
             setattr(module, attribute, None)
+        module.__dict__["light"] = lambda thing: thing
         monkeypatch.setitem(sys.modules, name, module)
     before = set(sys.modules)
     from sotto.page.model_holder import ModelHolder

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from pyscript import document, window
 from pyscript.ffi import create_proxy
 
+from .dom import document, window
 from .storage import Storage
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from pyodide.ffi import JsException
 from pyodide.http import pyfetch
-from pyscript import window
 from pyscript.js_modules import documents
 
 from ..documents.document import LARGEST, Reading, needs, parts
 from ..errors import DocumentError
+from .dom import window
 from .parts import Parts
 from .throttle import Throttle
 

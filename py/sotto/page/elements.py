@@ -6,8 +6,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyscript import document, window
 from pyscript.ffi import create_proxy
+
+from .dom import document, window
 
 Change = tuple[str, str, str]  # selector, "text" or a style or an attribute, value
 

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import quote
 
 from pyodide.ffi import JsException
-from pyscript import window
 from pyscript.ffi import create_proxy
 from pyscript.js_modules import charts
 
@@ -18,6 +17,7 @@ from ...bench.export import summary, to_csv
 from ...bench.published import Published
 from ...bench.report import Report
 from ...bench.request import Request
+from ..dom import window
 from ..parts import Parts
 from .figures import Figures, label, processor, when
 from .layout import beside

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
-from pyscript import window
 from pyscript.js_modules import markdown
 
 from ...tasks.language import language
 from ..clock import local
+from ..dom import window
 from ..parts import Parts
 from ..run_figures import folded
 from .conversation import Conversation, Turn

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from pyscript import document
 from pyscript.ffi import create_proxy
 
 from .. import statistics
+from ..dom import document
 from ..network import NetworkChoice
 from ..parts import Parts
 from ..run_figures import folded

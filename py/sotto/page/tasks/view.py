@@ -9,7 +9,6 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from pyscript import document, window
 from pyscript.ffi import create_proxy
 from pyscript.js_modules import markdown
 
@@ -19,6 +18,7 @@ from ...tasks.language import language
 from ...tasks.phrases import LANGUAGES, PHRASES
 from ...tasks.templates import READY, Template, to_json
 from .. import fields
+from ..dom import document, window
 from ..parts import Parts
 from ..run_figures import Figures, folded
 
