@@ -234,8 +234,9 @@ export class Store {
     /** @type {ReturnType<Store["record"]>[]} */
     const reading = [];
     let begun = 0;
+    const known = { writer: "" };
     const begin = () => {
-      if (begun < manifest.records.length) reading.push(this.record(manifest, begun));
+      if (begun < manifest.records.length) reading.push(this.record(manifest, begun, known));
       begun += 1;
     };
     for (let i = 0; i < AHEAD; i += 1) begin();
@@ -258,11 +259,15 @@ export class Store {
 
   /** A record's bytes, and the checksums of its chunks, which are still to be checked; undefined where it is missing, or
    * cannot be read. Whoever wrote them: the entry may have been replaced by an equal one since it was found.
-   * @param {Manifest} manifest  @param {number} index */
-  async record(manifest, index) {
+   * @param {Manifest} manifest  @param {number} index
+   * @param {{writer: string}} known who wrote the last one, if anybody; an entry has a vocabulary, which takes long to read */
+  async record(manifest, index, known) {
     try {
       const record = await this.database.within("readonly", async ({ manifests, records }) => {
+        const kept = known.writer ? await read(records, [known.writer, index]) : undefined;
+        if (kept) return kept;
         const entry = await entryOf(manifests, manifest.key);
+        known.writer = entry?.writer ?? "";
         return entry && read(records, [entry.writer, index]);
       });
       if (!isStoredBlob(record, manifest.records[index].nbytes)) return undefined;
