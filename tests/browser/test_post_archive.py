@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from common import ENGLISH, PATIENCE
+from common import ENGLISH, PATIENCE, Offer
 from pages import TEXT, barriers, in_page, state, until, write
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from sotto.page.post.entry import from_json
+from tiny import Tiny, build
 
 ASKED = "?max_tokens=12&temperature=0&seed=3&versions=1"
 OTHER = "every morning the garden reads a quiet article and the river writes a story for the people. "
@@ -52,6 +53,20 @@ def saved(page: Page, name: str) -> str:
     with page.expect_download() as download:
         page.click(name)
     return Path(download.value.path()).read_text("utf-8")
+
+
+def do(page: Page, name: str, card: int = 0) -> None:
+    """Press a button of a post."""
+    page.locator("#posts > li").nth(card).get_by_role("button", name=ENGLISH[name], exact=True).click()
+
+
+def posts(page: Page, count: int) -> list[str]:
+    """The posts that are shown, when there are so many and none is being written."""
+    cards = page.locator("#posts > li:visible .text")
+    expect(cards).to_have_count(count)
+    state(page, "ready")
+    expect(page.locator("#posts")).to_have_attribute("aria-busy", "false")
+    return cards.all_inner_texts()
 
 
 def test_each_tab_has_its_own_text(browser: Browser, site: str, runtime: Path) -> None:
@@ -165,4 +180,86 @@ def test_posts_are_kept_found_and_deleted(browser: Browser, tiny: str) -> None:
     page.reload()
     expect(page.locator("#posts")).to_have_attribute("aria-busy", "false")
     expect(page.locator("#post")).to_be_empty()
+    context.close()
+
+
+def test_posts_beside_each_other(browser: Browser, offer: Offer) -> None:
+    context, page = started(browser)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    context.add_init_script(
+        "navigator.share = async (given) => { document.body.dataset.given = given.text; };"
+    )
+    page.set_viewport_size({"width": 1280, "height": 900})
+    far = offer(
+        "far", build(Tiny(chat=True, window=512))
+    )  # so that the cache still has the text after a post
+    opened(page, far + ASKED.replace("versions=1", "versions=2").replace("seed=3", "seed=5"))
+    page.select_option("#posts-wanted", "3")
+    page.fill("#source", TEXT)
+    page.click("#write")
+    shown = posts(page, 3)
+    assert len(set(shown)) == 3
+    boxes = [page.locator("#posts > li").nth(at).bounding_box() for at in range(3)]
+    assert boxes[0] and boxes[1] and boxes[2]
+    assert boxes[0]["y"] == boxes[1]["y"] and boxes[0]["x"] < boxes[1]["x"], "side by side"
+    page.locator("#posts .figures > summary").first.click()
+    assert page.locator("#posts .figures", has_text="1 token read").count() >= 2, (
+        "all come of the first one's prefill"
+    )
+    assert barriers(page) == []
+    page.set_viewport_size({"width": 390, "height": 800})
+    narrow = [page.locator("#posts > li").nth(at).bounding_box() for at in range(2)]
+    assert narrow[0] and narrow[1] and narrow[0]["x"] == narrow[1]["x"] and narrow[0]["y"] < narrow[1]["y"]
+    page.set_viewport_size({"width": 1280, "height": 900})
+
+    # What was tried besides is a click away.
+    more = page.locator("#posts-more")
+    expect(more).to_contain_text("1 other")  # twelve tokens do not end by themselves: none is good enough
+    more.click()
+    assert posts(page, 4)[:3] == shown
+    expect(more).to_be_hidden()
+
+    do(page, "copy", 1)
+    expect(page.locator("#posts > li").nth(1)).to_contain_text(ENGLISH["copied"])
+    assert page.evaluate("navigator.clipboard.readText()") == shown[1].strip()
+    do(page, "share", 2)
+    expect(page.locator("body")).to_have_attribute("data-given", shown[2].strip())
+    do(page, "post.again", 1)
+    five = posts(page, 5)
+    assert five[:2] == shown[:2] and five[3] == shown[2] and five[2] not in shown
+    page.locator("#posts > li").nth(0).locator(".tones > summary").click()
+    do(page, "tasks.tone.formal", 0)
+    six = posts(page, 6)
+    assert [six[0], *six[2:]] == five
+    cards = page.locator("#posts > li:visible .text")
+    do(page, "post.discard", 1)
+    expect(cards).to_have_text(five)
+    expect(page.locator("#posts-undo")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(cards).to_have_text(six)
+
+    # A shorter one is shorter, or there is none.
+    none = ENGLISH["note.not-shorter"]
+    do(page, "post.shorter", 0)
+    until(
+        page,
+        """document.documentElement.dataset.state === 'ready' && (document.querySelector('#note').textContent === v.none
+        || document.querySelectorAll('#posts > li:not([hidden])').length === 7)""",
+        none=none,
+    )
+    if page.inner_text("#note") == none:
+        assert posts(page, 6) == six
+    else:
+        assert len(posts(page, 7)[1].split()) < len(six[0].split())
+
+    page.click("#posts > li:nth-child(2) .text")  # in place, whichever it is
+    page.keyboard.press("Control+A")
+    page.keyboard.type("My own words.")
+    until(page, "document.querySelector('#post-2').innerText === 'My own words.'")
+    page.click("h1")
+    left = cards.all_inner_texts()
+    until(page, "v.text && (await (async () => " + KEPT + ")()).includes(v.text)", text="My own words.")
+    page.reload()
+    expect(page.locator("#post-2")).to_have_text("My own words.")
+    expect(cards).to_have_text(left)
     context.close()
