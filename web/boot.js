@@ -205,7 +205,7 @@ function tell(kind, values, detail) {
   at("error-text").textContent = filled(`error.${kind}.text`, values);
   at("error-action").textContent = filled(`error.${kind}.action`, values);
   at("error-action").onclick = async () => { // without a server, a reload would leave the browser's own error page
-    if (await fetch(location.href, { method: "HEAD", cache: "no-store" }).catch(() => null)) location.reload();
+    if (await fetch(location.pathname, { cache: "no-store" }).catch(() => null)) location.reload(); // or from what is kept
     else at("error-text").textContent = words["error.gone"];
   };
   at("error-more").hidden = !detail;

@@ -419,7 +419,8 @@ def test_unknown_model_leads_to_the_default(page: Page, tiny: str) -> None:
 
 
 def test_python_that_cannot_start(browser: Browser, tiny: str) -> None:
-    page = browser.new_page()  # the page's own fixture would take the expected error for a failure
+    # The page's own fixture would take the expected error for a failure.
+    page = browser.new_page(service_workers="block")
     page.route("**/app.zip", lambda route: route.abort())
     page.goto(tiny)
     fault(page, "runtime")
