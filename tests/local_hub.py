@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from local_oauth import SignIn
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 EXPOSED = "ETag, Accept-Ranges, Content-Range, X-Repo-Commit, X-Linked-Size, X-Linked-Etag, X-Error-Code, Retry-After"
 PORTAL = b"<!doctype html><title>Welcome</title><p>Sign in to use this network.</p>"
@@ -79,6 +81,7 @@ class Hub:
         repositories: by `owner/name`.
         tokens: that it knows.
         accepted: those whose accounts accepted the terms of gated models.
+        sign_in: its pages for signing in.
         link_seconds: how long a link to the storage lives.
         api_faults, faults: for coming answers of the API, and of the storage to GET, in order; None for a good one.
         requests: (method, path, Range header) of every request to either.
@@ -90,6 +93,7 @@ class Hub:
     repositories: dict[str, Repository] = field(default_factory=dict)
     tokens: set[str] = field(default_factory=set)
     accepted: set[str] = field(default_factory=set)
+    sign_in: SignIn = field(default_factory=SignIn)
     link_seconds: float = 60.0
     api_faults: deque[Fault | None] = field(default_factory=deque)
     faults: deque[Fault | None] = field(default_factory=deque)
@@ -110,6 +114,17 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_HEAD(self) -> None:
         self.do_GET()
+
+    def do_POST(self) -> None:
+        self.hub.requests.append((self.command, self.path, ""))
+        form = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        if self.path == "/oauth/token" and self.headers["Content-Type"].startswith(
+            "application/x-www-form-urlencoded"
+        ):
+            status, text = self.hub.sign_in.exchange(form)
+            self.answer(status, text.encode(), {"Content-Type": "application/json"})
+        else:
+            self.answer(404, b"", {})
 
     def do_GET(self) -> None:
         self.hub.requests.append((self.command, self.path, self.headers.get("Range", "")))
@@ -148,7 +163,10 @@ class _Api(_Handler):
             wait = {"Retry-After": fault.retry_after} if fault.retry_after else {}
             self.answer(fault.status, b"{}", wait)
             return
-        if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
+        if path == "/oauth/authorize":
+            status, text = self.hub.sign_in.authorize(urlsplit(self.path).query)
+            self.answer(status, text.encode(), {"Content-Type": "text/html"})
+        elif found := re.fullmatch(r"/api/models/([^/]+/[^/]+)(?:/revision/(.+))?", path):
             self.model(found[1], found[2] or "main")
         elif found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             self.file(found[1], found[3])

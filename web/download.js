@@ -54,19 +54,34 @@ async function whole(url, headers, most) {
   try {
     const answer = await ask(url, headers);
     refuse(answer);
-    /** @type {Bytes[]} */
-    const parts = [];
-    let got = 0;
-    for (let part = await answer.read(); part; part = await answer.read()) {
-      parts.push(part);
-      got += part.length;
-      if (got < most) continue;
-      answer.stop(); // a server without ranges would send all of it
-      break;
-    }
-    return new Uint8Array(await new Blob(parts).slice(0, most).arrayBuffer());
+    return await bodyOf(answer, most);
   } catch (/** @type {any} */ error) {
     throw error instanceof BridgeError ? error : new BridgeError("Network", error.message);
+  }
+}
+
+/** The body of an answer, or its first bytes. @param {Answer} answer  @param {number} most bytes  @returns {Promise<Bytes>} */
+async function bodyOf(answer, most) {
+  /** @type {Bytes[]} */
+  const parts = [];
+  let got = 0;
+  for (let part = await answer.read(); part; part = await answer.read()) {
+    parts.push(part);
+    got += part.length;
+    if (got < most) continue;
+    answer.stop(); // a server without ranges would send all of it
+    break;
+  }
+  return new Uint8Array(await new Blob(parts).slice(0, most).arrayBuffer());
+}
+
+/** What a hub answers to a form, also where it refuses. @param {string} url  @param {string} form
+ * @returns {Promise<string>} */
+export async function send(url, form) {
+  try {
+    return new TextDecoder().decode(await bodyOf(await ask(url, {}, form), BLOCK));
+  } catch (/** @type {any} */ error) {
+    throw new BridgeError("Network", error.message);
   }
 }
 
@@ -83,28 +98,12 @@ export function start(url, token, nbytes) {
 /** The lock of a download. @param {string} id */
 const lockOf = (id) => `download ${id}`;
 
-/** Go on with the download of a file, or begin it; when another tab has it, that is waited for.
+/** The download of a file, which `begin` begins.
  * @param {string} id of the content  @param {string} name  @param {string} url  @param {number} size
  * @param {string} token  @param {number} ahead blocks that are fetched before they are read
- * @returns {Promise<Download>} */
-export async function download(id, name, url, size, token, ahead) {
-  const release = (await hold(lockOf(id))) ?? (() => {});
-  /** @type {State} */
-  let state = { name, size, tag: "" };
-  /** @type {number[]} */
-  let have = [];
-  try {
-    await (await database()).within("readwrite", async ({ notes, records }) => {
-      const note = await read(notes, id);
-      const kept = typeof note === "string" ? JSON.parse(note) : undefined;
-      const keys = await settled(records.getAllKeys(blocksOf(id)));
-      if (kept?.size === size) {
-        state = kept;
-        have = keys.map((key) => /** @type {any} */ (key)[1]);
-      } else records.delete(blocksOf(id)); // of another file
-    });
-  } catch { /* nothing can be kept: then it is not */ }
-  return new Download(id, url, state, token, ahead, have, release);
+ * @returns {Download} */
+export function download(id, name, url, size, token, ahead) {
+  return new Download(id, name, url, size, token, ahead);
 }
 
 /** All blocks of a file. @param {string} id */
@@ -137,26 +136,56 @@ export async function forget(id) {
 }
 
 class Download {
-  /** @param {string} id  @param {string} url  @param {State} state  @param {string} token  @param {number} ahead
-   * @param {number[]} have  @param {() => void} release */
-  constructor(id, url, state, token, ahead, have, release) {
+  /** @param {string} id  @param {string} name  @param {string} url  @param {number} size  @param {string} token
+   * @param {number} ahead */
+  constructor(id, name, url, size, token, ahead) {
     this.id = id;
     this.url = url;
-    this.state = state;
+    /** @type {State} */
+    this.state = { name, size, tag: "" };
     this.token = token;
     this.ahead = ahead;
-    this.release = release;
-    this.count = Math.ceil(state.size / BLOCK);
-    this.kept = new Set(have); // indexes of blocks in the database
+    this.release = () => {}; // lets go of the lock
+    this.count = Math.ceil(size / BLOCK);
+    /** @type {Set<number>} */
+    this.kept = new Set(); // indexes of blocks in the database
     /** @type {Map<number, Promise<Blob>>} */
     this.loading = new Map(); // blocks that are fetched, or could not be kept
     /** @type {Set<Answer>} */
     this.answers = new Set(); // that come now
-    this.stopped = false;
-    /** @type {() => void} */
-    this.halt = () => {};
+    this.stopping = new AbortController();
     /** @type {Promise<void>} */
-    this.halted = new Promise((resolve) => { this.halt = resolve; });
+    this.halted = new Promise((resolve) => { this.stopping.signal.onabort = () => resolve(); });
+  }
+
+  get stopped() {
+    return this.stopping.signal.aborted;
+  }
+
+  /** Go on from what is here. While another tab has this file it is waited for, until it has it, ends, or `close`.
+   * @param {() => void} waiting is called when another has it */
+  async begin(waiting) {
+    let release = await hold(lockOf(this.id), { ifAvailable: true });
+    if (!release) {
+      waiting();
+      release = await hold(lockOf(this.id), { signal: this.stopping.signal });
+    }
+    this.release = release ?? this.release;
+    if (this.stopped) {
+      this.release();
+      throw new BridgeError("Cancelled", "stopped");
+    }
+    try {
+      await (await database()).within("readwrite", async ({ notes, records }) => {
+        const note = await read(notes, this.id);
+        const kept = typeof note === "string" ? JSON.parse(note) : undefined;
+        const keys = await settled(records.getAllKeys(blocksOf(this.id)));
+        if (kept?.size === this.state.size) {
+          this.state = kept;
+          this.kept = new Set(keys.map((key) => /** @type {any} */ (key)[1]));
+        } else records.delete(blocksOf(this.id)); // of another file
+      });
+    } catch { /* nothing can be kept: then it is not */ }
   }
 
   /** Bytes of a block. @param {number} index */
@@ -277,8 +306,7 @@ class Download {
 
   /** No more is wanted now. What is here stays, unless the file is whole or wrong. @param {boolean} drop */
   async close(drop) {
-    this.stopped = true;
-    this.halt();
+    this.stopping.abort();
     for (const answer of this.answers) answer.stop();
     try {
       if (drop) await forget(this.id);

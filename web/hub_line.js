@@ -21,8 +21,9 @@ function begun() {
   return worker;
 }
 
-/** Ask. Whatever breaks is an Error. @param {string} url  @param {Record<string, string>} headers  @returns {Promise<Answer>} */
-export async function ask(url, headers) {
+/** Ask. Whatever breaks is an Error. @param {string} url  @param {Record<string, string>} headers
+ * @param {string} [form] that is sent  @returns {Promise<Answer>} */
+export async function ask(url, headers, form) {
   const { port1: port, port2 } = new MessageChannel();
   /** @type {any[]} */
   const heard = [];
@@ -45,7 +46,7 @@ export async function ask(url, headers) {
   }
   asking.add(hear);
   port.onmessage = ({ data }) => hear(data);
-  begun().postMessage({ url, headers }, [port2]);
+  begun().postMessage({ url, headers, form }, [port2]);
   const { status, headers: told } = await next();
   return {
     status,

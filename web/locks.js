@@ -19,6 +19,10 @@ export function hold(name, options = {}) {
   });
 }
 
+/** Hold a name as soon as nobody else does. @param {string} name
+ * @returns {Promise<() => void>} lets go of it */
+export const wait = async (name) => (await hold(name)) ?? (() => {});
+
 /** The names that are held. @returns {Promise<string[]>} */
 export async function holders() {
   try {

@@ -9,6 +9,7 @@ import pytest
 from common import ENGLISH, ROOT
 from pages import SHORT, in_page, state, write
 from playwright.sync_api import Page, Route, expect
+from test_models import CLEARED
 
 from local_hub import Hub, Repository, serve_hub
 from sotto.site.policy import ISOLATION, POLICIES
@@ -99,6 +100,15 @@ def use(page: Page, name: str) -> None:
     row.get_by_role("button", name=ENGLISH["models.use"]).click()
 
 
+def from_hub(page: Page) -> None:
+    """Fetch the hub's model."""
+    go(page, "models")
+    page.fill("#hub-address", NAME)
+    page.press("#hub-address", "Enter")
+    page.locator("#hub-offers li", has_text=ENGLISH["hub.recommended"]).get_by_role("button").click()
+    loaded(page, "tiny-Q4_0.gguf", "prepared now")
+
+
 MENDED = ENGLISH["fact.weights.mended"].partition("} ")[2]
 
 
@@ -130,11 +140,7 @@ def test_the_servers_model_is_mended(page: Page, tiny: str) -> None:
 def test_a_model_of_the_hub_is_mended_or_deleted(page: Page, tiny: str, hub: Hub) -> None:
     page.goto(f"{tiny}{SHORT}")
     loaded(page, "tiny", "prepared now")
-    go(page, "models")
-    page.fill("#hub-address", NAME)
-    page.press("#hub-address", "Enter")
-    page.locator("#hub-offers li", has_text=ENGLISH["hub.recommended"]).get_by_role("button").click()
-    loaded(page, "tiny-Q4_0.gguf", "prepared now")
+    from_hub(page)
     post = posted(page)
     assert in_page(page, DAMAGE, name="tiny-Q4_0.gguf", record=3) > 6
     hub.sent = 0
@@ -180,3 +186,21 @@ def test_a_persons_own_model_is_mended_from_its_file(page: Page, tiny: str, tmp_
     loaded(page, "own.gguf", MENDED)
     expect(page.locator("#error")).to_be_hidden()
     assert posted(page) == post
+
+
+def test_a_model_of_the_hub_that_the_browser_cleared_is_offered_again(
+    page: Page, tiny: str, hub: Hub
+) -> None:
+    page.goto(f"{tiny}{SHORT}")
+    loaded(page, "tiny", "prepared now")
+    from_hub(page)
+    in_page(page, CLEARED)
+    page.reload()
+    loaded(page, "tiny", "prepared now")
+    expect(page.locator("#note")).to_contain_text("tiny-Q4_0.gguf")
+    go(page, "models")
+    lost = page.locator("#hub-unfinished li", has_text=ENGLISH["hub.lost"])
+    lost.get_by_role("button", name=ENGLISH["hub.look"]).click()
+    page.locator("#hub-offers li", has_text=ENGLISH["hub.recommended"]).get_by_role("button").click()
+    loaded(page, "tiny-Q4_0.gguf", "prepared now")
+    expect(lost).to_have_count(0)

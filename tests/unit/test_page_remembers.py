@@ -80,9 +80,9 @@ def test_the_model_that_was_taken_last_comes_back_while_the_default_is_the_same(
     area = Area()
     last = LastModel(Storage(lambda: area), "small")
     assert last.name == ""
-    last.keep("a key", "My own")
+    last.keep("a key", "My own", "owner/name:file")
     again = LastModel(Storage(lambda: area), "small")
-    assert (again.name, again.title) == ("a key", "My own")
+    assert (again.name, again.title, again.origin) == ("a key", "My own", "owner/name:file")
     assert LastModel(Storage(lambda: area), "large").name == "", "the server was started with another one"
     again.forget("another key")
     assert again.name == "a key"

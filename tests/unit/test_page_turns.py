@@ -59,6 +59,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
             "store",
             "download",
             "files",
+            "locks",
             "keeping",
             "document",
             "window",
@@ -74,7 +75,8 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def make() -> Any:
         browser: Any = SimpleNamespace(storage=None)
-        holder = ModelHolder(browser, {"default": "", "models": []}, 0.0)
+        hub: Any = None
+        holder = ModelHolder(browser, {"default": "", "models": []}, hub, 0.0)
         holder.engine = Engine()  # type: ignore[assignment]
         holder.opened = SimpleNamespace(kind="cpu", device=SimpleNamespace(close=lambda: None))  # type: ignore[assignment]
         return holder

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from pyodide.ffi import JsException
+from pyodide.ffi import JsException, create_proxy
 
 from ..errors import AssetError, FormatError, StoreFull
 from ..library.address import HubAddress
 from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, described, offers
 from ..library.refusals import refused
+from ..library.sign_in import SigningIn, token_in
 from .errors import for_people
 
 _GIVE = "paste it into the field for it"
@@ -53,6 +54,22 @@ async def look(
     with _told(page, str(address), token):
         starts = dict(await asyncio.gather(*(first(file) for file in wanted)))
     return model, offers(model, starts, runs)
+
+
+async def token_for(module: Any, begun: SigningIn, query: str) -> str:
+    """The access token for what a person came back with from the hub's page.
+
+    Args:
+        module: the JavaScript module download.js.
+        begun: what was begun here.
+        query: of the address that was come back to.
+
+    Raises:
+        AssetError: it is no answer to that, the hub refuses, or cannot be reached.
+    """
+    form = begun.form(query)
+    with for_people(begun.hub):
+        return token_in(str(await module.send(begun.exchange, form)))
 
 
 def resolved(hub: str, model: HubModel, file: HubFile) -> str:
@@ -117,14 +134,22 @@ async def forget(module: Any, name: str) -> None:
 
 
 class HubSource:
-    """A `Source` that reads a file of a hub while it is fetched. Made by `open`.
+    """A `Source` that reads a file of a hub while it is fetched, which `begin` begins.
+
+    Args:
+        module: the JavaScript module download.js.
+        url: of the file.
+        origin: what people call it: `owner/name:file`.
+        token: of the hub; may be empty.
+        ahead: blocks that are fetched before they are read.
 
     Attributes:
         key: the sha256 that the hub tells of it, which what arrives is held against.
     """
 
-    def __init__(self, download: Any, url: str, file: HubFile, origin: str, token: str) -> None:
-        self._download = download
+    def __init__(
+        self, module: Any, url: str, file: HubFile, origin: str, token: str, ahead: int = AHEAD
+    ) -> None:
         self._url = url
         self._origin = origin
         self._token = token
@@ -134,24 +159,23 @@ class HubSource:
         self.name = file.name
         self.size = file.size
         self.key = file.sha256 or f"{url}:{file.size}"
+        self._download = module.download(self.key, origin, url, file.size, token, ahead)
 
-    @classmethod
-    async def open(
-        cls, module: Any, url: str, file: HubFile, origin: str, token: str, ahead: int = AHEAD
-    ) -> HubSource:
-        """Go on with a download, or begin it; another tab that has begun it is waited for.
+    async def begin(self, waiting: Callable[[], None]) -> None:
+        """Go on with the download, or begin it; another tab that has begun it is waited for.
 
         Args:
-            module: the JavaScript module download.js.
-            url: of the file.
-            origin: what people call it: `owner/name:file`.
-            token: of the hub; may be empty.
-            ahead: blocks that are fetched before they are read.
+            waiting: is called when there is one.
+
+        Raises:
+            Cancelled: `stop` was called meanwhile.
         """
-        key = file.sha256 or f"{url}:{file.size}"
-        with for_people(file.name):
-            opened = await module.download(key, origin, url, file.size, token, ahead)
-            return cls(opened, url, file, origin, token)
+        told = create_proxy(waiting)
+        try:
+            with for_people(self.name):
+                await self._download.begin(told)
+        finally:
+            told.destroy()
 
     async def read(self, offset: int, nbytes: int) -> bytes:
         if offset + nbytes > self.size:

@@ -63,6 +63,18 @@ class Browser:
         """The address of the hub that the document names."""
         return str(document.documentElement.getAttribute("data-hub") or "")
 
+    def own_address(self) -> str:
+        """The page's address without what it asks for."""
+        return str(window.location.origin) + str(window.location.pathname)
+
+    def put_query(self, query: str) -> None:
+        """Let the address ask for something else, without opening it again."""
+        window.history.replaceState(None, "", self.own_address() + query + str(window.location.hash))
+
+    def leave(self, url: str) -> None:
+        """Open another site in this tab; the page's texts are kept by web/kept.js."""
+        window.location.assign(url)
+
     def reload(self) -> None:
         """Open the page again; its texts are kept by web/kept.js."""
         window.location.reload()

@@ -16,6 +16,7 @@ from ..library.curated import CURATED, TERMS, Curated
 from ..library.offers import HubModel, Offer, choose
 from ..models import ARCHITECTURES
 from . import format as numbers
+from .hub_account import HubAccount
 from .options import HubPart, Model
 from .parts import Parts
 
@@ -23,7 +24,7 @@ TAKES = 2  # times its size, that a model takes while it is fetched: what arrive
 
 
 class HubPanel:
-    """The part `hub` of the screen of models. The token that is pasted there is kept in the field alone."""
+    """The part `hub` of the screen of models."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -31,6 +32,7 @@ class HubPanel:
         self._at = parts.elements.at
         self._say = parts.elements.say
         self._access = parts.holder.stock.hub
+        self._account = HubAccount(parts, self._fault)
         self._model: HubModel | None = None
         self._unfinished: list[hub.Unfinished] = []
         self._offered: list[Offer] = []
@@ -51,7 +53,7 @@ class HubPanel:
         """Show what is at an address."""
         self._no()
         self._fault("")
-        self._access.token = str(self._at("hub-token").value).strip()
+        self._account.take()
         self._at("hub-offers").innerHTML = ""
         self._say("hub-of", self._words("hub.looking"))
         try:
@@ -108,7 +110,7 @@ class HubPanel:
     def _fault(self, text: str) -> None:
         self._say("hub-fault", text)
         if text:
-            self._at("hub-token-label").hidden = False  # most refusals want one
+            self._account.show(asked=True)  # most refusals want a token
 
     # --- fetching
 
@@ -120,12 +122,15 @@ class HubPanel:
             elif do == "drop":
                 self._parts.do(self._drop(self._unfinished[number]))
             else:
-                address = self._unfinished[number].name if do == "further" else CURATED[number].address
+                if do == "again":
+                    address = self._parts.holder.last.origin
+                else:
+                    address = self._unfinished[number].name if do == "further" else CURATED[number].address
                 self._at("hub-address").value = address
                 self._parts.do(self._look(address))
 
     async def list_unfinished(self) -> None:
-        """Show what was not fetched to its end."""
+        """Show what was not fetched to its end, or was cleared by the browser."""
         words, self._unfinished = self._words, await hub.unfinished(download)
         items = []
         for number, file in enumerate(self._unfinished):
@@ -133,6 +138,10 @@ class HubPanel:
             buttons = self._button("further", number, words("hub.further"))
             buttons += self._button("drop", number, words("models.drop"))
             items.append(self._item(file.name, [part], buttons))
+        holder = self._parts.holder
+        if holder.missing and holder.last.origin:
+            again = self._button("again", 0, words("hub.look"))
+            items.append(self._item(holder.last.origin, [words("hub.lost")], again))
         self._at("hub-unfinished").innerHTML = "".join(items)
 
     async def _drop(self, file: hub.Unfinished) -> None:

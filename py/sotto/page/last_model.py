@@ -29,9 +29,15 @@ class LastModel:
         """What people call it."""
         return self._storage.remembered("model.title")
 
-    def keep(self, name: str, title: str) -> None:
+    @property
+    def origin(self) -> str:
+        """Its address at the hub, where it came from there; else empty."""
+        return self._storage.remembered("model.origin")
+
+    def keep(self, name: str, title: str, origin: str) -> None:
         """Begin with this one from now on."""
-        for key, text in (("model", name), ("model.title", title), ("model.default", self._default)):
+        known = {"model": name, "model.title": title, "model.origin": origin, "model.default": self._default}
+        for key, text in known.items():
             self._storage.remember(key, text)
 
     def forget(self, name: str = "") -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from .background import Background
 from .browser import Browser
 from .elements import Elements
+from .hub_access import HubAccess
 from .model_holder import ModelHolder
 from .model_panel import ModelPanel
 from .observer import Observer
@@ -25,7 +26,10 @@ async def start() -> None:
     browser, elements, do = Browser(), Elements(), Background()
     words = Words.load(HERE / "words.json", browser.language)
     models = json.loads((HERE / "models.json").read_text(encoding="utf-8"))
-    holder = ModelHolder(browser, models, runtime=browser.age())
+    site = json.loads((HERE / "site.json").read_text(encoding="utf-8"))
+    hub = HubAccess(browser, site["hub_client_id"])
+    from_hub = hub.returned()
+    holder = ModelHolder(browser, models, hub, runtime=browser.age())
     panel, preferences = ModelPanel(elements, words, holder, do), Preferences(browser, elements, words)
     parts = Parts(browser, elements, words, models, holder, panel, preferences, do)
     made: dict[str, Screen] = {}
@@ -46,4 +50,6 @@ async def start() -> None:
     holder.observe(Again())
     listen(parts)
     browser.on_screen(show)
+    if from_hub:
+        browser.go("models")  # where signing in was begun
     show()

@@ -21,6 +21,7 @@ from .browser import Browser
 from .choices import Choices, ChosenByModel
 from .crashes import Crashes
 from .faults import Fault, while_loading
+from .hub_access import HubAccess
 from .last_model import LastModel
 from .observer import Observer
 from .options import Model, Models, Options, choose
@@ -36,6 +37,7 @@ class ModelHolder:
 
     Args:
         models: what the server offers.
+        hub: how the hub of models is asked.
         runtime: seconds from opening the page until Python ran.
 
     Attributes:
@@ -57,12 +59,13 @@ class ModelHolder:
         fault: why the last load failed.
     """
 
-    def __init__(self, browser: Browser, models: Models, runtime: float) -> None:
+    def __init__(self, browser: Browser, models: Models, hub: HubAccess, runtime: float) -> None:
         self._browser = browser
         self._models = models
         self._taken: Model | None = None  # on the screen of models, or given: goes before the address's
         self._worked: Model | None = None  # what was taken when a model was loaded last
-        self.stock = Stock(browser, models)
+        self.stock = Stock(browser, models, hub)
+        self.stock.waiting = self._waiting
         self.adapters = Adapters(browser, self.stock)
         self._crashes = Crashes(browser.storage, at_work)
         self._rates = Rates(browser.storage)
@@ -226,7 +229,7 @@ class ModelHolder:
         if key == self.key:
             self.title = title
         if key == self.last.name:
-            self.last.keep(key, title)
+            self.last.keep(key, title, self.last.origin)
 
     async def cancel(self) -> None:
         """Fetch no more of a model that is loaded from a hub: the one before comes back."""
@@ -308,10 +311,11 @@ class ModelHolder:
         """A model was loaded. What was taken here is that of the next visit, too."""
         self.chosen.keep(key, self._now)
         self.key, self.title, self._worked, self._refused = key, model["name"], self._taken, None
+        origin = ""
         if self.kept:
-            self.title = await self.stock.used(key, model)
+            self.title, origin = await self.stock.used(key, model)
         if self._taken is not None and (self.kept or model["url"]):
-            self.last.keep(model["name"] if model["url"] else key, self.title)
+            self.last.keep(model["name"] if model["url"] else key, self.title, origin)
 
     async def _open(self) -> None:
         """Open a processor and load; where "auto" took a GPU that fails, the CPU is taken in its place."""
@@ -357,7 +361,10 @@ class ModelHolder:
         if not self._anyway:
             await self._crashes.check(source.key, model["name"], opened.kind)
         adapters = await self.adapters.of(self.stock.offered(source.key) or model, self.wanted)
-        async with self._crashes.watching(source.key, opened.kind):
+        async with (
+            self.stock.alone(source.key),
+            self._crashes.watching(source.key, opened.kind),
+        ):
             self.engine = await Engine.load(
                 source,
                 opened.device,
@@ -375,6 +382,10 @@ class ModelHolder:
         await self._remember(model, source.key)
         loading.report("ready", 1, 1, stats.cached)
         self._progress(loading)
+
+    def _waiting(self) -> None:
+        for observer in self._observers:
+            observer.waiting()
 
     def _progress(self, loading: Loading) -> None:
         for observer in self._observers:

@@ -75,6 +75,9 @@ class ModelPanel(Observer):
         self._elements.paint([*changes, ("#progress", "--done", "0")])
         self.state("loading", "stage.header")
 
+    def waiting(self) -> None:
+        self.state("loading", "state.waiting")
+
     def progress(self, loading: Loading) -> None:
         words = self._words
         marks = dict.fromkeys(SHARES, ("", ""))  # also of a load that another processor begins anew

@@ -12,6 +12,9 @@ class Observer:
     def loading(self) -> None:
         """A load has begun; `options` and `model` are known."""
 
+    def waiting(self) -> None:
+        """Another tab loads the same model, and is waited for."""
+
     def progress(self, loading: Loading) -> None:
         """How far it is."""
 

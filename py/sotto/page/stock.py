@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
-from pyscript.js_modules import download, files, keeping, ranges, store
+from pyscript.js_modules import download, files, keeping, locks, ranges, store
 
 from .. import formats
 from ..browser import hub
@@ -35,19 +36,22 @@ class Stock:
 
     Args:
         models: what the server offers.
+        hub: how the hub is asked.
 
     Attributes:
-        hub: how the hub is asked.
+        hub: as above.
+        waiting: is called when another tab loads the same, and is waited for.
     """
 
-    def __init__(self, browser: Browser, models: Models) -> None:
+    def __init__(self, browser: Browser, models: Models, hub: HubAccess) -> None:
         self._browser = browser
         self._models = models
         self._store: Store | None = None
         self._coming: list[HubSource] = []  # what is fetched now
         self._given: list[Sequence[Any]] = []  # JavaScript's files of each model that a person gave
         self._given_of: dict[str, Model] = {}  # those models, by their keys
-        self.hub = HubAccess(browser)
+        self.hub = hub
+        self.waiting: Callable[[], None] = lambda: None
 
     async def store(self, *, anew: bool = False) -> Store:
         """The browser's cache of converted models, opened `anew` for each load: the browser may have closed it."""
@@ -133,8 +137,7 @@ class Stock:
     async def _open_at_hub(self, model: Model) -> Source | Folder:
         for part in model["hub"]:
             file, token = part["file"], model.get("token", "")
-            opened = await HubSource.open(download, part["url"], file, model["origin"], token)
-            self._coming.append(opened)
+            await self._begin(HubSource(download, part["url"], file, model["origin"], token))
         return self._fetched(model["name"])
 
     async def _open_again(
@@ -158,10 +161,26 @@ class Stock:
         model, offered = await hub.look(download, at, address, ARCHITECTURES.__contains__, token)
         for file in choose(model, offered, address.file).files:
             url = hub.resolved(at, model, file)
-            self._coming.append(
-                await HubSource.open(download, url, file, origin, token, ahead=AHEAD if whole else 0)
-            )
+            await self._begin(HubSource(download, url, file, origin, token, AHEAD if whole else 0))
         return self._fetched(origin)
+
+    async def _begin(self, source: HubSource) -> None:
+        self._coming.append(source)  # so that `stop` ends the waiting, too
+        await source.begin(self.waiting)
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[None]:
+        """Prepare a model that is not kept yet, while no other tab does so: what that makes is there afterwards."""
+        kept, name = await self.store(), f"model {key}"
+        held = await kept.hold(name)
+        if held is None and all(entry.key != key for entry in await kept.entries()):
+            self.waiting()
+            held = await locks.wait(name)
+        try:
+            yield
+        finally:
+            if held:
+                held()
 
     def _fetched(self, name: str) -> Source | Folder:
         """All that is fetched now, as one model."""
@@ -220,8 +239,8 @@ class Stock:
             await kept.keep_note(stamp, known)
         return known
 
-    async def used(self, key: str, model: Model) -> str:
-        """A model was loaded: remember it. Returns what it is called."""
+    async def used(self, key: str, model: Model) -> tuple[str, str]:
+        """A model was loaded: remember it. Returns what it is called, and its address at the hub if it has one."""
         url = model["url"]
         about = About(
             origin=self._browser.address(url) if url else model.get("origin", ""),
@@ -233,7 +252,13 @@ class Stock:
             self._given_of[key] = model
         library = await self.library()
         await library.used(key, about)
-        return next((entry.title for entry in await library.entries() if entry.key == key), model["name"])
+        entries = await library.entries()
+        known = next((entry for entry in entries if entry.key == key), Entry(key, about, None))
+        origin = known.about.origin
+        at_hub = origin and isinstance(parse(origin, self.hub.address), HubAddress)
+        return known.about.title or (
+            known.kept.name if known.kept else model["name"]
+        ), origin if at_hub else ""
 
     async def room(self) -> dict[str, Any]:
         """Bytes `used` and `free`, and whether they are `persisted`; None where the browser does not tell."""

@@ -1,0 +1,104 @@
+"""Tabs that want the same model: one fetches it, another waits, can stop, and takes over when the first is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from common import ENGLISH, PATIENCE, ROOT
+from pages import SHORT, write
+from playwright.sync_api import BrowserContext, Page, Route, expect
+from test_models_hub import BLOCK, MODEL, NAME, START, fetch, loaded, look, until_kept
+
+from local_hub import Fault, Hub, Repository, serve_hub
+from sotto.site.policy import ISOLATION, POLICIES
+
+WAITING = ENGLISH["state.waiting"]
+HELD, LATER = (
+    [Fault(status=429, retry_after=seconds)] * 99 for seconds in ("59", "15")
+)  # the storage is busy
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serve_hub() as hub:
+        hub.repositories[NAME] = Repository({"tiny-Q4_0.gguf": MODEL}, licence="mit")
+        yield hub
+
+
+@pytest.fixture
+def context(page: Page, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> BrowserContext:
+    """One whose pages have small blocks, and ask the local hub."""
+    monkeypatch.setitem(POLICIES, "hub_worker.js", f"connect-src {hub.url} {hub.storage_url}")
+    context = page.context
+
+    def smaller(route: Route) -> None:
+        script = (ROOT / "web" / "download.js").read_text("utf-8")
+        assert "BLOCK = 16 << 20" in script
+        script = script.replace("BLOCK = 16 << 20", f"BLOCK = {BLOCK}")
+        route.fulfill(body=script, content_type="text/javascript", headers=ISOLATION)
+
+    def document(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace("https://huggingface.co", hub.url))
+
+    context.route("**/download.js", smaller)
+    context.route(lambda url: url.partition("?")[0].endswith("/"), document)
+    return context
+
+
+def tab(context: BrowserContext, address: str) -> Page:
+    """A page that has the server's model, at the screen of models."""
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}{SHORT}")
+    loaded(page, "tiny")
+    page.click("#screens [data-screen=models]")
+    expect(page.locator("main[data-screen=models]")).to_have_attribute("data-made", "")
+    look(page, NAME)
+    expect(page.locator("#hub-offers li")).to_have_count(1)
+    return page
+
+
+def waits(page: Page) -> None:
+    """Ask for the hub's model, and wait until it is said that another tab has it."""
+    fetch(page)
+    expect(page.locator("#model-state")).to_have_text(WAITING)
+
+
+def test_two_tabs_fetch_a_model_once(context: BrowserContext, tiny: str, hub: Hub) -> None:
+    first, second, third = (tab(context, tiny) for _ in range(3))
+    assert hub.sent == 3 * START
+    hub.sent = 0
+    hub.faults += [None, *HELD]
+    fetch(first)
+    until_kept(first, 1)
+
+    # Stop ends the waiting at once, while the first still fetches; then the second waits again.
+    waits(second)
+    second.click("#hub-stop")
+    loaded(second, "tiny")
+    expect(second.locator("#hub-fetching")).to_be_hidden()
+    waits(second)
+    assert hub.sent == BLOCK
+
+    # The first goes away in the middle: the second goes on from where it was.
+    hub.faults.clear()
+    hub.faults += [None, *LATER]
+    first.close()
+    until_kept(second, 2)
+    assert hub.sent == 2 * BLOCK
+
+    # A third waits, and has it without a request once the second is ready.
+    waits(third)
+    hub.faults.clear()
+    for page in (second, third):
+        loaded(page, "tiny-Q4_0.gguf")
+    expect(second.locator("#fact-weights")).to_contain_text("prepared now")
+    expect(third.locator("#fact-weights")).to_contain_text("cache")
+    assert hub.sent == len(MODEL)
+    posts = []
+    for page in (second, third):
+        page.click("#screens [data-screen=post]")
+        posts.append(write(page))
+    assert posts[0] and posts[0] == posts[1]
