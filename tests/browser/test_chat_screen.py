@@ -21,11 +21,11 @@ TITLE = "Über Gärten"  # the tiny model has no such letters, so that no answer
 
 def settings(page: Page, temperature: str = "0", longest: str = "16") -> None:
     """Write into the fields of a conversation."""
-    page.click(".how > summary")
+    page.click("#chat .how > summary")
     for name, value in (("temperature", temperature), ("longest", longest)):
         page.fill(f"#chat-{name}", value)
         page.press(f"#chat-{name}", "Tab")
-    page.click(".how > summary")
+    page.click("#chat .how > summary")
 
 
 def done(page: Page) -> None:
@@ -55,12 +55,12 @@ def file_of(page: Page, name: str) -> str:
 
 def test_a_conversation(page: Page, tiny: str) -> None:
     page.goto(tiny + "?seed=3&loop_guard=0&context=32768#chat")
-    page.click(".how > summary")
+    page.click("#chat .how > summary")
     expect(page.locator("#chat-send")).to_be_enabled()  # Python is there, and the model is not yet
     page.fill("#chat-longest", "16")
     page.fill("#chat-temperature", "0")
     page.press("#chat-temperature", "Tab")
-    page.click(".how > summary")
+    page.click("#chat .how > summary")
     first = ask(page, QUESTION)
     assert first
     second = ask(page, "and who\nreads it")

@@ -71,7 +71,10 @@ class HubAccess:
         """
         tab, query = self._browser.tab, self._browser.query()
         self._begun = SigningIn.from_json(tab.remembered(_BEGUN))
-        if not is_answer(query) or self._begun is None:
+        if not is_answer(query):
+            return False
+        if self._begun is None:  # to what nobody began here
+            self._browser.put_query("")
             return False
         self._answer = query
         self._browser.put_query(tab.remembered(_CAME_FROM))
