@@ -195,7 +195,7 @@ def test_a_model_of_the_hub_that_the_browser_cleared_is_offered_again(
     loaded(page, "tiny", "prepared now")
     from_hub(page)
     in_page(page, CLEARED)
-    page.reload()
+    page.goto(f"{tiny}{SHORT}")  # the note is the first screen's
     loaded(page, "tiny", "prepared now")
     expect(page.locator("#note")).to_contain_text("tiny-Q4_0.gguf")
     go(page, "models")
