@@ -209,3 +209,21 @@ def test_the_keyboard_goes_along_and_faults_of_a_text_stand_alone(page: Page, ti
     state(page, "ready")
     expect(page.locator("#post")).to_be_visible()
     expect(page.locator("#stats")).to_be_visible()
+
+
+def test_a_browser_without_a_graphics_processor_offers_the_cpu(page: Page, tiny: str) -> None:
+    """Where the address asks for one; the next visit without that address asks for none."""
+    page.route(
+        "**/bridge.js",
+        lambda route: route.fulfill(
+            body=f"GPU.prototype.requestAdapter = async () => null;\n{BRIDGE}", content_type="text/javascript"
+        ),
+    )
+    page.goto(tiny + SHORT + "&device=gpu")
+    fault(page, "adapter")
+    page.click("#error-action")
+    state(page, "ready")
+    expect(page.locator("#fact-processor")).to_contain_text("CPU")
+    assert write(page)
+    page.goto(tiny + SHORT)
+    state(page, "ready")
