@@ -61,12 +61,13 @@ def golden_imports() -> dict[str, Any]:
 RUNGS = ("unit", "kernels", "native", "cpu", "browser")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Climb the rungs: what is small and quick first, the browser last.
 
     Playwright also needs that: while it runs, its event loop counts as running in the tests' own thread. Where two
-    processes share the tests (run.py), a file stays together for its fixtures' sake, and the browser runs once; only
-    kernels need nothing of each other.
+    processes share the tests (run.py), a file stays together for its fixtures' sake; only kernels need nothing of
+    each other.
     """
 
     def rung(item: pytest.Item) -> str:
@@ -75,4 +76,4 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: RUNGS.index(rung(item)))
     for item in items:
         if rung(item) != "kernels":
-            item.add_marker(pytest.mark.xdist_group("browser" if rung(item) == "browser" else item.path.name))
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

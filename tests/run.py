@@ -55,7 +55,7 @@ def main() -> int:
     if platform.system() == "Linux" and not ctypes.util.find_library("vulkan"):
         install("libvulkan1", "The Vulkan loader")
     run(PYTHON, ROOT / "serve.py", "--fetch-only")
-    arguments = sys.argv[1:] or ["tests", "-n", "2", "--dist", "loadgroup"]
+    arguments = sys.argv[1:] or ["tests", "-n", "2", "--dist", "loadgroup", "--no-loadscope-reorder"]
     try:
         command = [str(PYTHON), "-m", "pytest", *arguments]
         print("$", " ".join(command), flush=True)

@@ -215,6 +215,7 @@ function build(canvas, described) {
  *   bars: labels, stacked, across, series [{name, tone, tones, values, low, high, texts}];
  *   lines: across, series [{name, points [[x, y, marked]]}];
  *   across says what the horizontal axis is
+ * @returns {Promise<boolean>} false where the library could not be had
  */
 export async function draw(json) {
   /** @type {Record<string, Spec>} */
@@ -225,11 +226,16 @@ export async function draw(json) {
       charts.delete(id);
     }
   }
-  await library(LIBRARY);
+  try {
+    await library(LIBRARY);
+  } catch {
+    return false;
+  }
   for (const [id, spec] of Object.entries(specs)) {
     const canvas = document.getElementById(id);
     if (canvas) charts.set(id, { spec, chart: build(canvas, spec) });
   }
+  return true;
 }
 
 new MutationObserver(() => {

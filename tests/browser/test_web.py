@@ -43,7 +43,7 @@ def test_errors_of_the_device_are_sentences(python: Python) -> None:
     assert message == "The GPU ran out of memory (no room for x)."
     assert "Close other tabs" in hint
     kind, message, hint = told["DeviceLost"]
-    assert kind == "DeviceError"
+    assert kind == "DeviceLost"
     assert message.startswith("The GPU was lost (destroyed")
     assert "text is kept" in hint
 

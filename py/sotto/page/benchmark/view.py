@@ -8,7 +8,6 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from pyodide.ffi import JsException
 from pyscript.ffi import create_proxy
 from pyscript.js_modules import charts
 
@@ -168,14 +167,9 @@ class BenchmarkView:
     async def _figures(self, figures: Sequence[Figure]) -> None:
         self._at("bench-figures").innerHTML = "".join(figure.html() for figure in figures)
         specs = {name: spec for figure in figures for name, spec in figure.charts.items()}
-        try:
-            await charts.draw(json.dumps(specs))
-        except JsException:  # the library could not be fetched: the tables say the same
-            self._at("bench-figures").dataset.charts = "none"
-            self._at("bench-uncharted").hidden = False
-        else:
-            self._at("bench-figures").dataset.charts = "drawn"
-            self._at("bench-uncharted").hidden = True
+        drawn = await charts.draw(json.dumps(specs))  # else the tables say the same
+        self._at("bench-figures").dataset.charts = "drawn" if drawn else "none"
+        self._at("bench-uncharted").hidden = drawn
 
     def _files(self, report: Report, kept: bool) -> None:
         """What can be done with a report."""
