@@ -48,13 +48,14 @@ function refuse({ status, headers, stop }) {
   throw new BridgeError("HubStatus", `${status} ${headers.get("x-error-code") ?? "-"} ${seconds}`);
 }
 
-/** All that a hub answers, or its first bytes. @param {string} url  @param {Record<string, string>} headers
- * @param {number} most bytes  @returns {Promise<Bytes>} */
-async function whole(url, headers, most) {
+/** All that a hub answers, or the bytes from one on. @param {string} url  @param {Record<string, string>} headers
+ * @param {number} most bytes  @param {number} [first] byte of the file, of which all may come  @returns {Promise<Bytes>} */
+async function whole(url, headers, most, first = 0) {
   try {
     const answer = await ask(url, headers);
     refuse(answer);
-    return await bodyOf(answer, most);
+    const before = answer.status === 206 ? 0 : first;
+    return (await bodyOf(answer, before + most)).subarray(before);
   } catch (/** @type {any} */ error) {
     throw error instanceof BridgeError ? error : new BridgeError("Network", error.message);
   }
@@ -90,9 +91,10 @@ export async function describe(url, token) {
   return new TextDecoder().decode(await whole(url, authorized(token), BLOCK));
 }
 
-/** The first bytes of a file. @param {string} url  @param {string} token  @param {number} nbytes */
-export function start(url, token, nbytes) {
-  return whole(url, { ...authorized(token), ...range(0, nbytes) }, nbytes);
+/** Some bytes of a file, or all of them to its end. @param {string} url  @param {string} token  @param {number} offset
+ * @param {number} nbytes */
+export function part(url, token, offset, nbytes) {
+  return whole(url, { ...authorized(token), ...range(offset, nbytes) }, nbytes, offset);
 }
 
 /** The lock of a download. @param {string} id */

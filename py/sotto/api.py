@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypedDict, TypeVar, Unpack
+from typing import Self, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,8 @@ from .assets import DEFAULT_MODEL, default_cache
 from .device import AdapterInfo, Device
 from .devices import policy
 from .devices.threads import remembered_threads
+from .driving import drive as drive  # noqa: PLC0414 - a part of this module's face
+from .driving import iterate
 from .engine.engine import Engine
 from .errors import DeviceError, LimitError
 from .formats.adapter import Adapter
@@ -34,39 +36,6 @@ from .text.prompt import Prompt
 from .text.sampler import Sampling
 from .text.tokenizer import Segment
 from .tuning.candidates import measured_again
-
-T = TypeVar("T")
-
-
-def drive(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine that never really waits, as all of the engine's are on a native device.
-
-    Raises RuntimeError when it does wait.
-    """
-    try:
-        coroutine.send(None)
-    except StopIteration as finished:
-        return finished.value  # type: ignore[no-any-return]
-    coroutine.close()
-    raise RuntimeError("a coroutine of the native engine waited for something")
-
-
-def iterate(pieces: AsyncIterator[T]) -> Iterator[T]:
-    """An async iterator that never really waits, as a plain one. Closing it closes the other."""
-    try:
-        while True:
-            try:
-                yield drive(_next(pieces))
-            except StopAsyncIteration:
-                return
-    finally:
-        close = getattr(pieces, "aclose", None)
-        if close is not None:
-            drive(close())
-
-
-async def _next(pieces: AsyncIterator[T]) -> T:
-    return await anext(pieces)
 
 
 class SamplingOptions(TypedDict, total=False):
@@ -247,7 +216,7 @@ def read_adapter(path: str | os.PathLike[str]) -> Adapter:
     if not Path(path).expanduser().exists():
         store = DiskStore(default_cache() / "weights")
         for entry in drive(Library(store).adapters()):
-            if str(path) in (entry.title, entry.digits):
+            if str(path) in (entry.title, entry.digits, entry.about.origin):
                 return drive(shelf.read(store, entry))
     source = files.adapter_source(path)
     try:

@@ -186,6 +186,43 @@ class MemorySource:
         """Nothing to release."""
 
 
+async def in_memory(source: Source) -> MemorySource:
+    """A small file, read whole."""
+    data = bytes(await source.read(0, source.size))
+    return MemorySource(data, source.name, hashlib.sha256(data).hexdigest())
+
+
+class StartedSource:
+    """A model file whose first bytes are here already.
+
+    Args:
+        rest: the whole file, of which no more is read than is missing.
+        start: its first bytes.
+    """
+
+    def __init__(self, rest: Source, start: bytes) -> None:
+        self._rest = rest
+        self._start = start
+        self.name = rest.name
+        self.size = rest.size
+
+    @property
+    def key(self) -> str:
+        return self._rest.key
+
+    async def read(self, offset: int, nbytes: int) -> bytes | memoryview:
+        if offset + nbytes <= len(self._start):
+            return self._start[offset : offset + nbytes]
+        return await self._rest.read(offset, nbytes)
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        """What is read ahead would often be what is here."""
+
+    def close(self) -> None:
+        """Release the file."""
+        self._rest.close()
+
+
 class JoinedSource:
     """A model file that was cut into parts, as hosts ask for that take no large files.
 

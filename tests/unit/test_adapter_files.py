@@ -264,12 +264,12 @@ def test_gguf_of_other_tensors() -> None:
 
 def test_an_adapter_of_another_model() -> None:
     adapter = opened(lora.files(HALVES))
-    adapter.check_fits(SHAPES)
+    adapter.outline.check_fits(SHAPES)
     wider = SHAPES | {"layers.2.up": (192, 64)}
     with pytest.raises(UnsupportedModel, match=r"up is 96 x 64, the model's 192 x 64.*google/gemma-3-270m"):
-        adapter.check_fits(wider)
+        adapter.outline.check_fits(wider)
     with pytest.raises(UnsupportedModel, match=r"layers\.2\.\w+, which this model has not"):
-        adapter.check_fits({name: shape for name, shape in SHAPES.items() if "layers.2" not in name})
+        adapter.outline.check_fits({name: shape for name, shape in SHAPES.items() if "layers.2" not in name})
 
 
 # --- safetensors ------------------------------------------------------------------------------------------------

@@ -393,3 +393,10 @@ def test_a_row_types_codes_have_two_signs() -> None:
     assert layout.blocks.dequantize(info.type, data, info.shape).tolist() == [[-0.5, -4.0, 0.0, 3.5]]
     with pytest.raises(ValueError, match="INT4"):
         layout.blocks.dequantize("INT4", data[:-1], info.shape)
+
+
+@pytest.mark.parametrize("newer", [False, True])
+def test_a_model_for_the_web_is_not_taken_for_an_adapter(newer: bool) -> None:
+    """Both are flatbuffers without operations."""
+    data = litert.web(MIX, VOCABULARY, PARAMETERS, newer=newer)
+    assert not drive(formats.holds_adapter(MemorySource(data, "web.task", "k")))

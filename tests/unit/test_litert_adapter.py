@@ -118,7 +118,9 @@ def test_another_type_and_another_model() -> None:
     with pytest.raises(FormatError, match="is not a matrix of f32"):
         opened(file(tensors(), litert.F16))
     with pytest.raises(UnsupportedModel, match=r"layers\.1\.query, which this model has not"):
-        opened(file(tensors())).check_fits({n: s for n, s in ATTENTION.items() if n.startswith("layers.0.")})
+        opened(file(tensors())).outline.check_fits(
+            {n: s for n, s in ATTENTION.items() if n.startswith("layers.0.")}
+        )
 
 
 def test_mutated_adapters_are_refused_or_read() -> None:

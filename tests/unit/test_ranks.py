@@ -13,7 +13,7 @@ import sotto
 
 PACKAGE = Path(sotto.__file__).parent
 RANKS = {  # room, or module of the root, by how much of the house it may know
-    "errors": -2, "values": -1, "reports": 0, "paths": 0, "device": 0, "documents": 0, "model_files": 0,
+    "errors": -2, "driving": -1, "values": -1, "reports": 0, "paths": 0, "device": 0, "documents": 0, "model_files": 0,
     "source": 1, "store": 1, "text": 1, "assets": 1,
     "formats": 2, "site": 2, "tasks": 2,
     "weights": 3,

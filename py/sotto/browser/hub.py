@@ -14,8 +14,9 @@ from urllib.parse import quote
 from pyodide.ffi import JsException, create_proxy
 
 from ..errors import AssetError, FormatError, StoreFull
+from ..formats import BEGINNING
 from ..library.address import HubAddress
-from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, described, offers
+from ..library.offers import HubFile, HubModel, Offer, adapters, described, offers
 from ..library.refusals import refused
 from ..library.sign_in import SigningIn, token_in
 from .errors import for_people
@@ -28,7 +29,7 @@ AHEAD = 2  # blocks of a file that is wanted whole
 async def look(
     module: Any, hub: str, address: HubAddress, runs: Callable[[str], bool], token: str = ""
 ) -> tuple[HubModel, list[Offer]]:
-    """What a repository holds, and what of that runs here. A few KB are fetched.
+    """What a repository holds, and what of that runs here. Of files no more is fetched than what tells what they are.
 
     Args:
         module: the JavaScript module download.js.
@@ -46,14 +47,14 @@ async def look(
         text = str(await module.describe(where, token))
     model = described(address, text)
 
-    async def first(file: HubFile) -> tuple[str, bytes]:
-        found = await module.start(resolved(hub, model, file), token, FIRST_BYTES)
-        return file.path, bytes(found.to_bytes())
+    def ranges(file: HubFile) -> HubRanges:
+        return HubRanges(module, resolved(hub, model, file), page, file, token)
 
-    wanted = [file for file in model.candidates() if file.name.lower().endswith(PROBED)]
-    with _told(page, str(address), token):
-        starts = dict(await asyncio.gather(*(first(file) for file in wanted)))
-    return model, offers(model, starts, runs)
+    async def first(file: HubFile) -> tuple[str, bytes]:
+        return file.path, await ranges(file).read(0, min(BEGINNING, file.size))
+
+    starts = dict(await asyncio.gather(*(first(file) for file in model.probed())))
+    return model, offers(model, starts, runs, adapters=await adapters(model, starts, ranges))
 
 
 async def token_for(module: Any, begun: SigningIn, query: str) -> str:
@@ -131,6 +132,39 @@ async def forget(module: Any, name: str) -> None:
     """Drop what there is of a download, by its id."""
     with suppress(StoreFull), for_people():
         await module.forget(name)
+
+
+class HubRanges:
+    """A `Source` of a file of a hub of which little is read.
+
+    Args:
+        module: the JavaScript module download.js.
+        url: of the file.
+        page: where a person can look.
+        token: of the hub; may be empty.
+    """
+
+    def __init__(self, module: Any, url: str, page: str, file: HubFile, token: str) -> None:
+        self._module = module
+        self._url = url
+        self._page = page
+        self._token = token
+        self.name = file.name
+        self.size = file.size
+        self.key = file.sha256
+
+    async def read(self, offset: int, nbytes: int) -> bytes:
+        with _told(self._page, self.name, self._token):
+            data = bytes((await self._module.part(self._url, self._token, offset, nbytes)).to_bytes())
+        if len(data) != nbytes:
+            raise AssetError(f"{self.name} ended too early.", "Check the network, then try again.")
+        return data
+
+    def expect(self, offset: int, nbytes: int) -> None:
+        """Nothing is read ahead."""
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 class HubSource:

@@ -11,9 +11,11 @@ from .. import api
 from ..assets import known_models, model_path
 from ..assets.progress import size_text
 from ..errors import SottoError
+from ..formats.adapter import Outline
 from ..library import adapters as shelf
 from ..library.address import HubAddress, parse
 from ..library.curated import CURATED, TERMS
+from ..library.library import About
 from ..library.offers import Offer
 from ..models import ARCHITECTURES
 from ..native import files, hub, pull
@@ -30,8 +32,8 @@ from .terminal import output
 @json_option
 def command(model: str | None, only_list: bool, as_json: bool) -> None:
     """Fetch MODEL: a hub's owner/name (of which the fitting file is taken), owner/name:file, the address of a page of
-    the hub, a URL of a GGUF file, or a known name. Without MODEL, a few worth having are shown. A LoRA adapter on this
-    disk is copied into the library, for --lora with its name.
+    the hub, a URL of a GGUF file, or a known name. Without MODEL, a few worth having are shown. A LoRA adapter, of the
+    hub or on this disk, is copied into the library, for --lora with its name.
 
     An access token of the hub, where a model wants one, is taken from HF_TOKEN or from `hf auth login`. What has
     arrived of a broken download is kept.
@@ -44,8 +46,8 @@ def command(model: str | None, only_list: bool, as_json: bool) -> None:
             model_path(model, progress=files.Download(lambda p: told(STAGES[p.stage], p.done, p.total)))
         click.echo(f"{model} is here.")
         return
-    if files.is_adapter(model) or files.begins_adapter(model):
-        _keep(model)
+    if _is_adapter(model):
+        _keep(model, About(origin=str(Path(model).expanduser().resolve())), as_json)
         return
     address = parse(model, hub.endpoint())
     if address is None:
@@ -60,8 +62,13 @@ def command(model: str | None, only_list: bool, as_json: bool) -> None:
         return
     with bar() as told:
         path, about = pull.pull(
-            address, ARCHITECTURES.__contains__, lambda done, total: told(STAGES["download"], done, total)
-        )
+            address, ARCHITECTURES.__contains__, lambda done, total: told(STAGES["download"], done, total),
+            or_adapter=True,
+        )  # fmt: skip
+    if _is_adapter(path):
+        _keep(path, about, as_json)
+        return
+    with bar() as told:
         found = files.find_model(path, lambda p: told(STAGES[p.stage], p.done, p.total))
     try:
         api.drive(library()[0].record(found.source.key, about))
@@ -80,16 +87,39 @@ def command(model: str | None, only_list: bool, as_json: bool) -> None:
         )
 
 
-def _keep(path: str) -> None:
-    """Keep an adapter in the library."""
+def _is_adapter(path: str | Path) -> bool:
+    return files.is_adapter(path) or files.holds_adapter(path)
+
+
+def _keep(path: str | Path, about: About, as_json: bool) -> None:
+    """Keep an adapter in the library, and say which models can have it."""
     store = api.store_in(True)
     assert store is not None
-    source = files.adapter_source(path)
+    source = files.adapter_source(path, about.title)
     try:
-        entry, _ = api.drive(shelf.keep(store, source, str(Path(path).expanduser().resolve())))
+        entry, adapter = api.drive(shelf.keep(store, source, about.origin, about.licence))
     finally:
         source.close()
-    click.echo(f"Kept the adapter {entry.title}: --lora {entry.title}")
+    fits = _fitting(adapter.outline)
+    if as_json:
+        facts = {"adapter": entry.title, "base": adapter.base, "fits": fits}
+        print_json(
+            {**facts, "origin": about.origin, "licence": about.licence, "bytes": entry.about.file_bytes}
+        )
+        return
+    made_for = f", made for {adapter.base}" if adapter.base else ""
+    click.echo(f"Kept the adapter {entry.title}{made_for}: --lora {entry.title}")
+    click.echo(_fits_text(fits))
+
+
+def _fitting(outline: Outline) -> list[str]:
+    """The library's models that can have an adapter."""
+    shapes = api.drive(library()[0].shapes())
+    return [entry.title for entry, matrices in shapes if outline.fits(matrices)]
+
+
+def _fits_text(fits: list[str]) -> str:
+    return f"It fits {', '.join(fits)}." if fits else "It fits none of the models that are kept here so far."
 
 
 def _show_curated(as_json: bool) -> None:
@@ -123,10 +153,8 @@ def _list(address: HubAddress, as_json: bool) -> None:
     for heading in ("file", "size", "type", ""):
         table.add_column(heading)
     for offer in offered:
-        remark = (
-            "recommended" if offer.recommended else f"does not run: {offer.why_not}" if offer.why_not else ""
-        )
-        table.add_row(offer.path, size_text(offer.nbytes), offer.type, remark)
+        kind = "LoRA adapter" if offer.adapter else offer.type
+        table.add_row(offer.path, size_text(offer.nbytes), kind, _remark(offer))
     licence = f", licence: {model.licence}" if model.licence else ""
     output().print(
         f"{model.repository}{licence}{', its terms have to be accepted' if model.gated else ''}",
@@ -135,8 +163,22 @@ def _list(address: HubAddress, as_json: bool) -> None:
     )
 
 
+def _remark(offer: Offer) -> str:
+    if offer.why_not:
+        return f"does not run: {offer.why_not}"
+    said = ["recommended"] if offer.recommended else []
+    if offer.outline:
+        base = offer.outline.base
+        said += [f"made for {base}"] if base else []
+        said.append(_fits_text(_fitting(offer.outline)).removesuffix("."))
+    return "; ".join(said)
+
+
 def _facts(offer: Offer) -> dict[str, object]:
-    return {
+    facts: dict[str, object] = {
         "file": offer.path, "bytes": offer.nbytes, "type": offer.type, "format": offer.format,
-        "recommended": offer.recommended, "why_not": offer.why_not,
+        "recommended": offer.recommended, "why_not": offer.why_not, "adapter": offer.adapter,
     }  # fmt: skip
+    if offer.outline:
+        facts |= {"base": offer.outline.base, "fits": _fitting(offer.outline)}
+    return facts

@@ -89,7 +89,7 @@ class Adapters:
         """Keep an adapter. Raises UnsupportedModel when it does not fit the model, InvalidSetting for a bad name."""
         if not isinstance(name, str) or not 0 < len(name) <= 200:
             raise values.invalid("the name of an adapter", name, "a text of 1 to 200 characters")
-        adapter.check_fits(self.shapes)
+        adapter.outline.check_fits(self.shapes)
         self._known[name] = adapter
 
     def remove(self, name: str) -> None:

@@ -9,21 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..source import Folder, Source
-from .adapter import Adapter
+from .adapter import Adapter, Outline
 from .checkpoint import Checkpoint
-from .kinds import CONFIG, FIRST_READ, GGUF, MATRICES, kind_of
+from .kinds import BEGINNING, CONFIG, FIRST_READ, GGUF, MATRICES, kind_of
 
 __all__ = [
+    "BEGINNING",
     "CONFIG",
     "FIRST_READ",
     "GGUF",
     "MATRICES",
-    "begins_adapter",
     "has_model",
+    "holds_adapter",
     "is_adapter",
     "kind_of",
     "open",
     "open_adapter",
+    "outline_adapter",
 ]
 
 
@@ -45,11 +47,11 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
     return readers.is_adapter(checkpoint)
 
 
-def begins_adapter(start: bytes) -> bool:
-    """Whether a file is an adapter by itself, as its first bytes tell; 4,096 are enough."""
+async def holds_adapter(source: Source) -> bool:
+    """Whether a file is an adapter by itself, also one that cannot be used, as its header tells. Raises FormatError."""
     from . import readers  # noqa: PLC0415
 
-    return readers.begins_adapter(start)
+    return await readers.holds_adapter(source)
 
 
 def has_model(names: Iterable[str]) -> bool:
@@ -69,3 +71,10 @@ async def open_adapter(source: Source | Folder) -> Adapter:
     from . import readers  # noqa: PLC0415
 
     return await readers.open_adapter(source)
+
+
+async def outline_adapter(source: Source | Folder) -> Outline:
+    """What an adapter changes, from no more than the headers of its files; else as `open_adapter`."""
+    from . import readers  # noqa: PLC0415
+
+    return await readers.outline_adapter(source)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 from ..errors import FormatError, UnsupportedModel
 
 Floats = NDArray[np.float32]
+T = TypeVar("T")
 
 PROJECTIONS = ("query", "key", "value", "output", "gate", "up", "down")
 DAMAGED = "The adapter is damaged or was converted wrongly: try another copy."
@@ -37,19 +40,49 @@ class Factors:
 
     def check(self, name: str) -> None:
         """Raise FormatError unless the shapes fit each other and all is finite; `name` is for people."""
-        if (
-            self.a.ndim != 2
-            or self.b.ndim != 2
-            or self.a.shape[0] != self.b.shape[1]
-            or not self.a.size * self.b.size
-        ):
-            raise FormatError(
-                f"The adapter's two matrices for {name} have the shapes {list(self.a.shape)} and "
-                f"{list(self.b.shape)}, which do not fit each other.",
-                DAMAGED,
-            )
+        _check_shapes(name, self.a.shape, self.b.shape)
         if not (np.isfinite(self.a).all() and np.isfinite(self.b).all()):
             raise FormatError(f"The adapter holds values for {name} that are not numbers.", DAMAGED)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What an adapter is, as the headers of its files tell it: none of its values.
+
+    Attributes:
+        format, name, base: as of an `Adapter`.
+        shapes: rank and rows and columns (r, N, K) by the canonical name of the matrix.
+    """
+
+    format: str
+    name: str
+    base: str
+    shapes: Mapping[str, tuple[int, int, int]]
+
+    def check_fits(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Raise UnsupportedModel unless a model with matrices of these shapes (N, K) can have it."""
+        made_for = f"It was made for {self.base}." if self.base else "It was made for another model."
+        for name, (_, *wanted) in self.shapes.items():
+            shape = shapes.get(name)
+            if shape is None:
+                raise UnsupportedModel(
+                    f"The adapter {self.name} changes {name}, which this model has not. {made_for}",
+                    "Load that model, or choose an adapter for this one.",
+                )
+            if tuple(wanted) != shape:
+                raise UnsupportedModel(
+                    f"The adapter {self.name} does not fit this model: its {name} is {wanted[0]:,} x {wanted[1]:,}, "
+                    f"the model's {shape[0]:,} x {shape[1]:,}. {made_for}",
+                    "Load that model, or choose an adapter for this one.",
+                )
+
+    def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether a model with matrices of these shapes (N, K) can have it."""
+        try:
+            self.check_fits(shapes)
+        except UnsupportedModel:
+            return False
+        return True
 
 
 @dataclass(frozen=True)
@@ -87,23 +120,23 @@ class Adapter:
         kinds = [name.rpartition(".")[2] for name in self.factors]
         return {kind: kinds.count(kind) for kind in PROJECTIONS if kind in kinds}
 
-    def check_fits(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Raise UnsupportedModel unless a model with matrices of these shapes (N, K) can have it."""
-        made_for = f"It was made for {self.base}." if self.base else "It was made for another model."
-        for name, factors in self.factors.items():
-            shape = shapes.get(name)
-            if shape is None:
-                raise UnsupportedModel(
-                    f"The adapter {self.name} changes {name}, which this model has not. {made_for}",
-                    "Load that model, or choose an adapter for this one.",
-                )
-            wanted = len(factors.b), factors.a.shape[1]
-            if wanted != shape:
-                raise UnsupportedModel(
-                    f"The adapter {self.name} does not fit this model: its {name} is {wanted[0]:,} x {wanted[1]:,}, "
-                    f"the model's {shape[0]:,} x {shape[1]:,}. {made_for}",
-                    "Load that model, or choose an adapter for this one.",
-                )
+    @property
+    def outline(self) -> Outline:
+        """It without its values."""
+        shapes = {name: (f.rank, len(f.b), f.a.shape[1]) for name, f in self.factors.items()}
+        return Outline(self.format, self.name, self.base, shapes)
+
+
+def outlined(halves: Iterable[tuple[str, str, tuple[int, ...]]]) -> dict[str, tuple[int, int, int]]:
+    """The shapes (r, N, K) of an adapter's matrices from those of their halves: canonical name, "a" or "b", and (r, K)
+    or (N, r). Raises FormatError where they do not fit each other, or one lacks the other.
+    """
+    found = {}
+    for name, both in _both(halves).items():
+        a, b = both["a"], both["b"]
+        _check_shapes(name, a, b)
+        found[name] = a[0], b[0], a[1]
+    return found
 
 
 def paired(
@@ -114,22 +147,38 @@ def paired(
     Args:
         scale: of a canonical name and a rank.
     """
-    found: dict[str, dict[str, Floats]] = {}
+    factors = {}
+    for name, both in _both(halves).items():
+        unscaled = Factors(both["a"], both["b"], 1.0)
+        unscaled.check(name)
+        factors[name] = replace(unscaled, scale=scale(name, unscaled.rank))
+    return factors
+
+
+def _both(halves: Iterable[tuple[str, str, T]]) -> dict[str, dict[str, T]]:
+    """Both halves of every matrix, in the order of the layers. Raises FormatError where one is missing or doubled."""
+    found: dict[str, dict[str, T]] = {}
     for name, half, values in halves:
         if half in found.setdefault(name, {}):
             raise FormatError(f"The adapter has the matrix {half.upper()} for {name} twice.", DAMAGED)
         found[name][half] = values
-    factors = {}
-    for name, both in sorted(found.items(), key=lambda item: _order(item[0])):
+    for name, both in found.items():
         if len(both) < 2:
             missing = "B" if "a" in both else "A"
             raise FormatError(f"The adapter has no matrix {missing} for {name}.", DAMAGED)
-        unscaled = Factors(both["a"], both["b"], 1.0)
-        unscaled.check(name)
-        factors[name] = replace(unscaled, scale=scale(name, unscaled.rank))
-    if not factors:
+    if not found:
         raise FormatError("The adapter changes nothing: it holds no LoRA matrices.", DAMAGED)
-    return factors
+    return {name: found[name] for name in sorted(found, key=_order)}
+
+
+def _check_shapes(name: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    """Raise FormatError unless they are (r, K) and (N, r); `name` is for people."""
+    if len(a) != 2 or len(b) != 2 or a[0] != b[1] or not prod(a) * prod(b):
+        raise FormatError(
+            f"The adapter's two matrices for {name} have the shapes {list(a)} and {list(b)}, which do not fit each "
+            "other.",
+            DAMAGED,
+        )
 
 
 def _order(name: str) -> tuple[int, int]:

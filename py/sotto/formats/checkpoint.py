@@ -27,9 +27,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -254,11 +256,8 @@ class Checkpoint:
     @classmethod
     def from_card(cls, card: str) -> Checkpoint:
         """The checkpoint that `to_card` described. Raises StoreDamaged when a character of it has changed."""
-        checksum, _, text = card.partition(" ")
-        try:
-            if checksum != _checksum(text):
-                raise ValueError("another checksum")
-            fields = json.loads(text)
+        with _sound():
+            fields = _fields(card)
             vocabulary = fields.pop("vocabulary")
             settings = {name: _setting(value) for name, value in fields.pop("settings").items()}
             tensors = {info["name"]: _tensor(info) for info in fields.pop("tensors")}
@@ -270,11 +269,36 @@ class Checkpoint:
                 vocabulary=vocabulary and Vocabulary.from_json(vocabulary),
                 refusal=refusal and (refusal[0], refusal[1]),
             )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-            raise StoreDamaged(
-                "What was kept of the converted model's settings is damaged.",
-                "The model is converted again from its file.",
-            ) from error
+
+
+def shapes_in_card(card: str) -> dict[str, tuple[int, ...]]:
+    """Of the tensors that a card tells of, by canonical name. (Of a vocabulary, which is most of it, nothing is made.)
+
+    Raises StoreDamaged when a character of it has changed.
+    """
+    with _sound():
+        return {info["name"]: tuple(info["shape"]) for info in _fields(card)["tensors"]}
+
+
+@contextmanager
+def _sound() -> Iterator[None]:
+    """Turn what a card that is none leads to into StoreDamaged."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise StoreDamaged(
+            "What was kept of the converted model's settings is damaged.",
+            "The model is converted again from its file.",
+        ) from error
+
+
+def _fields(card: str) -> dict[str, Any]:
+    """What a card says. Raises ValueError when a character of it has changed."""
+    checksum, _, text = card.partition(" ")
+    if checksum != _checksum(text):
+        raise ValueError("another checksum")
+    fields: dict[str, Any] = json.loads(text)
+    return fields
 
 
 def _checksum(text: str) -> str:

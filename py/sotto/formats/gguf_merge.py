@@ -114,7 +114,7 @@ def _changed(checkpoint: Checkpoint, adapters: Sequence[tuple[Adapter, float]]) 
     """The matrices that adapters change, by canonical name. Raises UnsupportedModel where one does not fit."""
     shapes = {name: info.shape for name, info in checkpoint.tensors.items()}
     for adapter, _ in adapters:
-        adapter.check_fits(shapes)
+        adapter.outline.check_fits(shapes)
     found = {
         name: info
         for name, info in checkpoint.tensors.items()

@@ -7,6 +7,8 @@ from . import litert_files
 GGUF = b"GGUF"
 FIRST_READ = 8 << 20
 """Bytes of the first read: all of a GGUF's header in most cases."""
+BEGINNING = 4096
+"""Bytes of a file that tell what it is."""
 CONFIG, MATRICES = "adapter_config.json", "adapter_model.safetensors"
 """The files of an adapter, as PEFT names them."""
 _OTHERS = (  # offset, bytes there, what it is

@@ -15,7 +15,7 @@ from typing import cast
 from ..errors import FormatError, UnsupportedModel
 from ..source import Source
 from . import safetensors
-from .adapter import DAMAGED, Adapter, paired
+from .adapter import DAMAGED, Adapter, Outline, outlined, paired
 
 MOST_CONFIG_BYTES = 1 << 20
 MODULES = {
@@ -71,33 +71,54 @@ async def read(config: Source, weights: Source, name: str) -> Adapter:
     Args:
         name: what a person calls the adapter.
     """
-    settings = await _settings(config)
-    _check_kind(settings, name)
-    header = await safetensors.read_header(weights)
-    scale_of = _scales(settings, config.name)
-    found = {}
-    paths = {}
-    for record in header.tensors.values():
-        match = _KEY.fullmatch(record.name)
-        if match is None or match[3] not in MODULES:
-            raise UnsupportedModel(f"The adapter {name} {_what(record.name)}.", ANOTHER)
-        canonical = f"layers.{int(match[2])}.{MODULES[match[3]]}"
-        found[record.name] = canonical, match[4].lower()
-        paths[canonical] = match[1]
-    halves = [
-        (*found[record.name], values)
-        async for record, values in safetensors.read_values(weights, header.tensors.values())
-    ]
+    settings, scale_of, header = await _headers(config, weights, name)
+    halves, paths = [], {}
+    async for record, values in safetensors.read_values(weights, header.tensors.values()):
+        canonical, half, path = _half(record, name)
+        halves.append((canonical, half, values))
+        paths[canonical] = path
     factors = paired(halves, lambda canonical, rank: scale_of(paths[canonical], rank))
-    base = settings.get("base_model_name_or_path")
     card = settings.get("sotto")
     return Adapter(
         "PEFT",
         name,
-        base[:200] if isinstance(base, str) else "",
+        _base(settings),
         factors,
         cast(Mapping[str, object], card) if isinstance(card, dict) else {},
     )
+
+
+async def outline(config: Source, weights: Source, name: str) -> Outline:
+    """What the two files' headers tell of the adapter; else as `read`."""
+    settings, _, header = await _headers(config, weights, name)
+    halves = [(*_half(record, name)[:2], record.shape) for record in header.tensors.values()]
+    return Outline("PEFT", name, _base(settings), outlined(halves))
+
+
+async def _headers(
+    config: Source, weights: Source, name: str
+) -> tuple[dict[str, object], _Scales, safetensors.Header]:
+    """The configuration, what follows from it, and the tensors, all of which are halves of matrices."""
+    settings = await _settings(config)
+    _check_kind(settings, name)
+    scale_of = _scales(settings, config.name)
+    header = await safetensors.read_header(weights)
+    for record in header.tensors.values():
+        _half(record, name)
+    return settings, scale_of, header
+
+
+def _half(record: safetensors.Record, name: str) -> tuple[str, str, str]:
+    """A tensor's canonical matrix, which half of it it is, and PEFT's path of the module. Raises UnsupportedModel."""
+    match = _KEY.fullmatch(record.name)
+    if match is None or match[3] not in MODULES:
+        raise UnsupportedModel(f"The adapter {name} {_what(record.name)}.", ANOTHER)
+    return f"layers.{int(match[2])}.{MODULES[match[3]]}", match[4].lower(), match[1]
+
+
+def _base(settings: Mapping[str, object]) -> str:
+    base = settings.get("base_model_name_or_path")
+    return base[:200] if isinstance(base, str) else ""
 
 
 async def _settings(config: Source) -> dict[str, object]:

@@ -20,9 +20,9 @@ from . import (
     peft,
     safetensors,
 )
-from .adapter import Adapter
+from .adapter import Adapter, Outline
 from .checkpoint import Checkpoint
-from .kinds import CONFIG, FIRST_READ, GGUF, MATRICES, kind_of
+from .kinds import BEGINNING, CONFIG, FIRST_READ, GGUF, MATRICES, kind_of
 
 _WANTED = (
     "Sotto reads models as GGUF (files named .gguf), as folders with safetensors files, and as .task or .litertlm of "
@@ -71,11 +71,12 @@ def is_adapter(checkpoint: Checkpoint) -> bool:
     )
 
 
-def begins_adapter(start: bytes) -> bool:
-    """As formats.begins_adapter."""
+async def holds_adapter(source: Source) -> bool:
+    """As formats.holds_adapter."""
+    start = bytes(await source.read(0, min(BEGINNING, source.size)))
     if start[:4] == GGUF:
         return gguf.type_in(start) == "adapter"
-    return start[4:8] == litert_files.TFLITE
+    return start[4:8] == litert_files.TFLITE and await litert_adapter.is_one(source)
 
 
 def has_model(names: Iterable[str]) -> bool:
@@ -103,16 +104,32 @@ async def open_adapter(source: Source | Folder) -> Adapter:
         FormatError: it is no adapter, or a damaged one.
         UnsupportedModel: it is one that does more than LoRA; the message says what.
     """
-    if isinstance(source, Folder):
-        return await _adapter_in(source)
-    start = bytes(await source.read(0, min(16, source.size)))
+    found = await _adapter_in(source) if isinstance(source, Folder) else source
+    if isinstance(found, tuple):
+        return await peft.read(*found, source.name)
+    header = await _adapter_header(found)
+    return await gguf_adapter.read(header, found) if header else await litert_adapter.read(found)
+
+
+async def outline_adapter(source: Source | Folder) -> Outline:
+    """What the headers of an adapter's files tell, of which nothing else is read; else as `open_adapter`."""
+    found = await _adapter_in(source) if isinstance(source, Folder) else source
+    if isinstance(found, tuple):
+        return await peft.outline(*found, source.name)
+    header = await _adapter_header(found)
+    return gguf_adapter.outline(header, found) if header else await litert_adapter.outline(found)
+
+
+async def _adapter_header(source: Source) -> gguf.Header | None:
+    """That of a GGUF file with an adapter; None for a flatbuffer. Raises FormatError for anything else."""
+    start = bytes(await source.read(0, min(BEGINNING, source.size)))
     if start[:4] == GGUF:
-        header = await gguf.read_header(source, bytes(await source.read(0, min(FIRST_READ, source.size))))
+        header = await gguf.read_header(source, start)
         if not gguf_kinds.is_adapter(header):
             raise FormatError(f"{source.name} is a model, not an adapter.", "Load it in place of the model.")
-        return await gguf_adapter.read(header, source)
+        return header
     if litert_files.starts(start) and start[4:8] == litert_files.TFLITE:
-        return await litert_adapter.read(source)
+        return None
     if safetensors.starts(start):
         raise FormatError(
             f"{source.name} has no {CONFIG} beside it, which says how strongly its matrices count.",
@@ -121,9 +138,9 @@ async def open_adapter(source: Source | Folder) -> Adapter:
     raise _no_adapter(source.name, start)
 
 
-async def _adapter_in(folder: Folder) -> Adapter:
-    """The adapter of a folder: of its files those that are wanted are told by their bytes, the two that PEFT writes
-    by their names where there are more."""
+async def _adapter_in(folder: Folder) -> Source | tuple[Source, Source]:
+    """The adapter of a folder, the configuration and the matrices where they are two files: those that are wanted are
+    told by their bytes, the two that PEFT writes by their names where there are more."""
     starts = {
         name: bytes(await file.read(0, min(16, file.size))) for name, file in sorted(folder.files.items())
     }
@@ -131,10 +148,10 @@ async def _adapter_in(folder: Folder) -> Adapter:
     if MATRICES in matrices:
         matrices = [MATRICES]
     if len(matrices) == 1 and CONFIG in starts:
-        return await peft.read(folder.files[CONFIG], folder.files[matrices[0]], folder.name)
+        return folder.files[CONFIG], folder.files[matrices[0]]
     ggufs = [name for name, start in starts.items() if start[:4] == GGUF]
     if len(ggufs) == 1 and not matrices:
-        return await open_adapter(folder.files[ggufs[0]])
+        return folder.files[ggufs[0]]
     pickled = next((name for name, start in starts.items() if start.startswith(_PICKLES)), None)
     if pickled and not matrices:
         raise _no_adapter(pickled, starts[pickled])

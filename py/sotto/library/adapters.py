@@ -17,12 +17,15 @@ from .library import ADAPTER, About, Entry, Library
 _PIECE = 8 << 20  # bytes that a store is given at once
 
 
-async def keep(store: Store, source: Source | Folder, origin: str = "") -> tuple[Entry, Adapter]:
+async def keep(
+    store: Store, source: Source | Folder, origin: str = "", licence: str = ""
+) -> tuple[Entry, Adapter]:
     """Keep an adapter beside the others; the same content is one entry, by whatever name.
 
     Args:
         source: its file, or the folder of its files.
-        origin: where it came from: a path, or `owner/name` of a hub.
+        origin: where it came from: a path, or `owner/name:file` of a hub.
+        licence: its name, as the hub gives it.
 
     Raises:
         FormatError, UnsupportedModel: it is no adapter that can be used.
@@ -41,7 +44,7 @@ async def keep(store: Store, source: Source | Folder, origin: str = "") -> tuple
         await writer.append(data[at : at + _PIECE])
     await writer.commit()
     library = Library(store)
-    about = About(source.name, origin, "", adapter.format, source.size, base=adapter.base)
+    about = About(source.name, origin, licence, adapter.format, source.size, base=adapter.base)
     await library.record(key, about)
     return next(entry for entry in await library.adapters() if entry.key == key), adapter
 

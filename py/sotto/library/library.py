@@ -7,12 +7,14 @@ fetched and not loaded yet has a note alone. Nothing is ever deleted from here w
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from ..errors import SottoError
+from ..errors import SottoError, StoreDamaged
+from ..formats.checkpoint import shapes_in_card
 from ..store import Kept, Store
 from ..weights.layout import LAYOUT_VERSION
 
@@ -132,6 +134,16 @@ class Library:
         """All adapters, in the order of their names."""
         found = [entry for entry in await self._all() if entry.key.startswith(ADAPTER) and entry.kept]
         return sorted(found, key=lambda entry: (entry.title.casefold(), entry.key))
+
+    async def shapes(self) -> list[tuple[Entry, Mapping[str, tuple[int, ...]]]]:
+        """Of the matrices of the models that can be loaded, by canonical name: for whether an adapter fits."""
+        found: list[tuple[Entry, Mapping[str, tuple[int, ...]]]] = []
+        for entry in await self.entries():
+            if entry.current:
+                with suppress(StoreDamaged):
+                    if manifest := await self._store.find(entry.key):
+                        found.append((entry, shapes_in_card(manifest.card)))
+        return found
 
     async def _all(self) -> list[Entry]:
         abouts = {

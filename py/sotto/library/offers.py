@@ -1,4 +1,4 @@
-"""What of a hub's repository runs here, told before anything but the files' first bytes is fetched."""
+"""What of a hub's repository runs here, told before anything but the files' headers is fetched."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from .. import formats
-from ..errors import AssetError, SottoError
+from ..errors import AssetError, FormatError, SottoError, UnsupportedModel
+from ..formats.adapter import Outline
 from ..formats.gguf import architecture_in
 from ..model_files import part_names
+from ..source import Folder, Source, StartedSource
 from .address import HubAddress
 
-FIRST_BYTES = 4096
-"""Of a file, that tell what it is."""
-PROBED = (".gguf", ".task", ".litertlm")
-"""Endings of the files whose first bytes are looked at."""
+_PROBED = (".gguf", ".task", ".litertlm")  # endings of what may be a model, or an adapter
+_BARE = ".tflite"  # the ending of what is read here where it is an adapter
 MOST_PROBED = 32  # files whose first bytes are looked at
+MOST_ADAPTERS = 12  # whose headers are read
+_MATRICES = (formats.MATRICES, "adapter_model.bin")  # of the second it is told why it is not read
 _WEIGHTS = re.compile(
     r".+\.(gguf|task|litertlm|tflite|safetensors|bin|pt|pth|onnx|h5|msgpack)", re.IGNORECASE
 )
@@ -70,28 +73,52 @@ class HubModel:
     files: tuple[HubFile, ...]
 
     def candidates(self) -> list[HubFile]:
-        """The files that may be models, in one file or the first of several: those whose first bytes tell more."""
-        found = [file for file in self.files if _WEIGHTS.fullmatch(file.name)]
+        """The files that may be models or adapters, in one file or the first of several."""
+        of_peft = {file for files in self.peft() for file in files}
+        found = [file for file in self.files if _WEIGHTS.fullmatch(file.name) and file not in of_peft]
         found = [file for file in found if part_names(file.name)[:1] in ((), (file.name,))]
         found.sort(key=lambda file: (not file.name.lower().endswith(".gguf"), file.path))
         return found[:MOST_PROBED]
 
+    def peft(self) -> list[tuple[HubFile, ...]]:
+        """The two files of each adapter that PEFT wrote, the matrices first; those nearest to the root come first."""
+        there = {file.path: file for file in self.files}
+        found: list[tuple[HubFile, ...]] = []
+        for config in self.files:
+            if config.name == formats.CONFIG:
+                folder = config.path.removesuffix(config.name)
+                matrices = next((there[folder + name] for name in _MATRICES if folder + name in there), None)
+                if matrices:
+                    found.append((matrices, config))
+        found.sort(key=lambda files: (files[0].path.count("/"), files[0].path))
+        return found[:MOST_ADAPTERS]
+
+    def probed(self) -> list[HubFile]:
+        """The files whose first bytes tell what they are."""
+        ends = (*_PROBED, _BARE)
+        found = [file for file in self.candidates() if file.name.lower().endswith(ends)]
+        return [*found, *(file for files in self.peft() for file in files)]
+
 
 @dataclass(frozen=True)
 class Offer:
-    """A model of a repository.
+    """A model of a repository, or a LoRA adapter.
 
     Attributes:
         files: in which it comes; mostly one.
         format: as formats/ names it; "" of one that is not read here.
         why_not: why it does not run here; "" where it does, as far as its first bytes tell.
         recommended: the one to take, where nothing else is wanted.
+        adapter: it is an adapter.
+        outline: of an adapter that can be used, what it changes.
     """
 
     files: tuple[HubFile, ...]
     format: str
     why_not: str
     recommended: bool = False
+    adapter: bool = False
+    outline: Outline | None = None
 
     @property
     def path(self) -> str:
@@ -136,28 +163,77 @@ def described(address: HubAddress, text: str) -> HubModel:
         ) from error
 
 
+def called(model: HubModel, files: Sequence[HubFile]) -> str:
+    """What a person calls an adapter: a file by its name, a folder's by where it is."""
+    if len(files) == 1:
+        return files[0].name
+    return f"{model.repository}/{files[0].path.removesuffix(files[0].name)}".rstrip("/")
+
+
+async def adapters(
+    model: HubModel, starts: Mapping[str, bytes], opened: Callable[[HubFile], Source]
+) -> dict[str, Outline | SottoError]:
+    """The adapters of a repository, by the path of the first file of each: what it changes, or why it cannot be used.
+
+    Args:
+        starts: the first bytes of files, by their paths.
+        opened: reads ranges of a file.
+
+    Raises AssetError as `opened` does.
+    """
+    found: dict[str, Outline | SottoError] = {}
+    alone = [(file,) for file in model.candidates() if file.name.lower().endswith((".gguf", _BARE))]
+    for files in (*model.peft(), *alone):
+        sources = {file.name: StartedSource(opened(file), starts.get(file.path, b"")) for file in files}
+        (first, *others) = sources.values()
+        if not others and not await _holds_adapter(first):
+            continue
+        source = Folder(called(model, files), sources) if others else first
+        try:
+            found[files[0].path] = await formats.outline_adapter(source)
+        except (FormatError, UnsupportedModel) as error:
+            found[files[0].path] = error
+    return found
+
+
+async def _holds_adapter(file: Source) -> bool:
+    try:
+        return await formats.holds_adapter(file)
+    except FormatError:  # damaged
+        return False
+
+
 def offers(
-    model: HubModel, starts: Mapping[str, bytes], runs: Callable[[str], bool], room: int = 0
+    model: HubModel,
+    starts: Mapping[str, bytes],
+    runs: Callable[[str], bool],
+    room: int = 0,
+    adapters: Mapping[str, Outline | SottoError] = MappingProxyType({}),
 ) -> list[Offer]:
-    """The models of a repository, those that run first, one of them recommended.
+    """The models and the adapters of a repository, those that run first, one of them recommended.
 
     Args:
         starts: the first bytes of files, by their paths.
         runs: whether an architecture can be run.
         room: bytes that a model may have here; 0 where nobody knows.
+        adapters: what `adapters` gives.
     """
-    found = [_offer(model, file, starts.get(file.path, b""), runs) for file in model.candidates()]
-    found.sort(key=lambda offer: (bool(offer.why_not), offer.nbytes))
+    given = [(file,) for file in model.candidates() if file.path not in adapters]
+    found = [_offer(model, file, starts.get(file.path, b""), runs) for (file,) in given]
+    alone = [(file,) for file in model.candidates() if file.path in adapters]
+    found += [_adapter(files, adapters[files[0].path]) for files in (*model.peft(), *alone)]
+    found.sort(key=lambda offer: (bool(offer.why_not), offer.adapter, offer.nbytes))
+    able = [offer for offer in found if not offer.why_not and offer.nbytes <= (room or offer.nbytes)]
     best = min(
-        (offer for offer in found if not offer.why_not and offer.nbytes <= (room or offer.nbytes)),
-        key=lambda offer: (_rank(offer), offer.nbytes),
+        able,
+        key=lambda offer: (offer.adapter, offer.path.count("/"), _rank(offer), offer.nbytes),
         default=None,
     )
     return [replace(offer, recommended=offer is best) for offer in found]
 
 
 def choose(model: HubModel, offered: Sequence[Offer], file: str) -> Offer:
-    """The offer that was asked for by its file, or the recommended one. Raises SottoError."""
+    """The offer that was asked for by one of its files or its folder, or the recommended one. Raises SottoError."""
     if not file:
         for offer in offered:
             if offer.recommended:
@@ -170,7 +246,8 @@ def choose(model: HubModel, offered: Sequence[Offer], file: str) -> Offer:
             "Look for a repository of the same model with GGUF files; their names often end in -GGUF.",
         )
     for offer in offered:
-        if any(file in (part.path, part.name) for part in offer.files):
+        folder = offer.path.removesuffix(offer.files[0].name).rstrip("/")
+        if any(file in (part.path, part.name) for part in offer.files) or (offer.adapter and file == folder):
             if offer.why_not:
                 raise SottoError(f"{file} does not run here: {offer.why_not}.", _others(offered))
             return offer
@@ -191,7 +268,7 @@ def _offer(model: HubModel, file: HubFile, start: bytes, runs: Callable[[str], b
         if len(files) < len(names):
             return Offer(files, "", f"{len(names) - len(files)} of its {len(names)} parts are missing")
     kind, looks_like = formats.kind_of(start)
-    if not kind:
+    if not kind or file.name.lower().endswith(_BARE):
         ending = file.name.rpartition(".")[2]
         return Offer(
             files,
@@ -203,6 +280,12 @@ def _offer(model: HubModel, file: HubFile, start: bytes, runs: Callable[[str], b
         which = f"the architecture {architecture!r}" if architecture else "an unknown architecture"
         return Offer(files, kind, f"it is of {which}, which Sotto cannot run")
     return Offer(files, kind, "")
+
+
+def _adapter(files: tuple[HubFile, ...], found: Outline | SottoError) -> Offer:
+    if isinstance(found, SottoError):
+        return Offer(files, "", found.message.rstrip("."), adapter=True)
+    return Offer(files, found.format, "", adapter=True, outline=found)
 
 
 def _rank(offer: Offer) -> int:

@@ -12,7 +12,8 @@ from .. import formats
 from ..assets import default_cache, known_models, model_path
 from ..assets.cache import OWN_STAMPS_NAME, Stamps
 from ..assets.pins import MODELS
-from ..errors import SottoError
+from ..driving import drive
+from ..errors import FormatError, SottoError
 from ..library.address import HubAddress, parse
 from ..library.library import About, Entry
 from ..model_files import model_files
@@ -156,8 +157,12 @@ class _Opener:
         )
 
 
-def adapter_source(adapter: str | os.PathLike[str]) -> FileSource | Folder:
-    """The file, or the folder of files, of an adapter. Raises SottoError when there is none."""
+def adapter_source(adapter: str | os.PathLike[str], name: str = "") -> FileSource | Folder:
+    """The file, or the folder of files, of an adapter. Raises SottoError when there is none.
+
+    Args:
+        name: what a folder is called; its own name where that is empty.
+    """
     path = Path(adapter).expanduser()
     if not path.exists():
         raise SottoError(
@@ -175,7 +180,9 @@ def adapter_source(adapter: str | os.PathLike[str]) -> FileSource | Folder:
         path = path.parent
     else:
         return FileSource(path)
-    return Folder(path.resolve().name, {file.name: FileSource(file) for file in found if file.is_file()})
+    return Folder(
+        name or path.resolve().name, {file.name: FileSource(file) for file in found if file.is_file()}
+    )
 
 
 def is_adapter(path: str | os.PathLike[str]) -> bool:
@@ -192,13 +199,18 @@ def is_adapter(path: str | os.PathLike[str]) -> bool:
     )
 
 
-def begins_adapter(path: str | os.PathLike[str]) -> bool:
-    """Whether a path is that of a file that is an adapter by itself, as its first bytes say."""
+def holds_adapter(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is that of a file that is an adapter by itself, as its header says."""
     found = Path(path).expanduser()
     if not found.is_file():
         return False
-    with found.open("rb") as file:
-        return formats.begins_adapter(file.read(4096))
+    source = FileSource(found)
+    try:
+        return drive(formats.holds_adapter(source))
+    except FormatError:  # damaged, which who reads it tells
+        return False
+    finally:
+        source.close()
 
 
 class Download:

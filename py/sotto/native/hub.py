@@ -18,10 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from .. import formats
 from ..assets.cache import OWN_STAMPS_NAME, Stamps, default_cache
-from ..errors import AssetError
+from ..driving import drive
+from ..errors import AssetError, SottoError
 from ..library.address import HUB, HubAddress
-from ..library.offers import FIRST_BYTES, PROBED, HubFile, HubModel, Offer, choose, offers
+from ..library.offers import HubFile, HubModel, Offer, adapters, choose, offers
 from ..library.refusals import refused
 from ..model_files import part_names
 from ..source import Folder, Source
@@ -43,7 +45,7 @@ def endpoint() -> str:
 
 
 def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[HubModel, list[Offer]]:
-    """What a repository holds, and what of that runs here. A few KB are fetched.
+    """What a repository holds, and what of that runs here. Of files no more is fetched than what tells what they are.
 
     Args:
         address: of the repository.
@@ -67,28 +69,51 @@ def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[Hub
     model = HubModel(
         address.repository, str(found.sha or address.revision), str(licence), bool(found.gated), files
     )
-    looked_at = [file for file in model.candidates() if file.name.lower().endswith(PROBED)]
     with _told(hub, address, token), ThreadPoolExecutor(_PROBES) as pool:
         starts = dict(
-            pool.map(lambda file: (file.path, _range(hub, model, file, token, 0, FIRST_BYTES)), looked_at)
+            pool.map(
+                lambda file: (file.path, _range(hub, model, file, token, 0, formats.BEGINNING)),
+                model.probed(),
+            )
         )
-    return model, offers(model, starts, runs)
+    found = drive(adapters(model, starts, lambda file: RemoteFile(address, model, file, token)))
+    return model, offers(model, starts, runs, adapters=found)
 
 
-def fetch(
-    address: HubAddress, runs: Runs, token: str | None = None, progress: Progress | None = None
-) -> tuple[HubModel, Offer, list[Path]]:
-    """Fetch the files of a model into the hub's cache, as far as they are not there yet, and check them.
-
-    Returns:
-        The repository, what was chosen of it, and the files' paths.
+def find(
+    address: HubAddress, runs: Runs, token: str | None = None, *, or_adapter: bool = False
+) -> tuple[HubModel, Offer]:
+    """The model of an address, or an adapter.
 
     Raises:
-        AssetError: as `look`; or a file is not what the hub says it is.
-        SottoError: the repository has no such file, or none that runs here.
+        AssetError: as `look`.
+        SottoError: the repository has no such file, none that runs here, or an adapter where a model is wanted.
     """
     model, offered = look(address, runs, token)
     offer = choose(model, offered, address.file)
+    if offer.adapter and not or_adapter:
+        raise SottoError(
+            f"{address} is a LoRA adapter: changes to a model, without the model.",
+            f"Load the model it was made for; `sotto pull {address}` keeps the adapter, to be given with it (--lora).",
+        )
+    return model, offer
+
+
+def fetch(
+    address: HubAddress,
+    model: HubModel,
+    offer: Offer,
+    token: str | None = None,
+    progress: Progress | None = None,
+) -> list[Path]:
+    """Fetch the files of an offer into the hub's cache, as far as they are not there yet, and check them.
+
+    Returns:
+        The files' paths.
+
+    Raises:
+        AssetError: as `look`; or a file is not what the hub says it is.
+    """
     hub = _library()
     room.check(Path(hub.constants.HF_HUB_CACHE), _to_come(hub, model, offer), str(address))
     done, total, paths = 0, offer.nbytes, []
@@ -104,7 +129,7 @@ def fetch(
         _check(path, file)
         paths.append(path)
         done += file.size
-    return model, offer, paths
+    return paths
 
 
 def _to_come(hub: ModuleType, model: HubModel, offer: Offer) -> int:
@@ -167,8 +192,7 @@ def remote(address: HubAddress, runs: Runs, token: str | None = None) -> Source 
 
     Raises AssetError as `look`, and SottoError as `fetch`.
     """
-    model, offered = look(address, runs, token)
-    offer = choose(model, offered, address.file)
+    model, offer = find(address, runs, token)
     files = {file.name: RemoteFile(address, model, file, token) for file in offer.files}
     return Folder(str(address), files) if len(files) > 1 else next(iter(files.values()))
 

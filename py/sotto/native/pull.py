@@ -12,7 +12,7 @@ from ..assets.sources import SourceError
 from ..errors import AssetError
 from ..library.address import HubAddress, UrlAddress
 from ..library.library import About
-from ..library.offers import FIRST_BYTES
+from ..library.offers import called
 from . import hub, room
 
 PULLED = "pulled"
@@ -24,6 +24,8 @@ def pull(
     runs: Callable[[str], bool],
     progress: Callable[[int, int], None],
     token: str | None = None,
+    *,
+    or_adapter: bool = False,
 ) -> tuple[Path, About]:
     """Fetch a model, as far as it is not here.
 
@@ -32,6 +34,7 @@ def pull(
         runs: whether an architecture can be run, for choosing a file of a repository.
         progress: hears how many of how many bytes are there.
         token: of the hub.
+        or_adapter: an adapter of a hub will do, too.
 
     Returns:
         Its file, or the first of those that it comes in, and what is known of it.
@@ -41,9 +44,11 @@ def pull(
         SottoError: the repository has no file that runs here.
     """
     if isinstance(address, HubAddress):
-        model, offer, paths = hub.fetch(address, runs, token, progress)
+        model, offer = hub.find(address, runs, token, or_adapter=or_adapter)
+        paths = hub.fetch(address, model, offer, token, progress)
         origin = str(HubAddress(model.repository, offer.path))
-        return paths[0], About("", origin, model.licence, offer.format, offer.nbytes, str(paths[0]))
+        title = called(model, offer.files) if offer.adapter else ""
+        return paths[0], About(title, origin, model.licence, offer.format, offer.nbytes, str(paths[0]))
     path, kind, size = _from_url(address, progress)
     return path, About("", str(address), "", kind, size, str(path))
 
@@ -65,7 +70,7 @@ def _from_url(address: UrlAddress, progress: Callable[[int, int], None]) -> tupl
     """The file of an address, its format and its bytes."""
     path = _place(address)
     try:
-        start, size, tag = sources.probe(address.url, FIRST_BYTES)
+        start, size, tag = sources.probe(address.url, formats.BEGINNING)
         kind, looks_like = formats.kind_of(start)
         if not kind:
             raise AssetError(

@@ -3,7 +3,6 @@ side by side in the library and used with any model that they fit."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,14 +15,12 @@ from ..errors import SottoError
 from ..formats.adapter import Adapter
 from ..library import adapters as shelf
 from ..library.library import ADAPTER, Entry
-from ..source import Folder, MemorySource, Source
+from ..source import Folder, Source, in_memory
 from .browser import Browser
 from .choices import Choices
 from .options import Model
 from .sources import open_adapter
 from .stock import Stock
-
-_BEGINNING = 4096  # bytes that tell whether a file is an adapter
 
 
 class Adapters:
@@ -59,16 +56,21 @@ class Adapters:
                 return None
             belonging = {n: f for n, f in opened.items() if n == formats.CONFIG or n.endswith(".safetensors")}
             name = folder or str(opened[formats.CONFIG].name)
-            return Folder(name, {n: await _in_memory(file) for n, file in belonging.items()})
+            return Folder(name, {n: await in_memory(file) for n, file in belonging.items()})
         if len(opened) == 1:
             (file,) = opened.values()
-            if formats.begins_adapter(await file.start(_BEGINNING)):
-                return await _in_memory(file)
+            if await formats.holds_adapter(file):
+                return await in_memory(file)
         return None
 
-    async def keep(self, source: Source | Folder) -> Entry:
-        """Keep an adapter beside the others. Raises SottoError, also where it is none that can be used."""
-        return (await shelf.keep(await self._stock.store(), source))[0]
+    async def keep(self, source: Source | Folder, origin: str = "", licence: str = "") -> Entry:
+        """Keep an adapter beside the others. Raises SottoError, also where it is none that can be used.
+
+        Args:
+            origin: its address at a hub, if it came from one.
+            licence: as the hub names it.
+        """
+        return (await shelf.keep(await self._stock.store(), source, origin, licence))[0]
 
     # --- with a model
 
@@ -139,9 +141,3 @@ class Adapters:
             name, number = f"{entry.title[:100]} ({number})", number + 1
         self.names[entry.key] = name
         return name
-
-
-async def _in_memory(file: FileOfPerson) -> MemorySource:
-    """A file, read whole."""
-    data = await file.start(file.size)
-    return MemorySource(data, file.name, hashlib.sha256(data).hexdigest())

@@ -10,8 +10,26 @@ from pyscript.ffi import create_proxy
 
 from ..errors import SottoError
 from ..library.library import Entry
+from ..source import Folder, Source
 from . import format as numbers
 from .parts import Parts
+
+
+async def take_in(parts: Parts, adapter: Source | Folder, origin: str = "", licence: str = "") -> None:
+    """Keep an adapter that a person brought or fetched, and use it with the model that is loaded, if it fits that.
+
+    Args:
+        origin, licence: of one that came from a hub.
+    """
+    holder, fault = parts.holder, ""
+    parts.browser.go("models")  # where it is shown
+    try:
+        entry = await holder.adapters.keep(adapter, origin, licence)
+        await holder.use_adapter(entry.key, True)
+        await holder.stock.persist()  # somebody wants to have it again
+    except SottoError as error:
+        fault = str(error)
+    parts.elements.say("adapters-fault", fault)
 
 
 class AdaptersPanel:

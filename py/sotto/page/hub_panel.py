@@ -1,8 +1,8 @@
-"""Models from a hub: what a repository holds, its terms, and fetching it."""
+"""Models and adapters from a hub: what a repository holds, its terms, and fetching it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -10,16 +10,18 @@ from pyscript.ffi import create_proxy
 from pyscript.js_modules import download
 
 from ..browser import hub
-from ..errors import SottoError
+from ..errors import Cancelled, SottoError
 from ..library.address import HubAddress, UrlAddress, parse
 from ..library.curated import CURATED, TERMS, Curated
-from ..library.offers import HubModel, Offer, choose
+from ..library.offers import HubModel, Offer, called, choose
 from ..models import ARCHITECTURES
 from . import format as numbers
+from .adapters_panel import take_in
 from .hub_account import HubAccount
 from .options import HubPart, Model
 from .parts import Parts
 
+Matrices = Mapping[str, tuple[int, ...]]  # shapes by canonical name
 TAKES = 2  # times its size, that a model takes while it is fetched: what arrives, and what is made of it
 
 
@@ -37,6 +39,7 @@ class HubPanel:
         self._unfinished: list[hub.Unfinished] = []
         self._offered: list[Offer] = []
         self._wanted: Model | None = None  # waits for its terms to be accepted, or for an answer about room
+        self._is_adapter = False  # that is an adapter
         parts.elements.on(
             "hub-form", "submit", lambda: parts.do(self._look(str(self._at("hub-address").value)))
         )
@@ -66,26 +69,47 @@ class HubPanel:
             self._model, self._offered = await hub.look(
                 download, self._access.address, address, runs, self._access.token
             )
-            self._list(self._model, address)
+            self._list(self._model, address, await self._matrices())
             if address.file:
                 choose(self._model, self._offered, address.file)  # says what is wrong with it
         except SottoError as error:
             self._say("hub-of", "")
             self._fault(str(error))
 
-    def _list(self, model: HubModel, address: HubAddress) -> None:
+    async def _matrices(self) -> dict[str, Matrices]:
+        """The shapes of the matrices of the models that are here, by what these are called; only where adapters are
+        offered: it takes a moment."""
+        if not any(offer.outline for offer in self._offered):
+            return {}
+        holder = self._parts.holder
+        found = {entry.title: shapes for entry, shapes in await (await holder.stock.library()).shapes()}
+        return found | ({holder.title: holder.engine.matrix_shapes} if holder.engine else {})
+
+    def _list(self, model: HubModel, address: HubAddress, here: Mapping[str, Matrices]) -> None:
+        """Show what a repository has.
+
+        Args:
+            here: what `_matrices` gives.
+        """
         words = self._words
         facts = [model.repository, model.licence and words("hub.licence", name=model.licence)]
         self._say("hub-of", words("separator").join(filter(None, facts)))
         items = []
         for number, offer in enumerate(self._offered):
             wanted = offer.path == address.file if address.file else offer.recommended
-            facts = [numbers.size(offer.nbytes), offer.type]
+            facts = [numbers.size(offer.nbytes), words("hub.adapter") if offer.adapter else offer.type]
+            if outline := offer.outline:
+                fits = [title for title, shapes in here.items() if outline.fits(shapes)]
+                facts.append(words("adapters.for", name=outline.base) if outline.base else "")
+                facts.append(
+                    words("hub.fits", names=words("comma").join(fits)) if fits else words("hub.fits.none")
+                )
             if offer.why_not:
                 facts.append(words("hub.refused", why=offer.why_not))
             elif wanted:
                 facts.append(words("hub.recommended"))
-            button = "" if offer.why_not else self._button("fetch", number, words("hub.fetch"))
+            label = words("hub.fetch.adapter" if offer.adapter else "hub.fetch")
+            button = "" if offer.why_not else self._button("fetch", number, label)
             items.append(self._item(offer.path, facts, button))
         self._at("hub-offers").innerHTML = "".join(items) or f"<li>{escape(words('hub.empty'))}</li>"
 
@@ -149,12 +173,13 @@ class HubPanel:
         await self.list_unfinished()
 
     async def _ask(self, offer: Offer) -> None:
-        """Fetch a model, when its terms were accepted and there is room; else ask."""
+        """Fetch a model or an adapter, when its terms were accepted and there is room; else ask."""
         words, model = self._words, self._model
         assert model is not None
+        self._is_adapter = offer.adapter
         origin = str(HubAddress(model.repository, offer.path))
         self._wanted = Model(
-            name=offer.files[0].name,
+            name=called(model, offer.files) if offer.adapter else offer.files[0].name,
             url="",
             size=offer.nbytes,
             sha256=None,
@@ -197,14 +222,35 @@ class HubPanel:
         if model is None:
             return
         holder, stop = self._parts.holder, self._at("hub-fetching")
-        self._say("hub-what", self._words("hub.fetching", name=model["name"]))
+        what = "hub.fetching.adapter" if self._is_adapter else "hub.fetching"
+        self._say("hub-what", self._words(what, name=model["name"]))
         stop.hidden = False
         try:
+            if self._is_adapter:
+                await self._take_adapter(model)
+                return
             await holder.use_model(model)
         finally:
             stop.hidden = True
         if holder.engine is not None and holder.kept:
             await holder.stock.persist()
+
+    async def _take_adapter(self, wanted: Model) -> None:
+        """Fetch an adapter, keep it, and use it with the model that is loaded, if it fits that."""
+        self._fault("")
+        stock = self._parts.holder.stock
+        try:
+            found = await stock.fetch_adapter(
+                wanted, lambda: self._say("hub-what", self._words("state.waiting"))
+            )
+        except Cancelled:
+            found = None
+        except SottoError as error:
+            found = None
+            self._fault(str(error))
+        if found is not None:
+            await take_in(self._parts, found, wanted["origin"], wanted.get("licence", ""))
+        await self.list_unfinished()
 
     def _no(self) -> None:
         self._wanted = None

@@ -232,8 +232,8 @@ class ModelHolder:
             self.last.keep(key, title, self.last.origin)
 
     async def cancel(self) -> None:
-        """Fetch no more of a model that is loaded from a hub: the one before comes back."""
-        await self.stock.stop()
+        """Fetch no more from a hub; where a model was to be loaded from there, the one before comes back."""
+        await self.stock.cancel()
 
     async def use_context(self, tokens: int) -> None:
         """Load with another context."""

@@ -9,7 +9,7 @@ from pyodide.ffi import create_proxy
 from pyscript.js_modules import files
 
 from ..errors import SottoError
-from ..source import Folder, Source
+from .adapters_panel import take_in
 from .parts import Parts
 
 
@@ -27,23 +27,11 @@ def listen(parts: Parts) -> None:
             return
         say("models-fault", "")
         if adapter:
-            await use(adapter)
+            await take_in(parts, adapter)
         if model:
             await holder.use_model(model)
             if holder.engine is not None and holder.kept:
                 await holder.stock.persist()  # somebody wants to have this model again
-
-    async def use(adapter: Source | Folder) -> None:
-        """Keep an adapter, and use it with the model that is loaded, if it fits that."""
-        parts.browser.go("models")
-        fault = ""
-        try:
-            entry = await holder.adapters.keep(adapter)
-            await holder.use_adapter(entry.key, True)
-            await holder.stock.persist()  # as above
-        except SottoError as error:
-            fault = str(error)
-        say("adapters-fault", fault)
 
     files.onGiven(create_proxy(lambda given, folder: parts.do(take(list(given), str(folder)))))
     parts.elements.root.dataset.files = files.channel

@@ -20,7 +20,7 @@ from ..library.library import About, Entry, Library
 from ..library.offers import choose
 from ..model_files import CONFIG, one_model
 from ..models import ARCHITECTURES
-from ..source import Folder, KeptSource, Source
+from ..source import Folder, KeptSource, Source, in_memory
 from ..store import Store
 from .browser import Browser
 from .hub_access import HubAccess
@@ -47,7 +47,8 @@ class Stock:
         self._browser = browser
         self._models = models
         self._store: Store | None = None
-        self._coming: list[HubSource] = []  # what is fetched now
+        self._coming: list[HubSource] = []  # what is fetched now of a model
+        self._beside: list[HubSource] = []  # and of an adapter
         self._given: list[Sequence[Any]] = []  # JavaScript's files of each model that a person gave
         self._given_of: dict[str, Model] = {}  # those models, by their keys
         self.hub = hub
@@ -181,6 +182,38 @@ class Stock:
         finally:
             if held:
                 held()
+
+    async def fetch_adapter(self, wanted: Model, waiting: Callable[[], None]) -> Source | Folder:
+        """The files of an adapter at a hub, fetched whole, and checked. What has arrived of them is kept until then.
+
+        Args:
+            wanted: the adapter, as a model at a hub.
+            waiting: is called when another tab fetches it, and is waited for.
+
+        Raises:
+            Cancelled: `cancel` was called meanwhile.
+            SottoError: they cannot be had, or are wrong.
+        """
+        origin, token = wanted["origin"], wanted.get("token", "")
+        coming = [HubSource(download, part["url"], part["file"], origin, token) for part in wanted["hub"]]
+        self._beside = coming
+        try:
+            for file in coming:
+                await file.begin(waiting)
+            found = {file.name: await in_memory(file) for file in coming}
+            for file in coming:
+                await file.finish()
+        finally:
+            for file in coming:
+                await file.stop()
+        (first, *others) = found.values()
+        return Folder(wanted["name"], dict(found)) if others else first
+
+    async def cancel(self) -> None:
+        """Fetch no more, of a model nor of an adapter."""
+        await self.stop()
+        for file in self._beside:
+            await file.stop()
 
     def _fetched(self, name: str) -> Source | Folder:
         """All that is fetched now, as one model."""

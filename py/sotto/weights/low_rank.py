@@ -60,7 +60,7 @@ class AdapterImage:
 
     Args:
         wanted: the model's weights.
-        adapters: that fit it (`Adapter.check_fits`).
+        adapters: that fit it (`Outline.check_fits`).
 
     Attributes:
         places: of the matrices that any of them changes, in the model's order.
