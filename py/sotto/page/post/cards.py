@@ -37,6 +37,7 @@ class Cards:
         self._elements = parts.elements
         self._network = network
         self._changed = changed
+        self._pattern = str(self._at("card").innerHTML)  # while there is no post in it
         self._made = 1
         self._shown = 1
         self.entry: Entry | None = None
@@ -102,8 +103,8 @@ class Cards:
 
     def _make(self, at: int) -> None:
         """Copy the first card."""
-        card, html = document.createElement("li"), str(self._at("card").innerHTML)
-        html = re.sub(r' id="(\w+)"', rf' id="\1-{at + 1}"', html)
+        card = document.createElement("li")
+        html = re.sub(r' id="(\w+)"', rf' id="\1-{at + 1}"', self._pattern)
         html = re.sub(r' data-(copy|share)="post"', rf' data-\1="{_id("post", at)}"', html)
         label = escape(self._words("versions.one", number=at + 1))
         html = html.replace(' data-on="0"', f' data-on="{at}"')
