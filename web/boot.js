@@ -4,6 +4,7 @@
 
 import { give, listen as listenForTexts } from "./documents.js";
 import { listen as listenForFiles } from "./drop.js";
+import { watch as watchFocus } from "./focus.js";
 import { begin, keep, offerPrivacy } from "./kept.js";
 import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
@@ -50,7 +51,11 @@ function show() {
   }
 }
 
-addEventListener("hashchange", show);
+addEventListener("hashchange", () => {
+  show();
+  // To an element with the name of a screen as its id the browser goes by itself: the link has lost the keyboard for nothing.
+  if (document.activeElement === document.body) links.find((link) => link.ariaCurrent)?.focus();
+});
 show();
 
 // --- the look of the page; another language needs another page.
@@ -123,6 +128,8 @@ at("write").addEventListener("click", () => {
   root.toggleAttribute("data-queued");
   at("announced").textContent = root.hasAttribute("data-queued") ? words.queued : "";
 });
+
+watchFocus();
 
 // --- keys: that of a button that can be seen presses it. Enter in a field with data-enter presses the button of that id,
 // unless a word of Japanese is being composed with it, or there is only a keyboard on a screen, which has no Shift+Enter.

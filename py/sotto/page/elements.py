@@ -32,6 +32,10 @@ class Elements:
         """The id of the element that has the keyboard; may be empty."""
         return str(document.activeElement.id if document.activeElement else "")
 
+    def holds_focus(self, name: str) -> bool:
+        """Whether the keyboard is in an element or in what lies in it."""
+        return bool(self.at(name).contains(document.activeElement))
+
     def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
         """Call a handler at every such event of an element."""
         self.at(name).addEventListener(event, create_proxy(lambda _event: handler()))

@@ -50,9 +50,12 @@ class ModelPanel(Observer):
     def state(self, state: str, word: str) -> None:
         """Set the state of the page, for its look and its first script, and the model's state in words.
 
-        One of the buttons `write` and `stop` goes with it, and the keyboard to the other.
+        One of the buttons `write` and `stop` goes with it, and the keyboard to the other; to `stop` also from what is
+        to be done with a post, which goes too.
         """
-        pressed = self._elements.focused() in ("write", "stop")
+        pressed = self._elements.focused() in ("write", "stop") or (
+            state == "writing" and self._elements.holds_focus("posts")
+        )
         self._elements.say("model-state", self._words(word))
         if not word.startswith("stage."):  # these are too many to be read aloud
             self._elements.say("announced", self._words(word))

@@ -169,13 +169,16 @@ class PostScreen(Observer):
             return Job(entry.text, read, request, options, 1, at + 1, unlike, below, voice)
 
         async def done(written: Written, read: str) -> None:
+            keyboard = self._parts.elements.focused() == "stop"  # which goes
             if written.versions:
                 await self._show_new(entry.inserted(at + 1, written.best()[0]))
                 self._end(self._remark(written))
-                return
-            self._cards.show(entry)
-            none = "note.not-shorter" if below else "note.same"
-            self._end(self._words("note.stopped" if written.ended == "cancelled" else none))
+            else:
+                self._cards.show(entry)
+                none = "note.not-shorter" if below else "note.same"
+                self._end(self._words("note.stopped" if written.ended == "cancelled" else none))
+            if keyboard:
+                self._cards.focus(at + 1 if written.versions else at)
 
         blank = entry.inserted(at + 1, Version("", request, NOTHING))
         await self._run(reading, job, lambda: self._cards.show(blank, writing=True), done)
@@ -342,11 +345,11 @@ class PostScreen(Observer):
 
     def _begin(self) -> None:
         """Something is being written; what is there stays until its first word."""
+        self._parts.panel.state("writing", "state.writing")
         self._cards.wait()
         self._notice.hide()
         self._note(self._words("post.reading") if self._cards.entry else "")
         self._parts.elements.say("when", self._words("hint.stop"))
-        self._parts.panel.state("writing", "state.writing")
         self._at("posts").scrollIntoView(block="nearest")
 
     def _end(self, note: str = "") -> None:
