@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, BrowserContext, Playwright
@@ -90,3 +94,28 @@ def launch_profile(playwright: Playwright, folder: Path) -> BrowserContext:
         executable_path=_time_limited(find_chromium(playwright), folder),
         args=[*QUIET, *WEBGPU],
     )
+
+
+@contextmanager
+def as_a_person(playwright: Playwright, folder: Path) -> Iterator[BrowserContext]:
+    """A headless Chromium that was started as a person starts it, with a tab: Playwright's own options let every tab
+    believe that it is seen, and keep hidden ones as quick as others.
+
+    Args:
+        folder: an empty folder for the browser's own use.
+    """
+    profile = folder / "profile"
+    command = [_time_limited(find_chromium(playwright), folder), "--headless=new", *QUIET, *WEBGPU]
+    options = ["--remote-debugging-port=0", f"--user-data-dir={profile}", "about:blank"]
+    with subprocess.Popen([*map(str, command), *options], stderr=subprocess.DEVNULL) as running:
+        try:
+            told = profile / "DevToolsActivePort"
+            while not (told.exists() and told.read_text("utf-8").strip()):
+                assert running.poll() is None, "the browser has ended"
+                time.sleep(0.05)
+            port = told.read_text("utf-8").split()[0]
+            browser = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{port}", no_defaults=True)
+            yield browser.contexts[0]
+            browser.close()
+        finally:
+            running.terminate()
