@@ -4,8 +4,8 @@
     .venv/bin/python docs/benchmarks/starts.py --starts 5 --device gpu --json
 
 Each round begins with an empty profile. First visit: everything comes from the server, the model is converted and kept.
-Second visit: the browser was closed and is started again. Reload: the page is opened anew in the same browser. Between
-them, whatever the page still keeps for the next visit is given `--rest` seconds. Prints medians in seconds since the
+Second visit: the browser was closed and is started again. Reload: the page is opened anew in the same browser. Each
+begins when the one before it has kept all that it keeps for the next. Prints medians in seconds since the
 page was opened (stages: what each took), with the fastest and the slowest.
 """
 
@@ -34,6 +34,7 @@ from sotto.site.server import Server
 from sotto.site.site import OfferedModel, Site
 
 PATIENCE = 900_000  # milliseconds
+REST = 3.0  # seconds, for a browser that has just started
 VISITS = ("first visit", "second visit", "reload")
 
 # Runs before the page's own scripts. The text box can be used when the first script has come to its end.
@@ -59,23 +60,24 @@ def seen(page: Page) -> dict[str, float]:
     return {"text box": marks["text box"], "Python": figures["runtime"], "ready": marks["ready"], **stages}
 
 
-def visit(playwright: Playwright, folder: Path, rest: float) -> tuple[BrowserContext, Page]:
+def visit(playwright: Playwright, folder: Path) -> tuple[BrowserContext, Page]:
     """A browser that has come to rest, with a page that watches."""
     context = launch_profile(playwright, folder)
     context.add_init_script(WATCH)
-    time.sleep(min(rest, 3.0))
+    time.sleep(REST)
     return context, context.pages[0]
 
 
-def round_of_visits(playwright: Playwright, address: str, rest: float) -> dict[str, dict[str, float]]:
+def round_of_visits(playwright: Playwright, address: str) -> dict[str, dict[str, float]]:
     """The three visits, from an empty profile."""
     found = {}
     with tempfile.TemporaryDirectory() as folder:
         for name in VISITS[:2]:
-            context, page = visit(playwright, Path(folder), rest)
+            context, page = visit(playwright, Path(folder))
             page.goto(address, wait_until="commit")
             found[name] = seen(page)
-            time.sleep(rest)
+            page.wait_for_selector("html[data-snapshot=settled]", timeout=PATIENCE)
+            time.sleep(REST)
             if name == VISITS[1]:
                 page.reload(wait_until="commit")
                 found[VISITS[2]] = seen(page)
@@ -90,7 +92,6 @@ def main() -> None:
     )
     parser.add_argument("--starts", type=int, default=3, metavar="N", help="rounds of three visits")
     parser.add_argument("--device", choices=("auto", "gpu", "cpu"), default="cpu")
-    parser.add_argument("--rest", type=float, default=8.0, help="seconds between visits")
     parser.add_argument("--json", action="store_true", help="every round, too")
     options = parser.parse_args()
     with Server(0) as server, sync_playwright() as playwright:
@@ -101,7 +102,7 @@ def main() -> None:
         address = f"{server.address}?device={options.device}"
         rounds = []
         for _ in range(options.starts):
-            rounds.append(round_of_visits(playwright, address, options.rest))
+            rounds.append(round_of_visits(playwright, address))
             ready = ", ".join(f"{name} {found['ready']:.2f}" for name, found in rounds[-1].items())
             print(f"ready after {ready}", file=sys.stderr)
         server.shutdown()
