@@ -192,6 +192,16 @@ globalThis.paint = (/** @type {string} */ changes) => {
   watch.begin();
 };
 
+// --- what Python asks of many elements at its start, each in one call: it waits for the page's turn at every one.
+
+/** @param {string} id  @param {string} event  @param {EventListener} handler */
+globalThis.listen = (id, event, handler) => at(id).addEventListener(event, handler);
+
+/** Add choices to a select. @param {string} id  @param {string} choices JSON of [value, what it is called][] */
+globalThis.offer = (id, choices) => {
+  at(id).append(...JSON.parse(choices).map((/** @type {[string, string]} */ [value, text]) => new Option(text, value)));
+};
+
 // --- Python, and what can be told before it runs.
 
 /** Words with their values. @param {string} key  @param {Record<string, string>} values  @returns {string} */

@@ -111,7 +111,12 @@ const app = bytesOf(given.get("app") ?? "");
 const lock = bytesOf(`${folder}pyodide-lock.json`);
 for (const file of [app, lock]) file.catch(() => {}); // likewise
 load(`${folder}pyodide.asm.mjs`).catch(() => {});
-const pyodide = await load(interpreter);
+const loading = load(interpreter);
+
+/** The name of the snapshot that may be used; empty where none can be kept. */
+const name = (async () => (possible ? nameOf(await app, await lock, (await loading).version) : ""))().catch(() => "");
+const snapshot = kept(name).catch(() => undefined);
+const pyodide = await loading;
 
 export const { version } = pyodide;
 
@@ -121,10 +126,6 @@ async function bytesOf(url) {
   if (!response.ok) throw new Error(`${url}: ${response.status}`);
   return response.arrayBuffer();
 }
-
-/** The name of the snapshot that may be used; empty where none can be kept. */
-const name = (async () => (possible ? nameOf(await app, await lock, version) : ""))().catch(() => "");
-const snapshot = name.then((name) => (name ? kept(name) : undefined)).catch(() => undefined);
 
 /** As Pyodide's, with the page's Python in it. @param {object} options */
 export async function loadPyodide(options) {

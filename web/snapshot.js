@@ -59,16 +59,20 @@ export const possible = "caches" in globalThis && (navigator.deviceMemory ?? Inf
 
 /**
  * The snapshot of a name, if there is one, and it has not been tried too often without `works` being called.
- * @param {string} name  @returns {Promise<Snapshot | undefined>}
+ * @param {Promise<string>} naming  which is not waited for before the body, the largest part, is read
+ * @returns {Promise<Snapshot | undefined>}
  */
-export async function kept(name) {
+export async function kept(naming) {
   const cache = await caches.open(CACHE);
-  const [head, body, tried] = await Promise.all([at(name), at(BODY), at(TRIED)].map((url) => cache.match(url)));
+  const [body, tried] = await Promise.all([at(BODY), at(TRIED)].map((url) => cache.match(url)));
   const tries = Number((await tried?.text()) ?? 0);
-  if (!head || !body || tries >= PATIENCE) return undefined;
-  cache.put(at(TRIED), new Response(String(tries + 1))).catch(() => {});
+  if (!body || tries >= PATIENCE) return undefined;
   const reading = body.arrayBuffer();
   reading.catch(() => {}); // told below
+  const name = await naming;
+  const head = name && (await cache.match(at(name)));
+  if (!head) return undefined;
+  cache.put(at(TRIED), new Response(String(tries + 1))).catch(() => {});
   const text = await head.arrayBuffer();
   if ((await digest(text)) !== head.headers.get("ETag")) return undefined;
   const header = JSON.parse(new TextDecoder().decode(text));

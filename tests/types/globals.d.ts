@@ -82,6 +82,8 @@ declare var trustedTypes:
 
 // What boot.js gives to Python
 declare var paint: (changes: string) => void;
+declare var listen: (id: string, event: string, handler: EventListener) => void;
+declare var offer: (id: string, choices: string) => void;
 
 // What theme.js gives to boot.js
 declare var theme: (name?: string) => string;

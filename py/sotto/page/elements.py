@@ -19,7 +19,7 @@ class Elements:
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
         self._complaints: dict[str, str] = {}
-        self._paint = window.paint  # of web/boot.js
+        self._paint, self._listen, self._offer = window.paint, window.listen, window.offer  # of web/boot.js
         self.root = document.documentElement
 
     def at(self, name: str) -> Any:
@@ -38,7 +38,7 @@ class Elements:
 
     def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
         """Call a handler at every such event of an element."""
-        self.at(name).addEventListener(event, create_proxy(lambda _event: handler()))
+        self._listen(name, event, create_proxy(lambda _event: handler()))
 
     def on_choice(self, name: str, handler: Callable[[str, str], object]) -> None:
         """Call a handler with what is to be done in an element, and with what: the data-do and data-on of what was
@@ -48,7 +48,7 @@ class Elements:
             if target := event.target.closest("[data-do]"):
                 handler(str(target.dataset.do), str(target.dataset.on))
 
-        self.at(name).addEventListener("click", create_proxy(heard))
+        self._listen(name, "click", create_proxy(heard))
 
     def say(self, name: str, text: str) -> None:
         """Make a text all that an element holds."""
@@ -56,11 +56,7 @@ class Elements:
 
     def options(self, name: str, choices: Iterable[tuple[str, str]]) -> None:
         """Add choices, values and what they are called, to a select."""
-        place = self.at(name)
-        for value, text in choices:
-            option = document.createElement("option")
-            option.value, option.textContent = value, text
-            place.append(option)
+        self._offer(name, json.dumps(list(choices)))
 
     def complain(self, name: str, text: str) -> None:
         """Say beside a field why what is in it cannot be; "" takes that back."""
