@@ -139,7 +139,7 @@ addEventListener("keydown", (event) => {
   const button = [...all("[data-key]")].find((each) => each.dataset.key === key && each.checkVisibility());
   const { enter } = /** @type {HTMLElement} */ (event.target).dataset ?? {};
   if (button) button.click();
-  else if (enter && event.key === "Enter" && !event.shiftKey && !event.isComposing && matchMedia("(hover: hover)").matches) {
+  else if (enter && event.key === "Enter" && !event.shiftKey && !event.isComposing && !matchMedia("(hover: none), (pointer: coarse)").matches) {
     event.preventDefault();
     at(enter).click();
   } else if (key === "Escape") at("model").open = false;

@@ -89,7 +89,7 @@ def test_steps() -> None:
         (WRONG, True),
     ]
     assert [each.answer for each in two.without(0).versions] == ["Open at six!", WRONG]
-    assert two.copied().id != two.id and two.copied().versions == two.versions
+    assert two.under("x").id == "x" and two.under("x").versions == two.versions
     assert two.changed >= ENTRY.changed
 
 

@@ -115,11 +115,12 @@ def test_the_shelf_keeps_and_takes_and_never_loses() -> None:
         mine = await shelf.keep(OWN)
         assert shelf.is_own(mine) and not shelf.is_own(READY[0])
 
-        taken = await shelf.take(
+        taken, known = await shelf.take(
             [replace(OWN, id="other"), replace(OWN, name="New"), replace(OWN, name="New")]
         )
         assert [each.name for each in taken] == ["New"], "one that is there already is not taken twice"
-        assert await shelf.take(from_json(to_json(shelf.own))) == []
+        assert known == [mine]
+        assert await shelf.take(from_json(to_json(shelf.own))) == ([], shelf.own)
 
         again = Templates(opened(kept, "task"))
         await again.read()

@@ -20,6 +20,7 @@ class Browser:
         secure: False at an address to which browsers give neither WebGPU nor more than one thread: plain http
             from another computer.
         language: "en" or "ja", as web/boot.js chose.
+        keyboard: there is one with all its keys; False on phones, whose own on the screen lacks most.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Browser:
         self.isolated = bool(window.crossOriginIsolated)
         self.secure = bool(window.isSecureContext)
         self.language = str(document.documentElement.lang)
+        self.keyboard = not window.matchMedia("(hover: none), (pointer: coarse)").matches
 
     def private(self) -> bool:
         """Whether nothing that is written in this tab is to be kept (web/kept.js)."""

@@ -61,7 +61,7 @@ class DocumentBox:
                 documents.fill(text)
                 told = self._words("document.taken", name=name, count=len(text))
                 if before:
-                    told += " " + self._words("document.undo", key=self._page.browser.command_key())
+                    told = f"{told} {self._page.hint('document.undo')}".rstrip()
         finally:
             window.URL.revokeObjectURL(address)
         if self._reading == mine:

@@ -36,6 +36,10 @@ class Parts:
     preferences: Preferences
     do: Background
 
+    def hint(self, word: str) -> str:
+        """What a key does, in words; nothing where there are no such keys."""
+        return self.words(word, key=self.browser.command_key()) if self.browser.keyboard else ""
+
 
 class Screen(Protocol):
     """A screen: the module or package page/screens/<name> with a function `make(parts)` that returns one.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
 from html import escape
 from typing import Any
 
@@ -35,14 +35,23 @@ class Figures:
 
         Raises KeyError, TypeError or AttributeError for anything else.
         """
-        known = {each.name for each in fields(RunStats)}
-        run = RunStats(**{name: value for name, value in data["run"].items() if name in known})
-        return cls(**{**data, "run": run})
+        usual = asdict(RunStats())
+        run = {name: _like(usual[name], value) for name, value in data["run"].items() if name in usual}
+        texts = {name: _like("", data[name]) for name in ("model", "processor", "kernels")}
+        return cls(RunStats(**run), **texts, cached=data["cached"] is True)
 
     def lines(self, words: Words) -> list[str]:
         """All of it, for people."""
         lines = statistics.line(words, self.run, self.cached)
         return [*lines, *filter(None, (self.model, self.processor, self.kernels))]
+
+
+def _like(usual: Any, value: Any) -> Any:
+    """A value of the kind that is usual. Raises TypeError for another."""
+    kind = (int, float) if isinstance(usual, (int, float)) else type(usual)
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is no figure")
+    return value
 
 
 def folded(words: Words, figures: Figures) -> str:

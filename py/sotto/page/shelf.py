@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable
 from typing import Generic, Protocol, Self, TypeVar
 
@@ -17,8 +18,8 @@ class Kept(Protocol):
         """Under which it is kept."""
         ...
 
-    def copied(self) -> Self:
-        """The same under an id of its own."""
+    def under(self, name: str) -> Self:
+        """The same under another id."""
         ...
 
 
@@ -90,10 +91,25 @@ class Shelf(Generic[K]):
         if await self._archive.keep(one.id, self._to_text(one)):
             return one
         self._all.pop(one.id, None)
-        copy = one.copied()
+        copy = one.under(_new_id())
         self.hold(copy)
         await self._archive.keep(copy.id, self._to_text(copy))
         return copy
+
+    async def take(self, ones: Iterable[K]) -> tuple[list[K], list[K]]:
+        """Keep those of a file that are not here yet, each under an id of its own, beside all that are: whatever their
+        ids were, nothing is written over, and what is the same is here once.
+
+        Returns:
+            Those that are new here, and those that were here already.
+        """
+        here = {self._content(one): one for one in self.all}
+        wanted = {self._content(one): one for one in ones}
+        new = [await self.keep(one.under(_new_id())) for key, one in wanted.items() if key not in here]
+        return new, [here[key] for key in wanted if key in here]
+
+    def _content(self, one: K) -> str:
+        return self._to_text(one.under(""))
 
     async def drop(self, one: K) -> None:
         """Forget one."""
@@ -125,6 +141,10 @@ class History(Shelf[W]):
         wanted = words.casefold().split()
         found = [one for one in self.all if _says("\n".join(one.texts()).casefold(), wanted)]
         return sorted(found, key=lambda one: one.changed, reverse=True)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)
 
 
 def _says(text: str, words: Iterable[str]) -> bool:

@@ -111,6 +111,10 @@ class Template:
         """Whether the default model's adapter was trained for it."""
         return not self.prompt and request is not None and request.task in TRAINED
 
+    def under(self, name: str) -> Template:
+        """The same under another id."""
+        return replace(self, id=name)
+
     def copied(self, **changes: Any) -> Template:
         """A person's own, made of this one. Raises InvalidSetting."""
         return replace(self, id=secrets.token_hex(8), **changes)

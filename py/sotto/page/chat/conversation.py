@@ -12,7 +12,7 @@ from ... import values
 from ...errors import FormatError, InvalidSetting
 from ...text.chat import Message
 from ...text.sampler import Sampling
-from ..clock import now
+from ..clock import local, now
 from ..run_figures import Figures
 
 NAME = 60  # characters of a first question that name a conversation
@@ -134,9 +134,9 @@ class Conversation:
             longest=self.longest,
         )
 
-    def copied(self) -> Conversation:
-        """The same under an id of its own."""
-        return replace(self, id=secrets.token_hex(8))
+    def under(self, name: str) -> Conversation:
+        """The same under another id."""
+        return replace(self, id=name)
 
     def _now(self, **changes: Any) -> Conversation:
         return replace(self, changed=now(), **changes)
@@ -177,13 +177,17 @@ class Conversation:
         """Read what `to_json` wrote. Raises FormatError for anything else."""
         try:
             data = json.loads(text)
-            if data.pop("sotto") != "conversation" or data.pop("version") != VERSION:
-                raise ValueError("not a conversation of this version")
+            if not isinstance(data, dict) or data.pop("sotto", "") != "conversation":
+                raise ValueError("it holds something else")
+            if data.pop("version") != VERSION:
+                raise ValueError("not of this version")
             turns = tuple(_turn(turn) for turn in data.pop("turns"))
             for name in ("id", "title", "instructions", "summary", "created", "changed"):
                 _text(data[name])
+            for name in ("created", "changed"):
+                local(data[name])
             return cls(turns=turns, **data)
-        except (ValueError, TypeError, KeyError, AttributeError, InvalidSetting) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidSetting) as error:
             raise FormatError(f"This is no conversation that Sotto has kept ({error}).") from error
 
     def to_markdown(self, you: str, model: str) -> str:

@@ -83,9 +83,9 @@ class Entry:
     def _with(self, versions: Sequence[Version], shown: int) -> Entry:
         return replace(self, versions=tuple(versions), shown=shown, changed=now())
 
-    def copied(self) -> Entry:
-        """The same under an id of its own."""
-        return replace(self, id=secrets.token_hex(8))
+    def under(self, name: str) -> Entry:
+        """The same under another id."""
+        return replace(self, id=name)
 
     def texts(self) -> Iterator[str]:
         """All that stands in it."""
@@ -105,7 +105,9 @@ def from_json(text: str) -> list[Entry]:
     """Read what `to_json` wrote. Raises FormatError for anything else."""
     try:
         data = json.loads(text)
-        if data["sotto"] != "posts" or data["version"] != VERSION:
+        if not isinstance(data, dict) or data.get("sotto") != "posts":
+            raise ValueError("it holds something else")
+        if data["version"] != VERSION:
             raise ValueError("not of this version")
         return [_entry(row) for row in data["posts"]]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InvalidSetting) as error:
@@ -132,7 +134,8 @@ def _entry(data: Mapping[str, Any]) -> Entry:
     for name in ("text", "read", "id", "created", "changed"):
         _text(data[name])
     whole("shown", data["shown"], 1)
-    local(data["created"])
+    for name in ("created", "changed"):
+        local(data[name])
     return Entry(**{**data, "versions": tuple(_version(row) for row in data["versions"])})
 
 

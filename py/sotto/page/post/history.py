@@ -7,10 +7,11 @@ from html import escape
 
 from pyscript.js_modules import given
 
+from ..chosen_file import NotTaken, chosen
 from ..clock import local
 from ..parts import Parts
 from ..shelf import History
-from .entry import Entry, to_json, to_markdown
+from .entry import Entry, from_json, to_json, to_markdown
 
 LISTED = 50  # entries at once; the rest is found by its words
 TITLE = 120  # characters
@@ -46,13 +47,16 @@ class HistoryPanel:
         on("history-undo", "click", lambda: do(self._undo()))
         on("history-md", "click", lambda: do(self._save("md", "text/markdown")))
         on("history-json", "click", lambda: do(self._save("json", "application/json")))
+        on("history-open", "click", lambda: self._at("history-file").click())
+        on("history-file", "change", lambda: do(self._import()))
         on("history-clear", "click", lambda: do(self._drop(self._found())))
         parts.elements.on_choice("history-list", lambda does, name: do(self._do(does, name)))
 
     def fill(self) -> None:
         """Show what there is, where the list is open."""
         there = bool(self._shelf.all)
-        self._at("history-tools").hidden = not there
+        for name in ("search", "md", "json"):
+            self._at(f"history-{name}").hidden = not there
         if not self._at("history").open:
             return
         words, found, shown = self._words, self._found(), self._shown()
@@ -121,6 +125,19 @@ class HistoryPanel:
         self._note("")
         self.fill()
         self._at("history-search").focus()
+
+    async def _import(self) -> None:
+        """Take the texts and posts of a file, all of them or none."""
+        words = self._words
+        try:
+            new, _ = await self._shelf.take(await chosen(words, "history-file", "post", from_json))
+        except NotTaken as error:
+            self._note(error.told)
+            return
+        self._at("history-search").value = ""
+        self.fill()
+        told = words("history.taken", count=len(new)) if new else words("history.known")
+        self._note(told if self._shelf.keeps else words("history.unkept"))
 
     def _note(self, text: str, undo: bool = False) -> None:
         self._say("history-note-text", text)

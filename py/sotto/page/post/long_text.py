@@ -220,7 +220,7 @@ class LongText(Observer):
             self._show_summaries(said)
             doing = self._words("long.doing", number=number, count=count)
             time = [self._words("stage.left", time=self._words.about(left))] if left else []
-            said = self._words("separator").join([doing, *time, self._words("hint.stop")])
+            said = self._words("separator").join(filter(None, [doing, *time, self._parts.hint("hint.stop")]))
             parts.elements.say("when", said)
 
         self._stopped = False

@@ -67,7 +67,8 @@ class Writer:
         for number in range(job.wanted - 1 + job.options.versions):
             place = job.at + len(written.versions) if len(written.versions) < job.wanted else None
             if number and place is None:
-                self._parts.elements.say("when", self._parts.words("hint.better"))
+                looking = "hint.better" if self._parts.browser.keyboard else "hint.better.only"
+                self._parts.elements.say("when", self._parts.words(looking))
             drawn = number + len(job.unlike)
             sampling = sampling_of(job.options.sampling(USUAL), job.request, how, drawn)
             await self._one(engine, job, ask, sampling, place, begin, shown)

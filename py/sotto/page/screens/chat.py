@@ -18,6 +18,7 @@ from ..archive import Archive
 from ..chat import context
 from ..chat.conversation import Conversation
 from ..chat.view import ChatView
+from ..chosen_file import NotTaken, chosen
 from ..faults import Fault
 from ..notice import Notice, Step, remedies
 from ..observer import Observer
@@ -56,6 +57,8 @@ class ChatScreen(Observer):
         ):  # fmt: skip
             view.on(f"chat-{name}", "click", self._later(work))
         view.on("chat-stop", "click", self._stop)
+        view.on("chat-open", "click", lambda: parts.elements.at("chat-file").click())
+        view.on("chat-file", "change", self._later(self._import))
         view.on("chat-search", "input", self._list)
         view.on("chat-title", "change", lambda: parts.do(self._rename()))
         for name in ("instructions", "temperature", "longest"):
@@ -122,7 +125,7 @@ class ChatScreen(Observer):
             self._view.cannot(model["name"] if model else engine.name, names)
             self._view.state("cannot")
             return
-        self._view.state("ready", self._words("chat.hint.send"))
+        self._view.state("ready", self._parts.hint("chat.hint.send"))
         self._fill()
 
     # --- asking
@@ -211,11 +214,12 @@ class ChatScreen(Observer):
             self._wait()
             return
         asked = self._asked
-        view.state("waiting", self._words("chat.waiting.turn" if holder.writing else "hint.stop"))
+        hint = self._parts.hint("hint.stop")
+        view.state("waiting", self._words("chat.waiting.turn") if holder.writing else hint)
         try:
             async with holder.turn(lambda: self._asked is asked) as engine:
                 self._writing = True
-                view.state("writing", self._words("hint.stop"))
+                view.state("writing", hint)
                 panel.state("ready", "state.writing")
                 try:
                     await self._written(await work(engine, asked))
@@ -396,6 +400,22 @@ class ChatScreen(Observer):
         self._before = gone
         self._view.note(self._words("chat.note.deleted"), undo=True)
         self._view.focus("undo")
+
+    async def _import(self) -> None:
+        """Take the conversation of a file, and show it; or the one that is here and is the same."""
+        words, view = self._words, self._view
+        try:
+            given = await chosen(words, "chat-file", "chat", Conversation.from_json)
+        except NotTaken as error:
+            view.note(error.told)
+            return
+        new, known = await self._shelf.take([given])
+        view.write("search", "")
+        await self._leave((new or known)[0])
+        if not self._shelf.keeps:
+            view.note(words("chat.unkept"))
+        else:
+            view.note(words("chat.note.taken" if new else "chat.note.known"))
 
     async def _rename(self) -> None:
         if not self._asked:

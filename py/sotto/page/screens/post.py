@@ -340,8 +340,7 @@ class PostScreen(Observer):
         """Writing can begin."""
         self._notice.hide()
         self._parts.panel.state("ready", "state.ready")
-        key = self._parts.browser.command_key()
-        self._parts.elements.say("when", self._words("hint.write", key=key))
+        self._parts.elements.say("when", self._parts.hint("hint.write"))
 
     def _begin(self) -> None:
         """Something is being written; what is there stays until its first word."""
@@ -349,7 +348,7 @@ class PostScreen(Observer):
         self._cards.wait()
         self._notice.hide()
         self._note(self._words("post.reading") if self._cards.entry else "")
-        self._parts.elements.say("when", self._words("hint.stop"))
+        self._parts.elements.say("when", self._parts.hint("hint.stop"))
         self._at("posts").scrollIntoView(block="nearest")
 
     def _end(self, note: str = "") -> None:

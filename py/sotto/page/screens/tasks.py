@@ -7,11 +7,11 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyscript.js_modules import archive, given
+from pyscript.js_modules import archive
 
 from ... import values
 from ...engine.engine import Engine
-from ...errors import Cancelled, ContextFull, FormatError, InvalidSetting
+from ...errors import Cancelled, ContextFull, InvalidSetting
 from ...tasks import fit
 from ...tasks.candidates import judge, sampling_of
 from ...tasks.language import language
@@ -22,6 +22,7 @@ from ...text.chat import GEMMA
 from ...text.prompt import Prompt
 from .. import faults
 from ..archive import Archive
+from ..chosen_file import NotTaken, chosen
 from ..faults import Fault
 from ..notice import Notice, Step, remedies
 from ..observer import Observer
@@ -32,7 +33,6 @@ from ..tasks.view import FIELDS, Answer, TasksView
 from ..throttle import Throttle
 
 OPENED = "tasks.open"  # under which the browser remembers the template that is shown
-LARGEST_FILE = 2_000_000  # bytes of a file of templates
 TRIES = 2  # for each answer that is wanted: a small model may say the same again
 KEPT_TO = frozenset({"caption", "summary", "headline", "rewrite", "bullets", "paragraph"})
 """Tasks whose answers have the numbers and names of their text, and no others."""
@@ -142,7 +142,7 @@ class TasksScreen(Observer):
         if self._parts.holder.engine is None:
             self._wait()
         else:
-            self._view.state("ready", self._words("hint.write", key=self._parts.browser.command_key()))
+            self._view.state("ready", self._parts.hint("hint.write"))
 
     # --- templates
 
@@ -252,17 +252,9 @@ class TasksScreen(Observer):
         """Take the templates of a file, all of them or none."""
         words, note = self._words, self._view.note
         try:
-            text = await given.text("tasks-file", LARGEST_FILE)
-        except Exception:  # whatever JavaScript throws
-            note(words("tasks.note.unread"))
-            return
-        if not isinstance(text, str):
-            note(words("tasks.note.large"))
-            return
-        try:
-            taken = await self._shelf.take(from_json(text))
-        except FormatError as error:
-            note(words("tasks.note.bad", why=str(error)))
+            taken, _ = await self._shelf.take(await chosen(words, "tasks-file", "tasks", from_json))
+        except NotTaken as error:
+            note(error.told)
             return
         self._view.templates(self._shelf.own)
         self._show(taken[0] if taken else self._template)
@@ -299,11 +291,12 @@ class TasksScreen(Observer):
         if holder.engine is None or job is None:
             self._wait()
             return
-        view.state("waiting", self._words("tasks.waiting.turn" if holder.writing else "hint.stop"))
+        hint = self._parts.hint("hint.stop")
+        view.state("waiting", self._words("tasks.waiting.turn") if holder.writing else hint)
         try:
             async with holder.turn(lambda: self._asked is job) as engine:
                 self._writing = True
-                view.state("writing", self._words("hint.stop"))
+                view.state("writing", hint)
                 panel.state("ready", "state.writing")
                 try:
                     await self._write(engine, job)

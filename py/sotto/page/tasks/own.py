@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 
 from ...errors import FormatError
@@ -33,12 +32,6 @@ class Templates(Shelf[Template]):
     def is_own(self, template: Template) -> bool:
         """Whether it is a person's own."""
         return super().find(template.id) is not None
-
-    async def take(self, templates: Iterable[Template]) -> list[Template]:
-        """Keep those of a file that are not here yet, beside all that are; what was taken."""
-        there = {replace(one, id="") for one in self.all}
-        new = [one for one in dict.fromkeys(replace(one, id="") for one in templates) if one not in there]
-        return [await self.keep(one.copied()) for one in new]
 
 
 def _read(name: str, text: str) -> Template:
