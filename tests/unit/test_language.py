@@ -6,6 +6,7 @@ import pytest
 
 from pairs import FOLDER, read
 from sotto.tasks.language import differs, foreign, language
+from sotto.tasks.phrases import Language
 
 
 @pytest.mark.parametrize(
@@ -73,3 +74,37 @@ def test_differs(text, expected, differing):
 )
 def test_scripts_that_no_request_is_made_in(text: str, expected: bool) -> None:
     assert foreign(text) is expected
+
+
+OTHERS = {
+    "cs": "Město se rozhodlo, že stará tržnice bude opravena do podzimu a že v ní budou také dílny pro mladé lidi.",
+    "da": "Byen har besluttet, at den gamle havn skal være et sted for alle, og at der ikke må køre biler om søndagen.",
+    "nl": "De gemeente wil het oude zwembad niet sluiten, maar er is nog geen geld om het dak te laten repareren.",
+    "fi": "Kaupunki on päättänyt, että vanha kirjasto ei sulje oviaan, mutta se on kesällä auki vain kolme päivää.",
+    "hu": "A város úgy döntött, hogy a régi könyvtár nem zár be, de nyáron csak három nap lesz nyitva.",
+    "id": "Perpustakaan itu akan dibuka untuk semua orang pada hari Minggu, tetapi kafe di lantai dua tidak.",
+    "it": "Il comune ha deciso che la vecchia biblioteca non chiude, ma in estate è aperta solo per tre giorni.",
+    "nb": "Kommunen har bestemt at det gamle biblioteket ikke skal stenge, men om sommeren er det åpent tre dager.",
+    "pl": "Miasto zdecydowało, że stara biblioteka nie zostanie zamknięta, ale latem jest czynna tylko przez trzy dni.",
+    "ro": "Orașul a decis că biblioteca veche nu se închide, dar vara este deschisă numai trei zile pe săptămână.",
+    "sv": "Kommunen har beslutat att det gamla biblioteket inte ska stängas, men på sommaren är det öppet tre dagar.",
+    "tr": "Belediye eski kütüphane için karar verdi: bu yaz kapanmıyor ama haftada üç gün ve daha kısa açık.",
+    "vi": "Thư viện cũ không đóng cửa, nhưng vào mùa hè chỉ mở ba ngày một tuần cho các em nhỏ và người lớn.",
+}
+OURS: dict[Language, str] = {
+    "en": "The town has decided that the old library will not close, but in summer it is open on three days only.",
+    "de": "Die Stadt hat entschieden, dass die alte Bücherei nicht schließt, im Sommer aber nur drei Tage offen ist.",
+    "fr": "La ville a décidé que la vieille bibliothèque ne ferme pas, mais en été elle n’est ouverte que trois jours.",
+    "es": "El ayuntamiento ha decidido que la vieja biblioteca no cierra, pero en verano solo abre tres días.",
+    "pt": "A câmara decidiu que a velha biblioteca não fecha, mas no verão só está aberta três dias por semana.",
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_languages_that_no_request_is_made_in(name: str) -> None:
+    assert foreign(OTHERS[name]) and language(OTHERS[name]) == "en"
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_languages_that_are_like_them(name: Language) -> None:
+    assert not foreign(OURS[name]) and language(OURS[name]) == name

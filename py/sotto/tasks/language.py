@@ -37,23 +37,45 @@ _WORDS: Mapping[Language, str] = {
         "não pelo pela até está já ou desde à às"
     ),
 }
+# Those of languages that no request is made in, so that none of them is taken for one of the five.
+_OTHERS: Mapping[str, str] = {
+    "cs": "a v na se že je s z do o ve k pro ale jako by které jsou byl jeho nebo po od si také jsme není už který",
+    "da": "og i at det er en til af på der med for ikke den som har de et vi var fra kan om men hun han efter også",
+    "fi": "ja on ei se että oli hän mutta kun niin ovat myös jo voi sen sitä ole joka mukaan kuin vain tai nyt",
+    "hu": "a az és hogy nem is egy de van meg ha csak azt már volt ez mint még lesz vagy el ki szerint minden után",
+    "id": "yang dan di itu dengan untuk tidak ini dari dalam akan pada juga ke karena ada kami mereka bisa oleh sudah "
+    "saya atau lebih telah",
+    "it": "il di che è la per un in non una con sono del le si da come i della nel ha più al gli anche dei ma alla lo "
+    "dalle delle",
+    "nb": "og i det er på en til som av for at med ikke den har de et vi var fra kan om men hun han etter eller også",
+    "nl": "de het een en van in is dat op te zijn met voor niet aan er om ook als bij maar uit ze door naar wordt nog "
+    "hij worden deze we",
+    "pl": "i w na z do się nie to że jest o jak po co od dla za ale są przez był tym tego który które oraz jego też",
+    "ro": "și în de la a cu pe nu o un că este pentru din care se mai au sunt sau dar ce fi lui după prin",
+    "sv": "och i att det som en på är av för med till den har inte om ett de vi var från kan men hon han efter också",
+    "tr": "bir ve bu için ile da de çok olarak daha ne var kadar gibi olan en ama her sonra değil biz ben o mi",
+    "vi": "và của là có trong cho không được một các với người này đã những khi để từ đến tôi như sẽ cũng ở",
+}
 _SETS = {name: frozenset(words.split()) for name, words in _WORDS.items()}
+_OTHER_SETS = [frozenset(words.split()) for words in _OTHERS.values()]
 _SURE = 2  # words by which one language leads another
 
 
 def language(text: str) -> Language:
-    """The language of a text; English when nothing tells, and for scripts that no request is made in."""
+    """The language of a text; English when nothing tells, and for languages that no request is made in."""
     if script := _script(text):
         return script
     counts = _counts(text)
+    if _is_another(text, counts):
+        return "en"
     return max(counts, key=lambda name: (counts[name], name == "en"))
 
 
 def foreign(text: str) -> bool:
-    """Whether most of a text is in a script that no request is made in: then `language` says English for want of it."""
+    """Whether a text is in a language that no request is made in: then `language` says English for want of it."""
     letters = sum(character.isalpha() for character in text)
     ours = len(_LATIN.findall(text)) + sum(len(script.findall(text)) for script in _SCRIPTS.values())
-    return ours < letters / 2
+    return ours < letters / 2 or (not _script(text) and _is_another(text, _counts(text)))
 
 
 def differs(text: str, expected: Language) -> bool:
@@ -75,5 +97,16 @@ def _script(text: str) -> Language | None:
 
 
 def _counts(text: str) -> dict[Language, int]:
-    words = re.findall(r"[^\W\d_]+", text.lower())
+    words = _words(text)
     return {name: sum(word in own for word in words) for name, own in _SETS.items()}
+
+
+def _is_another(text: str, counts: Mapping[Language, int]) -> bool:
+    """Whether the words of another language lead those of all that requests are made in."""
+    words = _words(text)
+    most = max(sum(word in own for word in words) for own in _OTHER_SETS)
+    return most >= max(counts.values()) + _SURE
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]+", text.lower())
