@@ -1,0 +1,196 @@
+"""A disk without room: Chromium itself refuses to write, at the first load, in the middle of a download, and for a file
+of one's own. The page runs the model from memory and says so; with room again it keeps it.
+
+Chromium asks for its quota at a profile's first write, and counts down from that for minutes: so the quota is lowered
+before a page is opened.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from common import ENGLISH, Serve
+from pages import SHORT, go, write
+from playwright.sync_api import Page, expect
+from test_models_hub import BLOCK, NAME, START, fetch, loaded, look, smaller
+
+from local_hub import Fault, Hub, Repository, serve_hub
+from sotto.page import format as numbers
+from sotto.site.policy import POLICIES
+from sotto.site.site import OfferedModel
+from tiny import Tiny, build
+
+SERVED = build(Tiny(chat=True, layers=3))
+MODEL = build(Tiny(chat=True, layers=7, seed=9))
+UNSTORED = "could not keep them"
+assert UNSTORED in ENGLISH["fact.weights.unstored"]
+
+
+@pytest.fixture
+def quota(page: Page) -> Callable[[str, int | None], None]:
+    """Lets an address keep so many bytes; None for as many as the disk has."""
+    session = page.context.new_cdp_session(page)
+
+    def limit(address: str, nbytes: int | None) -> None:
+        given = {} if nbytes is None else {"quotaSize": nbytes}
+        session.send("Storage.overrideQuotaForOrigin", {"origin": address.rstrip("/"), **given})
+
+    return limit
+
+
+@pytest.fixture
+def site(serve: Serve, runtime: Path, tmp_path: Path) -> str:
+    """The address of a page with a model."""
+    path = tmp_path / "tiny.gguf"
+    path.write_bytes(SERVED)
+    return serve([OfferedModel("tiny", path)])
+
+
+@pytest.fixture
+def hub() -> Iterator[Hub]:
+    with serve_hub() as hub:
+        hub.repositories[NAME] = Repository({"tiny-Q4_0.gguf": MODEL}, licence="mit")
+        yield hub
+
+
+def unkept(page: Page, name: str) -> None:
+    """Wait until it is said that a model runs, and is not kept."""
+    said = ENGLISH["models.unkept"].partition(", it takes")[0].partition(":")[0].format(name=name)
+    expect(page.locator("#models-able")).to_contain_text(said)
+    expect(page.locator("#fact-weights")).to_contain_text(UNSTORED)
+
+
+def test_the_first_load(page: Page, site: str, quota: Callable[[str, int | None], None]) -> None:
+    quota(site, 300_000)
+    for _ in range(2):  # it is not there at the second visit, and nothing of the first one is in the way
+        page.goto(f"{site}{SHORT}")
+        loaded(page, "tiny")
+        expect(page.locator("#fact-weights")).to_contain_text(UNSTORED)
+        post = write(page)
+        assert post
+    page.reload()
+    loaded(page, "tiny")
+    expect(page.locator("#note")).to_have_text("")  # once is enough
+    go(page, "models")
+    unkept(page, "tiny")
+    expect(page.locator("#models-kept")).to_contain_text(ENGLISH["models.kept.none"])
+
+    quota(site, None)
+    for how in ("kept in this browser", "from this browser’s cache"):
+        page.reload()
+        loaded(page, "tiny")
+        expect(page.locator("#fact-weights")).to_contain_text(how)
+    go(page, "post")
+    assert write(page) == post
+
+
+def test_it_is_said_where_one_looks(page: Page, site: str, quota: Callable[[str, int | None], None]) -> None:
+    quota(site, 300_000)
+    page.goto(f"{site}{SHORT}")
+    loaded(page, "tiny")
+    expect(page.locator("#note")).to_have_text(ENGLISH["note.lost.model"])
+
+
+def test_in_the_middle_of_a_download(
+    page: Page, site: str, hub: Hub, quota: Callable[[str, int | None], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(POLICIES, "hub_worker.js", f"connect-src {hub.url} {hub.storage_url}")
+    page.route("**/download.js", smaller)
+    quota(site, 4_000_000)
+    page.goto(f"{site}{SHORT}")
+    loaded(page, "tiny")
+    expect(page.locator("#fact-weights")).to_contain_text("kept in this browser")
+    go(page, "models")
+    page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
+
+    part = page.locator("#hub-unfinished li")
+    blocks = -(-len(MODEL) // BLOCK)
+
+    def ask() -> None:
+        """Fetch it, and count from the look at it on what is sent."""
+        page.evaluate("document.querySelector('#hub-offers').textContent = ''")
+        hub.sent = 0
+        look(page, NAME)
+        fetch(page)
+
+    def ask_and_stop() -> str:
+        """Fetch it, but for its end, and stop; what is told of that."""
+        hub.faults += [
+            *[None] * blocks,
+            *[Fault(status=429, retry_after="59")] * 99,
+        ]  # a look, and all but the last
+        ask()
+        until = time.monotonic() + 60
+        while hub.faults[0] is None and time.monotonic() < until:  # its end is not asked for yet
+            page.wait_for_timeout(100)
+        page.wait_for_timeout(500)
+        page.click("#hub-stop")
+        loaded(page, "tiny")
+        hub.faults.clear()
+        expect(part).to_have_count(1)
+        return part.inner_text()
+
+    # What there was room for is kept, and told.
+    said = ask_and_stop()
+    # Fetched to its end it runs from memory, and nothing stays of it.
+    ask()
+    loaded(page, "tiny-Q4_0.gguf")
+    done, rest = divmod(START + len(MODEL) - hub.sent, BLOCK)
+    assert 0 < done < blocks - 1 and rest == 0
+    told = ENGLISH["hub.part"].format(done=numbers.size(done * BLOCK), total=numbers.size(len(MODEL)))
+    assert told in said
+    unkept(page, "tiny-Q4_0.gguf")
+    expect(part).to_have_count(0)
+    expect(page.locator("#models-kept li")).to_have_count(1)
+    go(page, "post")
+    post = write(page)
+    page.reload()
+    loaded(page, "tiny")
+    assert write(page) != post
+
+    # Stopped once more; when there is room, it is gone on from there, and kept.
+    go(page, "models")
+    page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
+    ask_and_stop()
+    quota(site, None)
+    ask()
+    loaded(page, "tiny-Q4_0.gguf")
+    done, rest = divmod(START + len(MODEL) - hub.sent, BLOCK)
+    assert 0 < done < blocks - 1 and rest == 0
+    expect(page.locator("#models-able")).to_be_empty()
+    page.reload()
+    loaded(page, "tiny-Q4_0.gguf")
+    expect(page.locator("#fact-weights")).to_contain_text("cache")
+    go(page, "post")
+    assert write(page) == post
+
+
+def test_a_file_of_ones_own(
+    page: Page, site: str, tmp_path: Path, quota: Callable[[str, int | None], None]
+) -> None:
+    quota(site, 5_500_000)
+    page.goto(f"{site}{SHORT}")
+    loaded(page, "tiny")
+    expect(page.locator("#fact-weights")).to_contain_text("kept in this browser")
+    own = tmp_path / "own.gguf"
+    own.write_bytes(build(Tiny(chat=True, layers=4, seed=5)))
+    page.set_input_files("#pick", own)
+    loaded(page, "own.gguf")
+    go(page, "models")
+    unkept(page, "own.gguf")
+    expect(page.locator("#models-able")).to_contain_text("tiny")  # could go first
+    go(page, "post")
+    post = write(page)
+    go(page, "models")
+    page.get_by_role("button", name=ENGLISH["models.drop"]).click()
+    page.get_by_role("button", name=ENGLISH["models.drop.sure"]).click()
+    page.set_input_files("#pick", own)
+    loaded(page, "own.gguf")
+    expect(page.locator("#fact-weights")).to_contain_text("kept in this browser")
+    page.reload()
+    loaded(page, "own.gguf")
+    go(page, "post")
+    assert write(page) == post
