@@ -12,8 +12,10 @@ from test_models_hub import BLOCK, MODEL, NAME, START, fetch, loaded, look, unti
 
 from local_hub import Fault, Hub, Repository, serve_hub
 from sotto.site.policy import ISOLATION, POLICIES
+from tiny import Tiny, build
 
 WAITING = ENGLISH["state.waiting"]
+TINY = len(build(Tiny(chat=True, context=1 << 20)))  # bytes of the model of the fixture `tiny`
 HELD, LATER = (
     [Fault(status=429, retry_after=seconds)] * 99 for seconds in ("59", "15")
 )  # the storage is busy
@@ -102,3 +104,86 @@ def test_two_tabs_fetch_a_model_once(context: BrowserContext, tiny: str, hub: Hu
         page.click("#screens [data-screen=post]")
         posts.append(write(page))
     assert posts[0] and posts[0] == posts[1]
+
+
+class Asked:
+    """What is asked of a page's own server for its model.
+
+    Args:
+        context: whose pages are listened to.
+
+    Attributes:
+        nbytes: of all ranges that were answered.
+        held: requests that wait, while `holding`.
+    """
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.nbytes = 0
+        self.holding = False
+        self.held: list[Route] = []
+        context.route("**/models/*", self._answer)
+
+    def _answer(self, route: Route) -> None:
+        first, last = map(int, route.request.headers["range"].removeprefix("bytes=").split("-"))
+        if self.holding:
+            self.held.append(route)
+            return
+        self.nbytes += last + 1 - first
+        route.continue_()
+
+    def release(self) -> None:
+        """Answer what waits, and all that comes."""
+        self.holding = False
+        held, self.held = self.held, []
+        for route in held:
+            self._answer(route)
+
+
+def opened(context: BrowserContext, address: str) -> Page:
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}{SHORT}")
+    return page
+
+
+def begun(page: Page, asked: Asked) -> None:
+    """Wait until a page loads its model, and waits for the server."""
+    while not asked.held:
+        page.wait_for_timeout(50)
+
+
+def test_two_tabs_load_the_servers_model_once(context: BrowserContext, tiny: str) -> None:
+    asked = Asked(context)
+    asked.holding = True
+    first = opened(context, tiny)
+    begun(first, asked)
+
+    # The second says that it waits, and asks for nothing.
+    second = opened(context, tiny)
+    expect(second.locator("#model-state")).to_have_text(WAITING)
+    assert len(asked.held) == 1
+    asked.release()
+    for page, how in ((first, "prepared now"), (second, "cache")):
+        loaded(page, "tiny")
+        expect(page.locator("#fact-weights")).to_contain_text(how)
+    assert asked.nbytes == TINY
+    posts = [write(page) for page in (first, second)]
+    assert posts[0] and posts[0] == posts[1]
+
+
+def test_a_tab_that_waits_for_the_servers_model_takes_over(context: BrowserContext, tiny: str) -> None:
+    """The first goes away in the middle: the second begins, and asks for every byte once."""
+    asked = Asked(context)
+    asked.holding = True
+    first = opened(context, tiny)
+    begun(first, asked)
+    second = opened(context, tiny)
+    expect(second.locator("#model-state")).to_have_text(WAITING)
+    first.close()
+    asked.held.clear()
+    asked.nbytes = 0
+    asked.release()
+    loaded(second, "tiny")
+    expect(second.locator("#fact-weights")).to_contain_text("prepared now")
+    assert asked.nbytes == TINY
+    assert write(second)
