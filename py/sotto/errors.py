@@ -141,6 +141,23 @@ class ModelLost(SottoError):
     """What is kept of a model cannot be loaded, and cannot be made again because its file is not to be had."""
 
 
+class FilesNeeded(SottoError):
+    """What is wanted of a model that is kept can be made from its files alone, which are not to be had.
+
+    Args:
+        name: the model's.
+        kept: to what its weights are rounded.
+        wanted: to what they are to be.
+    """
+
+    def __init__(self, name: str, kept: str, wanted: str) -> None:
+        super().__init__(
+            f"{name} is kept with its weights as {kept}, and can become {wanted} only from its files.",
+            "Give its files again.",
+        )
+        self.name = name
+
+
 class Cancelled(SottoError):
     """A run was stopped on request."""
 

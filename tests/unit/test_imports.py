@@ -18,13 +18,13 @@ from sotto.api import drive
 from sotto.cli import inspect, options
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
-from sotto.errors import FormatError, InvalidSetting
+from sotto.errors import FilesNeeded, FormatError, InvalidSetting
 from sotto.formats import blocks
 from sotto.native.disk import DiskStore
 from sotto.page import statistics
 from sotto.page.words import Words
 from sotto.reports import WEIGHTS, LoadStats, Settings
-from sotto.source import MemorySource
+from sotto.source import KeptSource, MemorySource
 from sotto.weights import imports, layout
 
 SOURCE = hugging.folder(hugging.files())
@@ -80,7 +80,7 @@ def test_blocks_of_32_are_those_of_ggml() -> None:
     assert all(np.array_equal(*pair) for pair in zip(planes, expected, strict=True))
 
 
-def loaded(source: formats.Folder, weights: str = "", store: DiskStore | None = None) -> Engine:
+def loaded(source: formats.Folder | KeptSource, weights: str = "", store: DiskStore | None = None) -> Engine:
     return drive(Engine.load(source, NumpyDevice(), store, Settings(32, chunks=(8,), weights=weights)))
 
 
@@ -176,6 +176,18 @@ def test_the_cache_holds_what_was_asked_for_last(tmp_path: Path) -> None:
         stats = loaded(SOURCE, weights, store).load_stats
         assert (stats.cached, stats.weights) == (cached, weights or "int8")
         assert (stats.rounding is None) == cached
+
+
+def test_what_is_kept_stays_until_it_is_there_in_another_rounding(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    assert not loaded(SOURCE, "int4", store).load_stats.cached
+    gone = KeptSource(SOURCE.key, "tiny", SOURCE.size)
+    with pytest.raises(
+        FilesNeeded, match="tiny is kept with its weights as int4, and can become original only"
+    ):
+        loaded(gone, "original", store)
+    stats = loaded(gone, "int4", store).load_stats
+    assert (stats.cached, stats.weights) == (True, "int4")
 
 
 def test_inspect_tells_it_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sotto.page.choices import Choices, ChosenByModel
+from sotto.page.choices import USUAL, Choices, ChosenByModel
 from sotto.page.options import Options
 from sotto.page.storage import Storage
 from sotto.reports import Settings
@@ -43,7 +43,9 @@ def test_what_was_said_last_counts() -> None:
     assert Choices.asked(Options.from_query("")) == Choices()
     assert Choices().settings(Options()) == Settings()
     pinned = Options.from_query("?variant=matmul:simple&weights=q4_0")
-    assert before.settings(pinned) == Settings(4096, variant="f16,matmul:simple", weights="q4_0")
+    wanted = Choices.asked(pinned).over(before)
+    assert wanted.settings(pinned) == Settings(4096, variant="f16,matmul:simple", weights="q4_0")
+    assert Choices(weights=USUAL).over(wanted).settings(pinned).weights == ""
 
 
 @pytest.mark.parametrize(
@@ -52,6 +54,7 @@ def test_what_was_said_last_counts() -> None:
         *("", "[]", "{", "[" * 100_000, '"gpu"', '{"device": "tpu"}', '{"context": 1}', '{"threads": "3"}'),
         *(
             '{"precision": "f64"}',
+            '{"weights": "int3"}',
             '{"adapters": {"a": 7.5}}',
             '{"adapters": {"a": "on"}}',
             '{"adapters": []}',

@@ -9,7 +9,7 @@ from .errors import for_people
 
 
 class WebSource:
-    """A `Source` that reads a model file over HTTP by ranges. Of what it read last, nothing is asked for again: a header
+    """A `Source` that reads a model file over HTTP by ranges. Of what it read last nothing is asked for again: a header
     is read with some of what follows it, and a small file is read with it.
 
     Args:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from .. import formats, models, ops, values
 from ..device import Device
-from ..errors import ContextFull, OutOfMemory, SottoError, about
+from ..errors import ContextFull, FilesNeeded, ModelLost, OutOfMemory, SottoError, about
 from ..formats.adapter import Adapter
 from ..formats.checkpoint import Checkpoint
 from ..models.base import Config
@@ -26,7 +26,7 @@ from ..plan.memory import Memory
 from ..plan.plan import Plan
 from ..plan.weights import bind
 from ..reports import LoadProgress, LoadStats, RunStats, Settings, Stages, TextPart
-from ..source import Folder, Source
+from ..source import Folder, Source, opened
 from ..store import Store
 from ..text.chat import Message, conversation, format_of, required_format
 from ..text.constraint import Constraint, TokenTexts
@@ -66,6 +66,7 @@ class Engine:
         chat_format: how a conversation is written for the model; None where it is not tuned for any that is known.
         context: tokens that fit, prompt and answer together.
         scheme: to what the weights of the files are rounded; None where they are as in the files.
+        roundable: whether that can be chosen.
         load_stats: how loading went.
         stats: of the latest generation, filled in while it runs.
     """
@@ -92,6 +93,7 @@ class Engine:
         self.load_stats = LoadStats(False, {}, {})
         self._memory = Memory(device)
         self.scheme = imports.choose(checkpoint, settings.weights, device.memory)
+        self.roundable = imports.roundable(checkpoint)
         with about(name):
             self._image = Image.of(checkpoint.tensors, architecture.wanted(), self.scheme)
         limits = device.limits
@@ -142,8 +144,10 @@ class Engine:
         checkpoint, manifest, altered = await read_checkpoint(source, store, manifest)
         engine = cls(device, checkpoint, settings, source.name)
         scheme = engine.scheme.name if engine.scheme else ""
-        if store and manifest and checkpoint.scheme != scheme:  # converted, but rounded in another way
-            await store.drop(source.key)
+        if (
+            manifest and checkpoint.scheme != scheme
+        ):  # kept, but rounded in another way: it stays until this is there
+            source = await _for_rounding(source, scheme, checkpoint.scheme)
             manifest = None
             stages.cached = False
         try:
@@ -561,3 +565,11 @@ class Engine:
 def _adapted(recorder: Recorder, memory: AdapterMemory | None) -> Recorder:
     """A recorder with some adapters."""
     return recorder.adapted(memory.adapted(recorder.weights)) if memory else recorder
+
+
+async def _for_rounding(source: Source | Folder, scheme: str, kept: str) -> Source | Folder:
+    """The files of a model that is kept with its weights rounded in another way. Raises FilesNeeded."""
+    try:
+        return await opened(source, whole=True)
+    except ModelLost as error:
+        raise FilesNeeded(source.name, kept or imports.ORIGINAL, scheme or imports.ORIGINAL) from error

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from ..reports import Settings
+from ..reports import WEIGHTS, Settings
 from ..tuning.candidates import PRECISIONS
 from .options import DEVICES, Options
 from .storage import Storage
 
-_NAMES = {"device": DEVICES, "precision": PRECISIONS}
+USUAL = "auto"
+_NAMES = {"device": DEVICES, "precision": PRECISIONS, "weights": (USUAL, *WEIGHTS[1:])}
 _LEAST = {"context": 2, "threads": 1}
 
 
@@ -25,6 +26,7 @@ class Choices:
         context: tokens.
         precision: the least that kernels may compute with, one of PRECISIONS.
         threads: of the CPU.
+        weights: to what a checkpoint's floats are rounded, as in Settings; USUAL for what suits.
         adapters: by name, how much each counts; 0 is off.
     """
 
@@ -32,6 +34,7 @@ class Choices:
     context: int = 0
     precision: str = ""
     threads: int = 0
+    weights: str = ""
     adapters: Mapping[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -51,7 +54,7 @@ class Choices:
     @classmethod
     def asked(cls, options: Options) -> Choices:
         """What the address asks for."""
-        return cls(options.device, options.context or 0, "", options.threads)
+        return cls(options.device, options.context or 0, "", options.threads, options.weights)
 
     def over(self, other: Choices) -> Choices:
         """These, and where nothing was chosen the others."""
@@ -59,9 +62,10 @@ class Choices:
         return replace(other, **mine | {"adapters": {**other.adapters, **self.adapters}})
 
     def settings(self, options: Options) -> Settings:
-        """For the engine, with what the address says of kernels and weights. Raises InvalidSetting."""
+        """For the engine, with what the address says of kernels. Raises InvalidSetting."""
         variant = ",".join(filter(None, (self.precision, options.variant)))
-        return Settings(context=self.context or Settings.context, variant=variant, weights=options.weights)
+        weights = self.weights if self.weights != USUAL else ""
+        return Settings(context=self.context or Settings.context, variant=variant, weights=weights)
 
 
 def _possible(name: str, value: Any) -> bool:

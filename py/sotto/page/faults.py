@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ..errors import (
     ContextFull,
     DeviceError,
+    FilesNeeded,
     FormatError,
     LimitError,
     ModelLost,
@@ -59,6 +60,8 @@ def while_loading(error: Exception, opened: bool) -> Fault:
             fault = Fault("file", {"message": str(error)})
         case UnsupportedModel():
             fault = Fault("unsupported", {"message": str(error)})
+        case FilesNeeded(name=name):
+            fault = Fault("files", {"name": name}, detail=str(error))
         case ModelLost():
             fault = Fault("damaged", {"message": str(error)})
         case Unreachable(name=name):

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from pyscript.js_modules import at_work, bridge, cpu
 
@@ -243,6 +244,10 @@ class ModelHolder:
         """Load with kernels that compute with no less than this, one of candidates.PRECISIONS."""
         await self._use(Choices(precision=least))
 
+    async def use_weights(self, scheme: str) -> None:
+        """Load with the weights of the files rounded in another way, one of reports.WEIGHTS, or choices.USUAL."""
+        await self._use(Choices(weights=scheme))
+
     async def _use(self, choices: Choices) -> None:
         """Load the model that is there, or could not be loaded, in another way. It is remembered once it runs so."""
         self._insist()
@@ -309,7 +314,8 @@ class ModelHolder:
 
     async def _remember(self, model: Model, key: str) -> None:
         """A model was loaded. What was taken here is that of the next visit, too."""
-        self.chosen.keep(key, self._now)
+        # Where there was no room for weights that were rounded in another way, those before are still there.
+        self.chosen.keep(key, self._now if self.kept else replace(self._now, weights=""))
         self.key, self.title, self._worked, self._refused = key, model["name"], self._taken, None
         origin = ""
         if self.kept:

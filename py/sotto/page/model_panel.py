@@ -17,6 +17,7 @@ from ..tuning.candidates import PRECISIONS
 from . import fields, statistics
 from . import format as numbers
 from .background import Background
+from .choices import USUAL
 from .elements import Change, Elements
 from .faults import Fault
 from .model_holder import ModelHolder
@@ -42,6 +43,7 @@ class ModelPanel(Observer):
         elements.on("device", "change", lambda: do(holder.use_device(self._written("device"))))
         elements.on("threads", "change", self._use_threads)
         elements.on("adapter", "change", lambda: do(self._use_adapter()))
+        elements.on("weights", "change", lambda: do(holder.use_weights(self._written("weights"))))
         elements.on("precision", "change", lambda: do(holder.use_precision(self._written("precision"))))
         elements.on("context", "change", self._weigh_context)
         elements.on("context-load", "click", self._use_context)
@@ -135,6 +137,7 @@ class ModelPanel(Observer):
         wanted = self._holder.wanted
         self._at("device").value = wanted.device or PROCESSORS[0]
         self._at("precision").value = wanted.precision or PRECISIONS[0]
+        self._at("weights").value = wanted.weights or USUAL
         if wanted.context:
             self._at("context").value = wanted.context
         self._offer_context("")
@@ -172,6 +175,7 @@ class ModelPanel(Observer):
         self._at("context").value = engine.context
         self._offer_context("")
         self._at("precision-setting").hidden = opened.kind != "gpu"
+        self._at("weights-setting").hidden = not engine.roundable
         self._at("threads-setting").hidden = opened.kind != "cpu"
         self._at("threads").value = opened.threads
         figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}

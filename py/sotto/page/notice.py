@@ -98,6 +98,8 @@ def remedies(fault: Fault, browser: Browser, holder: ModelHolder, do: Background
     match fault.kind:
         case "damaged":
             steps = [Step(lambda: do(holder.discard())), *before]
+        case "files":
+            steps = [Step(lambda: do(holder.load()))]
         case "down" | "reset":
             on_cpu = cpu if fault.values["processor"] != "CPU" else []
             steps = [*on_cpu, again, *(before or other)]

@@ -67,6 +67,11 @@ SCHEMES: Mapping[str, Scheme] = {
 """By name: eight bits with a scale for a row; four bits with a scale for 32 columns; four bits with one for a row."""
 
 
+def roundable(checkpoint: Checkpoint) -> bool:
+    """Whether it can be chosen to what a checkpoint's matrices are rounded."""
+    return checkpoint.format == IMPORTED
+
+
 def choose(checkpoint: Checkpoint, asked: str, memory: int | None) -> Scheme | None:
     """What a checkpoint's matrices are rounded to; None: to nothing.
 
@@ -74,7 +79,7 @@ def choose(checkpoint: Checkpoint, asked: str, memory: int | None) -> Scheme | N
         asked: a name of SCHEMES, ORIGINAL, or "" for what suits the checkpoint and the processor.
         memory: bytes that the processor has for all that lies on it; None where nobody tells.
     """
-    if checkpoint.format != IMPORTED or asked == ORIGINAL:
+    if not roundable(checkpoint) or asked == ORIGINAL:
         return None
     if asked:
         return SCHEMES[asked]
