@@ -17,12 +17,14 @@ class SottoError(Exception):
     Args:
         message: what happened, naming the file or value.
         hint: what to do next; empty when the message already says it.
+        kind: which words a page has for it that says such things in another language; empty for those of its class.
     """
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", kind: str = "") -> None:
         super().__init__(f"{message} {hint}".strip())
         self.message = message
         self.hint = hint
+        self.kind = kind
 
 
 @dataclass(frozen=True)
@@ -58,8 +60,7 @@ class DocumentError(SottoError):
     """
 
     def __init__(self, kind: str, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.kind = kind
+        super().__init__(message, hint, kind)
 
 
 class UnsupportedModel(SottoError):
@@ -74,7 +75,7 @@ def about(name: str) -> Iterator[None]:
     except (FormatError, UnsupportedModel) as error:
         if name in error.message:
             raise
-        raise type(error)(f"{name}: {error.message}", error.hint) from error
+        raise type(error)(f"{name}: {error.message}", error.hint, error.kind) from error
 
 
 class AssetError(SottoError):

@@ -58,6 +58,7 @@ def one_model(names: Collection[str]) -> tuple[str, ...]:
         raise SottoError(
             f"These are several models: {', '.join(found[:8])}.",
             "Give one model at a time: its file, or all the parts of one that was split.",
+            "several",
         )
     if len(names) == 1:
         return tuple(names)  # whatever it is called
@@ -67,6 +68,7 @@ def one_model(names: Collection[str]) -> tuple[str, ...]:
     raise SottoError(
         f"None of these files is a model: {', '.join(sorted(names)[:8])}.",
         "Give a GGUF, .task or .litertlm file, or all the files of a folder as transformers writes it.",
+        "none",
     )
 
 

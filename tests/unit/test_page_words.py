@@ -47,6 +47,24 @@ def written_out() -> set[str]:
     return found
 
 
+def said() -> set[str]:
+    """The kinds that errors say themselves, and of what else there are words."""
+    found = {"adapter.unsupported", "adapter.format", "adapter.full", "saved.format"}
+    for path in PAGE.parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if not isinstance(node, ast.Call):
+                continue
+            name = node.func.id if isinstance(node.func, ast.Name) else ""
+            given = [*node.args[2:3], *(each.value for each in node.keywords if each.arg == "kind")]
+            for kind in given:
+                if isinstance(kind, ast.Constant) and isinstance(kind.value, str) and kind.value:
+                    if name == "Offer" and kind in [each.value for each in node.keywords]:
+                        found.add(f"offer.{kind.value}")
+                    elif name in ("SottoError", "AssetError", "FormatError", "UnsupportedModel"):
+                        found.add(kind.value)
+    return found
+
+
 def put_together() -> set[str]:
     """The keys that the code makes from a name."""
     faults = (PAGE / "faults.py").read_text("utf-8")
@@ -67,6 +85,8 @@ def put_together() -> set[str]:
     keys |= {
         f"document.{kind}" for kind in re.findall(r'"(\w+)"', str(DocumentError.__doc__).replace("(", " ("))
     }
+    kinds = set(re.findall(r'^    \w+: "(\w+)",$', (PAGE / "reasons.py").read_text("utf-8"), re.MULTILINE))
+    keys |= {f"fault.{kind}" for kind in kinds | said()}
     return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")} | benchmark() | tasks()
 
 
@@ -102,6 +122,9 @@ def benchmark() -> set[str]:
 def test_languages_have_the_same_keys_and_values() -> None:
     assert plain(BOOK["en"]) == plain(BOOK["ja"])
     for key in plain(BOOK["en"]):
+        if key.startswith("fault."):  # the engine's own sentence, and words for errors of its kind
+            assert BOOK["en"][key] == "{message}" and not BOOK["ja"][key].isascii()
+            continue
         values = [set(re.findall(r"{(\w+)}", BOOK[language][key])) for language in ("en", "ja")]
         assert values[0] == values[1], key
 

@@ -67,12 +67,13 @@ _ERRORS: dict[str, Told] = {
     "WebPage": lambda what, why: AssetError(
         f"{what} cannot be fetched: a web page came in its place.",
         "A sign-in page of this network may have answered: open another page, then try again.",
+        "page",
     ),
     "Replaced": lambda what, why: AssetError(
-        f"{what} was replaced while it was fetched ({why}).", "Try again: it begins anew."
+        f"{what} was replaced while it was fetched ({why}).", "Try again: it begins anew.", "replaced"
     ),
     "Unreadable": lambda what, why: SottoError(
-        f"{what} cannot be read ({why}).", "It may have been moved or changed: choose it again."
+        f"{what} cannot be read ({why}).", "It may have been moved or changed: choose it again.", "unreadable"
     ),
     "Network": Unreachable,
 }

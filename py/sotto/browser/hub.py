@@ -238,6 +238,7 @@ class HubSource:
                 f"{self.name} is not what the hub says it is: its sha256 is {self._hashing.hexdigest()}, and "
                 f"{self._told} was announced.",
                 "What arrived was thrown away. Try again; if it stays so, it was changed on the way, or at the hub.",
+                "wrong",
             )
 
     def expect(self, offset: int, nbytes: int) -> None:

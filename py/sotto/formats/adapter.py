@@ -68,12 +68,14 @@ class Outline:
                 raise UnsupportedModel(
                     f"The adapter {self.name} changes {name}, which this model has not. {made_for}",
                     "Load that model, or choose an adapter for this one.",
+                    "misfit",
                 )
             if tuple(wanted) != shape:
                 raise UnsupportedModel(
                     f"The adapter {self.name} does not fit this model: its {name} is {wanted[0]:,} x {wanted[1]:,}, "
                     f"the model's {shape[0]:,} x {shape[1]:,}. {made_for}",
                     "Load that model, or choose an adapter for this one.",
+                    "misfit",
                 )
 
     def fits(self, shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -189,9 +189,9 @@ class Library:
         """Call a model by another name. Raises SottoError for an empty one, or another model's."""
         title = " ".join(title.split())
         if not title:
-            raise SottoError("It needs a name.", "Write one.")
+            raise SottoError("It needs a name.", "Write one.", "name.none")
         if any(other.key != entry.key and other.title == title for other in await self._all()):
-            raise SottoError(f"Another one is called {title} already.", "Take another name.")
+            raise SottoError(f"Another one is called {title} already.", "Take another name.", "name.taken")
         await self._keep(entry.key, replace(entry.about, title=title))
 
     async def pin(self, entry: Entry, pinned: bool) -> None:

@@ -108,6 +108,7 @@ class Offer:
         files: in which it comes; mostly one.
         format: as formats/ names it; "" of one that is not read here.
         why_not: why it does not run here; "" where it does, as far as its first bytes tell.
+        kind: of that reason: "parts", "kind", "architecture" or "adapter".
         recommended: the one to take, where nothing else is wanted.
         adapter: it is an adapter.
         outline: of an adapter that can be used, what it changes.
@@ -119,6 +120,7 @@ class Offer:
     recommended: bool = False
     adapter: bool = False
     outline: Outline | None = None
+    kind: str = ""
 
     @property
     def path(self) -> str:
@@ -160,6 +162,7 @@ def described(address: HubAddress, text: str) -> HubModel:
         raise AssetError(
             f"{address}: what answered is no hub.",
             "Check the network: a sign-in page may have answered in its place.",
+            "page",
         ) from error
 
 
@@ -244,14 +247,15 @@ def choose(model: HubModel, offered: Sequence[Offer], file: str) -> Offer:
         raise SottoError(
             f"{model.repository} has no file that runs here. {'; '.join(refused) or 'It holds no model file'}.",
             "Look for a repository of the same model with GGUF files; their names often end in -GGUF.",
+            "nothing",
         )
     for offer in offered:
         folder = offer.path.removesuffix(offer.files[0].name).rstrip("/")
         if any(file in (part.path, part.name) for part in offer.files) or (offer.adapter and file == folder):
             if offer.why_not:
-                raise SottoError(f"{file} does not run here: {offer.why_not}.", _others(offered))
+                raise SottoError(f"{file} does not run here: {offer.why_not}.", _others(offered), "nothing")
             return offer
-    raise SottoError(f"{model.repository} has no model file {file}.", _others(offered))
+    raise SottoError(f"{model.repository} has no model file {file}.", _others(offered), "absent")
 
 
 def _others(offered: Sequence[Offer]) -> str:
@@ -266,25 +270,23 @@ def _offer(model: HubModel, file: HubFile, start: bytes, runs: Callable[[str], b
         there = {other.path: other for other in model.files}
         files = tuple(there[folder + name] for name in names if folder + name in there)
         if len(files) < len(names):
-            return Offer(files, "", f"{len(names) - len(files)} of its {len(names)} parts are missing")
+            missing = f"{len(names) - len(files)} of its {len(names)} parts are missing"
+            return Offer(files, "", missing, kind="parts")
     kind, looks_like = formats.kind_of(start)
     if not kind or file.name.lower().endswith(_BARE):
         ending = file.name.rpartition(".")[2]
-        return Offer(
-            files,
-            "",
-            f"it is {looks_like}" if looks_like else f"files of the kind .{ending} are not read here",
-        )
+        why_not = f"it is {looks_like}" if looks_like else f"files of the kind .{ending} are not read here"
+        return Offer(files, "", why_not, kind="kind")
     architecture = architecture_in(start)
     if kind == formats.GGUF.decode() and not runs(architecture):
         which = f"the architecture {architecture!r}" if architecture else "an unknown architecture"
-        return Offer(files, kind, f"it is of {which}, which Sotto cannot run")
+        return Offer(files, kind, f"it is of {which}, which Sotto cannot run", kind="architecture")
     return Offer(files, kind, "")
 
 
 def _adapter(files: tuple[HubFile, ...], found: Outline | SottoError) -> Offer:
     if isinstance(found, SottoError):
-        return Offer(files, "", found.message.rstrip("."), adapter=True)
+        return Offer(files, "", found.message.rstrip("."), adapter=True, kind="adapter")
     return Offer(files, found.format, "", adapter=True, outline=found)
 
 

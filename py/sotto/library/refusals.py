@@ -24,23 +24,30 @@ def refused(
         return AssetError(
             f"{where}: the hub does not accept the access token.",
             f"It may have expired: make one at {tokens}.",
+            "token.bad",
         )
     if status == 401 or (gated and not token):
         return AssetError(
             f"{where} needs an access token of the hub, or there is no such model.",
             f"Open {page} in a browser, accept the terms there if it asks for that, make a token at {tokens}"
             f" and {give}.",
+            "token",
         )
     if status == 403 or gated:
         return AssetError(
             f"{where} may not be read with this access token.",
             f"Open {page} in a browser and accept the model's terms there, with the account of the token.",
+            "terms",
         )
     if status == 404:
         return AssetError(
-            f"There is no {where} at the hub.", f"Look whether {page} exists; it may be private."
+            f"There is no {where} at the hub.", f"Look whether {page} exists; it may be private.", "absent"
         )
     if status == 429:
         when = f"in {wait} seconds" if wait.isdecimal() else "later"
-        return AssetError(f"{where}: the hub has had too many requests from here.", f"Try again {when}.")
-    return AssetError(f"{where}: the hub answered {status}.", "Try again later; what has arrived is kept.")
+        return AssetError(
+            f"{where}: the hub has had too many requests from here.", f"Try again {when}.", "busy"
+        )
+    return AssetError(
+        f"{where}: the hub answered {status}.", "Try again later; what has arrived is kept.", "answered"
+    )

@@ -34,7 +34,7 @@ class Adapters:
     def __init__(self, browser: Browser, stock: Stock) -> None:
         self._browser = browser
         self._stock = stock
-        self.fault = ""
+        self.fault: SottoError | None = None
         self.names: dict[str, str] = {}
 
     async def kept(self) -> list[Entry]:
@@ -81,14 +81,14 @@ class Adapters:
         Returns:
             Names, adapters and scales.
         """
-        self.fault, self.names = "", {}
+        self.fault, self.names = None, {}
         found: list[tuple[str, Adapter, float]] = []
         try:
             if "adapter" in model:
                 adapter = await formats.open_adapter(open_adapter(ranges, self._browser, model["adapter"]))
                 found.append((adapter.name, adapter, wanted.adapters.get(adapter.name, 1.0)))
         except SottoError as error:
-            self.fault = str(error)
+            self.fault = error
         on = [key for key, scale in wanted.adapters.items() if key.startswith(ADAPTER) and scale]
         for entry in await self.kept() if on else ():
             try:
@@ -97,7 +97,7 @@ class Adapters:
                     name = self._name(entry, [name for name, _, _ in found])
                     found.append((name, adapter, wanted.adapters[entry.key]))
             except SottoError as error:
-                self.fault = str(error)
+                self.fault = error
         return found
 
     def served(self, engine: Engine) -> str:

@@ -13,6 +13,7 @@ from ..library.library import Entry
 from ..source import Folder, Source
 from . import format as numbers
 from .parts import Parts
+from .reasons import reason
 
 
 async def take_in(parts: Parts, adapter: Source | Folder, origin: str = "", licence: str = "") -> None:
@@ -21,15 +22,15 @@ async def take_in(parts: Parts, adapter: Source | Folder, origin: str = "", lice
     Args:
         origin, licence: of one that came from a hub.
     """
-    holder, fault = parts.holder, ""
+    holder, fault = parts.holder, None
     parts.browser.go("models")  # where it is shown
     try:
         entry = await holder.adapters.keep(adapter, origin, licence)
         await holder.use_adapter(entry.key, True)
         await holder.stock.persist()  # somebody wants to have it again
     except SottoError as error:
-        fault = str(error)
-    parts.elements.say("adapters-fault", fault)
+        fault = error
+    parts.elements.fault("adapters-fault", *reason(parts.words, fault, "adapter"))
 
 
 class AdaptersPanel:
@@ -88,7 +89,7 @@ class AdaptersPanel:
     async def _act(self, do: str, key: str, value: str, checked: bool) -> None:
         going, self._going = self._going, ""
         holder, entry = self._parts.holder, self._entries.get(key)
-        fault = ""
+        fault = None
         try:
             if entry is None:
                 pass  # another tab deleted it
@@ -102,7 +103,7 @@ class AdaptersPanel:
             else:
                 self._going = key
         except SottoError as error:
-            fault = str(error)
+            fault = error
             self._shown = ""  # a field or a box says what is not so
-        self._parts.elements.say("adapters-fault", fault)
+        self._parts.elements.fault("adapters-fault", *reason(self._words, fault, "adapter"))
         await self.list()

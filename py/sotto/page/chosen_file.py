@@ -9,6 +9,7 @@ from typing import TypeVar
 from pyscript.js_modules import given
 
 from ..errors import FormatError
+from .reasons import reason
 from .words import Words
 
 LARGEST = 50_000_000  # bytes
@@ -51,7 +52,7 @@ async def chosen(words: Words, field: str, screen: str, read: Callable[[str], T]
         other = _screen(text)
         if other and other != screen:
             raise NotTaken(words("open.other", screen=words(f"screen.{other}"))) from error
-        raise NotTaken(words("open.bad", why=str(error))) from error
+        raise NotTaken(words("open.bad", why=reason(words, error, "saved")[0])) from error
 
 
 def _screen(text: str) -> str:

@@ -54,6 +54,12 @@ class Elements:
         """Make a text all that an element holds."""
         self.at(name).textContent = text
 
+    def fault(self, name: str, text: str, detail: str) -> None:
+        """Tell what went wrong in a place, with its details in `<name>-detail`; nothing where nothing did."""
+        self.say(name, text)
+        self.say(f"{name}-detail", detail)
+        self.at(f"{name}-more").hidden = not detail
+
     def options(self, name: str, choices: Iterable[tuple[str, str]]) -> None:
         """Add choices, values and what they are called, to a select."""
         self._offer(name, json.dumps(list(choices)))

@@ -28,12 +28,14 @@ class Fault:
         kind: the words are `error.<kind>`, `error.<kind>.text` and, on the button, `error.<kind>.action`.
         values: what those words leave open.
         detail: what exactly happened, for the curious and for reports; may be empty.
+        error: that happened, where its own words are a part of it: `{message}`.
         sound: the engine is as good as before, and writing can be tried again at once.
     """
 
     kind: str
     values: dict[str, object] = field(default_factory=dict)
     detail: str = ""
+    error: SottoError | None = None
     sound: bool = False
 
 
@@ -52,22 +54,22 @@ def while_loading(error: Exception, opened: bool) -> Fault:
             values: dict[str, object] = {"name": name, "processor": processor.upper()}
             fault = Fault("reset", values) if what == "gpu" else Fault("down", values)
         case LimitError():
-            fault = Fault("limits", {"message": str(error)})
+            fault = Fault("limits", error=error)
         case DeviceError():
             kind = "browser" if isinstance(error, NoCpu) else "lost" if opened else "adapter"
             fault = Fault(kind, detail=str(error))
         case FormatError():
-            fault = Fault("file", {"message": str(error)})
+            fault = Fault("file", error=error)
         case UnsupportedModel():
-            fault = Fault("unsupported", {"message": str(error)})
+            fault = Fault("unsupported", error=error)
         case FilesNeeded(name=name):
             fault = Fault("files", {"name": name}, detail=str(error))
         case ModelLost():
-            fault = Fault("damaged", {"message": str(error)})
+            fault = Fault("damaged", error=error)
         case Unreachable(name=name):
             fault = Fault("server", {"file": name}, detail=str(error))
         case SottoError():
-            fault = Fault("loading", {"message": str(error)})
+            fault = Fault("loading", error=error)
         case _:
             fault = unknown(error)
     return fault
@@ -81,7 +83,7 @@ def while_writing(error: Exception) -> Fault:
         case DeviceError():
             return Fault("lost", detail=str(error))
         case SottoError():
-            return Fault("writing", {"message": str(error)})
+            return Fault("writing", error=error)
         case _:
             return unknown(error)
 
@@ -89,14 +91,14 @@ def while_writing(error: Exception) -> Fault:
 def while_answering(error: Exception) -> Fault:
     """The fault behind an error of answering in a conversation."""
     if isinstance(error, SottoError) and not isinstance(error, DeviceError):
-        return Fault("answering", {"message": str(error)})
+        return Fault("answering", error=error)
     return while_writing(error)
 
 
 def while_running(error: Exception) -> Fault:
     """The fault behind an error of running a task."""
     if isinstance(error, SottoError) and not isinstance(error, DeviceError):
-        return Fault("task", {"message": str(error)}, sound=True)
+        return Fault("task", error=error, sound=True)
     return while_writing(error)
 
 

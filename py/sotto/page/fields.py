@@ -9,6 +9,7 @@ from typing import Any
 from .. import values
 from ..errors import InvalidSetting
 from .options import Options
+from .reasons import reason
 from .words import Words
 
 NUMBERS: Mapping[str, type[int] | type[float]] = {
@@ -49,7 +50,7 @@ def complaint(words: Words, error: InvalidSetting) -> str:
     """What to say beside a field, in the page's language where it is about a number."""
     wanted = error.wanted
     if wanted is None:
-        return f"{error.message} {error.hint}"
+        return reason(words, error)[0]
     if wanted.whole and wanted.most is None:
         return words("field.whole.least", least=int(wanted.least))
     if wanted.whole:

@@ -91,6 +91,6 @@ class HubAccess:
         if begun is None or not answer:
             return False
         if begun.hub != self.address:
-            raise SottoError("The hub is another one by now.", "Sign in again.")
+            raise SottoError("The hub is another one by now.", "Sign in again.", "sign")
         self.take(await hub.token_for(download, begun, answer), keep=self.kept)
         return True

@@ -15,7 +15,7 @@ class HubAccount:
         fault: tells what went wrong.
     """
 
-    def __init__(self, parts: Parts, fault: Callable[[str], None]) -> None:
+    def __init__(self, parts: Parts, fault: Callable[[SottoError], None]) -> None:
         self._words = parts.words
         self._at = parts.elements.at
         self._say = parts.elements.say
@@ -60,4 +60,4 @@ class HubAccount:
                 self._at("hub-token").value = self._access.token
                 self.show()
         except SottoError as error:
-            self._fault(str(error))
+            self._fault(error)

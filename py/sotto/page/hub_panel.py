@@ -20,6 +20,7 @@ from .adapters_panel import take_in
 from .hub_account import HubAccount
 from .options import HubPart, Model
 from .parts import Parts
+from .reasons import reason
 
 Matrices = Mapping[str, tuple[int, ...]]  # shapes by canonical name
 TAKES = 2  # times its size, that a model takes while it is fetched: what arrives, and what is made of it
@@ -55,16 +56,17 @@ class HubPanel:
     async def _look(self, text: str) -> None:
         """Show what is at an address."""
         self._no()
-        self._fault("")
+        self._fault(None)
         self._account.take()
         self._at("hub-offers").innerHTML = ""
         self._say("hub-of", self._words("hub.looking"))
         try:
             address = parse(text, self._access.address)
-            if address is None:
-                raise SottoError(self._words("hub.none", text=text[:80]))
-            if isinstance(address, UrlAddress):  # the page's policy lets it ask nobody else
-                raise SottoError(self._words("hub.elsewhere", address=str(address)))
+            if not isinstance(address, HubAddress):
+                self._say("hub-of", "")
+                self._fault(None)
+                self._say("hub-fault", self._no_hub(text, address))
+                return
             runs = ARCHITECTURES.__contains__
             self._model, self._offered = await hub.look(
                 download, self._access.address, address, runs, self._access.token
@@ -74,7 +76,7 @@ class HubPanel:
                 choose(self._model, self._offered, address.file)  # says what is wrong with it
         except SottoError as error:
             self._say("hub-of", "")
-            self._fault(str(error))
+            self._fault(error)
 
     async def _matrices(self) -> dict[str, Matrices]:
         """The shapes of the matrices of the models that are here, by what these are called; only where adapters are
@@ -105,7 +107,9 @@ class HubPanel:
                     words("hub.fits", names=words("comma").join(fits)) if fits else words("hub.fits.none")
                 )
             if offer.why_not:
-                facts.append(words("hub.refused", why=offer.why_not))
+                facts.append(
+                    words("hub.refused", why=words(f"fault.offer.{offer.kind}", message=offer.why_not))
+                )
             elif wanted:
                 facts.append(words("hub.recommended"))
             label = words("hub.fetch.adapter" if offer.adapter else "hub.fetch")
@@ -131,9 +135,14 @@ class HubPanel:
         said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
         return f"<li><b>{escape(title)}</b><small>{said}</small><p>{button}</p></li>"
 
-    def _fault(self, text: str) -> None:
-        self._say("hub-fault", text)
-        if text:
+    def _no_hub(self, text: str, address: UrlAddress | None) -> str:
+        if address is None:
+            return self._words("hub.none", text=text[:80])
+        return self._words("hub.elsewhere", address=str(address))  # the page's policy lets it ask nobody else
+
+    def _fault(self, error: SottoError | None) -> None:
+        self._parts.elements.fault("hub-fault", *reason(self._words, error))
+        if error:
             self._account.show(asked=True)  # most refusals want a token
 
     # --- fetching
@@ -237,7 +246,7 @@ class HubPanel:
 
     async def _take_adapter(self, wanted: Model) -> None:
         """Fetch an adapter, keep it, and use it with the model that is loaded, if it fits that."""
-        self._fault("")
+        self._fault(None)
         stock = self._parts.holder.stock
         try:
             found = await stock.fetch_adapter(
@@ -247,7 +256,7 @@ class HubPanel:
             found = None
         except SottoError as error:
             found = None
-            self._fault(str(error))
+            self._fault(error)
         if found is not None:
             await take_in(self._parts, found, wanted["origin"], wanted.get("licence", ""))
         await self.list_unfinished()

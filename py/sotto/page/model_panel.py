@@ -24,6 +24,7 @@ from .model_holder import ModelHolder
 from .observer import Observer
 from .processor import Opened
 from .progress import SHARES, Loading
+from .reasons import reason
 from .run_figures import Figures
 from .words import Words
 
@@ -229,8 +230,9 @@ class ModelPanel(Observer):
         self._elements.say("fact-adapters", words("comma").join(own))
         self._elements.say("adapter-name", words("setting.adapter", name=name))
         fault = holder.adapters.fault
-        self._at("adapter-fault").hidden = not fault
-        self._elements.say("adapter-fault", words("setting.adapter.fault", why=fault) if fault else "")
+        self._at("adapter-fault").hidden = fault is None
+        why, _ = reason(words, fault, "adapter") if fault else ("", "")
+        self._elements.say("adapter-fault", words("setting.adapter.fault", why=why) if why else "")
 
     async def _use_adapter(self) -> None:
         """Do as the switch says; when that fails, it goes back."""
@@ -264,7 +266,7 @@ class ModelPanel(Observer):
         try:
             size = numbers.size(sum(engine.needed(tokens).values()))
         except SottoError as error:
-            self._offer_context(f"{error.message} {error.hint}", refused=True)
+            self._offer_context(reason(self._words, error)[0], refused=True)
             return 0
         self._offer_context(self._words("setting.context.load", size=size))
         return tokens

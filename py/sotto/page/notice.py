@@ -12,6 +12,7 @@ from .elements import Elements
 from .faults import EMPTY, Fault
 from .model_holder import ModelHolder
 from .model_panel import ModelPanel
+from .reasons import reason
 from .words import Words
 
 
@@ -59,10 +60,13 @@ class Notice:
         words, at, prefix = self._words, self._elements.at, self._prefix
         self._steps = steps
         self.kind = fault.kind
+        values, detail = dict(fault.values), fault.detail
+        if fault.error:
+            values["message"], detail = reason(words, fault.error)
         for part, text in (
-            ("title", words(f"error.{fault.kind}", **fault.values)),
-            ("text", words(f"error.{fault.kind}.text", **fault.values)),
-            ("detail", fault.detail),
+            ("title", words(f"error.{fault.kind}", **values)),
+            ("text", words(f"error.{fault.kind}.text", **values)),
+            ("detail", detail),
         ):
             self._elements.say(f"{prefix}-{part}", text)
         at(prefix).dataset.kind = fault.kind
@@ -71,7 +75,7 @@ class Notice:
             if number < len(steps):
                 self._elements.say(button, words(steps[number].label or f"error.{fault.kind}.action"))
         at(f"{prefix}-kept").hidden = fault == EMPTY
-        at(f"{prefix}-more").hidden = not fault.detail
+        at(f"{prefix}-more").hidden = not detail
         at(prefix).hidden = False
         self._panel.state("error", "state.ready" if fault.sound else "state.error")
         at(prefix).scrollIntoView(block="nearest")

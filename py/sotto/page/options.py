@@ -168,10 +168,11 @@ def choose(models: Models, asked: str) -> Model:
             "This site was published without a model.",
             "Use a file of your own, on the screen of models; its publisher adds one with --with-model "
             "(docs/publishing.md). The benchmark needs none.",
+            "site",
         )
     name = asked or models["default"]
     for model in models["models"]:
         if name in (model["name"], model["url"]):
             return model
     names = ", ".join(model["name"] for model in models["models"])
-    raise SottoError(f"There is no model called {name}.", f"This server has: {names}.")
+    raise SottoError(f"There is no model called {name}.", f"This server has: {names}.", "unknown")

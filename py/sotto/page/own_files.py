@@ -11,21 +11,22 @@ from pyscript.js_modules import files
 from ..errors import SottoError
 from .adapters_panel import take_in
 from .parts import Parts
+from .reasons import reason
 
 
 def listen(parts: Parts) -> None:
     """Load what is given from now on."""
-    holder, say = parts.holder, parts.elements.say
+    holder = parts.holder
 
     async def take(given: Sequence[Any], folder: str) -> None:
         try:
             adapter = await holder.adapters.given(given, folder)
             model = None if adapter else await holder.stock.give(given, folder)
         except SottoError as error:
-            say("models-fault", str(error))
+            parts.elements.fault("models-fault", *reason(parts.words, error))
             parts.browser.go("models")  # where it is told
             return
-        say("models-fault", "")
+        parts.elements.fault("models-fault", *reason(parts.words, None))
         if adapter:
             await take_in(parts, adapter)
         if model:

@@ -105,6 +105,7 @@ class Stock:
                     + (f"; it looks like {looks_like}." if looks_like else "."),
                     "Sotto reads GGUF files, .task and .litertlm files, and the files of a folder as transformers "
                     "writes it.",
+                    "none",
                 )
         self._given.append(chosen)
         return Model(

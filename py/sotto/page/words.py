@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from . import format as numbers
@@ -32,6 +33,10 @@ class Words:
             key = f"{key}.one"
         shown = {name: f"{value:,}" if isinstance(value, int) else value for name, value in values.items()}
         return self._table[key].format(**shown)
+
+    def first(self, keys: Sequence[str], /, **values: object) -> str:
+        """The string of the first key that there is."""
+        return self(next(key for key in keys if key in self._table), **values)
 
     def time(self, seconds: float) -> str:
         """A duration as it was measured: `0.31 s`, `12 s`, `2 min 5 s`."""

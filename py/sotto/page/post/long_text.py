@@ -15,6 +15,7 @@ from ...text.prompt import Prompt
 from .. import format as numbers
 from ..observer import Observer
 from ..parts import Parts
+from ..reasons import reason
 from .digest import LEAST, digest, parts_of, tokens_of
 from .source_text import SourceText
 
@@ -184,7 +185,7 @@ class LongText(Observer):
         try:
             engine.needed(long.context)
         except SottoError as error:
-            return f"{error.message} {error.hint}"
+            return reason(self._words, error)[0]
         return ""
 
     def _whole(self, engine: Engine, long: Long) -> str:

@@ -24,6 +24,7 @@ from ..benchmark.host import BrowserHost
 from ..benchmark.view import BenchmarkView
 from ..options import choose
 from ..parts import Parts
+from ..reasons import reason
 from ..sources import open_source
 from ..throttle import Throttle
 
@@ -69,11 +70,11 @@ class BenchmarkScreen:
             return
         self._asked = asked
         words = self._shown.words
-        fault = ""
+        fault: SottoError | None = None
         try:
             request = Request.from_query(asked)
         except SottoError as error:
-            request, fault = Request(), str(error)
+            request, fault = Request(), error
         shapes = [*OFFERED, *([request.shape] if request.shape not in ("", *OFFERED) else [])]
         models = [(model["name"], model["name"]) for model in self._parts.models["models"]]
         models += [
@@ -90,7 +91,7 @@ class BenchmarkScreen:
         self._shown.fill(model, device, preset_of(request), request)
         self._shown.list_kept(self._baselines.all(), self._compared)
         if fault:
-            self._shown.failed(fault, "")
+            self._shown.failed(*reason(words, fault))
         if not self._busy:
             self._shown.ready()
         await self._forget_scratch()
@@ -113,7 +114,7 @@ class BenchmarkScreen:
         except Cancelled:
             pass
         except SottoError as error:
-            shown.failed(str(error), "")
+            shown.failed(*reason(shown.words, error))
         except Exception as error:
             shown.failed(shown.words("error.unknown.text"), "".join(traceback.format_exception(error)))
         finally:

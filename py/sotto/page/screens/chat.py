@@ -20,6 +20,7 @@ from ..chat.conversation import Conversation
 from ..chat.view import ChatView
 from ..chosen_file import NotTaken, chosen
 from ..faults import Fault
+from ..fields import complaint
 from ..notice import Notice, Step, remedies
 from ..observer import Observer
 from ..options import Options
@@ -429,7 +430,7 @@ class ChatScreen(Observer):
                 view.written("instructions"), view.written("temperature"), view.written("longest")
             )
         except InvalidSetting as error:
-            view.note(str(error))
+            view.note(complaint(self._parts.words, error))
             view.settings(self._shown)
             return
         if not self._asked:

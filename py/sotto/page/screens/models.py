@@ -19,6 +19,7 @@ from ..notice import Notice, remedies
 from ..observer import Observer
 from ..options import Model
 from ..parts import Parts
+from ..reasons import reason
 
 SPARE = 1_000_000_000  # bytes of room, below which it is said what could go
 
@@ -171,7 +172,7 @@ class ModelsScreen(Observer):
         going, self._going = self._going, ""
         holder, entry = self._holder, self._entries.get(key)
         library = await holder.stock.library()
-        fault = ""
+        fault = None
         try:
             if do == "take":
                 await holder.use_model(self._parts.models["models"][int(key)])
@@ -194,9 +195,9 @@ class ModelsScreen(Observer):
             else:
                 self._going = key
         except SottoError as error:
-            fault = str(error)
+            fault = error
             self._shown.clear()  # what was written into a name's field is not its name
-        self._parts.elements.say("models-fault", fault)
+        self._parts.elements.fault("models-fault", *reason(self._words, fault))
         await self._list()
 
     async def _persist(self) -> None:
