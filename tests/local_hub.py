@@ -35,12 +35,14 @@ class Repository:
         licence: as its card names it.
         gated: its terms have to be accepted: by the account of a token in `Hub.accepted`.
         announced: sha256 that the hub tells of a path in place of the true one.
+        claimed: bytes that it says a path has, likewise.
     """
 
     files: dict[str, bytes]
     licence: str = "gemma"
     gated: bool = False
     announced: dict[str, str] = field(default_factory=dict)
+    claimed: dict[str, int] = field(default_factory=dict)
 
     def sha256(self, path: str) -> str:
         """Of a file, as the hub tells it."""
@@ -197,7 +199,8 @@ class _Api(_Handler):
             return
         files = [
             {
-                "rfilename": path, "size": len(content), "blobId": repository.sha256(path)[:40],
+                "rfilename": path, "size": repository.claimed.get(path, len(content)),
+                "blobId": repository.sha256(path)[:40],
                 "lfs": {"sha256": repository.sha256(path), "size": len(content), "pointerSize": 134},
             }
             for path, content in repository.files.items()

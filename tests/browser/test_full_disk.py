@@ -7,6 +7,7 @@ before a page is opened.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from local_hub import Fault, Hub, Repository, serve_hub
 from sotto.page import format as numbers
 from sotto.site.policy import POLICIES
 from sotto.site.site import OfferedModel
+from sotto.weights.layout import LAYOUT_VERSION
 from tiny import Tiny, build
 
 SERVED = build(Tiny(chat=True, layers=3))
@@ -194,3 +196,26 @@ def test_a_file_of_ones_own(
     loaded(page, "own.gguf")
     go(page, "post")
     assert write(page) == post
+
+
+def test_room_is_looked_at_before_a_download(
+    page: Page, site: str, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(POLICIES, "hub_worker.js", f"connect-src {hub.url} {hub.storage_url}")
+    huge = "huge-Q4_0.gguf"
+    hub.repositories["owner/huge"] = Repository(
+        {huge: MODEL}, licence="mit", claimed={huge: 6_000_000_000_000}
+    )
+    page.goto(f"{site}{SHORT}")
+    loaded(page, "tiny")
+    go(page, "models")
+    expect(page.locator("#models-kept li")).to_contain_text(f"layout {LAYOUT_VERSION}")
+    page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
+    look(page, "owner/huge")
+    fetch(page)
+    said = page.locator("#hub-question")
+    expect(said).to_contain_text(ENGLISH["hub.room"].partition(";")[0].format(need="12,000.00 GB"))
+    assert re.search(r"the browser says that [\d.,]+ GB are free", said.inner_text())
+    page.click("#hub-no")
+    expect(page.locator("#hub-ask")).to_be_hidden()
+    assert hub.sent == START

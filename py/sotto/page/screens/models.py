@@ -102,6 +102,7 @@ class ModelsScreen(Observer):
             about.origin or words("models.from.file"),
             about.licence,
             about.format,
+            words("models.layout", version=entry.kept.layout_version) if entry.kept else "",
         ]
         if not entry.current:
             facts.append(words("models.other.layout"))
