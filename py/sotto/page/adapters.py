@@ -126,7 +126,11 @@ class Adapters:
             if entry is None:
                 raise SottoError("The adapter is not there any more.", "Give its files again.")
             adapter = await shelf.read(await self._stock.store(), entry)
-            engine.add_adapter(self._name(entry, engine.adapters), adapter)
+            try:
+                engine.add_adapter(self._name(entry, engine.adapters), adapter)
+            except SottoError:
+                del self.names[name]  # the engine has it not
+                raise
         called = self.names.get(name, name)
         await engine.use_adapters({**engine.adapters_on, called: 1.0 if on else 0.0})
 

@@ -96,7 +96,7 @@ class Stock:
         by_name = {str(file.name): file for file in given}
         names = one_model(list(by_name))
         chosen = [by_name[name] for name in names]
-        kind = "safetensors"
+        kind, title = "safetensors", next((name for name in names if name.endswith(".safetensors")), names[0])
         if CONFIG not in names:
             kind, looks_like = formats.kind_of(bytes(await FileOfPerson(files, chosen[0], "").start(_START)))
             if not kind:
@@ -109,7 +109,7 @@ class Stock:
                 )
         self._given.append(chosen)
         return Model(
-            name=folder if folder and len(chosen) > 1 else names[0],
+            name=folder if folder and len(chosen) > 1 else title,
             url="",
             size=sum(int(file.size) for file in chosen),
             sha256=None,
