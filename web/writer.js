@@ -5,7 +5,7 @@ import { CHUNK, hex, HASH } from "./chunk.js";
 import { settled, told } from "./database.js";
 import { recordsOf, remove } from "./entry.js";
 
-export const RECORD = 32 << 20; // bytes, but for the last record of an image
+export const RECORD = 16 << 20; // bytes, but for the last record of an image
 
 /** Writes an image in order. At most one finished record waits for the disk while the next one is built. A writer that
  * failed has dropped what it wrote. */

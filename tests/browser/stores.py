@@ -15,9 +15,9 @@ from sotto.weights import compiled
 
 MIB = 1 << 20
 LIBRARY = list(compiled.path().read_bytes())
-RECORD = 32 * MIB
-BIG = 150 * MIB - 12  # four whole records and a part of a fifth, a part of a chunk at its end
-SMALL = 9 * MIB + 4
+RECORD = 16 * MIB
+BIG = 150 * MIB - 12  # whole records and a part of one, a part of a chunk at its end
+SMALL = 7 * MIB + 4
 LONG = RECORD + MIB  # a whole record, stored while the image is written, and one that the commit stores
 
 

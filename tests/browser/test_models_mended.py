@@ -22,7 +22,7 @@ CHUNK, RECORD = 1 << 16, 1 << 17  # bytes, so that a small model has several
 BLOCK = 1 << 16
 SMALLER = {
     "chunk.js": ("CHUNK = 4 << 20", f"CHUNK = {CHUNK}"),
-    "writer.js": ("RECORD = 32 << 20", f"RECORD = {RECORD}"),
+    "writer.js": ("RECORD = 16 << 20", f"RECORD = {RECORD}"),
     "download.js": ("BLOCK = 16 << 20", f"BLOCK = {BLOCK}"),
 }
 DAMAGE = """(async () => {
