@@ -85,15 +85,15 @@ def watch(address: str, folder: str) -> tuple[int, dict[str, Any]]:
         with sync_playwright() as playwright:
             attached = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{PORT}")
             tab = next(p for p in attached.contexts[0].pages if p.url.startswith(address))
-            state = tab.get_attribute("html", "data-state")
+            state, told = tab.get_attribute("html", "data-state"), tab.text_content("#error")
             figures: dict[str, Any] = json.loads(tab.get_attribute("#facts", "data-figures") or "{}")
-            tab.close()
-            attached.close()
+            attached.new_browser_cdp_session().send("Browser.close")  # so that what it keeps is on the disk
+            browser.wait(30)
     finally:
         browser.terminate()
         browser.wait()
     if state != "ready":
-        sys.exit(f"The page was {state!r} when its memory had come to rest.")
+        sys.exit(f"The page was {state!r} when its memory had come to rest: {told}")
     return peak, figures
 
 
