@@ -102,6 +102,14 @@ def test_a_posts_judgement() -> None:
     assert replace(own, edited=False).candidate(TEXT).answer != long
 
 
+def test_that_a_post_copies_an_example_is_kept() -> None:
+    copied = replace(ENTRY.versions[0], copied=True)
+    (kept,) = from_json(to_json([replace(ENTRY, versions=(copied,))]))[0].versions
+    assert [finding.rule for finding in kept.candidate(TEXT).findings] == ["prompt"]
+    assert not replace(kept, edited=True).candidate(TEXT).findings, "a person has changed it"
+    assert from_json(changed(copied=None)) == [ENTRY], "posts of before do not say"
+
+
 def test_markdown() -> None:
     told = to_markdown([ENTRY, replace(ENTRY, text="Another text.", versions=ENTRY.versions[:1])], "Text")
     date = local(ENTRY.created)

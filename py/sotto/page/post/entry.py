@@ -12,7 +12,7 @@ from ...errors import FormatError, InvalidSetting
 from ...tasks.candidates import Candidate, judge
 from ...tasks.phrases import LANGUAGES, TONES
 from ...tasks.request import Request
-from ...tasks.rules import check, closeness
+from ...tasks.rules import Finding, check, closeness
 from ...values import whole
 from ..clock import local, now
 from ..run_figures import Figures
@@ -28,17 +28,20 @@ class Version:
         request: what was asked of the text.
         figures: what it took.
         edited: a person has changed it.
+        copied: much of it stands in what the model was shown as an example, which is not kept.
     """
 
     answer: str
     request: Request
     figures: Figures
     edited: bool = False
+    copied: bool = False
 
     def candidate(self, text: str) -> Candidate:
         """It as it is judged; what a person has written is not shortened."""
         if not self.edited:
-            return judge(self.request, text, self.answer)
+            judged = judge(self.request, text, self.answer)
+            return replace(judged, findings=(*judged.findings, Finding("prompt"))) if self.copied else judged
         found = tuple(check(self.request, text, self.answer))
         return Candidate(self.answer, found, closeness(text, self.answer, self.request.language))
 
@@ -145,6 +148,7 @@ def _version(data: Mapping[str, Any]) -> Version:
         _request(data["request"]),
         Figures.from_data(data["figures"]),
         data["edited"] is True,
+        data.get("copied") is True,  # which posts of before do not say
     )
 
 

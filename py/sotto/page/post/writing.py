@@ -115,4 +115,5 @@ class Writer:
         candidate = judge(job.request, job.text, answer, ended=ended, shown=shown)
         if job.fits(candidate.answer):
             figures = self._parts.panel.figures(engine)
-            self.written.add(Version(candidate.answer, job.request, figures), candidate)
+            copied = any(finding.rule == "prompt" for finding in candidate.findings)
+            self.written.add(Version(candidate.answer, job.request, figures, copied=copied), candidate)
