@@ -125,6 +125,13 @@ def test_in_a_persons_own_voice(page: Page, tiny: str) -> None:
     expect(page.locator("#voice-said")).to_have_text(ENGLISH["voice.none"])
     assert write(page) == usual
 
+    page.check("#private")
+    page.fill("#voice-posts", "nobody keeps this #slow")
+    expect(page.locator("#voice-said")).not_to_have_text(ENGLISH["voice.none"])
+    page.reload()
+    state(page, "ready")
+    expect(page.locator("#voice-posts")).to_have_value("")
+
 
 def test_a_long_text_is_told_before_anything_is_written(page: Page, tiny: str) -> None:
     """It can be cut, read whole with more memory, or summed up; the way is remembered."""

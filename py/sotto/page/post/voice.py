@@ -36,7 +36,8 @@ class Voice:
             self._at("voice-posts").focus()
 
     def _written(self) -> None:
-        self._storage.remember(KEPT, str(self._at("voice-posts").value))
+        if not self._parts.browser.private():
+            self._storage.remember(KEPT, str(self._at("voice-posts").value))
         self._say()
 
     def _say(self) -> None:
