@@ -51,12 +51,11 @@ def main() -> None:
         server.site = Site(ROOT, default_cache(), [OfferedModel(path.stem, path)])
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for name in ("first load", "load from the cache"):
-            peak, figures = watch(f"{server.address}?device={given.device}", folder)
+            peaks, figures = watch(f"{server.address}?device={given.device}", folder)
             if figures["cached"] != (name != "first load"):
                 sys.exit(f"The {name} found cached = {figures['cached']}.")
             result[name] = {
-                "peak_bytes": peak,
-                "over_model_mb": (peak - size) / 1e6,
+                "over_model_mb": {when: (peak - size) / 1e6 for when, peak in peaks.items()},
                 "weights_seconds": figures["weights"],
                 "weights_mb_per_second": size / 1e6 / figures["weights"],
                 "load_average": os.getloadavg(),
@@ -65,8 +64,9 @@ def main() -> None:
     print(json.dumps(result, indent=2))
 
 
-def watch(address: str, folder: str) -> tuple[int, dict[str, Any]]:
-    """Open the page in a Chromium of its own. The peak bytes of its tab, and the figures that the page shows."""
+def watch(address: str, folder: str) -> tuple[dict[str, int], dict[str, Any]]:
+    """Open the page in a Chromium of its own. The peak bytes of its tab until the weights were on the device, and after
+    that (when the page keeps a snapshot of Python, for one); and the figures that the page shows."""
     flags = ["--headless=new", f"--user-data-dir={folder}", f"--remote-debugging-port={PORT}"]
     memory = Memory()
     browser = subprocess.Popen(
@@ -81,12 +81,13 @@ def watch(address: str, folder: str) -> tuple[int, dict[str, Any]]:
             time.sleep(0.2)
             if memory.peak > seen:
                 seen, changed = memory.peak, time.monotonic()
-        peak = memory.stop()
+        memory.stop()
         with sync_playwright() as playwright:
             attached = playwright.chromium.connect_over_cdp(f"http://127.0.0.1:{PORT}")
             tab = next(p for p in attached.contexts[0].pages if p.url.startswith(address))
             state, told = tab.get_attribute("html", "data-state"), tab.text_content("#error")
             figures: dict[str, Any] = json.loads(tab.get_attribute("#facts", "data-figures") or "{}")
+            opened = tab.evaluate("performance.timeOrigin") / 1e3
             attached.new_browser_cdp_session().send("Browser.close")  # so that what it keeps is on the disk
             browser.wait(30)
     finally:
@@ -94,7 +95,9 @@ def watch(address: str, folder: str) -> tuple[int, dict[str, Any]]:
         browser.wait()
     if state != "ready":
         sys.exit(f"The page was {state!r} when its memory had come to rest: {told}")
-    return peak, figures
+    loaded = opened + sum(figures[stage] for stage in ("runtime", "header", "weights"))
+    loading = max(size for at, size in memory.samples if at <= loaded)
+    return {"loading": loading, "after": max(size for at, size in memory.samples if at > loaded)}, figures
 
 
 if __name__ == "__main__":

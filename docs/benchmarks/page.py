@@ -44,6 +44,7 @@ class Memory(threading.Thread):
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.baseline = self.peak = 0
+        self.samples: list[tuple[float, int]] = []  # seconds since 1970, bytes
         self._done = threading.Event()
 
     @staticmethod
@@ -67,7 +68,8 @@ class Memory(threading.Thread):
 
     def run(self) -> None:
         while not self._done.wait(0.05):
-            self.peak = max(self.peak, self.now())
+            self.samples.append((time.time(), self.now()))
+            self.peak = max(self.peak, self.samples[-1][1])
 
     def stop(self) -> int:
         """The peak in bytes."""

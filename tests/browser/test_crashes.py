@@ -16,8 +16,8 @@ MARKED = "Object.keys(localStorage).some((key) => key.startsWith('sotto.at-work.
 
 @pytest.fixture(scope="module")
 def address(offer: Offer) -> str:
-    """A page whose model is nobody else's."""
-    return offer("heavy", build(Tiny(chat=True, layers=3, seed=9))) + SHORT
+    """A page whose model is nobody else's, and larger than what is read at once with the header."""
+    return offer("heavy", build(Tiny(chat=True, layers=10, width=512, hidden=1024, seed=9))) + SHORT
 
 
 def kill(page: Page) -> None:

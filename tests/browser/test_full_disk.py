@@ -8,7 +8,6 @@ before a page is opened.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,10 +15,9 @@ import pytest
 from common import ENGLISH, Serve
 from pages import SHORT, go, write
 from playwright.sync_api import Page, expect
-from test_models_hub import BLOCK, NAME, START, fetch, loaded, look, smaller
+from test_models_hub import NAME, START, fetch, loaded, look
 
-from local_hub import Fault, Hub, Repository, serve_hub
-from sotto.page import format as numbers
+from local_hub import Hub, Repository, serve_hub
 from sotto.site.policy import POLICIES
 from sotto.site.site import OfferedModel
 from sotto.weights.layout import LAYOUT_VERSION
@@ -94,80 +92,6 @@ def test_it_is_said_where_one_looks(page: Page, site: str, quota: Callable[[str,
     page.goto(f"{site}{SHORT}")
     loaded(page, "tiny")
     expect(page.locator("#note")).to_have_text(ENGLISH["note.lost.model"])
-
-
-def test_in_the_middle_of_a_download(
-    page: Page, site: str, hub: Hub, quota: Callable[[str, int | None], None], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(POLICIES, "hub_worker.js", f"connect-src {hub.url} {hub.storage_url}")
-    page.route("**/download.js", smaller)
-    quota(site, 4_000_000)
-    page.goto(f"{site}{SHORT}")
-    loaded(page, "tiny")
-    expect(page.locator("#fact-weights")).to_contain_text("kept in this browser")
-    go(page, "models")
-    page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
-
-    part = page.locator("#hub-unfinished li")
-    blocks = -(-len(MODEL) // BLOCK)
-
-    def ask() -> None:
-        """Fetch it, and count from the look at it on what is sent."""
-        page.evaluate("document.querySelector('#hub-offers').textContent = ''")
-        hub.sent = 0
-        look(page, NAME)
-        fetch(page)
-
-    def ask_and_stop() -> str:
-        """Fetch it, but for its end, and stop; what is told of that."""
-        hub.faults += [
-            *[None] * blocks,
-            *[Fault(status=429, retry_after="59")] * 99,
-        ]  # a look, and all but the last
-        ask()
-        until = time.monotonic() + 60
-        while hub.faults[0] is None and time.monotonic() < until:  # its end is not asked for yet
-            page.wait_for_timeout(100)
-        page.wait_for_timeout(500)
-        page.click("#hub-stop")
-        loaded(page, "tiny")
-        hub.faults.clear()
-        expect(part).to_have_count(1)
-        return part.inner_text()
-
-    # What there was room for is kept, and told.
-    said = ask_and_stop()
-    # Fetched to its end it runs from memory, and nothing stays of it.
-    ask()
-    loaded(page, "tiny-Q4_0.gguf")
-    done, rest = divmod(START + len(MODEL) - hub.sent, BLOCK)
-    assert 0 < done < blocks - 1 and rest == 0
-    told = ENGLISH["hub.part"].format(done=numbers.size(done * BLOCK), total=numbers.size(len(MODEL)))
-    assert told in said
-    unkept(page, "tiny-Q4_0.gguf")
-    expect(part).to_have_count(0)
-    expect(page.locator("#models-kept li")).to_have_count(1)
-    go(page, "post")
-    post = write(page)
-    page.reload()
-    loaded(page, "tiny")
-    assert write(page) != post
-
-    # Stopped once more; when there is room, it is gone on from there, and kept.
-    go(page, "models")
-    page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
-    ask_and_stop()
-    quota(site, None)
-    ask()
-    loaded(page, "tiny-Q4_0.gguf")
-    done, rest = divmod(START + len(MODEL) - hub.sent, BLOCK)
-    assert 0 < done < blocks - 1 and rest == 0
-    expect(page.locator("#models-able")).to_be_empty()
-    page.reload()
-    loaded(page, "tiny-Q4_0.gguf")
-    expect(page.locator("#fact-weights")).to_contain_text("cache")
-    go(page, "post")
-    assert write(page) == post
 
 
 def test_a_file_of_ones_own(
