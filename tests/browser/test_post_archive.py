@@ -216,6 +216,9 @@ def test_posts_beside_each_other(browser: Browser, offer: Offer) -> None:
     more = page.locator("#posts-more")
     expect(more).to_contain_text("1 other")  # twelve tokens do not end by themselves: none is good enough
     more.click()
+    expect(page.locator("#posts > li .text").nth(2)).to_have_text(
+        shown[2].strip()
+    )  # one is filled after the other
     assert posts(page, 4)[:3] == shown
     expect(more).to_be_hidden()
 
