@@ -134,12 +134,14 @@ watchFocus();
 // --- keys: that of a button that can be seen presses it. Enter in a field with data-enter presses the button of that id,
 // unless a word of Japanese is being composed with it, or there is only a keyboard on a screen, which has no Shift+Enter.
 
+const keyboard = !matchMedia("(hover: none), (pointer: coarse)").matches;
+root.toggleAttribute("data-keyboard", keyboard); // for Python
 addEventListener("keydown", (event) => {
   const key = `${event.ctrlKey || event.metaKey ? "command+" : ""}${event.key}`;
   const button = [...all("[data-key]")].find((each) => each.dataset.key === key && each.checkVisibility());
   const { enter } = /** @type {HTMLElement} */ (event.target).dataset ?? {};
   if (button) button.click();
-  else if (enter && event.key === "Enter" && !event.shiftKey && !event.isComposing && !matchMedia("(hover: none), (pointer: coarse)").matches) {
+  else if (enter && event.key === "Enter" && !event.shiftKey && !event.isComposing && keyboard) {
     event.preventDefault();
     at(enter).click();
   } else if (key === "Escape") at("model").open = false;

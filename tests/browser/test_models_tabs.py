@@ -146,22 +146,21 @@ def opened(context: BrowserContext, address: str) -> Page:
     return page
 
 
-def begun(page: Page, asked: Asked) -> None:
-    """Wait until a page loads its model, and waits for the server."""
+def two_tabs(context: BrowserContext, address: str) -> tuple[Asked, Page, Page]:
+    """One that loads its model and waits for the server, and one that says that it waits for the first."""
+    asked = Asked(context)
+    asked.holding = True
+    first = opened(context, address)
     while not asked.held:
-        page.wait_for_timeout(50)
+        first.wait_for_timeout(50)
+    second = opened(context, address)
+    expect(second.locator("#model-state")).to_have_text(WAITING)
+    return asked, first, second
 
 
 def test_two_tabs_load_the_servers_model_once(context: BrowserContext, tiny: str) -> None:
-    asked = Asked(context)
-    asked.holding = True
-    first = opened(context, tiny)
-    begun(first, asked)
-
-    # The second says that it waits, and asks for nothing.
-    second = opened(context, tiny)
-    expect(second.locator("#model-state")).to_have_text(WAITING)
-    assert len(asked.held) == 1
+    asked, first, second = two_tabs(context, tiny)
+    assert len(asked.held) == 1, "the second asks for nothing"
     asked.release()
     for page, how in ((first, "prepared now"), (second, "cache")):
         loaded(page, "tiny")
@@ -173,12 +172,7 @@ def test_two_tabs_load_the_servers_model_once(context: BrowserContext, tiny: str
 
 def test_a_tab_that_waits_for_the_servers_model_takes_over(context: BrowserContext, tiny: str) -> None:
     """The first goes away in the middle: the second begins, and asks for every byte once."""
-    asked = Asked(context)
-    asked.holding = True
-    first = opened(context, tiny)
-    begun(first, asked)
-    second = opened(context, tiny)
-    expect(second.locator("#model-state")).to_have_text(WAITING)
+    asked, first, second = two_tabs(context, tiny)
     first.close()
     asked.held.clear()
     asked.nbytes = 0

@@ -57,7 +57,7 @@ class WebSource:
     def _begin(self, offset: int, nbytes: int) -> tuple[bytes, Any]:
         """What is here of a range, and the JavaScript promise of the rest, if there is one."""
         at, data = self._last
-        here = data[offset - at :][:nbytes] if at <= offset else b""
+        here = data[offset - at : offset - at + nbytes] if at <= offset else b""
         if len(here) == nbytes:
             return here, None
         return here, self._fetch(self._url, offset + len(here), nbytes - len(here))

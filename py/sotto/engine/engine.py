@@ -144,9 +144,7 @@ class Engine:
         checkpoint, manifest, altered = await read_checkpoint(source, store, manifest)
         engine = cls(device, checkpoint, settings, source.name)
         scheme = engine.scheme.name if engine.scheme else ""
-        if (
-            manifest and checkpoint.scheme != scheme
-        ):  # kept, but rounded in another way: it stays until this is there
+        if manifest and checkpoint.scheme != scheme:  # rounded in another way: it stays until this is there
             source = await _for_rounding(source, scheme, checkpoint.scheme)
             manifest = None
             stages.cached = False

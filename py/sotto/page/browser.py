@@ -29,7 +29,7 @@ class Browser:
         self.isolated = bool(window.crossOriginIsolated)
         self.secure = bool(window.isSecureContext)
         self.language = str(document.documentElement.lang)
-        self.keyboard = not window.matchMedia("(hover: none), (pointer: coarse)").matches
+        self.keyboard = bool(document.documentElement.hasAttribute("data-keyboard"))
 
     def private(self) -> bool:
         """Whether nothing that is written in this tab is to be kept (web/kept.js)."""

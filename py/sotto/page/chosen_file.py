@@ -13,11 +13,8 @@ from .reasons import reason
 from .words import Words
 
 LARGEST = 50_000_000  # bytes
-SCREENS = {
-    "posts": "post",
-    "conversation": "chat",
-    "tasks": "tasks",
-}  # where what a file says it holds belongs
+SCREENS = {"posts": "post", "conversation": "chat", "tasks": "tasks"}
+"""Where what a file says it holds belongs."""
 
 T = TypeVar("T")
 

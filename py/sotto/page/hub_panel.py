@@ -64,7 +64,6 @@ class HubPanel:
             address = parse(text, self._access.address)
             if not isinstance(address, HubAddress):
                 self._say("hub-of", "")
-                self._fault(None)
                 self._say("hub-fault", self._no_hub(text, address))
                 return
             runs = ARCHITECTURES.__contains__
