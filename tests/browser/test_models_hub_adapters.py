@@ -11,7 +11,7 @@ import pytest
 from common import ENGLISH, Serve
 from pages import SHORT, go, write
 from playwright.sync_api import Page, expect
-from test_models_hub import BLOCK, fetch, loaded, look, says, smaller, until_kept
+from test_models_hub import BLOCK, fetch, loaded, look, look_again, says, smaller, until_kept
 
 import lora
 from local_hub import Fault, Hub, Repository, serve_hub
@@ -88,7 +88,7 @@ def test_adapters_from_a_hub(
     part = page.locator("#hub-unfinished li")
     expect(part).to_contain_text(f"{NAME}:{MATRICES}")
     expect(page.locator("#adapters-kept li")).to_have_count(0)
-    part.get_by_role("button", name=ENGLISH["hub.further"]).click()
+    look_again(page)
     expect(offer).to_contain_text(ENGLISH["hub.fits"].format(names="tiny"))
     hub.faults += [Fault(cut=10_000), Fault(status=503)]
     hub.sent = 0
