@@ -15,6 +15,20 @@ CLEARED = """new Promise((resolve, reject) => {
     Object.assign(request, { onsuccess: resolve, onerror: reject, onblocked: reject });
 })"""
 
+TURN = """{
+    const root = document.documentElement;
+    delete root.dataset.turned;
+    let writing = false;
+    const seen = () => {
+        writing ||= root.dataset.state === "writing";
+        if (!writing || root.dataset.state !== "ready") return;
+        root.dataset.turned = "";
+        observer.disconnect();
+    };
+    const observer = new MutationObserver(seen);
+    observer.observe(root, { attributeFilter: ["data-state"] });
+}"""  # a turn that comes, marked at its end: what the page shows already may be the post before
+
 
 class PageError(Exception):
     """What a JavaScript expression threw: its name and message."""
@@ -74,10 +88,10 @@ def go(page: Page, screen: str) -> None:
 def write(page: Page, text: str = TEXT) -> str:
     """Write a post from a text, and return it."""
     page.fill("#source", text)
-    page.evaluate("document.querySelector('#stats').textContent = ''")  # of the post before
+    page.evaluate(TURN)
     page.click("#write")
+    expect(page.locator("html")).to_have_attribute("data-turned", "")
     expect(page.locator("#stats")).to_contain_text("tok/s")
-    state(page, "ready")
     return page.inner_text("#post")
 
 
