@@ -5,6 +5,7 @@
 import { give, listen as listenForTexts } from "./documents.js";
 import { listen as listenForFiles } from "./drop.js";
 import { watch as watchFocus } from "./focus.js";
+import { foretell } from "./foretold.js";
 import { begin, keep, offerPrivacy } from "./kept.js";
 import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
@@ -197,7 +198,10 @@ globalThis.paint = (/** @type {string} */ changes) => {
 // --- what Python asks of many elements at its start, each in one call: it waits for the page's turn at every one.
 
 /** @param {string} id  @param {string} event  @param {EventListener} handler */
-globalThis.listen = (id, event, handler) => at(id).addEventListener(event, handler);
+globalThis.listen = (id, event, handler) => {
+  at(id).addEventListener(event, handler);
+  python.arrived();
+};
 
 /** Add choices to a select. @param {string} id  @param {string} choices JSON of [value, what it is called][] */
 globalThis.offer = (id, choices) => {
@@ -250,8 +254,10 @@ function fail(kind, values, detail) {
   at("write").disabled = true;
   at("when").textContent = "";
   at("progress").hidden = true;
+  python.leave();
 }
 
+const RUNTIME = 0.15; // of the bar: progress.py, SHARES
 const TOLD = 500; // milliseconds in which a file that cannot be had is told: that says more than what comes of it
 for (const kind of ["error", "unhandledrejection"]) {
   addEventListener(kind, (event) => {
@@ -268,6 +274,7 @@ const watch = start({
   },
   moving: untell,
   fetching(done, total) {
+    python.leave();
     const MB = 1e6;
     at("progress").style.setProperty("--done", String(done / total));
     at("model-state").textContent = filled("state.fetching", { done: (done / MB).toFixed(0), total: (total / MB).toFixed(0) });
@@ -278,8 +285,9 @@ const watch = start({
   },
 });
 
-// PyScript reports its own steps; they move the bar up to where Python takes it over (progress.py, SHARES).
-let steps = 0;
-addEventListener("py:progress", () => {
-  at("progress").style.setProperty("--done", String(Math.min(++steps * 0.03, 0.15)));
+// The bar moves up to where Python takes it over.
+const python = foretell(() => root.dataset.started ?? "", (part, left) => {
+  at("progress").style.setProperty("--done", String(part * RUNTIME));
+  const time = left && filled("stage.left", { time: filled("unit.seconds.about", { value: String(left) }) });
+  at("model-state").textContent = [words["state.starting"], time].filter(Boolean).join(words.separator);
 });

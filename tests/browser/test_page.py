@@ -6,6 +6,7 @@ A tiny random Gemma 3 stands in for the model, so what it writes means nothing; 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,6 +25,14 @@ from tiny import DEFAULT_TYPES, Tiny, build, split, vocabulary
 
 # A post that is still being written when a busy test comes to stop it, and is not ended for going round.
 ENDLESS = "?max_tokens=30000&temperature=0&context=32768&loop_guard=0"
+STATES = """{
+    globalThis.states = ["loading"];
+    const seen = () => {
+        const { state } = document.documentElement.dataset;
+        if (state !== states.at(-1)) states.push(state);
+    };
+    new MutationObserver(seen).observe(document, { subtree: true, attributeFilter: ["data-state"] });
+}"""
 
 
 def processor(page: Page) -> str:
@@ -34,6 +43,7 @@ def processor(page: Page) -> str:
 def test_from_paste_to_post(page: Page, tiny: str) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
+    page.add_init_script(STATES)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page.goto(tiny + SHORT)
     state(page, "loading")
@@ -43,6 +53,7 @@ def test_from_paste_to_post(page: Page, tiny: str) -> None:
     expect(page.locator("#stages li[data-status=done]")).to_have_count(5)  # runtime, file, weights, ...
     expect(page.locator("#stats")).to_contain_text("12 tokens")
     state(page, "ready")
+    assert page.evaluate("states") == ["loading", "writing", "ready"]  # it was not ready first, for a moment
     post = page.inner_text("#post")
     assert post
     stats = page.inner_text("#stats")
@@ -59,6 +70,27 @@ def test_from_paste_to_post(page: Page, tiny: str) -> None:
     expect(page.locator("#note")).to_be_empty()  # said once
     origins = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in ("http", "https")}
     assert origins == {urlsplit(tiny).netloc}  # everything stayed on this computer
+
+
+def test_the_start_of_python_is_foretold_by_the_last_one(page: Page, tiny: str) -> None:
+    left = re.compile(re.escape(ENGLISH["state.starting"]) + r", ([\d]+) s left")
+    page.goto(tiny + SHORT)
+    expect(page.locator("#model-state")).not_to_have_text(left)
+    state(page, "ready")
+    way = page.get_attribute("html", "data-started")
+    took = float(page.evaluate("(name) => localStorage.getItem(name)", f"sotto.start.{way}"))
+    assert 0 < took < page.evaluate("performance.now()")
+
+    page.evaluate(
+        "for (const way of ['bare', 'snapshot']) localStorage.setItem('sotto.start.' + way, '60000')"
+    )
+    page.reload()
+    expect(page.locator("#model-state")).to_have_text(left)
+    told = left.fullmatch(page.inner_text("#model-state"))
+    assert told is None or int(told[1]) in (55, 60)
+    assert float(page.evaluate("document.querySelector('#progress').style.getPropertyValue('--done')")) > 0
+    state(page, "ready")
+    expect(page.locator("#model-state")).to_have_text(ENGLISH["state.ready"])
 
 
 def test_reload_comes_from_the_cache_and_keeps_the_text(page: Page, tiny: str) -> None:

@@ -114,7 +114,9 @@ class ModelPanel(Observer):
         self._processor()
         self._adapter()
         self._chosen()
-        self.state("ready", "state.ready")
+        # A post that waits for this is written at once (screens/post.py): no word in between.
+        state = "writing" if self._elements.root.hasAttribute("data-queued") else "ready"
+        self.state(state, f"state.{state}")
         if not self._named:
             self._do(self._name_gpus())
 

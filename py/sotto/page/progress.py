@@ -8,7 +8,7 @@ from collections.abc import Callable
 from ..reports import LoadProgress
 from .throttle import Throttle
 
-# The part of the bar each stage moves. Before Python runs, web/boot.js moves it up to the end of "runtime".
+# The part of the bar each stage moves. Before Python runs, web/boot.js moves it towards the end of "runtime".
 SHARES = {
     "runtime": 0.15,
     "header": 0.05,

@@ -96,7 +96,7 @@ class PostScreen(Observer):
             self._parts.elements.say("note", lost)
         self._parts.elements.root.removeAttribute("data-queued")
         if queued:
-            self._parts.do(self._write())
+            self._parts.do(self._write_queued())
 
     def failed(self, fault: Fault) -> None:
         parts = self._parts
@@ -120,6 +120,13 @@ class PostScreen(Observer):
         return words(f"note.lost.{lost}") if browser.storage.first_time(f"lost.{lost}") else ""
 
     # --- writing
+
+    async def _write_queued(self) -> None:
+        """Write what was asked for while the model was loading. The page says already that it writes."""
+        await self._write()
+        writing = self._parts.elements.root.dataset.state == "writing"
+        if writing and self._parts.holder.ready and not self._parts.holder.writing:
+            self._ready()  # nothing was written: what is to be said of the text stands below it
 
     async def _write(self) -> None:
         """Write posts from the text, or from what is to be read in its place."""
