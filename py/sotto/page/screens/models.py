@@ -142,6 +142,8 @@ class ModelsScreen(Observer):
         room = await holder.stock.room()
         used, free, persisted = room["used"], room["free"], room["persisted"]
         told = free is not None
+        if told:  # browsers count late what was written a moment ago
+            used = max(used, sum(entry.nbytes for entry in entries))
         say(
             "models-room",
             words("models.room", used=numbers.size(used), free=numbers.size(free)) if told else "",
