@@ -5,8 +5,8 @@ Whatever is done to a file, it is refused with a sentence, or read as what it wa
 same shapes, each at a place of its own in the file. Nothing crashes, or takes long, or more memory than a multiple of
 the file.
 
-The counts are what there is time for in every run; SOTTO_MUTATIONS=10000 in the environment tries so many of each
-reader.
+The counts are what there is time for in every run at a desk; SOTTO_MUTATIONS=10000 in the environment tries so many of
+each reader, as .ci/run does.
 """
 
 from __future__ import annotations
