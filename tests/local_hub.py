@@ -23,6 +23,9 @@ from local_oauth import SignIn
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 EXPOSED = "ETag, Accept-Ranges, Content-Range, X-Repo-Commit, X-Linked-Size, X-Linked-Etag, X-Error-Code, Retry-After"
+IN_GIT = re.compile(
+    r"(?!(.*/)?tokenizer\.json$).+\.(json|jinja|md|txt)"
+)  # paths, of which the hub tells no sha256
 PORTAL = b"<!doctype html><title>Welcome</title><p>Sign in to use this network.</p>"
 
 
@@ -197,14 +200,12 @@ class _Api(_Handler):
         if revision not in ("main", COMMIT):
             self.answer(404, b"{}", {"X-Error-Code": "RevisionNotFound"})
             return
-        files = [
-            {
-                "rfilename": path, "size": repository.claimed.get(path, len(content)),
-                "blobId": repository.sha256(path)[:40],
-                "lfs": {"sha256": repository.sha256(path), "size": len(content), "pointerSize": 134},
-            }
-            for path, content in repository.files.items()
-        ]  # fmt: skip
+        files: list[dict[str, object]] = []
+        for path, content in repository.files.items():
+            size, sha256 = repository.claimed.get(path, len(content)), repository.sha256(path)
+            files.append({"rfilename": path, "size": size, "blobId": sha256[:40]})
+            if not IN_GIT.fullmatch(path):
+                files[-1]["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 134}
         facts = {
             "id": name,
             "sha": COMMIT,

@@ -11,7 +11,8 @@ import { ask } from "./hub_line.js";
 import { hold, holders } from "./locks.js";
 
 /** @typedef {import("./hub_line.js").Answer} Answer  @typedef {Uint8Array<ArrayBuffer>} Bytes */
-/** @typedef {{name: string, size: number, tag: string}} State of a download: what people call the file, and which version it is */
+/** @typedef {{name: string, size: number, tag: string, whole: number}} State of a download: what people call the file or
+ *   what it belongs to, and which version it is; bytes of it, and of all files of that */
 
 const BLOCK = 16 << 20;
 const ATTEMPTS = 5; // for a block, that bring nothing
@@ -103,16 +104,16 @@ const lockOf = (id) => `download ${id}`;
 /** The download of a file, which `begin` begins.
  * @param {string} id of the content  @param {string} name  @param {string} url  @param {number} size
  * @param {string} token  @param {number} ahead blocks that are fetched before they are read
- * @returns {Download} */
-export function download(id, name, url, size, token, ahead) {
-  return new Download(id, name, url, size, token, ahead);
+ * @param {number} [whole] bytes of all files that it belongs to  @returns {Download} */
+export function download(id, name, url, size, token, ahead, whole = size) {
+  return new Download(id, { name, size, tag: "", whole }, url, token, ahead);
 }
 
 /** All blocks of a file. @param {string} id */
 const blocksOf = (id) => IDBKeyRange.bound([id], [id, []]);
 
 /** What there is of files that nobody fetches now.
- * @returns {Promise<string>} JSON of a list of {id, name, size, done}; `done` bytes are here, about */
+ * @returns {Promise<string>} JSON of a list of {id, name, whole, done}; `done` bytes of it are here, about */
 export async function unfinished() {
   const busy = await holders();
   const found = await (await database()).within("readonly", async ({ notes, records }) => {
@@ -120,9 +121,9 @@ export async function unfinished() {
     for (const key of await settled(notes.getAllKeys())) {
       const [id, note] = [String(key), await read(notes, key)];
       if (typeof note !== "string" || busy.includes(lockOf(id))) continue;
-      const { name, size } = /** @type {State} */ (JSON.parse(note));
+      const { name, size, whole } = /** @type {State} */ (JSON.parse(note));
       const blocks = await settled(records.count(blocksOf(id)));
-      files.push({ id, name, size, done: Math.min(blocks * BLOCK, size) });
+      files.push({ id, name, whole: whole ?? size, done: Math.min(blocks * BLOCK, size) });
     }
     return files;
   });
@@ -138,17 +139,15 @@ export async function forget(id) {
 }
 
 class Download {
-  /** @param {string} id  @param {string} name  @param {string} url  @param {number} size  @param {string} token
-   * @param {number} ahead */
-  constructor(id, name, url, size, token, ahead) {
+  /** @param {string} id  @param {State} state  @param {string} url  @param {string} token  @param {number} ahead */
+  constructor(id, state, url, token, ahead) {
     this.id = id;
     this.url = url;
-    /** @type {State} */
-    this.state = { name, size, tag: "" };
+    this.state = state;
     this.token = token;
     this.ahead = ahead;
     this.release = () => {}; // lets go of the lock
-    this.count = Math.ceil(size / BLOCK);
+    this.count = Math.ceil(state.size / BLOCK);
     /** @type {Set<number>} */
     this.kept = new Set(); // indexes of blocks in the database
     /** @type {Map<number, Promise<Blob>>} */
@@ -281,9 +280,10 @@ class Download {
       refuse(answer);
       this.check(answer, offset);
       this.state.tag ||= tagOf(answer);
-      let left = nbytes;
+      let [before, left] = [answer.status === 206 ? 0 : offset, nbytes];
       for (let part = await answer.read(); part; part = await answer.read()) {
-        const taken = part.subarray(0, left);
+        const taken = part.subarray(before, before + left);
+        before = Math.max(before - part.length, 0);
         if (taken.length) take(taken);
         left -= taken.length;
       }
@@ -293,11 +293,12 @@ class Download {
     }
   }
 
-  /** Throw what is wrong with an answer. @param {Answer} answer  @param {number} offset that was asked for */
+  /** Throw what is wrong with an answer. A small file may come whole: a hub packs those of text, which then have no
+   * ranges. @param {Answer} answer  @param {number} offset that was asked for */
   check(answer, offset) {
     const { first = offset, size = this.state.size } = placeOf(answer);
     const { tag } = this.state;
-    if (answer.status === 206 && first === offset) {
+    if ((answer.status === 206 || this.count === 1) && first === offset) {
       if (size === this.state.size && (!tag || !tagOf(answer) || tagOf(answer) === tag)) return;
       answer.stop();
       throw new BridgeError("Replaced", `${size} bytes, ${tagOf(answer)}`);

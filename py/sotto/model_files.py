@@ -21,13 +21,14 @@ BUNDLES = (".task", ".litertlm")
 _WHOLE = (".gguf", *BUNDLES)  # endings of files that are a model by themselves
 CONFIG = "config.json"
 """Of a folder as transformers writes it: what the model is."""
+INDEX = "model.safetensors.index.json"
+"""Likewise, which file each tensor is in."""
+GENERATION = "generation_config.json"
+TOKENIZERS = ("tokenizer.json", "tokenizer.model")
+"""Of which the first that is there is read."""
+TEMPLATES = ("chat_template.jinja", "tokenizer_config.json", "chat_template.json")
 _WEIGHTS = ".safetensors"
-_TRANSFORMERS = {
-    _WEIGHTS,
-    ".json",
-    ".jinja",
-    ".model",
-}  # endings of the files that belong to a model of transformers
+_NOT_WEIGHTS = re.compile(r"(adapter_model|consolidated.*|optimizer.*|training_args.*)\.safetensors")
 
 
 def part_names(name: str) -> tuple[str, ...]:
@@ -42,6 +43,25 @@ def stem_of(name: str) -> str:
     """The name of a split file without the number of a part and the ending; "" for another name."""
     found = _PART_NAME.fullmatch(name)
     return found[1] if found else ""
+
+
+def weight_files(names: Collection[str]) -> list[str]:
+    """The files of a folder that may hold a model's tensors, by their names: those of the model that the folder is for,
+    where there is no index to tell."""
+    found = sorted(name for name in names if name.endswith(_WEIGHTS) and not _NOT_WEIGHTS.fullmatch(name))
+    whole = f"model{_WEIGHTS}"
+    return [whole] if whole in found and INDEX not in names else found
+
+
+def transformers_files(names: Collection[str]) -> tuple[str, ...]:
+    """Those of a folder's files that are read of a model as transformers writes it, and no others: what else lies there
+    makes it no other model. None where there is no such model."""
+    weights = weight_files(names)
+    if CONFIG not in names or not weights:
+        return ()
+    tokenizers = [name for name in TOKENIZERS if name in names]
+    beside = (name for name in (CONFIG, GENERATION, INDEX, *TEMPLATES) if name in names)
+    return tuple(sorted({*weights, *tokenizers[:1], *beside}))
 
 
 def one_model(names: Collection[str]) -> tuple[str, ...]:
@@ -62,9 +82,8 @@ def one_model(names: Collection[str]) -> tuple[str, ...]:
         )
     if len(names) == 1:
         return tuple(names)  # whatever it is called
-    belonging = sorted(name for name in names if Path(name).suffix in _TRANSFORMERS)
-    if CONFIG in belonging and any(name.endswith(_WEIGHTS) for name in belonging):
-        return tuple(belonging)
+    if belonging := transformers_files(names):
+        return belonging
     raise SottoError(
         f"None of these files is a model: {', '.join(sorted(names)[:8])}.",
         "Give a GGUF, .task or .litertlm file, or all the files of a folder as transformers writes it.",
@@ -100,7 +119,7 @@ def model_files(path: Path, known: Collection[str]) -> tuple[str, tuple[Path, ..
         found = _transformers_files(path.parent)
         if not found:
             raise _nothing_in(path.parent)
-        return path.resolve().parent.name, found
+        return path.parent.resolve().name, found  # the file may be a link to another folder
     path = _ollama_model(path) or path
     parts = [path.with_name(name) for name in part_names(path.name)]
     return path.name, tuple(part for part in parts if part.exists()) if len(parts) > 1 else (path,)
@@ -113,9 +132,8 @@ def _named(folder: Path, *endings: str) -> tuple[Path, ...]:
 
 def _transformers_files(folder: Path) -> tuple[Path, ...]:
     """The files of a folder as transformers writes it; none where it is not."""
-    found = _named(folder, *_TRANSFORMERS)
-    is_model = any(f.name == CONFIG for f in found) and any(f.suffix == _WEIGHTS for f in found)
-    return found if is_model else ()
+    names = transformers_files([file.name for file in folder.iterdir() if file.is_file()])
+    return tuple(folder / name for name in names)
 
 
 def _bundle(folder: Path) -> tuple[Path, ...]:

@@ -29,6 +29,10 @@ def hub() -> Iterator[Hub]:
             ),
             "model.safetensors": b"0",
             "a-00001-of-00002.gguf": b"GGUF",
+            "gptq/config.json": b'{"model_type": "gemma3_text", "quantization_config": {"quant_method": "gptq"}}',
+            "gptq/model.safetensors": b"0",
+            "half/config.json": b'{"model_type": "gemma3_text"}',
+            "half/model-00001-of-00002.safetensors": b"0",
             "dora/adapter_config.json": b'{"peft_type": "LORA", "use_dora": true}',
             "dora/adapter_model.safetensors": b"\x02\0\0\0\0\0\0\0{}",
         }
@@ -88,9 +92,10 @@ def test_faults_are_said_in_japanese(
     told(page, "hub-fault", "fault.token", "needs an access token")
     look(page, "owner/none")
     offers = page.locator("#hub-offers li")
-    expect(offers).to_have_count(4)
-    for why in ("architecture", "kind", "parts", "adapter"):
-        expect(offers.filter(has_text=JAPANESE[f"fault.offer.{why}"])).to_have_count(1)
+    expect(offers).to_have_count(6)
+    for why in ("architecture", "kind", "parts", "adapter", "quantized", "files"):
+        said = JAPANESE[f"fault.offer.{why}"].format(by="GPTQ")
+        expect(offers.filter(has_text=said)).to_have_count(1)
     expect(page.locator("#hub-fault")).to_be_empty()
     expect(page.locator("#hub-fault-more")).to_be_hidden()
     assert not SENTENCE.findall(page.inner_text("main.models"))

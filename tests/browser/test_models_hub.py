@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from common import ENGLISH, ROOT
-from pages import SHORT, PageError, in_page, state, write
+from pages import SHORT, PageError, go, in_page, state, write
 from playwright.sync_api import Page, Route, expect
 
+import hugging
 from local_hub import Fault, Hub, Repository, serve_hub
+from sotto.page import format as numbers
 from sotto.site.policy import ISOLATION, POLICIES
 from tiny import Tiny, build
 
 MODEL = build(Tiny(chat=True, layers=3, seed=9))
 NAME = "owner/tiny-GGUF"
+FILES = hugging.files(Tiny(chat=True, layers=2), shards=3)
+FOLDER, FIRST = "owner/tiny-it", "model-00001-of-00003.safetensors"
 BLOCK = 1 << 18  # bytes, so that the model has several
 KEPT = """(async () => {
     const name = "sotto-downloads";
@@ -40,6 +45,7 @@ def hub() -> Iterator[Hub]:
     with serve_hub() as hub:
         files = {"README.md": b"#", "tiny-Q4_0.gguf": MODEL, "model.safetensors": b"0"}
         hub.repositories[NAME] = Repository(files, gated=True)
+        hub.repositories[FOLDER] = Repository({**FILES, "pytorch_model.bin": bytes(9000)})
         hub.tokens |= {"hf_yes"}
         hub.accepted |= {"hf_yes"}
         yield hub
@@ -86,15 +92,27 @@ def loaded(page: Page, name: str) -> None:
     state(page, "ready")
 
 
-def test_a_model_from_a_hub(page: Page, tiny: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert len(MODEL) > 3 * BLOCK
+@pytest.fixture
+def models(page: Page, tiny: str, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Page:
+    """The screen of models of a page that may ask the hub, in small blocks."""
     monkeypatch.setitem(POLICIES, "hub_worker.js", f"connect-src {hub.url} {hub.storage_url}")
     page.route("**/download.js", smaller)
     page.goto(f"{tiny}{SHORT}")
     state(page, "ready")
-    page.click("#screens [data-screen=models]")
-    expect(page.locator("#hub-curated li").first).to_be_visible()
+    at_hub(page, hub)
+    return page
+
+
+def at_hub(page: Page, hub: Hub) -> None:
+    """Go to the screen of models, and let it ask this hub."""
+    go(page, "models")
     page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
+
+
+def test_a_model_from_a_hub(models: Page, hub: Hub) -> None:
+    page = models
+    assert len(MODEL) > 3 * BLOCK
+    expect(page.locator("#hub-curated li").first).to_be_visible()
     with pytest.raises(PageError):  # the page itself may not ask it: only the worker that has no text
         in_page(page, f"fetch('{hub.url}/api/models/{NAME}')")
 
@@ -155,13 +173,12 @@ def test_a_model_from_a_hub(page: Page, tiny: str, hub: Hub, monkeypatch: pytest
     page.reload()
     loaded(page, "tiny-Q4_0.gguf")
     expect(page.locator("#fact-weights")).to_contain_text("cache")
-    page.click("#screens [data-screen=post]")
+    go(page, "post")
     assert write(page)
     assert hub.sent == sent
 
     # What is wrong is thrown away, and the model before comes back.
-    page.click("#screens [data-screen=models]")
-    page.evaluate("(url) => { document.documentElement.dataset.hub = url; }", hub.url)
+    at_hub(page, hub)
     wrong = Repository({"w-Q4_0.gguf": build(Tiny(chat=True, layers=3, seed=8))})
     wrong.announced["w-Q4_0.gguf"] = "0" * 64
     hub.repositories["owner/wrong"] = wrong
@@ -171,3 +188,69 @@ def test_a_model_from_a_hub(page: Page, tiny: str, hub: Hub, monkeypatch: pytest
     expect(page.locator("#models-kept li")).to_have_count(2)
     page.get_by_role("button", name=ENGLISH["error.before.action"]).click()
     loaded(page, "tiny-Q4_0.gguf")
+
+
+def test_a_folder_of_transformers_from_a_hub(models: Page, hub: Hub, tmp_path: Path) -> None:
+    page, size = models, sum(map(len, FILES.values()))
+    blocks = sum(-(-len(data) // BLOCK) for data in FILES.values())
+    assert blocks > len(FILES) + 6
+
+    # It is one model, known by its headers, with what becomes of its weights.
+    look(page, FOLDER)
+    offer = page.locator("#hub-offers li")
+    expect(offer).to_have_count(1)
+    for said in (FIRST, f"{len(FILES)} files", "BF16", "rounded to int8", ENGLISH["hub.recommended"]):
+        expect(offer).to_contain_text(said)
+    assert hub.sent < size / 10
+
+    # Stopped in the middle: what has arrived of all its files is one thing to go on with, or to drop.
+    come = len(FILES) + 3
+    hub.faults += [*[None] * come, *[Fault(status=429, retry_after="59")] * 99]
+    hub.sent = 0
+    fetch(page)
+    page.click("#hub-yes")
+    says(page, "hub-what", f"{FOLDER} is fetched")
+    until_kept(page, come)
+    page.click("#hub-stop")
+    loaded(page, "tiny")
+    hub.faults.clear()
+    arrived = hub.sent
+    part = page.locator("#hub-unfinished li")
+    expect(part).to_have_count(1)
+    expect(part).to_contain_text(f"{FOLDER}:{FIRST}")
+    expect(part).to_contain_text(f"of {numbers.size(size)}")
+
+    # Gone on with over a bad line: nothing comes again but what broke, and it is converted meanwhile.
+    page.evaluate("document.querySelector('#hub-of').textContent = ''")
+    look_again(page)
+    hub.faults += [Fault(cut=CUT), Fault(status=503), Fault(cut=0)]
+    hub.sent = 0
+    fetch(page)
+    loaded(page, FOLDER)
+    assert size <= arrived + hub.sent <= size + CUT
+    expect(page.locator("#models-kept li", has_text=ENGLISH["models.in.use"])).to_contain_text(
+        f"{FOLDER}:{FIRST}"
+    )
+    expect(part).to_have_count(0)
+
+    # It is there without the hub.
+    sent = hub.sent
+    page.reload()
+    loaded(page, FOLDER)
+    expect(page.locator("#fact-weights")).to_contain_text("rounded to int8")
+    expect(page.locator("#fact-weights")).to_contain_text("cache")
+    go(page, "post")
+    post = write(page)
+    assert post and hub.sent == sent
+
+    # Rounded in another way it is fetched again; the same folder from the disk is the same model.
+    at_hub(page, hub)
+    page.click("#model > summary")
+    page.select_option("#weights", "q4_0")
+    page.click("#model > summary")
+    expect(page.locator("#fact-weights")).to_contain_text("rounded to q4_0")
+    state(page, "ready")
+    page.set_input_files("#pick", sorted(hugging.write(tmp_path / "copy", FILES).iterdir()))
+    expect(page.locator("#fact-weights")).to_contain_text("from this browser")
+    state(page, "ready")
+    expect(page.locator("#models-kept li")).to_have_count(2)

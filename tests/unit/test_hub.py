@@ -26,6 +26,7 @@ from sotto.native import disk, pull, room
 from sotto.native import hub as native
 from sotto.native.disk import DiskStore
 from sotto.native.files import find_model
+from sotto.native.hub_cache import cached
 from sotto.reports import LoadStats, Settings
 from sotto.weights import reads
 
@@ -344,7 +345,7 @@ def test_what_is_kept_of_a_model_of_the_hub_is_mended_by_ranges(
     damage()  # all of it: then the file is fetched, and checked, as ever
     stats = load()
     assert not stats.cached and "missing or altered" in stats.dropped
-    assert hub.sent >= len(MODEL) and native.cached(HubAddress(NAME, "tiny-Q4_0.gguf"))
+    assert hub.sent >= len(MODEL) and cached(HubAddress(NAME, "tiny-Q4_0.gguf"))
 
     shutil.rmtree(tmp_path / "hub")
     damage(70_000)

@@ -18,7 +18,8 @@ from sotto.api import drive
 from sotto.devices.reference.device import NumpyDevice
 from sotto.engine.engine import Engine
 from sotto.errors import FormatError, SottoError, UnsupportedModel
-from sotto.formats import hf_config, hf_folder, safetensors
+from sotto.formats import hf_config, safetensors
+from sotto.model_files import INDEX
 from sotto.models.gemma3 import Config
 from sotto.native import files as native_files
 from sotto.reports import Settings
@@ -57,7 +58,7 @@ def test_it_computes_what_the_same_model_in_gguf_does(dtype: str) -> None:
 def test_shards(shards: int) -> None:
     files = hugging.files(shards=shards)
     assert run(hugging.folder(files)) == run(hugging.folder(FILES))
-    del files[hf_folder.INDEX]
+    del files[INDEX]
     assert run(hugging.folder(files)) == run(hugging.folder(FILES)), "their names tell too"
 
 
@@ -236,7 +237,7 @@ def test_chat_templates(files: dict[str, bytes]) -> None:
 # --- Files that do not belong together ------------------------------------------------------------------------------
 
 SHARDS = hugging.files(shards=3)
-MAP = json.loads(SHARDS[hf_folder.INDEX])["weight_map"]
+MAP = json.loads(SHARDS[INDEX])["weight_map"]
 FIRST = "model-00001-of-00003.safetensors"
 
 
@@ -248,13 +249,13 @@ def index(listed: dict[str, str]) -> bytes:
     ("files", "complaint"),
     [
         ({FIRST: None}, f"names 1 files that are not there: {FIRST}"),
-        ({FIRST: None, hf_folder.INDEX: None}, f"not the shards {FIRST}"),
+        ({FIRST: None, INDEX: None}, f"not the shards {FIRST}"),
         ({FIRST: SHARDS["model-00002-of-00003.safetensors"]}, "which .* says is in model-00002"),
-        ({hf_folder.INDEX: b"[]"}, "not the JSON"),
-        ({hf_folder.INDEX: b'{"weight_map": {}}'}, "weight_map"),
-        ({hf_folder.INDEX: index({**MAP, "x.weight": FIRST})}, "lacks the tensor x"),
-        ({hf_folder.INDEX: index(dict(list(MAP.items())[1:]))}, "does not name"),
-        ({hf_folder.INDEX: None, "other.safetensors": SHARDS[FIRST]}, "There are 4 safetensors files"),
+        ({INDEX: b"[]"}, "not the JSON"),
+        ({INDEX: b'{"weight_map": {}}'}, "weight_map"),
+        ({INDEX: index({**MAP, "x.weight": FIRST})}, "lacks the tensor x"),
+        ({INDEX: index(dict(list(MAP.items())[1:]))}, "does not name"),
+        ({INDEX: None, "other.safetensors": SHARDS[FIRST]}, "There are 4 safetensors files"),
         ({"config.json": b"{}"}, "model_type"),
         ({"config.json": b"\xff"}, "config.json is not the JSON"),
     ],
@@ -268,7 +269,7 @@ def test_folders_that_do_not_fit_together(files: dict[str, bytes | None], compla
 
 def test_two_shards_with_the_same_tensor() -> None:
     files = {**SHARDS, "model-00002-of-00003.safetensors": SHARDS[FIRST]}
-    del files[hf_folder.INDEX]
+    del files[INDEX]
     with pytest.raises(FormatError, match="both hold the tensor"):
         drive(formats.open(hugging.folder(files)))
 

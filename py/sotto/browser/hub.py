@@ -16,7 +16,7 @@ from pyodide.ffi import JsException, create_proxy
 from ..errors import AssetError, FormatError, StoreFull
 from ..formats import BEGINNING
 from ..library.address import HubAddress
-from ..library.offers import HubFile, HubModel, Offer, adapters, described, offers
+from ..library.offers import HubFile, HubModel, Offer, described, survey
 from ..library.refusals import refused
 from ..library.sign_in import SigningIn, token_in
 from .errors import for_people
@@ -54,7 +54,7 @@ async def look(
         return file.path, await ranges(file).read(0, min(BEGINNING, file.size))
 
     starts = dict(await asyncio.gather(*(first(file) for file in model.probed())))
-    return model, offers(model, starts, runs, adapters=await adapters(model, starts, ranges))
+    return model, await survey(model, starts, ranges, runs)
 
 
 async def token_for(module: Any, begun: SigningIn, query: str) -> str:
@@ -102,17 +102,17 @@ def _told(page: str, what: str, token: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A file that was not fetched to its end.
+    """A model or an adapter that was not fetched to its end.
 
     Attributes:
-        id: of its content.
         name: what people call it: `owner/name:file`.
-        size: bytes in it.
+        ids: of the content of those of its files of which something is here.
+        size: bytes in all its files.
         done: bytes that are here.
     """
 
-    id: str
     name: str
+    ids: tuple[str, ...]
     size: int
     done: int
 
@@ -123,15 +123,23 @@ async def unfinished(module: Any) -> list[Unfinished]:
     Args:
         module: the JavaScript module download.js.
     """
+    files: list[dict[str, Any]] = []
     with suppress(StoreFull), for_people():
-        return [Unfinished(**fields) for fields in json.loads(str(await module.unfinished()))]
-    return []
+        files = json.loads(str(await module.unfinished()))
+    found: dict[str, list[dict[str, Any]]] = {}
+    for file in files:
+        found.setdefault(file["name"], []).append(file)
+    return [
+        Unfinished(name, tuple(f["id"] for f in group), group[0]["whole"], sum(f["done"] for f in group))
+        for name, group in found.items()
+    ]
 
 
-async def forget(module: Any, name: str) -> None:
-    """Drop what there is of a download, by its id."""
+async def forget(module: Any, what: Unfinished) -> None:
+    """Drop what there is of a download."""
     with suppress(StoreFull), for_people():
-        await module.forget(name)
+        for name in what.ids:
+            await module.forget(name)
 
 
 class HubRanges:
@@ -176,13 +184,21 @@ class HubSource:
         origin: what people call it: `owner/name:file`.
         token: of the hub; may be empty.
         ahead: blocks that are fetched before they are read.
+        whole: bytes of all files that it belongs to; 0 where it is by itself.
 
     Attributes:
         key: the sha256 that the hub tells of it, which what arrives is held against.
     """
 
     def __init__(
-        self, module: Any, url: str, file: HubFile, origin: str, token: str, ahead: int = AHEAD
+        self,
+        module: Any,
+        url: str,
+        file: HubFile,
+        origin: str,
+        token: str,
+        ahead: int = AHEAD,
+        whole: int = 0,
     ) -> None:
         self._url = url
         self._origin = origin
@@ -193,7 +209,8 @@ class HubSource:
         self.name = file.name
         self.size = file.size
         self.key = file.sha256 or f"{url}:{file.size}"
-        self._download = module.download(self.key, origin, url, file.size, token, ahead)
+        whole = whole or file.size
+        self._download = module.download(self.key, origin, url, file.size, token, ahead, whole)
 
     async def begin(self, waiting: Callable[[], None]) -> None:
         """Go on with the download, or begin it; another tab that has begun it is waited for.

@@ -31,9 +31,10 @@ from .terminal import output
 )
 @json_option
 def command(model: str | None, only_list: bool, as_json: bool) -> None:
-    """Fetch MODEL: a hub's owner/name (of which the fitting file is taken), owner/name:file, the address of a page of
-    the hub, a URL of a GGUF file, or a known name. Without MODEL, a few worth having are shown. A LoRA adapter, of the
-    hub or on this disk, is copied into the library, for --lora with its name.
+    """Fetch MODEL: a hub's owner/name (of which the fitting file is taken, or where there is none the folder that
+    transformers writes), owner/name:file, the address of a page of the hub, a URL of a GGUF file, or a known name.
+    Without MODEL, a few worth having are shown. A LoRA adapter, of the hub or on this disk, is copied into the library,
+    for --lora with its name.
 
     An access token of the hub, where a model wants one, is taken from HF_TOKEN or from `hf auth login`. What has
     arrived of a broken download is kept.
@@ -167,6 +168,8 @@ def _remark(offer: Offer) -> str:
     if offer.why_not:
         return f"does not run: {offer.why_not}"
     said = ["recommended"] if offer.recommended else []
+    if offer.rounded:
+        said.append(f"{len(offer.files)} files; rounded to {offer.rounded} when it is loaded (--weights)")
     if offer.outline:
         base = offer.outline.base
         said += [f"made for {base}"] if base else []
@@ -178,7 +181,10 @@ def _facts(offer: Offer) -> dict[str, object]:
     facts: dict[str, object] = {
         "file": offer.path, "bytes": offer.nbytes, "type": offer.type, "format": offer.format,
         "recommended": offer.recommended, "why_not": offer.why_not, "adapter": offer.adapter,
+        "files": [file.path for file in offer.files],
     }  # fmt: skip
+    if offer.rounded:
+        facts["rounded"] = offer.rounded
     if offer.outline:
         facts |= {"base": offer.outline.base, "fits": _fitting(offer.outline)}
     return facts

@@ -6,12 +6,16 @@ one is read: a converted model needs none of it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 from ..source import Folder, Source
 from .adapter import Adapter, Outline
 from .checkpoint import Checkpoint
 from .kinds import BEGINNING, CONFIG, FIRST_READ, GGUF, MATRICES, kind_of
+
+if TYPE_CHECKING:
+    from .hf_folder import Outline as FolderOutline
 
 __all__ = [
     "BEGINNING",
@@ -26,6 +30,7 @@ __all__ = [
     "open",
     "open_adapter",
     "outline_adapter",
+    "outline_folder",
 ]
 
 
@@ -38,6 +43,19 @@ async def open(source: Source | Folder) -> Checkpoint:
     from . import readers  # noqa: PLC0415
 
     return await readers.open_model(source)
+
+
+async def outline_folder(folder: Folder, runs: Callable[[str], bool]) -> FolderOutline:
+    """What a folder of transformers holds, from no more than config.json and the headers of the tensors' files.
+
+    Args:
+        runs: whether an architecture can be run.
+
+    Raises FormatError: a file is missing or damaged, or they do not belong together.
+    """
+    from . import hf_folder  # noqa: PLC0415
+
+    return await hf_folder.outline(folder, runs)
 
 
 def is_adapter(checkpoint: Checkpoint) -> bool:

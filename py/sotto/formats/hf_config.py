@@ -11,10 +11,10 @@ import json
 from collections.abc import Mapping
 
 from ..errors import FormatError
+from ..model_files import CONFIG
 from ..source import Source
 from .checkpoint import Setting, checked
 
-NAME = "config.json"
 MOST_BYTES = 1 << 20
 ARCHITECTURES = {"gemma3_text": "gemma3", "gemma3": "gemma3"}
 """By model_type."""
@@ -83,7 +83,7 @@ def architecture(config: Mapping[str, object]) -> str:
     """The name of ours, or the file's own."""
     kind = config.get("model_type")
     if not isinstance(kind, str) or len(kind) > 64:
-        raise FormatError(f"{NAME} does not say what kind of model it describes (model_type).", _HINT)
+        raise FormatError(f"{CONFIG} does not say what kind of model it describes (model_type).", _HINT)
     return ARCHITECTURES.get(kind, kind)
 
 

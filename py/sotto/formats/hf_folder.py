@@ -8,27 +8,22 @@ all there is.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from ..errors import FormatError, about
+from ..model_files import CONFIG, GENERATION, INDEX, TEMPLATES, TOKENIZERS, transformers_files, weight_files
 from ..source import Folder, Source
 from ..text.vocabulary import MOST_TOKENS, Vocabulary
 from . import hf_config, safetensors, sentencepiece, tokenizer_json
 from .checkpoint import Checkpoint, Setting, TensorInfo, Transform
-from .hf_kinds import refusal_of
+from .hf_kinds import quantizer, refusal_of
 from .safetensors import Record
 
-INDEX = "model.safetensors.index.json"
-TOKENIZERS = ("tokenizer.json", "tokenizer.model")
-TEMPLATES = ("chat_template.jinja", "tokenizer_config.json", "chat_template.json")
-FILES = (hf_config.NAME, INDEX, "generation_config.json", *TOKENIZERS, *TEMPLATES)
-"""What is read of a folder beside the tensors."""
 MOST_SHARDS = 1000
 MOST_INDEX_BYTES = 16 << 20
 COMPARED_BYTES = 8 << 20  # of two tensors at a time
 _SHARD = re.compile(r"(.+)-(\d{5})-of-(\d{5})\.safetensors")
-_NOT_WEIGHTS = re.compile(r"(adapter_model|consolidated.*|optimizer.*|training_args.*)\.safetensors")
 _DAMAGED = "Download the folder again; if it stays so, choose another copy of the model."
 
 TENSORS = {"embed_tokens": "embedding", "norm": "final_norm", "lm_head": "head"}  # without ".weight"
@@ -70,24 +65,76 @@ def canonical_name(source: str) -> str:
     return TENSORS.get(stem, source)
 
 
-def is_one(files: Collection[str]) -> bool:
-    """Whether a folder's files may be a model of this kind, by their names."""
-    return hf_config.NAME in files and bool(weight_files(files))
-
-
-def weight_files(files: Iterable[str]) -> list[str]:
-    """The files that may hold a model's tensors, by their names."""
-    return sorted(
-        name for name in files if name.endswith(".safetensors") and not _NOT_WEIGHTS.fullmatch(name)
-    )
-
-
 def shard_names(name: str) -> tuple[str, ...]:
     """The usual names of all shards of a model that one's name tells of; none for another name."""
     found = _SHARD.fullmatch(name)
     if not found or not 1 <= int(found[2]) <= int(found[3]) <= MOST_SHARDS:
         return ()
     return tuple(f"{found[1]}-{shard:05}-of-{found[3]}.safetensors" for shard in range(1, int(found[3]) + 1))
+
+
+@dataclass(frozen=True)
+class Outline:
+    """What a folder's config.json and the headers of its tensors' files tell.
+
+    Attributes:
+        architecture: as config.json has it, or our name of it.
+        files: that are read of it, those of the tensors first.
+        type: of most of its weights; "" where it was not looked for.
+        quantizer: whose codes they are, by the name that people give it; "" where they are floats.
+        refusal: why it cannot run; "" where it can, as far as this tells.
+    """
+
+    architecture: str
+    files: tuple[str, ...]
+    type: str = ""
+    quantizer: str = ""
+    refusal: str = ""
+
+
+async def outline(folder: Folder, runs: Callable[[str], bool]) -> Outline:
+    """Look at a folder of which nothing but these files' beginnings is to be read.
+
+    Args:
+        runs: whether an architecture can be run.
+
+    Raises:
+        FormatError: as `read`, as far as that can be seen there.
+    """
+    files = folder.files
+    config = await hf_config.read_json(files[CONFIG])
+    found = Outline(hf_config.architecture(config), transformers_files(files))
+    if not runs(found.architecture):
+        which = f"it is of the architecture {found.architecture!r}, which Sotto cannot run"
+        return replace(found, refusal=which)
+    refused = _refused(found, config, ())
+    if refused.refusal:
+        return refused
+    hf_config.settings(config)
+    if not any(name in files for name in TOKENIZERS):
+        raise FormatError(f"There is no {' and no '.join(TOKENIZERS)}.", _DAMAGED)
+    placed = await _records(folder)
+    weights = sorted({name for _, (name, _) in placed})
+    sizes: dict[str, int] = {}
+    for _, (_, record) in placed:
+        sizes[record.dtype] = sizes.get(record.dtype, 0) + record.nbytes
+    beside = (name for name in found.files if name not in weight_files(files))
+    kind = max(sizes, key=lambda dtype: sizes[dtype], default="")
+    found = replace(found, files=(*weights, *beside), type=kind)
+    refused = _refused(found, config, [name for name, _ in placed])
+    if refused.refusal or kind in safetensors.FLOATS:
+        return refused
+    return replace(
+        found, quantizer=kind, refusal=f"its weights are of the type {kind[:20]}, which Sotto does not read"
+    )
+
+
+def _refused(found: Outline, config: Mapping[str, object], tensors: Sequence[str]) -> Outline:
+    """With what a folder is refused for, where it is."""
+    refusal = refusal_of("it", config, tensors)
+    if refusal is None:
+        return found
+    return replace(found, quantizer=quantizer(config, tensors), refusal=refusal[0].rstrip("."))
 
 
 async def read(folder: Folder) -> Checkpoint:
@@ -103,7 +150,7 @@ async def read(folder: Folder) -> Checkpoint:
 
 async def _read(folder: Folder) -> Checkpoint:
     files = folder.files
-    config = await hf_config.read_json(files[hf_config.NAME])
+    config = await hf_config.read_json(files[CONFIG])
     architecture = hf_config.architecture(config)
     placed = await _records(folder)
     refusal = refusal_of(folder.name, config, [name for name, _ in placed])
@@ -156,8 +203,6 @@ async def _records(folder: Folder) -> list[tuple[str, tuple[str, Record]]]:
                 "Put all of the model's files into one folder, with the names that they were published with.",
             )
         names = wanted
-    elif len(names) > 1 and "model.safetensors" in names:
-        names = ["model.safetensors"]
     elif len(names) > 1:
         usual = shard_names(names[0])
         absent = [name for name in usual if name not in files]
@@ -266,8 +311,8 @@ async def _vocabulary(files: Mapping[str, Source], config: Mapping[str, object])
     data = bytes(await source.read(0, source.size))
     inner = hf_config.text_part(config)
     ends: list[int] = []
-    if "generation_config.json" in files:
-        ends += _ids((await hf_config.read_json(files["generation_config.json"])).get("eos_token_id"))
+    if GENERATION in files:
+        ends += _ids((await hf_config.read_json(files[GENERATION])).get("eos_token_id"))
     for given in (config, inner):
         ends += _ids(given.get("eos_token_id"))
     (bos,) = (_ids(inner.get("bos_token_id")) or _ids(config.get("bos_token_id")) or [2])[:1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..errors import FormatError
-from ..model_files import BUNDLES
+from ..model_files import BUNDLES, transformers_files
 from ..source import Folder, Source
 from . import (
     gguf,
@@ -51,7 +51,7 @@ async def open_model(source: Source | Folder) -> Checkpoint:
 async def _in_folder(folder: Folder) -> Checkpoint:
     """The checkpoint of the one model in a folder: of its files those are read that are GGUF, or where there are none
     those that transformers writes."""
-    if hf_folder.is_one(folder.files) and not _ggufs(folder.files):
+    if transformers_files(folder.files) and not _ggufs(folder.files):
         return await hf_folder.read(folder)
     headers = {}
     for name, file in sorted(folder.files.items()):
@@ -83,7 +83,7 @@ def has_model(names: Iterable[str]) -> bool:
     """Whether files of these names, of one folder, can be a model: of GGUF, of LiteRT, or what transformers writes."""
     found = set(names)
     bundles = any(name.lower().endswith(BUNDLES) for name in found)
-    return bundles or bool(_ggufs(found)) or hf_folder.is_one(found)
+    return bundles or bool(_ggufs(found)) or bool(transformers_files(found))
 
 
 def _ggufs(names: Iterable[str]) -> list[str]:

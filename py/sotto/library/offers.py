@@ -7,23 +7,30 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from .. import formats
 from ..errors import AssetError, FormatError, SottoError, UnsupportedModel
 from ..formats.adapter import Outline
 from ..formats.gguf import architecture_in
-from ..model_files import part_names
+from ..model_files import CONFIG, part_names, transformers_files, weight_files
 from ..source import Folder, Source, StartedSource
+from ..weights import imports
 from .address import HubAddress
+
+if TYPE_CHECKING:
+    from ..formats.hf_folder import Outline as FolderOutline
 
 _PROBED = (".gguf", ".task", ".litertlm")  # endings of what may be a model, or an adapter
 _BARE = ".tflite"  # the ending of what is read here where it is an adapter
 MOST_PROBED = 32  # files whose first bytes are looked at
-MOST_ADAPTERS = 12  # whose headers are read
+MOST_FOLDERS = 12  # of adapters, and of models, whose headers are read
 _MATRICES = (formats.MATRICES, "adapter_model.bin")  # of the second it is told why it is not read
 _WEIGHTS = re.compile(
     r".+\.(gguf|task|litertlm|tflite|safetensors|bin|pt|pth|onnx|h5|msgpack)", re.IGNORECASE
 )
+_COPIES = re.compile(r".+\.(safetensors|bin|pt|pth|h5|msgpack)", re.IGNORECASE)
+"""Beside a folder's own tensors: the same ones, for other programs."""
 _TYPE = re.compile(
     r"(?<![A-Za-z0-9])(I?Q\d(?:_[A-Z0-9]+)*|TQ\d_\d|MXFP4|BF16|F16|F32)(?![A-Za-z0-9])", re.IGNORECASE
 )
@@ -53,6 +60,11 @@ class HubFile:
         """The last part of the path."""
         return self.path.rpartition("/")[2]
 
+    @property
+    def folder(self) -> str:
+        """Where it lies; "" for the root."""
+        return self.path.rpartition("/")[0]
+
 
 @dataclass(frozen=True)
 class HubModel:
@@ -73,9 +85,11 @@ class HubModel:
     files: tuple[HubFile, ...]
 
     def candidates(self) -> list[HubFile]:
-        """The files that may be models or adapters, in one file or the first of several."""
-        of_peft = {file for files in self.peft() for file in files}
-        found = [file for file in self.files if _WEIGHTS.fullmatch(file.name) and file not in of_peft]
+        """The files that may be models or adapters, in one file or the first of several; see also `folders`, `peft`."""
+        taken = {file for files in self.peft() for file in files}
+        folders = {files[0].folder for files in self.folders()}
+        taken |= {file for file in self.files if file.folder in folders and _COPIES.fullmatch(file.name)}
+        found = [file for file in self.files if _WEIGHTS.fullmatch(file.name) and file not in taken]
         found = [file for file in found if part_names(file.name)[:1] in ((), (file.name,))]
         found.sort(key=lambda file: (not file.name.lower().endswith(".gguf"), file.path))
         return found[:MOST_PROBED]
@@ -91,7 +105,21 @@ class HubModel:
                 if matrices:
                     found.append((matrices, config))
         found.sort(key=lambda files: (files[0].path.count("/"), files[0].path))
-        return found[:MOST_ADAPTERS]
+        return found[:MOST_FOLDERS]
+
+    def folders(self) -> list[tuple[HubFile, ...]]:
+        """The files of each model that transformers wrote, those of the tensors first; those nearest to the root come
+        first."""
+        within: dict[str, dict[str, HubFile]] = {}
+        for file in self.files:
+            within.setdefault(file.folder, {})[file.name] = file
+        found: list[tuple[HubFile, ...]] = []
+        for files in within.values():
+            if names := transformers_files(files):
+                tensors = weight_files(names)
+                found.append(tuple(files[name] for name in dict.fromkeys((*tensors, *names))))
+        found.sort(key=lambda files: (files[0].path.count("/"), files[0].path))
+        return found[:MOST_FOLDERS]
 
     def probed(self) -> list[HubFile]:
         """The files whose first bytes tell what they are."""
@@ -108,10 +136,12 @@ class Offer:
         files: in which it comes; mostly one.
         format: as formats/ names it; "" of one that is not read here.
         why_not: why it does not run here; "" where it does, as far as its first bytes tell.
-        kind: of that reason: "parts", "kind", "architecture" or "adapter".
+        kind: of that reason: "parts", "kind", "architecture", "adapter", "quantized" or "files".
         recommended: the one to take, where nothing else is wanted.
         adapter: it is an adapter.
         outline: of an adapter that can be used, what it changes.
+        folder: of a model as transformers writes it, what its headers tell.
+        rounded: to what the weights of such a one are rounded when it is loaded, as in Settings, if there is room.
     """
 
     files: tuple[HubFile, ...]
@@ -121,6 +151,8 @@ class Offer:
     adapter: bool = False
     outline: Outline | None = None
     kind: str = ""
+    folder: FolderOutline | None = None
+    rounded: str = ""
 
     @property
     def path(self) -> str:
@@ -134,7 +166,9 @@ class Offer:
 
     @property
     def type(self) -> str:
-        """The tensor type that its name tells of, "" where it tells of none."""
+        """The tensor type that its headers or its name tell of, "" where they tell of none."""
+        if self.folder:
+            return self.folder.type
         found = _TYPE.findall(self.files[0].name)
         return found[-1].upper() if found else ""
 
@@ -167,10 +201,45 @@ def described(address: HubAddress, text: str) -> HubModel:
 
 
 def called(model: HubModel, files: Sequence[HubFile]) -> str:
-    """What a person calls an adapter: a file by its name, a folder's by where it is."""
-    if len(files) == 1:
+    """What a person calls a model or an adapter: a file, or the first part of one, by its name, a folder's by where it
+    is."""
+    if len(files) == 1 or part_names(files[0].name):
         return files[0].name
-    return f"{model.repository}/{files[0].path.removesuffix(files[0].name)}".rstrip("/")
+    return f"{model.repository}/{files[0].folder}".rstrip("/")
+
+
+async def survey(
+    model: HubModel,
+    starts: Mapping[str, bytes],
+    opened: Callable[[HubFile], Source],
+    runs: Callable[[str], bool],
+) -> list[Offer]:
+    """What a repository offers, as `offers`, with the headers read that this takes.
+
+    Args:
+        starts: the first bytes of files, by their paths.
+        opened: reads ranges of a file.
+        runs: whether an architecture can be run.
+
+    Raises AssetError as `opened` does.
+    """
+    found = await adapters(model, starts, opened)
+    return offers(model, starts, runs, adapters=found, folders=await folders(model, opened, runs))
+
+
+async def folders(
+    model: HubModel, opened: Callable[[HubFile], Source], runs: Callable[[str], bool]
+) -> dict[str, FolderOutline | FormatError]:
+    """The models of a repository that transformers wrote, by the path of the first file of each: what they are, or why
+    their files are of no use. Else as `survey`."""
+    found: dict[str, FolderOutline | FormatError] = {}
+    for files in model.folders():
+        folder = Folder(called(model, files), {file.name: opened(file) for file in files})
+        try:
+            found[files[0].path] = await formats.outline_folder(folder, runs)
+        except FormatError as error:
+            found[files[0].path] = error
+    return found
 
 
 async def adapters(
@@ -212,6 +281,7 @@ def offers(
     runs: Callable[[str], bool],
     room: int = 0,
     adapters: Mapping[str, Outline | SottoError] = MappingProxyType({}),
+    folders: Mapping[str, FolderOutline | FormatError] = MappingProxyType({}),
 ) -> list[Offer]:
     """The models and the adapters of a repository, those that run first, one of them recommended.
 
@@ -220,16 +290,26 @@ def offers(
         runs: whether an architecture can be run.
         room: bytes that a model may have here; 0 where nobody knows.
         adapters: what `adapters` gives.
+        folders: what `folders` gives.
     """
     given = [(file,) for file in model.candidates() if file.path not in adapters]
     found = [_offer(model, file, starts.get(file.path, b""), runs) for (file,) in given]
     alone = [(file,) for file in model.candidates() if file.path in adapters]
     found += [_adapter(files, adapters[files[0].path]) for files in (*model.peft(), *alone)]
+    found += [
+        _folder(model, files, folders[files[0].path]) for files in model.folders() if files[0].path in folders
+    ]
     found.sort(key=lambda offer: (bool(offer.why_not), offer.adapter, offer.nbytes))
     able = [offer for offer in found if not offer.why_not and offer.nbytes <= (room or offer.nbytes)]
     best = min(
         able,
-        key=lambda offer: (offer.adapter, offer.path.count("/"), _rank(offer), offer.nbytes),
+        key=lambda offer: (
+            offer.adapter,
+            offer.folder is not None,  # what was made smaller by its maker goes before what is rounded here
+            offer.path.count("/"),
+            _rank(offer),
+            offer.nbytes,
+        ),
         default=None,
     )
     return [replace(offer, recommended=offer is best) for offer in found]
@@ -250,8 +330,8 @@ def choose(model: HubModel, offered: Sequence[Offer], file: str) -> Offer:
             "nothing",
         )
     for offer in offered:
-        folder = offer.path.removesuffix(offer.files[0].name).rstrip("/")
-        if any(file in (part.path, part.name) for part in offer.files) or (offer.adapter and file == folder):
+        of_folder = len(offer.files) > 1 and file == offer.files[0].folder
+        if of_folder or any(file in (part.path, part.name) for part in offer.files):
             if offer.why_not:
                 raise SottoError(f"{file} does not run here: {offer.why_not}.", _others(offered), "nothing")
             return offer
@@ -276,6 +356,8 @@ def _offer(model: HubModel, file: HubFile, start: bytes, runs: Callable[[str], b
     if not kind or file.name.lower().endswith(_BARE):
         ending = file.name.rpartition(".")[2]
         why_not = f"it is {looks_like}" if looks_like else f"files of the kind .{ending} are not read here"
+        if ending.lower() == "safetensors":
+            why_not += f" without a {CONFIG} beside them"
         return Offer(files, "", why_not, kind="kind")
     architecture = architecture_in(start)
     if kind == formats.GGUF.decode() and not runs(architecture):
@@ -288,6 +370,18 @@ def _adapter(files: tuple[HubFile, ...], found: Outline | SottoError) -> Offer:
     if isinstance(found, SottoError):
         return Offer(files, "", found.message.rstrip("."), adapter=True, kind="adapter")
     return Offer(files, found.format, "", adapter=True, outline=found)
+
+
+def _folder(model: HubModel, files: tuple[HubFile, ...], found: FolderOutline | FormatError) -> Offer:
+    if isinstance(found, FormatError):
+        return Offer(files, "", found.message.rstrip("."), kind="files")
+    there = {file.name: file for file in files}
+    files = tuple(there[name] for name in found.files)
+    if found.refusal:
+        kind = "quantized" if found.quantizer else "architecture"
+        return Offer(files, "", found.refusal, kind=kind, folder=found)
+    rounded = imports.by_name(called(model, files)).name
+    return Offer(files, imports.IMPORTED, "", folder=found, rounded=rounded)
 
 
 def _rank(offer: Offer) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from ..driving import drive
 from ..errors import FormatError, SottoError
 from ..library.address import HubAddress, parse
 from ..library.library import About, Entry
-from ..model_files import model_files
+from ..model_files import CONFIG, model_files
 from ..reports import LoadProgress
 from ..source import FileSource, Folder, KeptSource, Source
+from ..weights.imports import IMPORTED
 
 _ADAPTERS = {".safetensors", ".gguf", ".bin", ".pt", ".pth"}  # of a folder, what may hold an adapter
 
@@ -65,7 +66,7 @@ def find_model(
     if isinstance(model, str) and model in known_models():
         path = model_path(model, progress=Download(progress))
         file = MODELS[model].files[0]
-        about = About(model, file.name, "Gemma", _format(path), file.size, str(path))
+        about = About(model, file.name, "Gemma", _format([path]), file.size, str(path))
         return Found(FileSource(path, lambda _: file.sha256), about)
     path = Path(model).expanduser()
     if is_adapter(path):
@@ -78,14 +79,16 @@ def find_model(
     where = str(path.resolve())
     name, found = model_files(path, known_models())
     source = opened.file(found[0]) if len(found) == 1 else opened.files(name, found)
-    return Found(source, About(origin=where, format=_format(found[0]), file_bytes=source.size, path=where))
+    return Found(source, About(origin=where, format=_format(found), file_bytes=source.size, path=where))
 
 
-def _format(path: Path) -> str:
-    """Of a file, by its first bytes; "" of a folder, or where that is not known here."""
-    if not path.is_file():
+def _format(files: Sequence[Path]) -> str:
+    """Of a model's files, by the first bytes of one; "" where that is not known here."""
+    if CONFIG in (file.name for file in files):
+        return IMPORTED
+    if not files[0].is_file():
         return ""
-    with path.open("rb") as file:
+    with files[0].open("rb") as file:
         return formats.kind_of(file.read(64))[0]
 
 
@@ -97,16 +100,18 @@ def _elsewhere(
 
     address = parse(model, hub.endpoint())
     if address and (pulled := pull.cached(address)):
-        source = opened.parts(pulled)
-        return Found(source, About("", str(address), "", _format(pulled), source.size, str(pulled)))
+        path, about = pulled
+        source = opened.parts(path, about.title)
+        kind = IMPORTED if about.title else _format([path])
+        return Found(source, replace(about, format=kind, file_bytes=source.size))
     for entry in kept():
         if entry.current and model in (entry.title, entry.about.origin, entry.key):
             about = entry.about
             origin = partial(opened.again, about, runs)
             return Found(KeptSource(entry.key, entry.title, about.file_bytes, origin), about)
     if address:
-        pulled, about = pull.pull(address, runs, opened.downloading)
-        return Found(opened.parts(pulled), about)
+        path, about = pull.pull(address, runs, opened.downloading)
+        return Found(opened.parts(path, about.title), about)
     raise SottoError(
         f"The model {model} does not exist.",
         f"Give the path of a GGUF file, a hub's owner/name, a URL, or one of: {', '.join(known_models())}."
@@ -129,10 +134,10 @@ class _Opener:
     def files(self, name: str, paths: Sequence[Path]) -> Folder:
         return Folder(name, {path.name: self.file(path) for path in paths})
 
-    def parts(self, path: Path) -> FileSource | Folder:
-        """A file, or where it is one part of several, all of them."""
+    def parts(self, path: Path, title: str = "") -> FileSource | Folder:
+        """A file, or where it is one of several, all of them, by the name that people call them."""
         name, found = model_files(path, ())
-        return self.file(found[0]) if len(found) == 1 else self.files(name, found)
+        return self.file(found[0]) if len(found) == 1 else self.files(title or name, found)
 
     async def again(self, about: About, runs: Callable[[str], bool], whole: bool) -> Source | Folder:
         """A model of the library where it came from. Raises SottoError.
@@ -141,14 +146,14 @@ class _Opener:
             whole: all of it will be read. Where it is not, no more is fetched from a hub than what is read.
         """
         if about.path and Path(about.path).exists():
-            return self.parts(Path(about.path))
+            return self.parts(Path(about.path), about.title)
         from . import hub, pull  # noqa: PLC0415 - as above
 
         address = parse(about.origin, hub.endpoint()) if about.origin else None
         if isinstance(address, HubAddress) and not whole:
             return hub.remote(address, runs)
         if address:
-            return self.parts(pull.pull(address, runs, self.downloading)[0])
+            return self.parts(pull.pull(address, runs, self.downloading)[0], about.title)
         raise SottoError("its file is not here.", f"Put it back to {about.path or about.origin}.")
 
     def _sha256(self, path: Path) -> str:

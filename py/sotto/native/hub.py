@@ -23,10 +23,9 @@ from ..assets.cache import OWN_STAMPS_NAME, Stamps, default_cache
 from ..driving import drive
 from ..errors import AssetError, SottoError
 from ..library.address import HUB, HubAddress
-from ..library.offers import HubFile, HubModel, Offer, adapters, choose, offers
+from ..library.offers import HubFile, HubModel, Offer, called, choose, survey
 from ..library.refusals import refused
-from ..model_files import part_names
-from ..source import Folder, Source
+from ..source import Folder, Source, in_memory
 from . import room
 
 Progress = Callable[[int, int], None]
@@ -55,7 +54,7 @@ def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[Hub
     Raises:
         AssetError: the library is missing, the hub cannot be reached, or refuses.
     """
-    hub = _library()
+    hub = library()
     with _told(hub, address, token):
         found = hub.HfApi(endpoint=endpoint()).model_info(
             address.repository, revision=address.revision, files_metadata=True, token=token, timeout=_SECONDS
@@ -76,8 +75,7 @@ def look(address: HubAddress, runs: Runs, token: str | None = None) -> tuple[Hub
                 model.probed(),
             )
         )
-    found = drive(adapters(model, starts, lambda file: RemoteFile(address, model, file, token)))
-    return model, offers(model, starts, runs, adapters=found)
+    return model, drive(survey(model, starts, lambda file: RemoteFile(address, model, file, token), runs))
 
 
 def find(
@@ -114,10 +112,12 @@ def fetch(
     Raises:
         AssetError: as `look`; or a file is not what the hub says it is.
     """
-    hub = _library()
+    hub = library()
     room.check(Path(hub.constants.HF_HUB_CACHE), _to_come(hub, model, offer), str(address))
-    done, total, paths = 0, offer.nbytes, []
-    for file in offer.files:
+    done, total, paths = 0, offer.nbytes, {}
+    for file in sorted(
+        offer.files, key=lambda file: file.size
+    ):  # where the large ones are, the small ones are, too
         bar = _bar(partial(_tell, progress, done, total))
         with _told(hub, address, token):
             path = Path(
@@ -127,9 +127,9 @@ def fetch(
                 )
             )  # fmt: skip
         _check(path, file)
-        paths.append(path)
+        paths[file.path] = path
         done += file.size
-    return paths
+    return [paths[file.path] for file in offer.files]
 
 
 def _to_come(hub: ModuleType, model: HubModel, offer: Offer) -> int:
@@ -148,34 +148,8 @@ def _tell(progress: Progress | None, before: int, total: int, have: int) -> None
         progress(before + have, total)
 
 
-def cached(address: HubAddress) -> Path | None:
-    """The file of an address that the hub's cache has, for which nobody needs to be asked; None where it has none.
-
-    Of a repository without a file's name, its only model file in the cache. What another program fetched counts too.
-    """
-    if importlib.util.find_spec("huggingface_hub") is None:
-        return None
-    hub = _library()
-    folder = Path(hub.constants.HF_HUB_CACHE) / f"models--{address.repository.replace('/', '--')}"
-    revision = address.revision
-    with suppress(OSError):
-        revision = (folder / "refs" / revision).read_text("utf-8").strip()
-    snapshots = [folder / "snapshots" / revision]
-    if revision == "main":  # fetched by commit, as `fetch` does: the newest
-        snapshots = sorted(
-            (folder / "snapshots").glob("*"), key=lambda path: path.stat().st_mtime, reverse=True
-        )
-    for snapshot in snapshots:
-        files = [snapshot / address.file] if address.file else sorted(snapshot.rglob("*.gguf"))
-        files = [path for path in files if path.is_file()]
-        if len(files) == 1 or (
-            files and part_names(files[0].name)[: len(files)] == tuple(f.name for f in files)
-        ):
-            return files[0]
-    return None
-
-
-def _library() -> ModuleType:
+def library() -> ModuleType:
+    """The hub's own library. Raises AssetError where it is not installed."""
     if importlib.util.find_spec("huggingface_hub") is None:
         raise AssetError(
             "Models of a hub are fetched with its library, which is not installed.",
@@ -193,8 +167,13 @@ def remote(address: HubAddress, runs: Runs, token: str | None = None) -> Source 
     Raises AssetError as `look`, and SottoError as `fetch`.
     """
     model, offer = find(address, runs, token)
-    files = {file.name: RemoteFile(address, model, file, token) for file in offer.files}
-    return Folder(str(address), files) if len(files) > 1 else next(iter(files.values()))
+    files: dict[str, Source] = {}
+    for file in offer.files:
+        source = RemoteFile(address, model, file, token)
+        files[file.name] = (
+            source if file.sha256 else drive(in_memory(source))
+        )  # nobody tells what a small one holds
+    return Folder(called(model, offer.files), files) if len(files) > 1 else next(iter(files.values()))
 
 
 class RemoteFile:
@@ -210,7 +189,7 @@ class RemoteFile:
         self.key = file.sha256
 
     async def read(self, offset: int, nbytes: int) -> bytes:
-        hub = _library()
+        hub = library()
         with _told(hub, self._address, self._token):
             data = _range(hub, self._model, self._file, self._token, offset, nbytes)
         if len(data) != nbytes:

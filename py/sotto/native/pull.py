@@ -13,7 +13,7 @@ from ..errors import AssetError
 from ..library.address import HubAddress, UrlAddress
 from ..library.library import About
 from ..library.offers import called
-from . import hub, room
+from . import hub, hub_cache, room
 
 PULLED = "pulled"
 """The folder of files that came from plain addresses; what comes from a hub lies in the hub's own cache."""
@@ -47,18 +47,21 @@ def pull(
         model, offer = hub.find(address, runs, token, or_adapter=or_adapter)
         paths = hub.fetch(address, model, offer, token, progress)
         origin = str(HubAddress(model.repository, offer.path))
-        title = called(model, offer.files) if offer.adapter else ""
+        title = called(model, offer.files) if offer.adapter or offer.folder else ""
         return paths[0], About(title, origin, model.licence, offer.format, offer.nbytes, str(paths[0]))
     path, kind, size = _from_url(address, progress)
     return path, About("", str(address), "", kind, size, str(path))
 
 
-def cached(address: HubAddress | UrlAddress) -> Path | None:
-    """The model's file where it was fetched before: nobody is asked for it."""
+def cached(address: HubAddress | UrlAddress) -> tuple[Path, About] | None:
+    """The model's file where it was fetched before, and what is known of it: nobody is asked for it.
+
+    See `hub_cache.cached`.
+    """
     if isinstance(address, HubAddress):
-        return hub.cached(address)
+        return hub_cache.cached(address)
     path = _place(address)
-    return path if path.is_file() else None
+    return (path, About(origin=str(address), path=str(path))) if path.is_file() else None
 
 
 def _place(address: UrlAddress) -> Path:

@@ -97,8 +97,11 @@ class HubPanel:
         self._say("hub-of", words("separator").join(filter(None, facts)))
         items = []
         for number, offer in enumerate(self._offered):
-            wanted = offer.path == address.file if address.file else offer.recommended
+            paths = [file.path for file in offer.files]
+            wanted = address.file in paths if address.file else offer.recommended
             facts = [numbers.size(offer.nbytes), words("hub.adapter") if offer.adapter else offer.type]
+            if offer.rounded:
+                facts += [words("hub.files", count=len(paths)), words("hub.rounded", scheme=offer.rounded)]
             if outline := offer.outline:
                 fits = [title for title, shapes in here.items() if outline.fits(shapes)]
                 facts.append(words("adapters.for", name=outline.base) if outline.base else "")
@@ -106,15 +109,17 @@ class HubPanel:
                     words("hub.fits", names=words("comma").join(fits)) if fits else words("hub.fits.none")
                 )
             if offer.why_not:
-                facts.append(
-                    words("hub.refused", why=words(f"fault.offer.{offer.kind}", message=offer.why_not))
-                )
+                facts.append(words("hub.refused", why=self._why_not(offer)))
             elif wanted:
                 facts.append(words("hub.recommended"))
             label = words("hub.fetch.adapter" if offer.adapter else "hub.fetch")
             button = "" if offer.why_not else self._button("fetch", number, label)
             items.append(self._item(offer.path, facts, button))
         self._at("hub-offers").innerHTML = "".join(items) or f"<li>{escape(words('hub.empty'))}</li>"
+
+    def _why_not(self, offer: Offer) -> str:
+        by = offer.folder.quantizer if offer.folder else ""
+        return self._words(f"fault.offer.{offer.kind}", message=offer.why_not, by=by)
 
     def _suggestion(self, one: Curated) -> str:
         words = self._words
@@ -177,7 +182,7 @@ class HubPanel:
         self._at("hub-unfinished").innerHTML = "".join(items)
 
     async def _drop(self, file: hub.Unfinished) -> None:
-        await hub.forget(download, file.id)
+        await hub.forget(download, file)
         await self.list_unfinished()
 
     async def _ask(self, offer: Offer) -> None:
@@ -187,7 +192,7 @@ class HubPanel:
         self._is_adapter = offer.adapter
         origin = str(HubAddress(model.repository, offer.path))
         self._wanted = Model(
-            name=called(model, offer.files) if offer.adapter else offer.files[0].name,
+            name=called(model, offer.files),
             url="",
             size=offer.nbytes,
             sha256=None,

@@ -17,14 +17,14 @@ from ..browser.store import WebStore
 from ..errors import FormatError, SottoError
 from ..library.address import HubAddress, parse
 from ..library.library import About, Entry, Library
-from ..library.offers import choose
+from ..library.offers import called, choose
 from ..model_files import CONFIG, one_model
 from ..models import ARCHITECTURES
 from ..source import Folder, KeptSource, Source, in_memory
 from ..store import Store
 from .browser import Browser
 from .hub_access import HubAccess
-from .options import Model, Models
+from .options import HubPart, Model, Models
 from .sources import open_source
 
 _START = 64  # bytes that tell what a file is
@@ -126,7 +126,8 @@ class Stock:
         """
         await self.stop()  # of a load that did not come to its end
         if "hub" in model:
-            return await self._open_at_hub(model)
+            token = model.get("token", "")
+            return await self._open_at_hub(model["name"], model["hub"], model["origin"], token)
         if "given" in model:
             return await self._open_given(model, progress)
         if "key" in model:
@@ -136,11 +137,26 @@ class Stock:
             )
         return open_source(ranges, self._browser, model)
 
-    async def _open_at_hub(self, model: Model) -> Source | Folder:
-        for part in model["hub"]:
-            file, token = part["file"], model.get("token", "")
-            await self._begin(HubSource(download, part["url"], file, model["origin"], token))
-        return self._fetched(model["name"])
+    async def _open_at_hub(
+        self, name: str, parts: Sequence[HubPart], origin: str, token: str, ahead: int = AHEAD
+    ) -> Source | Folder:
+        """The files of a model at the hub, fetched while they are read.
+
+        Args:
+            origin: what people call it: `owner/name:file`.
+            ahead: blocks of each that are fetched before they are read.
+        """
+        whole = sum(part["file"].size for part in parts)
+        opened: dict[str, Source] = {}
+        # Small ones first; and tabs that fetch models which have a file in common never wait for each other.
+        for part in sorted(parts, key=lambda part: (part["file"].size, part["file"].sha256)):
+            source = HubSource(download, part["url"], part["file"], origin, token, ahead, whole)
+            self._coming.append(source)  # before it begins, so that `stop` ends the waiting, too
+            await source.begin(self.waiting)
+            # Of small files the hub tells no sha256: what is in them tells whether the model is one that is kept.
+            known = len(parts) == 1 or part["file"].sha256
+            opened[source.name] = source if known else await in_memory(source)
+        return next(iter(opened.values())) if len(opened) == 1 else Folder(name, opened)
 
     async def _open_again(
         self, key: str, whole: bool, progress: Callable[[int, int], None]
@@ -161,14 +177,9 @@ class Stock:
             )
         at, token = self.hub.address, self.hub.token
         model, offered = await hub.look(download, at, address, ARCHITECTURES.__contains__, token)
-        for file in choose(model, offered, address.file).files:
-            url = hub.resolved(at, model, file)
-            await self._begin(HubSource(download, url, file, origin, token, AHEAD if whole else 0))
-        return self._fetched(origin)
-
-    async def _begin(self, source: HubSource) -> None:
-        self._coming.append(source)  # so that `stop` ends the waiting, too
-        await source.begin(self.waiting)
+        files = choose(model, offered, address.file).files
+        parts = [HubPart(url=hub.resolved(at, model, file), file=file) for file in files]
+        return await self._open_at_hub(called(model, files), parts, origin, token, AHEAD if whole else 0)
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[None]:
@@ -195,8 +206,11 @@ class Stock:
             Cancelled: `cancel` was called meanwhile.
             SottoError: they cannot be had, or are wrong.
         """
-        origin, token = wanted["origin"], wanted.get("token", "")
-        coming = [HubSource(download, part["url"], part["file"], origin, token) for part in wanted["hub"]]
+        origin, token, size = wanted["origin"], wanted.get("token", ""), wanted["size"]
+        coming = [
+            HubSource(download, part["url"], part["file"], origin, token, whole=size)
+            for part in wanted["hub"]
+        ]
         self._beside = coming
         try:
             for file in coming:
@@ -215,12 +229,6 @@ class Stock:
         await self.stop()
         for file in self._beside:
             await file.stop()
-
-    def _fetched(self, name: str) -> Source | Folder:
-        """All that is fetched now, as one model."""
-        if len(self._coming) == 1:
-            return self._coming[0]
-        return Folder(name, {file.name: file for file in self._coming})
 
     async def remove(self, key: str) -> None:
         """Delete what is kept of a model."""

@@ -83,14 +83,17 @@ def choose(checkpoint: Checkpoint, asked: str, memory: int | None) -> Scheme | N
         return None
     if asked:
         return SCHEMES[asked]
-    if _FOR_INT4.search(checkpoint.name):
+    usual = by_name(checkpoint.name)
+    if usual.name == "int8" and memory is not None and nbytes(checkpoint, usual) > SHARE * memory:
+        return SCHEMES["q4_0"]
+    return usual
+
+
+def by_name(name: str) -> Scheme:
+    """What suits a checkpoint of this name, where there is room for it."""
+    if _FOR_INT4.search(name):
         return SCHEMES["int4"]
-    if _FOR_Q4_0.search(checkpoint.name):
-        return SCHEMES["q4_0"]
-    fine = SCHEMES["int8"]
-    if memory is not None and nbytes(checkpoint, fine) > SHARE * memory:
-        return SCHEMES["q4_0"]
-    return fine
+    return SCHEMES["q4_0" if _FOR_Q4_0.search(name) else "int8"]
 
 
 def nbytes(checkpoint: Checkpoint, scheme: Scheme) -> int:
