@@ -8,7 +8,7 @@ all there is.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ..errors import FormatError, about
@@ -103,7 +103,7 @@ async def outline(folder: Folder, runs: Callable[[str], bool]) -> Outline:
     """
     files = folder.files
     config = await hf_config.read_json(files[CONFIG])
-    found = Outline(hf_config.architecture(config), transformers_files(files))
+    found = Outline(hf_config.architecture(config), _in_order(weight_files(files), files))
     if not runs(found.architecture):
         which = f"it is of the architecture {found.architecture!r}, which Sotto cannot run"
         return replace(found, refusal=which)
@@ -114,19 +114,24 @@ async def outline(folder: Folder, runs: Callable[[str], bool]) -> Outline:
     if not any(name in files for name in TOKENIZERS):
         raise FormatError(f"There is no {' and no '.join(TOKENIZERS)}.", _DAMAGED)
     placed = await _records(folder)
-    weights = sorted({name for _, (name, _) in placed})
+    weights = sorted({file for _, (file, _) in placed})
     sizes: dict[str, int] = {}
     for _, (_, record) in placed:
         sizes[record.dtype] = sizes.get(record.dtype, 0) + record.nbytes
-    beside = (name for name in found.files if name not in weight_files(files))
     kind = max(sizes, key=lambda dtype: sizes[dtype], default="")
-    found = replace(found, files=(*weights, *beside), type=kind)
+    found = replace(found, files=_in_order(weights, files), type=kind)
     refused = _refused(found, config, [name for name, _ in placed])
     if refused.refusal or kind in safetensors.FLOATS:
         return refused
     return replace(
         found, quantizer=kind, refusal=f"its weights are of the type {kind[:20]}, which Sotto does not read"
     )
+
+
+def _in_order(weights: Sequence[str], files: Collection[str]) -> tuple[str, ...]:
+    """The files that are read of a folder, those of the tensors first."""
+    others = set(transformers_files(files)).difference(weight_files(files))
+    return (*weights, *sorted(others))
 
 
 def _refused(found: Outline, config: Mapping[str, object], tensors: Sequence[str]) -> Outline:

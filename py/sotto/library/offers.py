@@ -377,9 +377,10 @@ def _folder(model: HubModel, files: tuple[HubFile, ...], found: FolderOutline | 
         return Offer(files, "", found.message.rstrip("."), kind="files")
     there = {file.name: file for file in files}
     files = tuple(there[name] for name in found.files)
+    if found.quantizer:
+        return Offer(files, "", found.refusal, kind="quantized", folder=found)
     if found.refusal:
-        kind = "quantized" if found.quantizer else "architecture"
-        return Offer(files, "", found.refusal, kind=kind, folder=found)
+        return Offer(files, "", found.refusal, kind="architecture", folder=found)
     rounded = imports.by_name(called(model, files)).name
     return Offer(files, imports.IMPORTED, "", folder=found, rounded=rounded)
 
