@@ -9,7 +9,8 @@
  *   is that of its `hashes`
  * @typedef {{key: string, layout_version: number, nbytes: number, records: Saved[]}} Manifest with whatever else
  *   the caller put in; crosses as JSON
- * @typedef {Manifest & {writer: string}} Entry
+ * @typedef {Manifest & {writer: string, card: Blob | string}} Entry with what else a load needs, which is long and crosses by
+ *   itself; a string where an earlier version wrote it
  * @typedef {{blob: Blob, hashes: Uint8Array}} StoredBlob with the checksums of the blob's chunks, end to end
  */
 
@@ -21,7 +22,9 @@ const CHECKSUM = new RegExp(`^[0-9a-f]{${2 * HASH}}$`);
 
 /** @param {unknown} value  @param {IDBValidKey} key that it is kept under  @returns {value is Entry} */
 export function isEntry(value, key) {
-  if (!isJson(value, DEEPEST) || !isObject(value)) return false;
+  if (!isObject(value)) return false;
+  const { card, ...rest } = value;
+  if (!(card instanceof Blob || typeof card === "string") || !isJson(rest, DEEPEST)) return false;
   const { layout_version: version, nbytes, records, writer } = value;
   if (value.key !== key || typeof key !== "string" || typeof writer !== "string") return false;
   if (!isCount(version) || !isCount(nbytes) || !Array.isArray(records)) return false;

@@ -44,7 +44,7 @@ export class Store {
     this.remade = database.remade; // and not told yet
   }
 
-  /** The manifest of an entry of this layout version; any other of the key is dropped. `fill` sees whether it is whole.
+  /** The manifest of an entry of this layout version, without its card; any other of the key is dropped. `fill` sees whether it is whole.
    * @param {string} key  @param {number} layoutVersion
    * @returns {Promise<string | undefined>} StoreDamaged tells of a dropped one that was not of another layout */
   async find(key, layoutVersion) {
@@ -61,18 +61,29 @@ export class Store {
     });
     if (!there) return undefined;
     const mendable = entry && count > 0 && count <= entry.records.length;
-    if (!old && mendable) return JSON.stringify({ ...entry, writer: undefined });
+    if (!old && mendable) return JSON.stringify({ ...entry, writer: undefined, card: undefined });
     await this.drop(key);
     if (old) return undefined;
     throw damaged(entry ? "all records are missing, or there are too many" : "the manifest has another shape");
   }
 
+  /** The card of an entry; one whose card cannot be had is dropped.
+   * @param {string} key  @returns {Promise<Uint8Array>} */
+  async card(key) {
+    const entry = await this.database.within("readonly", ({ manifests }) => entryOf(manifests, key));
+    const card = entry?.card ?? "";
+    const bytes = await (card instanceof Blob ? card : new Blob([card])).arrayBuffer().catch(() => undefined);
+    if (bytes) return new Uint8Array(bytes);
+    await this.drop(key);
+    throw damaged("the card cannot be read");
+  }
+
   /** Start an entry. One that the key has stays until this one is committed.
-   * @param {string} json the manifest, its records still empty
+   * @param {string} json the manifest, its records still empty  @param {Parameters<typeof withBytes>[0]} card
    * @returns {Promise<Writer>} */
-  async begin(json) {
+  async begin(json, card) {
     try {
-      const manifest = JSON.parse(json);
+      const manifest = { ...JSON.parse(json), card: withBytes(card, (bytes) => new Blob([bytes])) };
       await this.sweep();
       const chunk = await Chunk.with(this.library);
       const name = newName(manifest.key);
@@ -234,9 +245,8 @@ export class Store {
     /** @type {ReturnType<Store["record"]>[]} */
     const reading = [];
     let begun = 0;
-    const known = { writer: "" };
     const begin = () => {
-      if (begun < manifest.records.length) reading.push(this.record(manifest, begun, known));
+      if (begun < manifest.records.length) reading.push(this.record(manifest, begun));
       begun += 1;
     };
     for (let i = 0; i < AHEAD; i += 1) begin();
@@ -259,15 +269,11 @@ export class Store {
 
   /** A record's bytes, and the checksums of its chunks, which are still to be checked; undefined where it is missing, or
    * cannot be read. Whoever wrote them: the entry may have been replaced by an equal one since it was found.
-   * @param {Manifest} manifest  @param {number} index
-   * @param {{writer: string}} known who wrote the last one, if anybody; an entry has a vocabulary, which takes long to read */
-  async record(manifest, index, known) {
+   * @param {Manifest} manifest  @param {number} index */
+  async record(manifest, index) {
     try {
       const record = await this.database.within("readonly", async ({ manifests, records }) => {
-        const kept = known.writer ? await read(records, [known.writer, index]) : undefined;
-        if (kept) return kept;
         const entry = await entryOf(manifests, manifest.key);
-        known.writer = entry?.writer ?? "";
         return entry && read(records, [entry.writer, index]);
       });
       if (!isStoredBlob(record, manifest.records[index].nbytes)) return undefined;

@@ -12,7 +12,7 @@ export const RECORD = 16 << 20; // bytes, but for the last record of an image
 export class Writer {
   /**
    * @param {import("./database.js").Database} database
-   * @param {import("./entry.js").Manifest} manifest its records still to come
+   * @param {Omit<import("./entry.js").Entry, "writer">} manifest its records still to come
    * @param {import("./chunk.js").Chunk} chunk  @param {string} name of the writer
    * @param {() => void} release lets go of the lock of that name
    */

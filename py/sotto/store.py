@@ -34,7 +34,8 @@ class Manifest:
     """What the store knows about one converted model; written last, so its presence means the entry is whole.
 
     The converted model is one linear image: the planes in the order that weights/image.py gives them, cut into
-    records. `card` is whatever else a later load needs, as text that checks itself (formats/checkpoint.py).
+    records. `card` is whatever else a later load needs, in bytes that check themselves (formats/checkpoint.py); with a
+    model's vocabulary it is far longer than all the rest, so stores keep it by itself.
     """
 
     key: str
@@ -42,7 +43,7 @@ class Manifest:
     nbytes: int
     name: str
     created: str  # ISO 8601, UTC
-    card: str
+    card: bytes = b""
     records: tuple[StoredRecord, ...] = ()
 
     def spans(self, numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -51,8 +52,11 @@ class Manifest:
         return [(ends[number], self.records[number].nbytes) for number in numbers]
 
     def to_json(self) -> str:
-        """As stores keep it."""
-        return json.dumps(asdict(self), ensure_ascii=False)
+        """As stores keep it, without the card."""
+        fields = {name: getattr(self, name) for name in _MANIFEST}
+        return json.dumps(
+            {**fields, "records": [asdict(record) for record in self.records]}, ensure_ascii=False
+        )
 
     @classmethod
     def from_json(cls, text: str, key: str, layout_version: int) -> Manifest | None:
@@ -70,6 +74,7 @@ class Manifest:
         version = fields.get("layout_version")
         if type(version) is int and version != layout_version:
             return None
+        fields.pop("card", None)  # empty, of an adapter that an earlier version kept
         saved = fields.pop("records", None)
         if not isinstance(saved, list) or not all(isinstance(record, dict) for record in saved):
             raise ValueError("it has no list of records")
@@ -89,7 +94,6 @@ _MANIFEST = {
     "nbytes": int,
     "name": str,
     "created": str,
-    "card": str,
 }
 
 
@@ -118,8 +122,7 @@ class Kept:
         """Of a manifest as it was kept, whatever its layout version. Raises ValueError where it is none."""
         if not isinstance(fields, dict):
             raise ValueError("it is no object")
-        wanted = {name: kind for name, kind in _MANIFEST.items() if name != "card"}
-        return cls(**_exactly({name: fields[name] for name in wanted if name in fields}, wanted))
+        return cls(**_exactly({name: fields[name] for name in _MANIFEST if name in fields}, _MANIFEST))
 
 
 @dataclass(frozen=True)

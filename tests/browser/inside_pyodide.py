@@ -136,7 +136,9 @@ async def cache(_: None) -> None:
     gpu = await WebDevice.open(bridge)
     assert await cached.find("k") is None
     image = np.random.default_rng(2).integers(0, 256, 9 << 20, np.uint8)
-    manifest = Manifest("k", LAYOUT_VERSION, image.nbytes, "モデル.gguf", "2026-11-21T00:00:00Z", "カード")
+    manifest = Manifest(
+        "k", LAYOUT_VERSION, image.nbytes, "モデル.gguf", "2026-11-21T00:00:00Z", "カード".encode()
+    )
     writer = await cached.begin(manifest)
     await writer.append(image[:1000].tobytes())
     await writer.append(image[1000 : 5 << 20])
@@ -145,7 +147,12 @@ async def cache(_: None) -> None:
 
     found = await cached.find("k")
     assert found
-    assert (found.key, found.name, found.nbytes, found.card) == ("k", "モデル.gguf", 9 << 20, "カード")
+    assert (found.key, found.name, found.nbytes, found.card.decode()) == (
+        "k",
+        "モデル.gguf",
+        9 << 20,
+        "カード",
+    )
     assert [record.nbytes for record in found.records] == [9 << 20]
     first, second = gpu.buffer(4000, "first"), gpu.buffer(5 << 20, "second")
     progress: list[int] = []
@@ -182,7 +189,9 @@ async def cache_altered(_: None) -> list[list[str]]:
     told = []
     for field, value in (("name", 5), ("created", None), ("card", ["text"]), ("colour", 1)):
         cached = await WebStore.open(store)
-        writer = await cached.begin(Manifest("k", LAYOUT_VERSION, 4, "model", "2026-11-21T00:00:00Z", "card"))
+        writer = await cached.begin(
+            Manifest("k", LAYOUT_VERSION, 4, "model", "2026-11-21T00:00:00Z", b"card")
+        )
         await writer.append(bytes(4))
         await writer.commit()
         assert await cached.find("k")
@@ -219,7 +228,7 @@ async def cache_refused(refused: list[str]) -> list[str]:
     release = await cached.hold("name")
     assert release
     release()
-    manifest = Manifest("k", LAYOUT_VERSION, 4, "model", "2026-11-21T00:00:00Z", "card")
+    manifest = Manifest("k", LAYOUT_VERSION, 4, "model", "2026-11-21T00:00:00Z", b"card")
     return await failure(cached.begin(manifest))
 
 
@@ -228,7 +237,7 @@ async def cache_full(_: None) -> list[str]:
     cached = await WebStore.open(store)
     assert cached
     nbytes = 80 << 20
-    writer = await cached.begin(Manifest("k", LAYOUT_VERSION, nbytes, "model", "2026-11-21T00:00:00Z", ""))
+    writer = await cached.begin(Manifest("k", LAYOUT_VERSION, nbytes, "model", "2026-11-21T00:00:00Z"))
 
     async def write() -> None:
         for _ in range(5):

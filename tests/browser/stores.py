@@ -26,10 +26,11 @@ PRELUDE = """(async () => {
     globalThis.bridge = await import(`${origin}/bridge.js`);
     globalThis.files = await import(`${origin}/store.js`);
     globalThis.store = await files.open(Uint8Array.from(v.library));
+    globalThis.CARD = new TextEncoder().encode('card');
     globalThis.image = (offset, nbytes) => Uint32Array.from({ length: nbytes / 4 },
         (_, i) => Math.imul(offset / 4 + i, 2654435761));
     globalThis.writeImage = async (json, piece, nbytes) => {
-        const writer = await store.begin(json);
+        const writer = await store.begin(json, CARD);
         for (let at = 0; at < nbytes; at += piece) {
             await writer.append(image(at, Math.min(piece, nbytes - at)));
         }
@@ -120,4 +121,4 @@ def sha256(data: bytes) -> str:
 
 def manifest(key: str, nbytes: int, version: int = 1) -> str:
     """The JSON of one whose records are still to come."""
-    return Manifest(key, version, nbytes, "test", "2026-11-21T00:00:00Z", "card").to_json()
+    return Manifest(key, version, nbytes, "test", "2026-11-21T00:00:00Z").to_json()

@@ -138,7 +138,7 @@ PREPARE = """(async () => {
         }
         if (how === 'cached' || told.length) return { how, told };
         try {
-            const writer = await store.begin(v.json);
+            const writer = await store.begin(v.json, CARD);
             await writer.append(expected);
             await writer.commit();
         } catch (error) {

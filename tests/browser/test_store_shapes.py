@@ -7,7 +7,6 @@ the next load comes from the cache again.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ def check(reports: list[dict[str, Any]], pristine: dict[str, Any], harmless: int
                 assert found
                 differences = {name for name, value in as_json(found).items() if value != pristine[name]}
                 unnoticed += [report["name"]] if differences else []  # one value is the very same
-                ended = differences <= {"name", "created", "card"}
+                ended = differences <= {"name", "created"}
             except ValueError:
                 ended = True
         else:
@@ -60,7 +59,7 @@ def check(reports: list[dict[str, Any]], pristine: dict[str, Any], harmless: int
 
 
 def as_json(found: Manifest) -> dict[str, Any]:
-    return dict(json.loads(json.dumps(asdict(found))))
+    return dict(json.loads(found.to_json()))
 
 
 def test_a_manifest_of_any_other_shape(store: Store) -> None:
@@ -77,12 +76,12 @@ def test_a_manifest_of_any_other_shape(store: Store) -> None:
     })()""")
     assert len(reports) > 500
     pristine = as_json_of(store)
-    # Two texts for the name, the date and the card, which checks itself.
-    check(reports, pristine, harmless=3 * 2)
+    # Two texts for the name and the date.
+    check(reports, pristine, harmless=2 * 2)
     noticed = [report["name"] for report in reports if report["first"] in ("dropped", "mended")]
     assert {name.partition(":")[0] for name in noticed} >= {
-        "", "key", "layout_version", "nbytes", "records", "writer", "records.1", "records.1.nbytes",
-        "records.1.checksum",
+        "", "key", "layout_version", "nbytes", "records", "writer", "card", "records.1",
+        "records.1.nbytes", "records.1.checksum",
     }  # fmt: skip
 
 

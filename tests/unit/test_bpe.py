@@ -85,7 +85,7 @@ def test_the_small_vocabulary() -> None:
     for case in GOLDEN["tiny"]:
         assert tokenizer.encode(case["text"]) == case["ids"], case["text"]
     assert tokenizer.stop_ids == {1, 5, 6}
-    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())))
+    again = Vocabulary.from_json(json.loads(json.dumps(vocabulary.to_json())), vocabulary.spellings())
     assert Tokenizer(again).encode(GOLDEN["tiny"][1]["text"]) == GOLDEN["tiny"][1]["ids"]
     assert again.merges is not None and again.merges.shape == (len(FIELDS["model"]["merges"]), 2)  # type: ignore[index]
 

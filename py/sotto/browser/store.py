@@ -78,16 +78,21 @@ class WebStore:
         if found is None:
             return None
         try:
-            return Manifest.from_json(found, key, LAYOUT_VERSION)
+            manifest = Manifest.from_json(found, key, LAYOUT_VERSION)
         except ValueError as error:
             await self.drop(key)
             raise StoreDamaged.of(f"the manifest has another shape: {error}") from error
+        if manifest is None:
+            return None
+        with for_people():
+            card = await self._store.card(key)
+        return replace(manifest, card=card.to_bytes())
 
     async def begin(self, manifest: Manifest) -> WebWriter:
         if self._unreadable:
             raise self._unreadable
         with for_people():
-            return WebWriter(await self._store.begin(manifest.to_json()))
+            return WebWriter(await self._store.begin(manifest.to_json(), manifest.card))
 
     async def fill(
         self,
@@ -101,15 +106,14 @@ class WebStore:
         report = create_proxy(progress)
         try:
             with for_people():
-                shown = replace(manifest, card="").to_json()
-                damaged = await self._store.fill(shown, json.dumps(where), sink, report)
+                damaged = await self._store.fill(manifest.to_json(), json.dumps(where), sink, report)
                 return [int(number) for number in damaged]
         finally:
             report.destroy()
 
     async def mend(self, manifest: Manifest, number: int, data: NDArray[np.uint8]) -> None:
         with for_people():
-            await self._store.mend(replace(manifest, card="").to_json(), number, data)
+            await self._store.mend(manifest.to_json(), number, data)
 
     async def read(self, key: str) -> bytes | None:
         try:

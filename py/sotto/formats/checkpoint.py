@@ -27,11 +27,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import Enum
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -233,8 +232,9 @@ class Checkpoint:
 
     # --- As a card --------------------------------------------------------------------------------------------
 
-    def to_card(self) -> str:
-        """All of it as text, to be kept with the converted weights: a checksum, a space, JSON."""
+    def to_card(self) -> bytes:
+        """All of it, to be kept with the converted weights: lines of UTF-8: a checksum of the others, then JSON of
+        all but the vocabulary's tokens, and some of these in each of the rest."""
         fields = {
             "format": self.format,
             "name": self.name,
@@ -250,14 +250,15 @@ class Checkpoint:
             "card": dict(self.card),
             "scheme": self.scheme,
         }
-        text = json.dumps(fields, ensure_ascii=False)
-        return f"{_checksum(text)} {text}"
+        lines = [_line(fields), *map(_line, self.vocabulary.spellings() if self.vocabulary else ())]
+        return b"".join([_checksum(lines), *lines])
 
     @classmethod
-    def from_card(cls, card: str) -> Checkpoint:
-        """The checkpoint that `to_card` described. Raises StoreDamaged when a character of it has changed."""
+    def from_card(cls, card: bytes) -> Checkpoint:
+        """The checkpoint that `to_card` described. Raises StoreDamaged when a byte of it has changed."""
         with _sound():
-            fields = _fields(card)
+            first, *rest = _lines(card)
+            fields = json.loads(first)
             vocabulary = fields.pop("vocabulary")
             settings = {name: _setting(value) for name, value in fields.pop("settings").items()}
             tensors = {info["name"]: _tensor(info) for info in fields.pop("tensors")}
@@ -266,18 +267,18 @@ class Checkpoint:
                 **fields,
                 settings=settings,
                 tensors=tensors,
-                vocabulary=vocabulary and Vocabulary.from_json(vocabulary),
+                vocabulary=vocabulary and Vocabulary.from_json(vocabulary, map(json.loads, rest)),
                 refusal=refusal and (refusal[0], refusal[1]),
             )
 
 
-def shapes_in_card(card: str) -> dict[str, tuple[int, ...]]:
+def shapes_in_card(card: bytes) -> dict[str, tuple[int, ...]]:
     """Of the tensors that a card tells of, by canonical name. (Of a vocabulary, which is most of it, nothing is made.)
 
-    Raises StoreDamaged when a character of it has changed.
+    Raises StoreDamaged when a byte of it has changed.
     """
     with _sound():
-        return {info["name"]: tuple(info["shape"]) for info in _fields(card)["tensors"]}
+        return {info["name"]: tuple(info["shape"]) for info in json.loads(_lines(card)[0])["tensors"]}
 
 
 @contextmanager
@@ -292,17 +293,24 @@ def _sound() -> Iterator[None]:
         ) from error
 
 
-def _fields(card: str) -> dict[str, Any]:
-    """What a card says. Raises ValueError when a character of it has changed."""
-    checksum, _, text = card.partition(" ")
-    if checksum != _checksum(text):
+def _line(value: object) -> bytes:
+    """JSON has no line's end in it."""
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+
+
+def _lines(card: bytes) -> list[bytes]:
+    """Those of a card behind its checksum, one at least. Raises ValueError when a byte of it has changed."""
+    checksum, *lines = card.splitlines(keepends=True)
+    if not lines or checksum != _checksum(lines):
         raise ValueError("another checksum")
-    fields: dict[str, Any] = json.loads(text)
-    return fields
+    return lines
 
 
-def _checksum(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _checksum(lines: Iterable[bytes]) -> bytes:
+    whole = hashlib.sha256()
+    for line in lines:
+        whole.update(line)
+    return whole.hexdigest().encode() + b"\n"
 
 
 def _setting(value: Setting | list[bool]) -> Setting:

@@ -1,4 +1,4 @@
-"""The adapters that a store keeps: their files as they are, which are small, and which every version can read."""
+"""The adapters that a store keeps: their files as they are, which are small, and which every later version can read."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def keep(
             folder.writestr(name, await file.read(0, file.size))
     key, created = ADAPTER + source.key, datetime.now(UTC).isoformat(timespec="seconds")
     data = packed.getvalue()
-    writer = await store.begin(Manifest(key, AS_THEY_ARE, len(data), source.name, created, ""))
+    writer = await store.begin(Manifest(key, AS_THEY_ARE, len(data), source.name, created))
     for at in range(0, len(data), _PIECE):
         await writer.append(data[at : at + _PIECE])
     await writer.commit()

@@ -1,6 +1,6 @@
 """The cache of converted models on disk, for plain Python.
 
-An entry is a folder named after its key's hash: `image`, the converted model, and `manifest.json`. It is written
+An entry is a folder named after its key's hash: `image`, the converted model, `manifest.json` and `card`. It is written
 under another name and renamed when it is whole, so that a reader never meets half an entry, whoever died while
 writing it. Loading maps the image into memory and gives the device its pages, chunk by chunk, while other threads
 check the next ones; where the device is this process's own memory, the mapped file is that, and nothing is copied. (An
@@ -38,7 +38,7 @@ CHUNK_BYTES = 4 << 20  # are checked and written to the device at a time
 _CHECKERS = 2  # threads: one reads more slowly than memory does
 _BLOCK_BYTES = 1 << 20  # are summed up at a time: they stay in a core's cache for the second sum
 _ROW = 512  # words with one sum
-IMAGE, MANIFEST = "image", "manifest.json"
+IMAGE, MANIFEST, CARD = "image", "manifest.json", "card"
 NOTES = "notes"  # a folder beside the entries
 _UNFINISHED = ".part"  # in the name of a folder that is being written
 _ABANDONED_SECONDS = 3600  # a writer that has not written for so long is dead
@@ -63,11 +63,13 @@ class DiskStore:
             manifest = Manifest.from_json((entry / MANIFEST).read_text("utf-8"), key, LAYOUT_VERSION)
             if manifest and (entry / IMAGE).stat().st_size != manifest.nbytes:
                 raise ValueError("the image has another length")
+            card = (entry / CARD).read_bytes() if manifest else b""
         except (OSError, ValueError) as error:
             raise self._damaged(key) from error
-        if not manifest:
-            await self.drop(key)
-        return manifest
+        if manifest:
+            return replace(manifest, card=card)
+        await self.drop(key)
+        return None
 
     async def begin(self, manifest: Manifest) -> DiskWriter:
         try:
@@ -353,6 +355,7 @@ class DiskWriter:
             os.fsync(self._file.fileno())
             self._file.close()
             manifest = replace(self._manifest, records=tuple(self._records))
+            (self._folder / CARD).write_bytes(manifest.card)
             (self._folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
             await self._store.drop(manifest.key)
             self._folder.replace(self._entry)

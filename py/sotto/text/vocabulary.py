@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -26,6 +26,7 @@ MOST_TOKENS = 1 << 20
 MOST_USER_DEFINED = 16_384  # are matched by one pattern, whose making takes time; Gemma 3 has 165, or 6,414
 MOST_CHARACTERS = 1 << 20  # of all user-defined tokens
 MOST_MERGES = 1 << 23  # Gemma 3 has 514,906
+TOGETHER = 1 << 13  # tokens, in text that holds all of them
 _BYTE_NAME = re.compile("<0x[0-9A-Fa-f]{2}>")
 _HINT = "The file is damaged or was converted wrongly: try another copy."
 
@@ -153,13 +154,17 @@ class Vocabulary:
 
     # --- As JSON --------------------------------------------------------------------------------------------
 
+    def spellings(self) -> Iterator[tuple[str, str]]:
+        """All tokens, some at a time: a character that is in none of them, and them with it in between. A few long
+        strings, because 262,144 short ones take long; not one, because a rare character anywhere in it would make all
+        of it four times as long in memory."""
+        for first in range(0, len(self.tokens), TOGETHER):
+            yield _joined(self.tokens[first : first + TOGETHER])
+
     def to_json(self) -> dict[str, object]:
-        """What `from_json` makes the vocabulary of; a few long strings, because 262,144 short ones take long."""
-        separator, joined = _joined(self.tokens)
+        """All else that `from_json` makes the vocabulary of."""
         return {
             "kind": self.kind,
-            "separator": separator,
-            "tokens": joined,
             "scores": _packed(self.scores.astype("<f4")),
             "types": _packed(self.types),
             "bos": self.bos,
@@ -170,17 +175,20 @@ class Vocabulary:
         }
 
     @classmethod
-    def from_json(cls, fields: Mapping[str, object]) -> Vocabulary:
-        """The vocabulary that `to_json` described. Raises KeyError, TypeError or ValueError for anything else."""
+    def from_json(cls, fields: Mapping[str, object], spellings: Iterable[tuple[str, str]]) -> Vocabulary:
+        """The vocabulary that `to_json` and `spellings` described.
+
+        Raises KeyError, TypeError or ValueError for anything else.
+        """
         given = dict(fields)
-        separator, tokens = str(given.pop("separator")), str(given.pop("tokens"))
+        tokens = [token for separator, joined in spellings for token in joined.split(separator)]
         scores = np.frombuffer(_unpacked(given.pop("scores")), "<f4")
         types = np.frombuffer(_unpacked(given.pop("types")), np.uint8)
         packed, replaced = given.pop("merges"), given.pop("replaced")
         assert isinstance(replaced, list)
         given["merges"] = None if packed is None else np.frombuffer(_unpacked(packed), "<u4").reshape(-1, 2)
         given["replaced"] = tuple(replaced)
-        return cls(tokens=tokens.split(separator), scores=scores, types=types, **given)  # type: ignore[arg-type]
+        return cls(tokens=tokens, scores=scores, types=types, **given)  # type: ignore[arg-type]
 
 
 def _joined(tokens: Sequence[str]) -> tuple[str, str]:

@@ -22,7 +22,7 @@ from ..errors import UnsupportedModel
 from ..formats import blocks
 from ..formats.blocks import BlockType, CodeType, FloatType
 
-LAYOUT_VERSION = 8
+LAYOUT_VERSION = 9
 ROWS = 8  # rows in a tile
 PIECES = 4  # pieces of a row in a tile
 PIECE_BYTES = 16

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -40,7 +40,7 @@ async def read_checkpoint(
     """
     if store and manifest:
         try:
-            return Checkpoint.from_card(manifest.card), manifest, ""
+            return Checkpoint.from_card(manifest.card), replace(manifest, card=b""), ""
         except StoreDamaged as error:
             files = await opened(source, whole=True)
             await store.drop(source.key)
@@ -144,11 +144,9 @@ class Loader:
         writer = None
         if store:
             created = datetime.now(UTC).isoformat(timespec="seconds")
-            card = self.checkpoint.to_card()
-            try:
-                writer = await store.begin(
-                    Manifest(source.key, LAYOUT_VERSION, image.nbytes, source.name, created, card)
-                )
+            about_entry = source.key, LAYOUT_VERSION, image.nbytes, source.name, created
+            try:  # no name for the card, which has megabytes and is not wanted any more
+                writer = await store.begin(Manifest(*about_entry, self.checkpoint.to_card()))
             except StoreFull as error:
                 note = str(error)
         filler = Filler(self.placements, self.device)
