@@ -65,8 +65,8 @@ def main() -> None:
 
 
 def watch(address: str, folder: str) -> tuple[dict[str, int], dict[str, Any]]:
-    """Open the page in a Chromium of its own. The peak bytes of its tab until the weights were on the device, and after
-    that (when the page keeps a snapshot of Python, for one); and the figures that the page shows."""
+    """Open the page in a Chromium of its own. The peak bytes of its tab until the model was ready, and after that (when
+    the page keeps a snapshot of Python, for one); and the figures that the page shows."""
     flags = ["--headless=new", f"--user-data-dir={folder}", f"--remote-debugging-port={PORT}"]
     memory = Memory()
     browser = subprocess.Popen(
@@ -95,9 +95,9 @@ def watch(address: str, folder: str) -> tuple[dict[str, int], dict[str, Any]]:
         browser.wait()
     if state != "ready":
         sys.exit(f"The page was {state!r} when its memory had come to rest: {told}")
-    loaded = opened + sum(figures[stage] for stage in ("runtime", "header", "weights"))
-    loading = max(size for at, size in memory.samples if at <= loaded)
-    return {"loading": loading, "after": max(size for at, size in memory.samples if at > loaded)}, figures
+    ready = opened + figures["ready"]
+    loading = max(size for at, size in memory.samples if at <= ready)
+    return {"loading": loading, "after": max(size for at, size in memory.samples if at > ready)}, figures
 
 
 if __name__ == "__main__":

@@ -102,6 +102,11 @@ class ModelHolder:
             observer.loaded()
 
     @property
+    def age(self) -> float:
+        """Seconds since the page was opened."""
+        return self._browser.age()
+
+    @property
     def ready(self) -> bool:
         """Whether a turn would begin at once, but for one who is writing."""
         return self.engine is not None and (self._writing or not self._turn.locked())

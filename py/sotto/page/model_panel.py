@@ -181,7 +181,7 @@ class ModelPanel(Observer):
         self._at("weights-setting").hidden = not engine.roundable
         self._at("threads-setting").hidden = opened.kind != "cpu"
         self._at("threads").value = opened.threads
-        figures = {"cached": stats.cached, "runtime": holder.runtime, **stats.seconds}
+        figures = {"cached": stats.cached, "runtime": holder.runtime, "ready": holder.age, **stats.seconds}
         self._at("facts").dataset.figures = json.dumps(figures)  # for scripts that measure
 
     def _kernels(self, stats: LoadStats) -> Iterator[str]:
