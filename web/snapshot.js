@@ -8,7 +8,7 @@
  * @typedef {[string, number, number]} Piece a path, and where its bytes begin and end
  * @typedef {object} Header  what there is, and where in the body; small, so that a start need not wait for the body
  * @property {number[]} state  what Pyodide says of its objects, byte by byte
- * @property {string} body  its digest
+ * @property {string[]} digests  of the body's two parts, before its pages and from there on
  * @property {number} memory  bytes of Python's memory
  * @property {[number, number][]} runs  first page and count of pages that are not zero
  * @property {number} pages  where their contents begin
@@ -25,7 +25,7 @@ export const NAME = "sotto.python"; // begins the names of the caches, one for e
 const TRIED = "tried"; // an address in it: how often Python was started from the snapshot without coming to an end
 const BODY = "body"; // another: of the one snapshot
 const PATIENCE = 2; // such starts; pages are also closed or opened again meanwhile
-const FORMAT = 3; // of what is kept; another with every change of what makes one
+const FORMAT = 4; // of what is kept; another with every change of what makes one
 
 const root = new URL(".", import.meta.url);
 const CACHE = `${NAME} ${root.pathname}`;
@@ -54,7 +54,7 @@ export const possible = "caches" in globalThis && (navigator.deviceMemory ?? Inf
 /**
  * @typedef {object} Snapshot
  * @property {Header} header
- * @property {Promise<ArrayBuffer>} body  rejected where it is not whole
+ * @property {Promise<ArrayBuffer>} [body]  rejected where it is not whole; gone when it has been used
  */
 
 /**
@@ -76,13 +76,15 @@ export async function kept(naming) {
   const text = await head.arrayBuffer();
   if ((await digest(text)) !== head.headers.get("ETag")) return undefined;
   const header = JSON.parse(new TextDecoder().decode(text));
-  return { header, body: whole(reading, header.body) };
+  return { header, body: whole(reading, header) };
 }
 
-/** @param {Promise<ArrayBuffer>} reading  @param {string} hash */
-async function whole(reading, hash) {
+/** @param {Promise<ArrayBuffer>} reading  @param {Header} header */
+async function whole(reading, { pages, digests }) {
   const bytes = await reading;
-  if ((await digest(bytes)) !== hash) throw new Error("It is damaged.");
+  const parts = [new Uint8Array(bytes, 0, pages), new Uint8Array(bytes, pages)];
+  const found = await Promise.all(parts.map(digest));
+  if (found.join() !== digests.join()) throw new Error("It is damaged.");
   return bytes;
 }
 
@@ -92,12 +94,14 @@ export async function works() {
 }
 
 /** Keep a snapshot in place of all others.
- * @param {string} name  @param {Omit<Header, "body">} header  @param {Uint8Array<ArrayBuffer>} body */
-export async function keep(name, header, body) {
+ * @param {string} name  @param {Omit<Header, "digests">} header  @param {Uint8Array<ArrayBuffer>[]} parts of the body */
+export async function keep(name, header, parts) {
+  const digests = [];
+  for (const part of parts) digests.push(await digest(part)); // each is copied for it, and no longer there when the next is
   await drop();
   const cache = await caches.open(CACHE);
-  await cache.put(at(BODY), new Response(body));
-  const text = new TextEncoder().encode(JSON.stringify({ ...header, body: await digest(body) }));
+  await cache.put(at(BODY), new Response(new Blob(parts)));
+  const text = new TextEncoder().encode(JSON.stringify({ ...header, digests }));
   await cache.put(at(name), new Response(text, { headers: { ETag: await digest(text) } })); // last: it speaks for the body
 }
 
@@ -157,13 +161,15 @@ export function maker(folder, prepare) {
   };
 }
 
-/** As Pyodide's, from a snapshot. Throws where that cannot be.
+/** As Pyodide's, from a snapshot, whose body is then let go of: Pyodide keeps what it was given, these functions too, and
+ * so would keep the body for as long as the page lives. Throws where that cannot be.
  * @param {any} pyodide its module  @param {string} folder of its files  @param {object} options  @param {Snapshot} snapshot */
-export async function restored(pyodide, folder, options, { header, body }) {
+export async function restored(pyodide, folder, options, snapshot) {
+  const { header } = snapshot;
   /** @param {ArrayBuffer} bytes  @param {number} from  @param {number} to */
   const part = (bytes, from, to) => new Uint8Array(bytes, from, to - from);
   const make = maker(folder, async (module) => {
-    const bytes = await body;
+    const bytes = await taken(snapshot);
     putFiles(module.FS, header.files.map(([path, from, to]) => [path, part(bytes, from, to).slice()]));
     const base = await loadLibraries(module, header.libraries.map(([path, from, to]) =>
       [path, WebAssembly.compile(part(bytes, from, to))]));
@@ -176,7 +182,8 @@ export async function restored(pyodide, folder, options, { header, body }) {
     _loadSnapshot: new Uint8Array(header.state), // of the objects alone: the memory is filled below
     createPyodideModule: async (/** @type {any} */ settings) => {
       const module = await make(settings);
-      fill(module, header, await body);
+      fill(module, header, await taken(snapshot));
+      delete snapshot.body;
       return module;
     },
   });
@@ -184,6 +191,9 @@ export async function restored(pyodide, folder, options, { header, body }) {
   python.runPython("import random; random.seed()"); // or every start would draw the same
   return python;
 }
+
+/** The body of a snapshot that has not been used yet. @param {Snapshot} snapshot  @returns {Promise<ArrayBuffer>} */
+const taken = ({ body }) => /** @type {Promise<ArrayBuffer>} */ (body);
 
 /** Put memory and tables into the state of a snapshot.
  * @param {any} module  @param {Header} header  @param {ArrayBuffer} body */

@@ -41,7 +41,7 @@ sys.path.remove("")  # Pyodide puts it there at every start
 del names, there, name, numpy, sotto
 `;
 
-/** @param {Job} job  @returns {Promise<[Omit<Header, "body">, Uint8Array<ArrayBuffer>]>} */
+/** @param {Job} job  @returns {Promise<[Omit<Header, "digests">, Uint8Array<ArrayBuffer>[]]>} */
 async function make({ folder, libraries, files, modules }) {
   const pyodide = await import(`${folder}pyodide.mjs`);
   // Python looks for a library's file, and asks for its path; what it has loaded already it never reads.
@@ -84,10 +84,10 @@ function gathered(FS, folder) {
 }
 
 /**
- * @param {Uint8Array} memory as Pyodide gives it: behind its objects
+ * @param {Uint8Array<ArrayBuffer>} memory as Pyodide gives it: behind its objects; it is used up
  * @param {[string, Uint8Array][]} libraries  @param {[string, Uint8Array][]} files
  * @param {Pick<Header, "base" | "table" | "handles">} known
- * @returns {[Omit<Header, "body">, Uint8Array<ArrayBuffer>]}
+ * @returns {[Omit<Header, "digests">, Uint8Array<ArrayBuffer>[]]} with the body's two parts
  */
 function packed(memory, libraries, files, known) {
   const start = new Uint32Array(memory.buffer, 0, 2)[1];
@@ -111,14 +111,18 @@ function packed(memory, libraries, files, known) {
     pages,
     runs,
   };
-  for (const [page, count] of runs) parts.push(heap.subarray(page * PAGE, (page + count) * PAGE));
-  const body = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  const front = new Uint8Array(pages);
   let done = 0;
   for (const part of parts) {
-    body.set(part, done);
+    front.set(part, done);
     done += part.length;
   }
-  return [header, body];
+  let end = 0; // of the pages, which stay where they are: a copy would be as large as Python's memory once more
+  for (const [page, count] of runs) {
+    heap.copyWithin(end, page * PAGE, (page + count) * PAGE);
+    end += count * PAGE;
+  }
+  return [header, [front, heap.subarray(0, end)]];
 }
 
 /** Runs of pages with anything but zeros in them. @param {Uint8Array} heap  @returns {[number, number][]} */
