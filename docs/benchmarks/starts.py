@@ -3,7 +3,8 @@
     .venv/bin/python docs/benchmarks/starts.py --starts 5
     .venv/bin/python docs/benchmarks/starts.py --starts 5 --device gpu --json
 
-Each round begins with an empty profile. First visit: everything comes from the server, the model is converted and kept.
+Each round begins with an empty profile. First visit: everything comes from the server, the model is converted and kept;
+of that it is told, too, how long after the last byte of the model's file had come the page was ready.
 Second visit: the browser was closed and is started again. Reload: the page is opened anew in the same browser. Each
 begins when the one before it has kept all that it keeps for the next. Prints medians in seconds since the
 page was opened (stages: what each took), with the fastest and the slowest.
@@ -22,7 +23,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import BrowserContext, Page, Playwright, Request, sync_playwright
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "py"), str(ROOT / "tests" / "browser")]
@@ -60,6 +61,24 @@ def seen(page: Page) -> dict[str, float]:
     return {"text box": marks["text box"], "Python": figures["runtime"], "ready": marks["ready"], **stages}
 
 
+class LastByte:
+    """When the last byte of the model's file arrived in a browser, in seconds since the epoch."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.time = 0.0
+        context.on("requestfinished", self._finished)
+
+    def _finished(self, request: Request) -> None:
+        timing = request.timing
+        if "/models/" in request.url and timing["responseEnd"] > 0:
+            self.time = max(self.time, (timing["startTime"] + timing["responseEnd"]) / 1000)
+
+    def before(self, page: Page, seconds: float) -> float:
+        """Seconds that it came before a moment, which is given as seconds since the page was opened."""
+        assert self.time, "the model's file did not come"
+        return float(page.evaluate("performance.timeOrigin")) / 1000 + seconds - self.time
+
+
 def visit(playwright: Playwright, folder: Path) -> tuple[BrowserContext, Page]:
     """A browser that has come to rest, with a page that watches."""
     context = launch_profile(playwright, folder)
@@ -74,8 +93,11 @@ def round_of_visits(playwright: Playwright, address: str) -> dict[str, dict[str,
     with tempfile.TemporaryDirectory() as folder:
         for name in VISITS[:2]:
             context, page = visit(playwright, Path(folder))
+            last = LastByte(context)
             page.goto(address, wait_until="commit")
             found[name] = seen(page)
+            if name == VISITS[0]:
+                found[name]["after the last byte"] = last.before(page, found[name]["ready"])
             page.wait_for_selector("html[data-snapshot=settled]", timeout=PATIENCE)
             time.sleep(REST)
             if name == VISITS[1]:
