@@ -197,3 +197,28 @@ class ContextFull(SottoError):
     def excess(self) -> int:
         """Tokens over the limit."""
         return self.tokens - self.limit
+
+
+KINDS: dict[type[SottoError], str] = {
+    UnsupportedModel: "unsupported",
+    FormatError: "format",
+    LimitError: "limits",
+    OutOfMemory: "memory",
+    DeviceError: "device",
+    StoreFull: "full",
+    StoreDamaged: "damaged",
+    ModelLost: "lost",
+    FilesNeeded: "files",
+    Unreachable: "unreachable",
+    AssetError: "asset",
+    InvalidSetting: "setting",
+    ContextFull: "long",
+    TurnLost: "turn",
+    SottoError: "other",
+}
+"""Of errors that do not say their kind themselves; the first class counts that one is of. A page has words for each."""
+
+
+def kind_of(error: SottoError) -> str:
+    """Of which kind an error is: what it says itself, or else by its class."""
+    return error.kind or next(kind for cls, kind in KINDS.items() if isinstance(error, cls))

@@ -80,6 +80,19 @@ class LoadProgress:
 
 
 @dataclass(frozen=True)
+class Rejection:
+    """Why a kernel variant is not used.
+
+    Attributes:
+        kind: "lost", "wrong", or that of an error (`errors.kind_of`): for a page that says it in its own words.
+        text: what a person reads, in English.
+    """
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
 class LoadStats:
     """How a load went.
 
@@ -112,7 +125,7 @@ class LoadStats:
     mended: int = 0
     variants: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     chosen: How = How.USUAL
-    rejected: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, Rejection] = field(default_factory=dict)
     tuned: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     untried: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: str = ""

@@ -255,7 +255,7 @@ REMEMBER = """(async () => {
         const note = JSON.parse(text.replaceAll('matmul:quad', 'matmul:simple'));
         if (!note.choices) continue;
         const untried = { 1: ['decode:simple'] };
-        const rejected = { 'matmul:quad': 'wrong results, off by 12.0%' };
+        const rejected = { 'matmul:quad': { kind: 'wrong', text: 'wrong results, off by 12.0%' } };
         await told(notes.put(JSON.stringify({ ...note, rejected, untried, fruitless: 3 }), key));
         changed += 1;
     }

@@ -90,10 +90,10 @@ def test_wrong_ones_are_rejected_and_slow_ones_lose(
         "matmul:unbound",
         "matmul:narrow",
     }
-    assert "wrong results, off by" in stats.rejected["matmul:skipping"]
-    assert "refused the kernel" in stats.rejected["matmul:broken"]
-    assert "The GPU refused matmul:unbound for 8: " in stats.rejected["matmul:unbound"]
-    assert "a wide one" in stats.rejected["matmul:narrow"]
+    assert "wrong results, off by" in stats.rejected["matmul:skipping"].text
+    assert "refused the kernel" in stats.rejected["matmul:broken"].text
+    assert "The GPU refused matmul:unbound for 8: " in stats.rejected["matmul:unbound"].text
+    assert "a wide one" in stats.rejected["matmul:narrow"].text
     for times in stats.tuned.values():
         assert times["matmul:slow"] > 1.5 * times["matmul:simple"] > 0
     assert stats.tuned.keys() == {"prefill 8"}, (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 
 import sample
+from sotto.bench.notes import TEXTS, Note, note
 from sotto.bench.published import published
+from sotto.errors import DeviceError, StoreFull
 from sotto.page.agent import browser_name, system_name
 from sotto.page.benchmark.baselines import Baselines
 from sotto.page.benchmark.figures import Figures, label
@@ -112,6 +115,28 @@ def test_each_run_is_a_point_and_a_disturbed_one_is_marked() -> None:
     decode = chart["series"][0]
     assert decode["points"] == [[11.0, 100.0, False], [12.0, pytest.approx(86.42), True]]
     assert figures()["drift"].table.rows[0] == ("Writing", "16.2", "14.0", "−14%", "2")
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (DeviceError("The GPU was lost to this page."), "device"),
+        (StoreFull("There is no room for it."), "full"),
+        (RuntimeError("memory access out of bounds"), "other"),
+    ],
+)
+def test_why_is_said_in_the_language_of_the_page(error: Exception, cause: str) -> None:
+    kinds = [kind for kind, text in TEXTS.items() if "{why}" in text]
+    assert len(kinds) == 5
+    report = replace(REPORT, notes=tuple(note(kind, error) for kind in kinds))
+    report = type(report).from_json(report.to_json())
+    for remark in Figures(WORDS["en"], report).remarks():
+        assert str(error).rstrip(".") in remark and ".." not in remark
+    for remark in Figures(WORDS["ja"], report).remarks():
+        assert WORDS["ja"](f"cause.{cause}", message="") in remark
+        assert not re.search("[a-z]{3}", remark)
+    older = replace(report, notes=(Note("lost", "", {"why": "x"}),))  # of a version before
+    assert WORDS["ja"]("cause.other", message="") in Figures(WORDS["ja"], older).remarks()[0]
 
 
 def test_warnings_and_remarks() -> None:

@@ -8,8 +8,8 @@ import pytest
 from test_page_words import FILE
 
 from sotto import errors
-from sotto.errors import FormatError, SottoError, UnsupportedModel
-from sotto.page.reasons import KINDS, kind_of, reason
+from sotto.errors import KINDS, FormatError, SottoError, UnsupportedModel, kind_of
+from sotto.page.reasons import cause, reason
 from sotto.page.words import Words
 
 ENGLISH, JAPANESE = (Words.load(FILE, language) for language in ("en", "ja"))
@@ -47,3 +47,10 @@ def test_every_class_has_its_words() -> None:
 )
 def test_the_nearest_words_are_taken(error: SottoError, of: str, key: str) -> None:
     assert reason(JAPANESE, error, of) == (SAID[f"fault.{key}"], "a")
+
+
+def test_why_a_kernel_is_not_used() -> None:
+    for kind in ("lost", "wrong", "device", "unsupported", "limits"):
+        assert cause(ENGLISH, kind, "The GPU refused it") == "The GPU refused it"
+        assert cause(JAPANESE, kind, "The GPU refused it") == SAID[f"cause.{kind}"]
+    assert cause(JAPANESE, "of another version", "x") == SAID["cause.other"]

@@ -13,6 +13,7 @@ import pytest
 from sotto.bench.control import KINDS
 from sotto.bench.notes import TEXTS as NOTES
 from sotto.bench.request import PRESETS
+from sotto.errors import KINDS as KINDS_OF_ERRORS
 from sotto.errors import DocumentError
 from sotto.library.curated import CURATED
 from sotto.page import statistics
@@ -85,7 +86,10 @@ def put_together() -> set[str]:
     keys |= {
         f"document.{kind}" for kind in re.findall(r'"(\w+)"', str(DocumentError.__doc__).replace("(", " ("))
     }
-    kinds = set(re.findall(r'^    \w+: "(\w+)",$', (PAGE / "reasons.py").read_text("utf-8"), re.MULTILINE))
+    kinds = set(KINDS_OF_ERRORS.values())
+    keys |= {
+        f"cause.{kind}" for kind in ("lost", "wrong", "device", "memory", "limits", "unsupported", "full")
+    }
     keys |= {f"fault.{kind}" for kind in kinds | said()}
     return keys | {f"unit.{unit}.about" for unit in ("seconds", "minutes")} | benchmark() | tasks()
 
@@ -122,7 +126,9 @@ def benchmark() -> set[str]:
 def test_languages_have_the_same_keys_and_values() -> None:
     assert plain(BOOK["en"]) == plain(BOOK["ja"])
     for key in plain(BOOK["en"]):
-        if key.startswith("fault."):  # the engine's own sentence, and words for errors of its kind
+        if key.startswith(
+            ("fault.", "cause.")
+        ):  # the engine's own sentence, and words for errors of its kind
             assert BOOK["en"][key] == "{message}" and not BOOK["ja"][key].isascii()
             continue
         values = [set(re.findall(r"{(\w+)}", BOOK[language][key])) for language in ("en", "ja")]

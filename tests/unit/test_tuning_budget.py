@@ -27,7 +27,7 @@ from sotto.engine.engine import Engine
 from sotto.errors import Cancelled, DeviceError, OutOfMemory, StoreFull, WrongResults
 from sotto.native.disk import NOTES, DiskStore
 from sotto.plan.variants import Job
-from sotto.reports import LoadProgress, LoadStats, Settings
+from sotto.reports import LoadProgress, LoadStats, Rejection, Settings
 from sotto.source import MemorySource
 from sotto.store import Manifest, Store, Writer
 from sotto.text.sampler import PICKS
@@ -377,7 +377,10 @@ def test_a_device_that_names_wrong_tokens_is_found_out() -> None:
         device = kind()
         device.wrong = "decode:lanes"
         stats = load(device)
-        assert stats.rejected.keys() == {"decode:lanes"} and "wrong results" in stats.rejected["decode:lanes"]
+        assert (
+            stats.rejected.keys() == {"decode:lanes"}
+            and "wrong results" in stats.rejected["decode:lanes"].text
+        )
         assert "decode:rows" in used(stats)
 
 
@@ -425,6 +428,14 @@ def test_what_loses_the_device_is_not_tried_again(tmp_path: Path) -> None:
     assert load(FakeGpu(), DiskStore(tmp_path)).rejected == {"matmul:tiled-wide": LOST}, (
         "and that is remembered"
     )
+    store = DiskStore(tmp_path)
+    (key,) = (key for key, note in drive(store.notes("tuning")).items() if "choices" in note)
+    kept = json.loads(drive(store.find_note(key)) or "")
+    kept["rejected"] = {
+        name: why["text"] for name, why in kept["rejected"].items()
+    }  # as older versions kept it
+    drive(store.keep_note(key, json.dumps(kept)))
+    assert load(FakeGpu(), store).rejected == {"matmul:tiled-wide": Rejection("other", LOST.text)}
 
 
 def test_a_page_closed_during_a_trial_is_forgiven_once() -> None:
@@ -567,7 +578,7 @@ def test_a_refused_kernel_is_no_lost_device() -> None:
             return await super().load(program)
 
     stats = load(Refusing(), Notes())
-    assert stats.rejected == {"matmul:tiled-wide": "The GPU driver refused a kernel."}
+    assert stats.rejected == {"matmul:tiled-wide": Rejection("device", "The GPU driver refused a kernel.")}
     assert stats.chosen == "measured"
 
 

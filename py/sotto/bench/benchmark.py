@@ -15,7 +15,7 @@ from .. import __version__, reports
 from ..device import Device
 from ..devices.threads import best_threads
 from ..engine.engine import Engine
-from ..errors import Cancelled, DeviceError, LimitError, WrongResults
+from ..errors import Cancelled, DeviceError, LimitError, StoreFull, WrongResults
 from ..plan.variants import Job
 from ..reports import LoadStats, Settings
 from ..source import Folder, Source
@@ -102,7 +102,11 @@ class _TimeUp(Exception):
 
 
 class _NoReference(Exception):
-    """The CPU cannot run the model."""
+    """The CPU cannot run the model; `why` says why."""
+
+    def __init__(self, why: DeviceError) -> None:
+        super().__init__(str(why))
+        self.why = why
 
 
 class Benchmark:
@@ -163,7 +167,7 @@ class Benchmark:
                 raise
             if self._engine is None and self._known is None:
                 raise Cancelled from error
-            lost = note("lost.end", why=_sentence(error))
+            lost = note("lost.end", error)
             self._notes.append(note("cancelled") if self._cancelled else lost)
             self._broken = True
         finally:
@@ -196,7 +200,7 @@ class Benchmark:
             model=engine.name,
             variants={job.value: (decode if job is Job.DECODE else prefill).choice[job].name for job in Job},
             variants_chosen=engine.load_stats.chosen,
-            variants_rejected=dict(engine.load_stats.rejected),
+            variants_rejected={name: why.text for name, why in engine.load_stats.rejected.items()},
             load=Loads(_load(self._cold), _load(self._cached)),
             prefill=tuple(self._prefill),
             decode=self._decode,
@@ -250,7 +254,7 @@ class Benchmark:
             except DeviceError as error:
                 if self._cancelled or isinstance(error, LimitError | WrongResults):
                     raise
-                self._notes.append(note(kind, why=_sentence(error)))
+                self._notes.append(note(kind, error))
                 await self._open_again()
         self._changed()
 
@@ -290,7 +294,7 @@ class Benchmark:
             except _TimeUp:
                 self._notes.append(note("agreement.budget"))
             except _NoReference as error:
-                self._notes.append(note("agreement.none", why=str(error)))
+                self._notes.append(note("agreement.none", error.why))
 
     async def _reference(self, engine: Engine) -> tuple[list[agreement.Answer], str]:
         """What the CPU writes, and what it is called. Raises _NoReference, _TimeUp."""
@@ -308,7 +312,7 @@ class Benchmark:
             finally:
                 cpu.close()
         except DeviceError as error:
-            raise _NoReference(_sentence(error)) from error
+            raise _NoReference(error) from error
 
     def _told(self, kind: str, begin: float = 0.0) -> agreement.Told:
         """Hears of progress from a part of a step on, and raises _TimeUp when the budget is used up."""
@@ -335,7 +339,7 @@ class Benchmark:
         if not store:
             self._notes.append(note("cached.off"))
         elif stats.note:
-            self._notes.append(note("cached.full", why=stats.note))
+            self._notes.append(note("cached.full", StoreFull(stats.note)))
         elif stats.total_seconds > self._control.clock.left / 2:
             self._notes.append(note("cached.budget"))
         else:
@@ -374,8 +378,3 @@ class Benchmark:
 
 def _load(stats: LoadStats | None) -> Load | None:
     return None if stats is None else Load(stats.total_seconds, stats.seconds)
-
-
-def _sentence(error: Exception) -> str:
-    """What an error says, to stand in brackets."""
-    return str(getattr(error, "message", error)).rstrip(".")

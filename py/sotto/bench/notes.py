@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from ..errors import SottoError, kind_of
+
 # The page has the same kinds in its own words (web/words.json, "bench.note.<kind>").
 TEXTS = {
     "after.budget": "after BOS in place of {wanted} tokens: the time budget of {budget} s",
@@ -38,7 +40,14 @@ class Note:
     values: dict[str, str] = field(default_factory=dict)
 
 
-def note(kind: str, **values: object) -> Note:
-    """A remark of a kind, with the values that its text leaves open."""
+def note(kind: str, error: Exception | None = None, **values: object) -> Note:
+    """A remark of a kind, with the values that its text leaves open.
+
+    Args:
+        error: why it is so, where that is to be said: `why` is what it says, and `cause` of which kind it is.
+    """
     texts = {name: str(value) for name, value in values.items()}
+    if error is not None:
+        texts["why"] = str(getattr(error, "message", error)).rstrip(".")
+        texts["cause"] = kind_of(error) if isinstance(error, SottoError) else "other"
     return Note(kind, TEXTS[kind].format(**texts), texts)

@@ -385,7 +385,7 @@ def kernel_facts(stats: reports.LoadStats) -> dict[str, object]:
     return {
         "variants": stats.variants,
         "chosen": stats.chosen,
-        "rejected": stats.rejected,
+        "rejected": {name: why.text for name, why in stats.rejected.items()},
         "untried": stats.untried,
         "sample_seconds": stats.tuned,
         "tuning_seconds": stats.seconds.get("tuning", 0.0),
@@ -408,7 +408,7 @@ def kernel_lines(stats: reports.LoadStats) -> Iterator[str]:
     for plan, names in stats.untried.items():
         yield f"not tried yet for {plan}, for want of time: {', '.join(names)}"
     for variant, why in stats.rejected.items():
-        yield f"not used here: {variant}: {why}"
+        yield f"not used here: {variant}: {why.text}"
 
 
 def print_json(value: object) -> None:

@@ -24,7 +24,7 @@ from .model_holder import ModelHolder
 from .observer import Observer
 from .processor import Opened
 from .progress import SHARES, Loading
-from .reasons import reason
+from .reasons import cause, reason
 from .run_figures import Figures
 from .words import Words
 
@@ -190,7 +190,9 @@ class ModelPanel(Observer):
         names = {f"{job} {name}" for plan in stats.variants.values() for job, name in plan.items()}
         yield words(f"fact.kernels.{stats.chosen}", names=", ".join(sorted(names)))
         for variant, why in stats.rejected.items():
-            yield words("fact.kernels.rejected", name=variant.replace(":", " "), why=why)
+            yield words(
+                "fact.kernels.rejected", name=variant.replace(":", " "), why=cause(words, why.kind, why.text)
+            )
         untried = {name.replace(":", " ") for others in stats.untried.values() for name in others}
         if left := sorted(untried - names):  # one that is used in one plan may be untried in another
             yield words("fact.kernels.untried", names=", ".join(left))

@@ -6,48 +6,8 @@ page in another language has words for each kind, and shows the sentence itself 
 
 from __future__ import annotations
 
-from ..errors import (
-    AssetError,
-    ContextFull,
-    DeviceError,
-    FilesNeeded,
-    FormatError,
-    InvalidSetting,
-    LimitError,
-    ModelLost,
-    OutOfMemory,
-    SottoError,
-    StoreDamaged,
-    StoreFull,
-    TurnLost,
-    Unreachable,
-    UnsupportedModel,
-)
+from ..errors import SottoError, kind_of
 from .words import Words
-
-KINDS: dict[type[SottoError], str] = {
-    UnsupportedModel: "unsupported",
-    FormatError: "format",
-    LimitError: "limits",
-    OutOfMemory: "memory",
-    DeviceError: "device",
-    StoreFull: "full",
-    StoreDamaged: "damaged",
-    ModelLost: "lost",
-    FilesNeeded: "files",
-    Unreachable: "unreachable",
-    AssetError: "asset",
-    InvalidSetting: "setting",
-    ContextFull: "long",
-    TurnLost: "turn",
-    SottoError: "other",
-}
-"""The words are `fault.<kind>`; the first class counts that an error is of."""
-
-
-def kind_of(error: SottoError) -> str:
-    """Of which kind an error is: what it says itself, or else by its class."""
-    return error.kind or next(kind for cls, kind in KINDS.items() if isinstance(error, cls))
 
 
 def reason(words: Words, error: SottoError | None, of: str = "") -> tuple[str, str]:
@@ -61,3 +21,13 @@ def reason(words: Words, error: SottoError | None, of: str = "") -> tuple[str, s
     kind, said = kind_of(error), str(error)
     text = words.first((f"fault.{of}.{kind}", f"fault.{kind}", "fault.other"), message=said)
     return text, "" if text == said else said
+
+
+def cause(words: Words, kind: str, text: str) -> str:
+    """A few words for why something is as it is, to stand behind a colon or in brackets.
+
+    Args:
+        kind: of an error, as `kind_of` has it, or "lost" or "wrong" of a kernel.
+        text: the English ones.
+    """
+    return words.first((f"cause.{kind}", "cause.other"), message=text)

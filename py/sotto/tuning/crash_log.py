@@ -11,9 +11,10 @@ import json
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
+from ..reports import Rejection
 from ..store import Store
 
-LOST = "the device was lost, or the program ended, when it was tried last"
+LOST = Rejection("lost", "the device was lost, or the program ended, when it was tried last")
 ENDS = 2  # loads that end while kernels compile ahead, before anybody is suspected
 
 
@@ -33,7 +34,7 @@ class CrashLog:
         self._kept = ""
         self._ends = 0
         self._tried: set[str] = set()
-        self.rejected: dict[str, str] = {}
+        self.rejected: dict[str, Rejection] = {}
         self.suspects: set[str] = set()
 
     async def recall(self, forget: bool = False) -> None:

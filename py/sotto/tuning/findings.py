@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ..plan.variants import Job, KernelChoice, Variant
+from ..reports import Rejection
 from .verdict import Verdict
 
 CLEARLY = 0.97  # of the time of a likelier variant: only then is the less likely one taken
@@ -28,7 +29,7 @@ class Findings:
     def __init__(self, candidates: Mapping[Job, Sequence[Variant]], untried: Mapping[int, list[str]]) -> None:
         self._candidates = candidates
         self.untried = dict(untried)
-        self.rejected: dict[str, str] = {}
+        self.rejected: dict[str, Rejection] = {}
         self.seconds: dict[int, dict[str, float]] = {}
         self.checked = 0.0
         self.fruitless = 0
@@ -46,7 +47,7 @@ class Findings:
         """How much is known; it only grows."""
         return len(self.rejected) + sum(map(len, self.seconds.values())) + self.checked
 
-    def reject(self, name: str, why: str) -> None:
+    def reject(self, name: str, why: Rejection) -> None:
         """A variant is not to be used, nor tried."""
         self.rejected[name] = why
         for names in self.untried.values():

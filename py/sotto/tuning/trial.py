@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from ..device import Device
-from ..errors import Cancelled, DeviceError, OutOfMemory, SottoError
+from ..errors import Cancelled, DeviceError, OutOfMemory, SottoError, kind_of
 from ..models.base import Head
 from ..models.recorder import Recorder
 from ..plan.memory import Memory, first_steps, kernels
 from ..plan.plan import Plan
 from ..plan.variants import SIMPLE, Job, KernelChoice, Variant
+from ..reports import Rejection
 from .comparison import Result, distance, fake_cache, probe_inputs
 from .crash_log import CrashLog
 
@@ -86,7 +87,7 @@ class Trial:
         device: Device,
         memory: Memory,
         crash_log: CrashLog,
-        reject: Callable[[str, str], None],
+        reject: Callable[[str, Rejection], None],
         clock: Callable[[], float],
     ) -> None:
         self._device = device
@@ -139,7 +140,7 @@ class Trial:
             off = distance(contender.result, workload.expected)
             if off <= TOLERANCE[variant.precision] * (TOP if workload.tokens == 1 else 1):
                 return contender
-            reason = f"wrong results, off by {off:.1%}"
+            reason = Rejection("wrong", f"wrong results, off by {off:.1%}")
         except Cancelled:
             raise
         except OutOfMemory:
@@ -147,7 +148,7 @@ class Trial:
         except SottoError as error:
             if isinstance(error, DeviceError):
                 await self._device.finish()  # raises where the device is lost: then the note stays
-            reason = error.message
+            reason = Rejection(kind_of(error), error.message)
         if contender:
             self.end(contender)
         self._reject(str(variant), reason)

@@ -13,7 +13,7 @@ from ..errors import LimitError, SottoError, UnsupportedModel
 from ..models.recorder import Recorder
 from ..paths import kernels_folder
 from ..plan.variants import SIMPLE, Job, KernelChoice, Variant
-from ..reports import How
+from ..reports import How, Rejection
 from ..weights.layout import LAYOUT_VERSION
 from . import candidates
 
@@ -35,7 +35,7 @@ class Verdict:
     """
 
     choices: Mapping[int, KernelChoice]
-    rejected: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, Rejection] = field(default_factory=dict)
     seconds: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
     untried: Mapping[int, Collection[str]] = field(default_factory=dict)
     checked: float = 0.0
@@ -52,7 +52,7 @@ class Verdict:
         """For the store."""
         kept = {
             "choices": {n: [str(v) for v in choice.variants.values()] for n, choice in self.choices.items()},
-            "rejected": self.rejected,
+            "rejected": {name: asdict(why) for name, why in self.rejected.items()},
             "seconds": self.seconds,
             "untried": {n: list(names) for n, names in self.untried.items()},
             "checked": self.checked,
@@ -72,9 +72,15 @@ class Verdict:
             seconds = {int(count): dict(times) for count, times in found["seconds"].items()}
             untried = {int(count): list(names) for count, names in found["untried"].items()}
             checked, fruitless = float(found["checked"]), int(found["fruitless"])
-            return cls(choices, dict(found["rejected"]), seconds, untried, checked, fruitless, How.REMEMBERED)
+            rejected = {name: _rejection(why) for name, why in found["rejected"].items()}
+            return cls(choices, rejected, seconds, untried, checked, fruitless, How.REMEMBERED)
         except (ValueError, TypeError, KeyError, AttributeError, SottoError):
             return None
+
+
+def _rejection(kept: dict[str, str] | str) -> Rejection:
+    """What was kept of one; versions before kept its text alone."""
+    return Rejection("other", kept) if isinstance(kept, str) else Rejection(**kept)
 
 
 def usual(

@@ -13,6 +13,7 @@ from ...bench.protocol import Prefill, Spread
 from ...bench.published import Published
 from ...bench.report import Load, Report
 from .. import format as numbers
+from ..reasons import cause
 from ..words import Words
 from .layout import Row, beside, headings, height, ranking
 from .markup import Figure, Table
@@ -102,7 +103,10 @@ class Figures:
 
     def note(self, note: Note) -> str:
         """A note in the page's language."""
-        return self._words(f"bench.note.{note.kind}", **note.values)
+        values = dict(note.values)
+        if "why" in values:
+            values["why"] = cause(self._words, values.get("cause", ""), values["why"])
+        return self._words(f"bench.note.{note.kind}", **values)
 
     # --- speed
 
