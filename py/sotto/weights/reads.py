@@ -12,8 +12,8 @@ from ..formats import tiles
 from ..formats.checkpoint import TensorInfo, Transform
 from . import layout
 
-READ_BYTES = 8 << 20  # bytes read at a time
-CONVERTED_BYTES = 10 << 20  # made of them at a time: tightly packed types grow
+READ_BYTES = 4 << 20  # bytes read at a time
+CONVERTED_BYTES = 5 << 20  # made of them at a time: tightly packed types grow
 TILED_ROWS = 16_384  # of a matrix in tiles, at least: so many rows are ranges of 32 or 64 KB
 
 
