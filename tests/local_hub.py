@@ -17,7 +17,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import huggingface_hub.constants
+import pytest
 
 from local_oauth import SignIn
 
@@ -275,6 +279,16 @@ class _Storage(_Handler):
         if self.command == "GET":
             self.hub.sent += len(body)
         self.answer(status, body, headers, length)
+
+
+def own_caches(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have Sotto's cache and that of the hub's library in a folder, without a token, and nobody wait; the first."""
+    monkeypatch.setenv("SOTTO_CACHE", str(folder / "cache"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(folder / "token"))
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    return folder / "cache"
 
 
 @contextmanager

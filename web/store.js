@@ -44,7 +44,8 @@ export class Store {
     this.remade = database.remade; // and not told yet
   }
 
-  /** The manifest of an entry of this layout version, without its card; any other of the key is dropped. `fill` sees whether it is whole.
+  /** The manifest of an entry of this layout version, without its card; any other of the key is dropped. `fill` sees
+   * whether it is whole.
    * @param {string} key  @param {number} layoutVersion
    * @returns {Promise<string | undefined>} StoreDamaged tells of a dropped one that was not of another layout */
   async find(key, layoutVersion) {

@@ -5,9 +5,7 @@
 // tiles of 8 rows, which are contiguous, so each thread streams through memory; the eight rows are summed side
 // by side and share the loads of x. A lane holds a quarter of a row's products until the end.
 //
-// Measured for q8, in cache, one thread of Chromium's V8: 21 GB/s of weights this way, 29 with activations of 7
-// bits (without the XOR of activations.h); both are above what memory delivers (10 GB/s), so the exact way
-// costs nothing and is taken.
+// Measured: docs/benchmarks/cpu.md.
 #include "activations.h"
 #include "kernels.h"
 #include "weights.h"

@@ -227,7 +227,7 @@ def test_a_folder_of_transformers_from_a_hub(models: Page, hub: Hub, tmp_path: P
     hub.sent = 0
     fetch(page)
     loaded(page, FOLDER)
-    assert size <= arrived + hub.sent  # on a busy machine blocks came twice here; why is not known
+    assert size <= arrived + hub.sent <= size + CUT
     expect(page.locator("#models-kept li", has_text=ENGLISH["models.in.use"])).to_contain_text(
         f"{FOLDER}:{FIRST}"
     )

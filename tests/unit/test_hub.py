@@ -9,11 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
-import huggingface_hub.constants
 import pytest
 
 import tiny
-from local_hub import Fault, Hub, Repository, serve_hub
+from local_hub import Fault, Hub, Repository, own_caches, serve_hub
 from sotto.api import drive
 from sotto.assets.cache import OWN_STAMPS_NAME, Stamps
 from sotto.devices.reference.device import NumpyDevice
@@ -39,12 +38,7 @@ TOKEN, OTHER = "hf_accepted", "hf_other"
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Caches of this test's own, and no waiting."""
-    monkeypatch.setenv("SOTTO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    return tmp_path / "cache"
+    return own_caches(tmp_path, monkeypatch)
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ fetched, checked, kept beside the models, and used."""
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 from click.testing import CliRunner
 from test_litert_adapter import file as litert_file
@@ -16,7 +14,7 @@ from test_litert_adapter import tensors as litert_tensors
 
 import lora
 import tiny
-from local_hub import Fault, Hub, Repository, serve_hub
+from local_hub import Fault, Hub, Repository, own_caches, serve_hub
 from sotto import api
 from sotto.api import drive
 from sotto.cli import sotto
@@ -42,13 +40,8 @@ TOKEN = "hf_accepted"
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskStore:
-    """Caches of this test's own, and no waiting; what is kept in them."""
-    monkeypatch.setenv("SOTTO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    return DiskStore(tmp_path / "cache" / "weights")
+    """What is kept in the caches of this test's own."""
+    return DiskStore(own_caches(tmp_path, monkeypatch) / "weights")
 
 
 @pytest.fixture

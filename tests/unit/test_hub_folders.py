@@ -5,18 +5,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 from click.testing import CliRunner
 
 import hugging
 import lora
 import tiny
-from local_hub import Fault, Hub, Repository, serve_hub
+from local_hub import Fault, Hub, Repository, own_caches, serve_hub
 from sotto.api import drive
 from sotto.cli import sotto
 from sotto.devices.reference.device import NumpyDevice
@@ -44,13 +42,8 @@ NEVER = {"README.md": b"#", "pytorch_model.bin": b"PK\x03\x04" + bytes(9000), "t
 
 @pytest.fixture(autouse=True)
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskStore:
-    """Caches of this test's own, and no waiting; what is kept in them."""
-    monkeypatch.setenv("SOTTO_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub.constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    monkeypatch.setattr(time, "sleep", lambda seconds: None)
-    return DiskStore(tmp_path / "cache" / "weights")
+    """What is kept in the caches of this test's own."""
+    return DiskStore(own_caches(tmp_path, monkeypatch) / "weights")
 
 
 @pytest.fixture

@@ -115,9 +115,8 @@ def fetch(
     hub = library()
     room.check(Path(hub.constants.HF_HUB_CACHE), _to_come(hub, model, offer), str(address))
     done, total, paths = 0, offer.nbytes, {}
-    for file in sorted(
-        offer.files, key=lambda file: file.size
-    ):  # where the large ones are, the small ones are, too
+    # Small ones first: where the large ones are, the small ones are, too.
+    for file in sorted(offer.files, key=lambda file: file.size):
         bar = _bar(partial(_tell, progress, done, total))
         with _told(hub, address, token):
             path = Path(
@@ -170,9 +169,8 @@ def remote(address: HubAddress, runs: Runs, token: str | None = None) -> Source 
     files: dict[str, Source] = {}
     for file in offer.files:
         source = RemoteFile(address, model, file, token)
-        files[file.name] = (
-            source if file.sha256 else drive(in_memory(source))
-        )  # nobody tells what a small one holds
+        # Nobody tells what a small one holds.
+        files[file.name] = source if file.sha256 else drive(in_memory(source))
     return Folder(called(model, offer.files), files) if len(files) > 1 else next(iter(files.values()))
 
 

@@ -75,11 +75,13 @@ class ModelPanel(Observer):
     def loading(self) -> None:
         model = self._holder.model
         assert model is not None
+        self.state(
+            "loading", "stage.header"
+        )  # first: no other model than the one that is named is ever ready
         self._elements.say("model-name", model["name"])
         self._chosen()
         changes = [change for stage in SHARES for change in _marked(stage, "", "")]
         self._elements.paint([*changes, ("#progress", "--done", "0")])
-        self.state("loading", "stage.header")
 
     def waiting(self) -> None:
         self.state("loading", "state.waiting")
