@@ -171,7 +171,7 @@ def test_the_work_of_a_chunk_by_kernel() -> None:
 def test_dispatches_that_are_timed_together_wait_for_each_other(variant: Variant) -> None:
     """Neighbours in a pass write to the same memory (protocol.kernels), but where scratch changes place."""
     plan = record(synthetic.source("1b"), 1, SIMPLE.but(variant))
-    slots, _ = plan.assign_scratch()
+    slots, _ = plan.scratch_slots
     pairs = apart = 0
     for numbers in kinds(plan).values():
         written = [{slots.get(t.memory, t.memory) for t in plan.dispatches[n].writes} for n in numbers]
@@ -181,7 +181,7 @@ def test_dispatches_that_are_timed_together_wait_for_each_other(variant: Variant
 
 
 def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> None:
-    slots, sizes = any_plan.assign_scratch()
+    slots, sizes = any_plan.scratch_slots
     owner: dict[int, str] = {}
     last = {t.memory: i for i, d in enumerate(any_plan.dispatches) for t in d.reads if t.use is Use.SCRATCH}
     for index, d in enumerate(any_plan.dispatches):
@@ -194,6 +194,33 @@ def test_no_scratch_tensor_is_overwritten_while_it_is_needed(any_plan: Plan) -> 
                 assert last[owner[slot]] < index, f"{d.label} takes {owner[slot]}'s memory too early"
             owner[slot] = t.memory
     assert len(sizes) < len(slots), "nothing was reused"
+
+
+@pytest.mark.parametrize("tokens", [1, 64])
+@pytest.mark.parametrize("variant", [SIMPLE[Job.DECODE], ops.DECODES[0]], ids=lambda v: v.name)
+def test_a_scratch_tensor_takes_the_first_slot_that_is_free_while_it_lives(
+    variant: Variant, tokens: int
+) -> None:
+    plan = record(synthetic.source("270m"), tokens, SIMPLE.but(variant))
+    used: dict[str, list[int]] = {}
+    nbytes: dict[str, int] = {}
+    for index, d in enumerate(plan.dispatches):
+        for t in d.reads:
+            if t.use is Use.SCRATCH:
+                used.setdefault(t.memory, []).append(index)
+                nbytes[t.memory] = t.nbytes
+    slots: list[list[str]] = []
+    for name in sorted(used, key=lambda name: -nbytes[name]):
+        alone = (
+            s for s in slots if all(used[name][-1] < used[o][0] or used[o][-1] < used[name][0] for o in s)
+        )
+        slot = next(alone, None)
+        if slot is None:
+            slots.append(slot := [])
+        slot.append(name)
+    places, sizes = plan.scratch_slots
+    assert places == {name: number for number, names in enumerate(slots) for name in names}
+    assert sizes == [max(nbytes[name] for name in names) for names in slots]
 
 
 def test_every_scratch_tensor_is_written_before_it_is_read(any_plan: Plan) -> None:

@@ -51,6 +51,12 @@ class StepLayout:
     opcode: int
     fields: tuple[tuple[str, str], ...]
 
+    @functools.cached_property
+    def packing(self) -> struct.Struct:
+        """Its bytes: the opcode, the weights' format, and the fields."""
+        kinds = "".join(["f" if kind == "f32" else "I" for _, kind in self.fields])
+        return struct.Struct(f"<2I{kinds}")
+
 
 @dataclass(frozen=True)
 class Signatures:
@@ -62,10 +68,12 @@ class Signatures:
     def encode(self, operation: str, format: str, values: dict[str, float]) -> bytes:
         """One record. `values` has addresses and constants by the kernel's names; others are ignored."""
         record = self.records[operation]
-        data = struct.pack("<2I", record.opcode, self.formats[format or "none"])
-        for name, kind in record.fields:
-            value = values.get(name, 0) if name == "scales" else values[name]
-            data += struct.pack("<f", value) if kind == "f32" else struct.pack("<I", int(value))
+        fields = [
+            value if kind == "f32" else int(value)
+            for name, kind in record.fields
+            for value in (values.get(name, 0) if name == "scales" else values[name],)
+        ]
+        data = record.packing.pack(record.opcode, self.formats[format or "none"], *fields)
         return data.ljust(RECORD_BYTES, b"\0")
 
 
@@ -262,10 +270,14 @@ class CpuDevice:
         for index, step in enumerate(program.steps):
             pipeline = program.pipelines[step.pipeline]
             kernel = wgsl.named(program.shaders[pipeline.shader].label)
-            names = {b.number: b.name for b in kernel.bindings}
+            names = kernel.names
             values: dict[str, float] = dict(pipeline.constants)
-            values |= {names[n]: b + at for n, b, at, _, _ in step.bindings if n != _STEP_BINDING}
-            block = next((b + at for n, b, at, _, _ in step.bindings if n == _STEP_BINDING), parts[-1][1])
+            block = parts[-1][1]
+            for number, buffer, offset, _, _ in step.bindings:
+                if number == _STEP_BINDING:
+                    block = buffer + offset
+                else:
+                    values[names[number]] = buffer + offset
             if block != parts[-1][1]:
                 parts.append((index, block))
             records.append(known.encode(kernel.operation.rpartition("/")[2], kernel.format, values))

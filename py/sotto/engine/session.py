@@ -42,7 +42,7 @@ class LogitsPlace:
         """Of a plan that ends in `ops.sample`; None for another."""
         for index, dispatch in enumerate(plan.dispatches):
             if dispatch.kernel.operation == "sample":
-                x = next(binding.number for binding in dispatch.kernel.bindings if binding.name == "x")
+                x = dispatch.kernel.numbers["x"]
                 bindings = program.steps[index].bindings
                 return cls(index, *next(place for number, *place, _ in bindings if number == x))
         return None

@@ -110,7 +110,7 @@ class Memory:
         """Size the scratch pool for these plans; call before `program`, and when no program is used any more."""
         self._free([*self._pool, *(handle for own in self._own.values() for handle in own)])
         for plan in plans:
-            for rank, nbytes in enumerate(plan.assign_scratch()[1]):
+            for rank, nbytes in enumerate(plan.scratch_slots[1]):
                 if rank == len(self._pool_sizes):
                     self._pool_sizes.append(0)
                 self._pool_sizes[rank] = max(self._pool_sizes[rank], nbytes)
@@ -120,7 +120,7 @@ class Memory:
 
     def program(self, plan: Plan) -> Program:
         """The plan with buffer handles in place of tensors."""
-        slots, sizes = plan.assign_scratch()
+        slots, sizes = plan.scratch_slots
         inputs = self._buffer("scratch", plan.inputs_nbytes, f"{plan.name} inputs")
         own = self._own[inputs] = [inputs]
 
@@ -147,7 +147,7 @@ class Memory:
         shaders, pipelines, used = kernels(plan)
         steps: list[Step] = []
         for d, pipeline in zip(plan.dispatches, used, strict=True):
-            bindings = tuple((b.number, *place(b.tensor), b.tensor.nbytes, b.access) for b in d.bindings)
+            bindings = tuple([(b.number, *place(b.tensor), b.tensor.nbytes, b.access) for b in d.bindings])
             steps.append(Step(d.label, pipeline, bindings, d.grid))
         return Program(
             name=plan.name,

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import cached_property
 
 from ..errors import LimitError
 from ..weights.layout import aligned
@@ -189,20 +190,16 @@ class Plan:
         """
         if kernel.operation not in COSTS:
             raise ValueError(f"{kernel.name}: plan/costs.py does not say what {kernel.operation} computes")
-        declared = {b.name: b for b in kernel.bindings}
+        declared = kernel.numbers
         bound = dict(tensors)
         if "step" in declared:
             bound.setdefault("step", self._step)
-        if set(bound) != set(declared):
+        if bound.keys() != declared.keys():
             raise ValueError(f"{kernel.name} binds {sorted(declared)}, given {sorted(bound)}")
-        unknown = set(constants) - set(kernel.overrides)
-        missing = {name for name, o in kernel.overrides.items() if o.default is None} - set(constants)
-        if unknown or missing:
+        if not kernel.required <= constants.keys() <= kernel.overrides.keys():
+            unknown, missing = constants.keys() - kernel.overrides.keys(), kernel.required - constants.keys()
             raise ValueError(f"{kernel.name}: unknown constants {sorted(unknown)}, missing {sorted(missing)}")
-        bindings = tuple(
-            Binding(d.number, d.access, bound[d.name])
-            for d in sorted(kernel.bindings, key=lambda d: d.number)
-        )
+        bindings = tuple([Binding(d.number, d.access, bound[d.name]) for d in kernel.bindings])
         full = " / ".join([*self._labels, label])
         self.dispatches.append(Dispatch(full, kernel, tuple(sorted(constants.items())), bindings, grid))
 
@@ -210,8 +207,9 @@ class Plan:
         """Every tensor of that use that some dispatch binds, by name, in order of first use."""
         return {t.name: t for d in self.dispatches for t in d.reads if t.use is use}
 
-    def assign_scratch(self) -> tuple[dict[str, int], list[int]]:
-        """Give every scratch tensor a slot; a slot is free again after its tensor's last use.
+    @cached_property
+    def scratch_slots(self) -> tuple[dict[str, int], list[int]]:
+        """A slot for every scratch tensor, once all is recorded; a slot is free again after its tensor's last use.
 
         Each slot becomes a device buffer of its own, because WebGPU forbids binding one buffer both for
         reading and for writing in a dispatch, even on ranges that do not overlap.
@@ -219,24 +217,27 @@ class Plan:
         Returns:
             slot number by tensor name, and the size in bytes of each slot, largest first.
         """
-        life: dict[str, tuple[int, int]] = {}  # the dispatches that use it first and last
+        first: dict[str, int] = {}  # the dispatches that use it first and last
+        last: dict[str, int] = {}
         nbytes: dict[str, int] = {}
         for index, dispatch in enumerate(self.dispatches):
-            for t in dispatch.reads:
+            for binding in dispatch.bindings:
+                t = binding.tensor
                 if t.use is Use.SCRATCH:
-                    life[t.memory] = (life.get(t.memory, (index, index))[0], index)
-                    nbytes[t.memory] = max(nbytes.get(t.memory, 0), t.nbytes)
+                    name = t.memory
+                    first.setdefault(name, index)
+                    last[name] = index
+                    nbytes[name] = max(nbytes.get(name, 0), t.nbytes)
         slot_of: dict[str, int] = {}
         sizes: list[int] = []
-        taken: list[list[tuple[int, int]]] = []
-        for name in sorted(life, key=lambda n: -nbytes[n]):  # the largest first, so that no slot has to grow
-            begin, end = life[name]
-            free = (s for s, lives in enumerate(taken) if all(end < b or e < begin for b, e in lives))
-            slot = next(free, len(sizes))
-            if slot == len(sizes):
+        taken: list[int] = []  # a bit for each dispatch during which the slot is somebody's
+        for name in sorted(nbytes, key=nbytes.__getitem__, reverse=True):  # so that no slot has to grow
+            life = (2 << last[name]) - (1 << first[name])
+            slot = next((slot for slot, others in enumerate(taken) if not others & life), len(taken))
+            if slot == len(taken):
                 sizes.append(nbytes[name])
-                taken.append([])
-            taken[slot].append((begin, end))
+                taken.append(0)
+            taken[slot] |= life
             slot_of[name] = slot
         return slot_of, sizes
 

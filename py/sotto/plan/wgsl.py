@@ -61,6 +61,7 @@ class Kernel:
         operation: what it computes: the name of its reference. The file's stem, unless it is a variant of another.
         format: the weight format it was read for, or ''.
         options: what its includes were filled in with, the format among it.
+        bindings: by their numbers, the lowest first.
     """
 
     name: str
@@ -73,6 +74,21 @@ class Kernel:
 
     def __hash__(self) -> int:
         return hash(self.name)
+
+    @functools.cached_property
+    def numbers(self) -> dict[str, int]:
+        """The bindings' numbers by their names."""
+        return {binding.name: binding.number for binding in self.bindings}
+
+    @functools.cached_property
+    def names(self) -> dict[int, str]:
+        """The bindings' names by their numbers."""
+        return {binding.number: binding.name for binding in self.bindings}
+
+    @functools.cached_property
+    def required(self) -> frozenset[str]:
+        """The overrides without a default."""
+        return frozenset(name for name, override in self.overrides.items() if override.default is None)
 
 
 class OptionsError(ValueError):
@@ -157,8 +173,13 @@ def named(name: str) -> Kernel:
 
 
 @functools.cache
+def _text(path: str) -> str:
+    """A file of kernels/, most of which several kernels include."""
+    return (kernels_folder() / path).read_text("utf-8")
+
+
+@functools.cache
 def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
-    folder = kernels_folder()
     values = dict(options)
     used: set[str] = set()
     seen: set[str] = set()
@@ -173,21 +194,24 @@ def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
             if path in seen:
                 return ""
             seen.add(path)
-            return include((folder / "lib" / path).read_text("utf-8")) if used <= set(values) else ""
+            return include(_text(f"lib/{path}")) if used <= set(values) else ""
 
         return _INCLUDE.sub(replace, text)
 
-    source = include((folder / f"{name}.wgsl").read_text("utf-8"))
+    source = include(_text(f"{name}.wgsl"))
     if used != set(values):
         raise OptionsError(name, used, values)
     directives = sorted(set(_DIRECTIVE.findall(source)))
     source = "".join(f"{line}\n" for line in directives) + _DIRECTIVE.sub("", source)
     bare = _COMMENT.sub("", source)
-    bindings = tuple(
-        BindingDeclaration(
-            int(number), variable, "uniform" if space == "uniform" else access or "read", kind.strip()
-        )
-        for number, space, access, variable, kind in _BINDING.findall(bare)
+    bindings = sorted(
+        (
+            BindingDeclaration(
+                int(number), variable, "uniform" if space == "uniform" else access or "read", kind.strip()
+            )
+            for number, space, access, variable, kind in _BINDING.findall(bare)
+        ),
+        key=lambda binding: binding.number,
     )
     if len({b.number for b in bindings}) != len(bindings):
         raise ValueError(f"kernel {name}: two bindings share a number")
@@ -197,4 +221,6 @@ def _load(name: str, options: tuple[tuple[str, str], ...]) -> Kernel:
     }
     of = _VARIANT_OF.search(source)
     full = ":".join([name, *([",".join(f"{k}={v}" for k, v in options)] if options else [])])
-    return Kernel(full, of[1] if of else name, values.get("format", ""), source, bindings, overrides, values)
+    return Kernel(
+        full, of[1] if of else name, values.get("format", ""), source, tuple(bindings), overrides, values
+    )

@@ -114,11 +114,12 @@ def kinds(plan: Plan) -> dict[str, list[int]]:
 
 def _bound(dispatch: Dispatch, name: str) -> Tensor:
     """The tensor bound under a kernel's name for it."""
-    number = next(d.number for d in dispatch.kernel.bindings if d.name == name)
+    number = dispatch.kernel.numbers[name]
     return next(b.tensor for b in dispatch.bindings if b.number == number)
 
 
 def _planes(dispatch: Dispatch) -> dict[str, Tensor]:
     """The tensors bound as the kernel's weights and scales, and as adapters' B, by these names."""
-    names = {d.number: d.name for d in dispatch.kernel.bindings if d.name in ("weights", "scales", "b")}
-    return {names[b.number]: b.tensor for b in dispatch.bindings if b.number in names}
+    names = dispatch.kernel.names
+    planes = ("weights", "scales", "b")
+    return {names[b.number]: b.tensor for b in dispatch.bindings if names[b.number] in planes}

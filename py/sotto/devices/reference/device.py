@@ -118,7 +118,7 @@ class NumpyDevice:
             self._cancellation.check(number)
             pipeline = loaded.pipelines[step.pipeline]
             kernel = wgsl.named(loaded.shaders[pipeline.shader].label)
-            names = {b.number: b.name for b in kernel.bindings}
+            names = kernel.names
             raw = {names[n]: self._buffers[b][at : at + size] for n, b, at, size, _ in step.bindings}
             planes = {names[n]: (b, at) for n, b, at, _, _ in step.bindings}
             if "step" in raw:
