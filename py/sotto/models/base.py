@@ -159,7 +159,10 @@ def rope_angles(context: int, head_dim: int, base: float, factor: float = 1.0) -
     """(context, E/2, 2) cos and sin of RoPE, computed in float64; positions are divided by `factor`."""
     frequency = base ** (-np.arange(0, head_dim, 2) / head_dim) / factor
     turn = np.arange(context)[:, None] * frequency
-    return np.stack([np.cos(turn), np.sin(turn)], axis=-1).astype(np.float32)
+    angles = np.empty((*turn.shape, 2), np.float32)
+    np.cos(turn, out=angles[..., 0])
+    np.sin(turn, out=angles[..., 1])
+    return angles
 
 
 def number(settings: Mapping[str, Setting], name: str, default: float | None = None) -> float:

@@ -12,6 +12,7 @@ a file beside it, or a cache's form.
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -341,6 +342,11 @@ def format_of(type_name: str) -> Format:
     if not isinstance(kind, FloatType | CodeType):
         name = type_name if type_name.startswith("type ") else f"type {type_name}"
         raise UnsupportedModel(f"Sotto cannot read tensors of {name}.", blocks.ADVICE)
+    return _format_for(kind)
+
+
+@functools.cache
+def _format_for(kind: FloatType | CodeType) -> Format:
     return next((form for form in FORMATS.values() if form.holds(kind)), ROUNDED)
 
 
