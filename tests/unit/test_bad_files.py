@@ -6,6 +6,7 @@ import re
 import struct
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from sotto.errors import FormatError, SottoError, UnsupportedModel
 from sotto.formats import gguf
 from sotto.formats.blocks import TYPES
 from sotto.formats.gguf_writer import RawTensor, write
+from sotto.native.disk import DiskStore
 from sotto.reports import Settings
 from sotto.source import MemorySource
 
@@ -33,11 +35,11 @@ TENSORS = {
 DOWN = "blk.1.ffn_down.weight"
 
 
-def load(data: bytes, size: int | None = None) -> None:
+def load(data: bytes, size: int | None = None, store: DiskStore | None = None) -> None:
     """Load it, all of it."""
     source = MemorySource(data, "bad.gguf", "key")
     source.size = size or source.size
-    drive(Engine.load(source, NumpyDevice(), None, Settings(32, chunks=(8,))))
+    drive(Engine.load(source, NumpyDevice(), store, Settings(32, chunks=(8,))))
 
 
 def patched(find: bytes, value: bytes, behind: int = 0, at: int = 0) -> bytes:
@@ -59,6 +61,12 @@ def with_settings(**settings: object) -> bytes:
 
 def with_tensor(name: str, tensor: RawTensor) -> bytes:
     return write(METADATA, {**TENSORS, name: tensor})
+
+
+def with_a_word_twice() -> bytes:
+    tokens = list(METADATA["tokenizer.ggml.tokens"])
+    tokens[tokens.index("▁the")] = "▁and"
+    return write({**METADATA, "tokenizer.ggml.tokens": tokens}, TENSORS)
 
 
 def with_scale(half: int) -> bytes:
@@ -151,6 +159,7 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     ),
     "an error page": (lambda: b"<!DOCTYPE html><html><body>404</body></html>", "web page"),
     "an error in JSON": (lambda: b'{"error":"Repository not found"}', "JSON"),
+    "a word twice": (with_a_word_twice, "normal tokens that are empty, or the same twice"),
     "zeros": (lambda: bytes(5000), "is not a GGUF file"),
     "a download that left zeros": (lambda: FILE[:6000] + bytes(len(FILE) - 6000), "."),
 }
@@ -166,6 +175,13 @@ def test_a_bad_file_is_refused_with_advice(name: str) -> None:
     if "type" in name:  # people choose files, not types of tensors
         assert "Take the Q4_0, Q4_K_M or Q8_0 file of the same collection." in error.value.hint
     assert not re.search(r"Q5_0|IQ4_XS|F16, ", said)
+
+
+def test_of_a_vocabulary_that_cannot_be_used_nothing_is_kept(tmp_path: Path) -> None:
+    store = DiskStore(tmp_path)
+    with pytest.raises(FormatError, match="the same twice"):
+        load(with_a_word_twice(), store=store)
+    assert drive(store.find("key")) is None
 
 
 def test_the_file_itself_loads() -> None:

@@ -118,6 +118,21 @@ def test_the_order_of_merges_decides() -> None:
     assert Merges(np.zeros((0, 2), np.uint32)).rank(0, 0) is None
 
 
+def test_added_tokens_with_a_space_inside_are_merged_too() -> None:
+    """Where the text has a literal sign in place of the space, so that they are not found before."""
+    tokens = ["<bos>", "<eos>", *bpe.BYTES, "a", "b", "▁", "▁b", "a b", "c"]
+    ids = {token: number for number, token in enumerate(tokens)}
+    types = np.ones(len(tokens), np.uint8)
+    bpe.mark_bytes(types, ids)
+    types[ids["a b"]] = TokenType.USER_DEFINED
+    pairs = [["▁", "b"], ["a", "▁b"]]
+    merges = bpe.merge_ids(pairs, ids, "merges")
+    scores = np.zeros(len(tokens), np.float32)
+    tokenizer = Tokenizer(Vocabulary(BPE, tokens, scores, types, 0, 1, merges=merges))
+    assert [tokenizer.piece(token) for token in tokenizer.encode("ca▁bc")] == ["c", "a b", "c"]
+    assert [tokenizer.piece(token) for token in tokenizer.encode("ca bc")] == ["c", "a b", "c"]
+
+
 def test_control_tokens_are_never_made_of_text() -> None:
     model = FIELDS["model"]
     assert isinstance(model, dict)

@@ -302,6 +302,7 @@ def test_a_vocabulary_that_would_take_long_or_makes_no_sense(
     expected = pytest.raises(FormatError, match=complaint) if complaint else nullcontext()
     with expected:
         vocabulary.check()
+        vocabulary.check_normal()
         Tokenizer(vocabulary).encode("")  # makes the tables
 
 

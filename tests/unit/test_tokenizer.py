@@ -165,6 +165,43 @@ def test_pieces_with_a_space_inside_are_found():
         assert Tokenizer(changed).encode(text) == slow_encode(changed, text)
 
 
+def test_many_user_defined_pieces_that_begin_alike_are_found():
+    tokens = list(tiny.vocabulary().tokens)
+    types = tiny.vocabulary().types
+    normal = np.flatnonzero(types == TokenType.NORMAL)
+    for place, number in zip(normal.tolist(), range(100), strict=False):
+        tokens[place], types[place] = f"<free{number}>", TokenType.USER_DEFINED
+    changed = replace(tiny.vocabulary(), tokens=tokens, types=types)
+    for text in ("in <free7> a", "<free99><free9><b>", "<free100><fre", "  <b>\n\nin", "in  a"):
+        assert Tokenizer(changed).encode(text) == slow_encode(changed, text)
+
+
+def test_a_vocabulary_of_several_parts(monkeypatch):
+    monkeypatch.setattr("sotto.text.tokenizer._PART", 7)
+    monkeypatch.setattr("sotto.text.tokenizer._CACHED_PIECES", 5)
+    text = "the voice reads\n\nlibrary <b>木</b> printing press"
+    tokenizer = Tokenizer(tiny.vocabulary())
+    assert tokenizer.encode(text) == slow_encode(tiny.vocabulary(), text)
+    assert len(tokenizer._normal) <= 5
+
+
+@given(st.lists(st.text("▁ab ", max_size=5), max_size=20), st.data())
+def test_what_a_vocabulary_finds_of_its_tokens(tokens, data):
+    kinds = [TokenType.NORMAL, TokenType.USER_DEFINED, TokenType.CONTROL]
+    types = np.array([data.draw(st.sampled_from(kinds)) for _ in tokens], np.uint8)
+    given_ = Vocabulary("other", tokens, np.zeros(len(tokens), np.float32), types, bos=0, eos=0)
+    kept = Vocabulary.from_json(json.loads(json.dumps(given_.to_json())), given_.spellings())
+    first, last = sorted(data.draw(st.integers(0, len(tokens))) for _ in range(2))
+    for vocabulary in (given_, kept):
+        found = [token for token, kind in enumerate(types) if kind in kinds[:2]]
+        assert vocabulary.of(*kinds[:2]) == [tokens[token] for token in found]
+        assert vocabulary.by_spelling(*kinds[:2]) == {tokens[token]: token for token in found}
+        assert vocabulary.by_spelling(*kinds[:2], within=slice(first, last)) == {
+            tokens[token]: token for token in found if first <= token < last
+        }
+        assert vocabulary.with_inside("▁") == [token for token in tokens if "▁" in token.lstrip("▁")]
+
+
 def test_control_tokens_count_in_trusted_text_only(small):
     text = "the<end_of_turn>\n<start_of_turn>voice<eos>"
     assert {1, 5, 6}.isdisjoint(small.encode(text))

@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from heapq import heapify, heappop, heappush
-from itertools import compress, repeat
-from operator import contains
-
-import numpy as np
+from itertools import chain
 
 from ..errors import FormatError, UnsupportedModel
 from .merges import Merges
@@ -38,8 +36,12 @@ CONTROL_NAMES += ("<|im_start|>", "<|im_end|>", "<|endoftext|>")  # of fine-tune
 ENDS = ("<eos>", "<end_of_turn>", "<start_of_turn>", "<|im_end|>", "<|im_start|>", "<|endoftext|>")
 
 _LONGEST_JOINTS = 1 << 16  # characters of what is matched around spaces inside tokens; Gemma 3 has four
+_PART = 1 << 15  # tokens in one dictionary
+_BEGINNING = 4  # characters: pieces that share these begin alike
+_MANY = 64  # of such pieces: they are looked for only where they can be
 _CACHED_WORD = 24  # characters of the longest word worth remembering
 _CACHED_WORDS = 1 << 16
+_CACHED_PIECES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -68,49 +70,42 @@ class Tokenizer:
 
     # --- Tables ---------------------------------------------------------------------------------------------
 
-    def _of_type(self, *kinds: TokenType) -> dict[str, int]:
-        """Pieces of the given types and their ids. `compress` keeps the walk over the vocabulary in C."""
-        mask = np.isin(self._vocabulary.types, kinds)
-        return dict(zip(compress(self._tokens, mask.tolist()), np.flatnonzero(mask).tolist(), strict=True))
-
     @cached_property
     def _control(self) -> dict[str, int]:
         """Control tokens by type, and by name where the type is wrong."""
-        found = self._of_type(TokenType.CONTROL, TokenType.UNKNOWN)
+        found = self._vocabulary.by_spelling(TokenType.CONTROL, TokenType.UNKNOWN)
         for name in set(CONTROL_NAMES).difference(found).intersection(self._tokens):  # one walk, in C
             found[name] = self._tokens.index(name)
         return found
 
     @cached_property
-    def _normal(self) -> dict[str, int]:
-        """The pieces that merging may build. Raises FormatError where two are the same, or one is empty.
+    def _normal(self) -> _Pieces:
+        """The pieces that merging may build.
 
         By merges user-defined pieces are built too; control tokens and bytes never, whatever a file lists.
         """
-        found = self._of_type(TokenType.NORMAL)
-        if "" in found or len(found) < np.count_nonzero(self._vocabulary.types == TokenType.NORMAL):
-            raise FormatError(
-                "The vocabulary has normal tokens that are empty, or the same twice.",
-                "Try another copy of the model.",
-            )
+        find = self._vocabulary.by_spelling
+        parts = [
+            find(TokenType.NORMAL, within=slice(first, first + _PART)) for first in range(0, self.size, _PART)
+        ]
         if self._merges:
-            for piece, token in self._of_type(TokenType.USER_DEFINED).items():
-                found.setdefault(piece.replace(" ", SPACE), token)
-        return _without(found, CONTROL_NAMES)
+            others = find(TokenType.USER_DEFINED)
+            parts.append({_replaced(piece): token for piece, token in others.items()})
+        return _Pieces([_without(part, CONTROL_NAMES) for part in parts])
 
     @cached_property
     def _raw(self) -> dict[str, int]:
         """Pieces looked for in the text before its spaces are replaced."""
         if not self._merges:
             return {}
-        found = _without(self._of_type(TokenType.USER_DEFINED), CONTROL_NAMES)
+        found = _without(self._vocabulary.by_spelling(TokenType.USER_DEFINED), CONTROL_NAMES)
         return {piece: token for piece, token in found.items() if token not in self._vocabulary.replaced}
 
     @cached_property
     def _user_defined(self) -> dict[str, int]:
         """The other pieces matched before any merging, as they look once spaces are replaced."""
-        found = _without(self._of_type(TokenType.USER_DEFINED), CONTROL_NAMES)
-        return {piece.replace(" ", SPACE): token for piece, token in found.items() if piece not in self._raw}
+        found = _without(self._vocabulary.by_spelling(TokenType.USER_DEFINED), CONTROL_NAMES)
+        return {_replaced(piece): token for piece, token in found.items() if piece not in self._raw}
 
     @cached_property
     def _merges(self) -> Merges | None:
@@ -121,7 +116,8 @@ class Tokenizer:
     @cached_property
     def _byte_values(self) -> dict[int, int]:
         """Byte tokens: id -> byte. Their pieces are spelled <0x00> to <0xFF>."""
-        return {token: int(piece[3:5], 16) for piece, token in self._of_type(TokenType.BYTE).items()}
+        found = self._vocabulary.by_spelling(TokenType.BYTE)
+        return {token: int(piece[3:5], 16) for piece, token in found.items()}
 
     @cached_property
     def _byte_tokens(self) -> list[int]:
@@ -139,10 +135,9 @@ class Tokenizer:
         return frozenset(self._control.values())
 
     @cached_property
-    def _costs(self) -> list[float]:
+    def _costs(self) -> Sequence[float]:
         """By id: the lower, the sooner a pair is merged into this piece."""
-        costs: list[float] = (-self._vocabulary.scores).tolist()
-        return costs
+        return array("f", (-self._vocabulary.scores).tobytes())
 
     @cached_property
     def _split_control(self) -> re.Pattern[str]:
@@ -150,12 +145,12 @@ class Tokenizer:
         return _splitter(name for name in self._control if not name.startswith("<unused"))
 
     @cached_property
-    def _split_raw(self) -> re.Pattern[str] | None:
-        return _splitter(self._raw) if self._raw else None
+    def _split_raw(self) -> _Splitter | None:
+        return _Splitter(self._raw) if self._raw else None
 
     @cached_property
-    def _split_user_defined(self) -> re.Pattern[str]:
-        return _splitter(self._user_defined)
+    def _split_user_defined(self) -> _Splitter:
+        return _Splitter(self._user_defined)
 
     @cached_property
     def _word(self) -> re.Pattern[str]:
@@ -165,8 +160,11 @@ class Tokenizer:
         word, except where the text around it spells one of those. Raises FormatError where they are so many that it
         would take long.
         """
-        stripped = map(str.lstrip, self._normal, repeat(SPACE))
-        inside = list(compress(self._normal, map(contains, stripped, repeat(SPACE))))
+        pieces = dict.fromkeys(self._vocabulary.with_inside(SPACE))
+        if self._merges:
+            others = map(_replaced, self._vocabulary.of(TokenType.USER_DEFINED))
+            pieces |= dict.fromkeys(piece for piece in others if SPACE in piece.lstrip(SPACE))
+        inside = [piece for piece in pieces if self._normal[piece] is not None]
         if sum(len(piece) * piece.count(SPACE, 1) for piece in inside) > _LONGEST_JOINTS:
             raise FormatError(
                 f"The vocabulary has {len(inside):,} tokens with spaces inside; that is too much.",
@@ -207,7 +205,7 @@ class Tokenizer:
         ids: list[int] = []
         words, find_words = self._words, self._word.findall
         # The pattern's one group makes every second part a user-defined piece.
-        for index, part in enumerate(self._split_user_defined.split(text.replace(" ", SPACE))):
+        for index, part in enumerate(self._split_user_defined.split(_replaced(text))):
             if index % 2:
                 ids.append(self._user_defined[part])
                 continue
@@ -241,12 +239,11 @@ class Tokenizer:
                 plain = after
         return ids + self.encode(plain)
 
-    def _cost(self, left: str, right: str) -> float | None:
-        """How late two parts that spell a piece are merged: the lower, the sooner; None: never."""
-        normal = self._normal
+    def _cost(self, token: int, left: str, right: str) -> float | None:
+        """How late two parts that spell a token are merged: the lower, the sooner; None: never."""
         if not self._merges:
-            return self._costs[normal[left + right]]
-        first, second = normal.get(left), normal.get(right)
+            return self._costs[token]
+        first, second = self._normal[left], self._normal[right]
         return None if first is None or second is None else self._merges.rank(first, second)
 
     def _merge(self, word: str) -> list[int]:
@@ -263,7 +260,7 @@ class Tokenizer:
         heap = [
             (cost, at, pair)
             for at, pair in enumerate(map(str.__add__, word, word[1:]))
-            if pair in normal and (cost := cost_of(pair[0], pair[1])) is not None
+            if (token := normal[pair]) is not None and (cost := cost_of(token, *pair)) is not None
         ]
         heapify(heap)
         while heap:
@@ -277,19 +274,21 @@ class Tokenizer:
             if beyond < count:
                 before[beyond] = at
                 pair = merged + parts[beyond]
-                if pair in normal and (cost := cost_of(merged, parts[beyond])) is not None:
+                token = normal[pair]
+                if token is not None and (cost := cost_of(token, merged, parts[beyond])) is not None:
                     heappush(heap, (cost, at, pair))
             left = before[at]
             if left >= 0:
                 pair = parts[left] + merged
-                if pair in normal and (cost := cost_of(parts[left], merged)) is not None:
+                token = normal[pair]
+                if token is not None and (cost := cost_of(token, parts[left], merged)) is not None:
                     heappush(heap, (cost, left, pair))
         ids: list[int] = []
-        for part in parts:
-            token = normal.get(part)
+        for part in filter(None, parts):
+            token = normal[part]
             if token is not None:
                 ids.append(token)
-            elif part:  # one character: everything longer was built from the vocabulary
+            else:  # one character: everything longer was built from the vocabulary
                 ids += [self._byte_tokens[byte] for byte in part.encode("utf-8", "replace")]
         return ids
 
@@ -335,10 +334,67 @@ class Detokenizer:
         return rest
 
 
+def _replaced(text: str) -> str:
+    """A text as pieces spell it."""
+    return text.replace(" ", SPACE)
+
+
 def _without(pieces: dict[str, int], names: Iterable[str]) -> dict[str, int]:
     for name in names:
         pieces.pop(name, None)
     return pieces
+
+
+class _Pieces(dict[str, "int | None"]):
+    """Pieces and their ids, as far as they were asked for; None for what is no piece.
+
+    Args:
+        parts: ids by piece, of a part of the vocabulary each. One dictionary of all of it would be larger than a
+            processor's cache, and take twice as long to build.
+    """
+
+    def __init__(self, parts: Sequence[Mapping[str, int]]) -> None:
+        super().__init__()
+        self._parts = parts
+
+    def __missing__(self, piece: str) -> int | None:
+        if len(self) >= _CACHED_PIECES:
+            self.clear()
+        found = None
+        for part in self._parts:
+            found = part.get(piece)
+            if found is not None:
+                break
+        self[piece] = found
+        return found
+
+
+class _Splitter:
+    """Cuts text at some pieces: what lies between them, and each of them, in turns.
+
+    A pattern for thousands of pieces takes long to make and to match, and is seldom needed: where many begin alike
+    (Gemma has 6,242 of '<unused'), they are looked for only in text that has their beginning.
+    """
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        alike: dict[str, list[str]] = {}
+        for piece in pieces:
+            alike.setdefault(piece[:_BEGINNING], []).append(piece)
+        self._pieces = alike
+        self._many = [beginning for beginning, found in alike.items() if len(found) > _MANY]
+
+    def split(self, text: str) -> list[str]:
+        """Text, a piece, text and so on; text at the beginning and at the end, which may be empty."""
+        return (self._all if any(beginning in text for beginning in self._many) else self._few).split(text)
+
+    @cached_property
+    def _all(self) -> re.Pattern[str]:
+        return _splitter(chain.from_iterable(self._pieces.values()))
+
+    @cached_property
+    def _few(self) -> re.Pattern[str]:
+        few = [pieces for beginning, pieces in self._pieces.items() if beginning not in self._many]
+        return _splitter(chain.from_iterable(few))
 
 
 def _splitter(pieces: Iterable[str]) -> re.Pattern[str]:

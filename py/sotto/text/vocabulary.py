@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -42,6 +42,22 @@ class TokenType(IntEnum):
     BYTE = 6
 
 
+class Spellings(list[str]):
+    """All tokens, by id, with the texts that they were cut from.
+
+    Args:
+        texts: some tokens each: a character that is in none of them, and them with it in between. A few long strings,
+            because 262,144 short ones take long to read; not one, because a rare character anywhere in it would make
+            all of it four times as long in memory.
+    """
+
+    def __init__(self, texts: Iterable[tuple[str, str]]) -> None:
+        super().__init__()
+        self.texts = [(separator, joined) for separator, joined in texts]
+        for separator, joined in self.texts:
+            self += joined.split(separator)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """The tokens of a model, by id.
@@ -75,7 +91,7 @@ class Vocabulary:
     def check(self) -> None:
         """Raise FormatError where the tables do not fit together, or hold what no vocabulary holds.
 
-        What needs a look at every token is left to the tokenizer, whose tables take one anyway.
+        What needs a look at every token is left to `check_normal`, and to the tokenizer, whose tables take one anyway.
         """
         size = len(self.tokens)
         if not (0 < size <= MOST_TOKENS and len(self.scores) == len(self.types) == size):
@@ -148,18 +164,58 @@ class Vocabulary:
                 f"The vocabulary has {count:,} tokens of the type 'user defined'; that is too much.", _HINT
             )
 
+    def check_normal(self) -> None:
+        """Raise FormatError where two normal tokens are the same, or one is empty. Takes longer than all of `check`: it
+        is done before a model is converted, and what is kept of one has stood it."""
+        normal = self.of(TokenType.NORMAL)
+        different = set(normal)
+        if "" in different or len(different) < len(normal):
+            raise FormatError(
+                "The vocabulary has normal tokens that are empty, or the same twice.",
+                "Try another copy of the model.",
+            )
+
     def of(self, *kinds: TokenType) -> list[str]:
         """The spellings of all tokens of these types, by id."""
-        return [self.tokens[token] for token in np.flatnonzero(np.isin(self.types, kinds)).tolist()]
+        return [token for begin, end in self._runs(kinds) for token in self.tokens[begin:end]]
+
+    def by_spelling(self, *kinds: TokenType, within: slice = slice(None)) -> dict[str, int]:
+        """The tokens of these types, of all or of a range; of some with the same spelling the last one."""
+        found: dict[str, int] = {}
+        for begin, end in self._runs(kinds, within):
+            found.update(zip(self.tokens[begin:end], range(begin, end), strict=True))
+        return found
+
+    def _runs(self, kinds: tuple[TokenType, ...], within: slice = slice(None)) -> list[tuple[int, int]]:
+        """Where tokens of these types stand side by side. These are few, which spares a walk in Python."""
+        mask = np.isin(self.types[within], kinds)
+        edges = np.flatnonzero(np.diff(mask, prepend=False, append=False)) + (within.start or 0)
+        return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+    def with_inside(self, character: str) -> list[str]:
+        """The spellings that have a character somewhere behind another one."""
+        found: list[str] = []
+        first = 0
+        for separator, joined in self.spellings():
+            codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
+            at = np.flatnonzero(codes[1:] == ord(character)) + 1
+            before = codes[at - 1]
+            at = at[(before != ord(character)) & (before != ord(separator))]
+            if at.size:
+                ends = np.flatnonzero(codes == ord(separator))
+                places = first + np.unique(np.searchsorted(ends, at))
+                found += [self.tokens[token] for token in places.tolist()]
+            first += joined.count(separator) + 1
+        return found
 
     # --- As JSON --------------------------------------------------------------------------------------------
 
-    def spellings(self) -> Iterator[tuple[str, str]]:
-        """All tokens, some at a time: a character that is in none of them, and them with it in between. A few long
-        strings, because 262,144 short ones take long; not one, because a rare character anywhere in it would make all
-        of it four times as long in memory."""
-        for first in range(0, len(self.tokens), TOGETHER):
-            yield _joined(self.tokens[first : first + TOGETHER])
+    def spellings(self) -> list[tuple[str, str]]:
+        """All tokens, as the texts of `Spellings`."""
+        if isinstance(self.tokens, Spellings):
+            return self.tokens.texts
+        starts = range(0, len(self.tokens), TOGETHER)
+        return [_joined(self.tokens[first : first + TOGETHER]) for first in starts]
 
     def to_json(self) -> dict[str, object]:
         """All else that `from_json` makes the vocabulary of."""
@@ -181,14 +237,13 @@ class Vocabulary:
         Raises KeyError, TypeError or ValueError for anything else.
         """
         given = dict(fields)
-        tokens = [token for separator, joined in spellings for token in joined.split(separator)]
         scores = np.frombuffer(_unpacked(given.pop("scores")), "<f4")
         types = np.frombuffer(_unpacked(given.pop("types")), np.uint8)
         packed, replaced = given.pop("merges"), given.pop("replaced")
         assert isinstance(replaced, list)
         given["merges"] = None if packed is None else np.frombuffer(_unpacked(packed), "<u4").reshape(-1, 2)
         given["replaced"] = tuple(replaced)
-        return cls(tokens=tokens, scores=scores, types=types, **given)  # type: ignore[arg-type]
+        return cls(tokens=Spellings(spellings), scores=scores, types=types, **given)  # type: ignore[arg-type]
 
 
 def _joined(tokens: Sequence[str]) -> tuple[str, str]:

@@ -139,9 +139,12 @@ class Loader:
 
     async def _convert(self, source: Source | Folder, store: Store | None) -> str:
         """Returns why the store was not written, where it was not."""
-        image = self.image
+        image, vocabulary = self.image, self.checkpoint.vocabulary
         note = ""
         writer = None
+        if vocabulary:
+            with about(source.name):
+                vocabulary.check_normal()
         if store:
             created = datetime.now(UTC).isoformat(timespec="seconds")
             about_entry = source.key, LAYOUT_VERSION, image.nbytes, source.name, created
