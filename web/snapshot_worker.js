@@ -16,8 +16,8 @@ import { PAGE, keep, loadLibraries, maker, putFiles } from "./snapshot.js";
 
 /** @typedef {import("./snapshot.js").Header} Header */
 
-// What stands for the page cannot be imported here, and whoever needs it is left out. Compiled code is kept beside the
-// sources, whatever their times will be.
+// What stands for the page cannot be imported here, and whoever needs it is left out: nothing of sotto does. Compiled code
+// is kept beside the sources, whatever their times will be.
 const IMPORT = `
 import compileall, importlib, py_compile, sys
 
@@ -33,7 +33,8 @@ for name in names:
     try:
         importlib.import_module(name)
     except Exception:
-        pass
+        if name.startswith("sotto."):
+            raise
 for name in ("pyscript", "polyscript"):
     del sys.modules[name]
 sys.dont_write_bytecode = False

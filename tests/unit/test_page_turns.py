@@ -41,37 +41,16 @@ class Engine:
 @pytest.fixture
 def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Makes a holder that has a model; the modules of the browser are empty here."""
-    names = (
-        "pyscript",
-        "pyscript.js_modules",
-        "pyscript.js_modules.light",
-        "pyscript.ffi",
-        "pyodide",
-        "pyodide.ffi",
-    )
-    for name in names:
+    for name in ("pyodide", "pyodide.ffi"):
         module = ModuleType(name)
-        for attribute in (
-            "at_work",
-            "bridge",
-            "cpu",
-            "ranges",
-            "store",
-            "download",
-            "files",
-            "locks",
-            "keeping",
-            "document",
-            "window",
-            "create_proxy",
-            "JsException",
-            "run_sync",
-        ):
+        for attribute in ("create_proxy", "JsException", "run_sync"):
             setattr(module, attribute, None)
-        module.__dict__["light"] = lambda thing: thing
         monkeypatch.setitem(sys.modules, name, module)
     before = set(sys.modules)
+    from sotto.page import web
     from sotto.page.model_holder import ModelHolder
+
+    monkeypatch.setitem(vars(web), "at_work", None)
 
     def make() -> Any:
         browser: Any = SimpleNamespace(storage=None)

@@ -35,7 +35,7 @@ OUTSIDE = {  # third-party modules, and the rooms that may import them
     "wasmtime": {"native", "weights"},  # weights: the conversion in C
     "js": {"browser"},
     "pyodide": {"browser", "page"},
-    "pyscript": {"page"},
+    "pyscript": set(),  # page/web.py hands out what is in it
     "click": {"cli"},
     "rich": {"cli"},
     "platformdirs": {"assets"},

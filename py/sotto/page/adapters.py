@@ -6,8 +6,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pyscript.js_modules import files, ranges
-
 from .. import formats
 from ..browser.files import FileOfPerson
 from ..engine.engine import Engine
@@ -16,6 +14,7 @@ from ..formats.adapter import Adapter
 from ..library import adapters as shelf
 from ..library.library import ADAPTER, Entry
 from ..source import Folder, Source, in_memory
+from . import web
 from .browser import Browser
 from .choices import Choices
 from .options import Model
@@ -50,7 +49,7 @@ class Adapters:
             given: JavaScript's files.
             folder: the name of the one folder that they were in; may be empty.
         """
-        opened = {str(file.name): FileOfPerson(files, file, "") for file in given}
+        opened = {str(file.name): FileOfPerson(web.files, file, "") for file in given}
         if formats.CONFIG in opened:
             if formats.has_model(opened):
                 return None
@@ -85,7 +84,9 @@ class Adapters:
         found: list[tuple[str, Adapter, float]] = []
         try:
             if "adapter" in model:
-                adapter = await formats.open_adapter(open_adapter(ranges, self._browser, model["adapter"]))
+                adapter = await formats.open_adapter(
+                    open_adapter(web.ranges, self._browser, model["adapter"])
+                )
                 found.append((adapter.name, adapter, wanted.adapters.get(adapter.name, 1.0)))
         except SottoError as error:
             self.fault = error

@@ -6,7 +6,7 @@ import asyncio
 from html import escape
 from typing import Any
 
-from pyscript.ffi import create_proxy
+from pyodide.ffi import create_proxy
 
 from ..errors import SottoError
 from ..library.library import Entry

@@ -6,9 +6,8 @@ import json
 from collections.abc import Callable
 from typing import TypeVar
 
-from pyscript.js_modules import given
-
 from ..errors import FormatError
+from . import web
 from .reasons import reason
 from .words import Words
 
@@ -38,7 +37,7 @@ async def chosen(words: Words, field: str, screen: str, read: Callable[[str], T]
         NotTaken: the file is no use here.
     """
     try:
-        text = await given.text(field, LARGEST)
+        text = await web.given.text(field, LARGEST)
     except Exception as error:  # whatever JavaScript throws
         raise NotTaken(words("open.unread")) from error
     if not isinstance(text, str):

@@ -8,11 +8,10 @@ from pathlib import Path
 
 from pyodide.ffi import JsException
 from pyodide.http import pyfetch
-from pyscript.js_modules import documents
 
 from ..documents.document import LARGEST, Reading, needs, parts
 from ..errors import DocumentError
-from .dom import window
+from . import web
 from .parts import Parts
 from .throttle import Throttle
 
@@ -58,12 +57,12 @@ class DocumentBox:
         else:
             if text:
                 before = str(self._at("source").value).strip()
-                documents.fill(text)
+                web.documents.fill(text)
                 told = self._words("document.taken", name=name, count=len(text))
                 if before:
                     told = f"{told} {self._page.hint('document.undo')}".rstrip()
         finally:
-            window.URL.revokeObjectURL(address)
+            web.window.URL.revokeObjectURL(address)
         if self._reading == mine:
             self._tell(told)
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pyscript.ffi import create_proxy
+from pyodide.ffi import create_proxy
 
-from .dom import document, window
+from . import web
 
 Change = tuple[str, str, str]  # selector, "text" or a style or an attribute, value
 
@@ -19,22 +19,26 @@ class Elements:
     def __init__(self) -> None:
         self._found: dict[str, Any] = {}
         self._complaints: dict[str, str] = {}
-        self._paint, self._listen, self._offer = window.paint, window.listen, window.offer  # of web/boot.js
-        self.root = document.documentElement
+        self._paint, self._listen, self._offer = (
+            web.window.paint,
+            web.window.listen,
+            web.window.offer,
+        )  # of web/boot.js
+        self.root = web.document.documentElement
 
     def at(self, name: str) -> Any:
         """The element with an id."""
         if name not in self._found:
-            self._found[name] = document.getElementById(name)
+            self._found[name] = web.document.getElementById(name)
         return self._found[name]
 
     def focused(self) -> str:
         """The id of the element that has the keyboard; may be empty."""
-        return str(document.activeElement.id if document.activeElement else "")
+        return str(web.document.activeElement.id if web.document.activeElement else "")
 
     def holds_focus(self, name: str) -> bool:
         """Whether the keyboard is in an element or in what lies in it."""
-        return bool(self.at(name).contains(document.activeElement))
+        return bool(self.at(name).contains(web.document.activeElement))
 
     def on(self, name: str, event: str, handler: Callable[[], object]) -> None:
         """Call a handler at every such event of an element."""
@@ -71,7 +75,7 @@ class Elements:
         self._complaints[name] = text
         field, place = self.at(name), f"{name}-fault"
         if place not in self._found:
-            note = document.createElement("p")
+            note = web.document.createElement("p")
             note.id, note.className, note.hidden = place, "fault", True
             note.setAttribute("role", "alert")
             field.closest("label").after(note)
@@ -86,14 +90,14 @@ class Elements:
         place = self.at(name)
         place.textContent = ""
         for i, line in enumerate(lines):
-            place.append(*([document.createElement("br")] if i else []), line)
+            place.append(*([web.document.createElement("br")] if i else []), line)
 
     def spans(self, name: str, texts: Iterable[str]) -> None:
         """Make texts the spans of an element."""
         place = self.at(name)
         place.textContent = ""
         for text in texts:
-            span = document.createElement("span")
+            span = web.document.createElement("span")
             span.textContent = text
             place.append(span, " ")
 
@@ -103,7 +107,7 @@ class Elements:
         place.textContent = ""
         for text, marked in parts:
             if marked:
-                mark = document.createElement("mark")
+                mark = web.document.createElement("mark")
                 mark.textContent = text
                 place.append(mark)
             else:

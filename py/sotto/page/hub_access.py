@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pyscript.js_modules import download
-
 from ..browser import hub
 from ..errors import SottoError
 from ..library.address import HUB
 from ..library.sign_in import SigningIn, is_answer
+from . import web
 from .browser import Browser
 
 _BEGUN = "hub.begun"  # kept in this tab while the person is at the hub
@@ -92,5 +91,5 @@ class HubAccess:
             return False
         if begun.hub != self.address:
             raise SottoError("The hub is another one by now.", "Sign in again.", "sign")
-        self.take(await hub.token_for(download, begun, answer), keep=self.kept)
+        self.take(await hub.token_for(web.download, begun, answer), keep=self.kept)
         return True

@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from pyscript.ffi import create_proxy
-from pyscript.js_modules import download
+from pyodide.ffi import create_proxy
 
 from ..browser import hub
 from ..errors import Cancelled, SottoError
@@ -16,6 +15,7 @@ from ..library.curated import CURATED, TERMS, Curated
 from ..library.offers import HubModel, Offer, called, choose
 from ..models import ARCHITECTURES
 from . import format as numbers
+from . import web
 from .adapters_panel import take_in
 from .hub_account import HubAccount
 from .options import HubPart, Model
@@ -68,7 +68,7 @@ class HubPanel:
                 return
             runs = ARCHITECTURES.__contains__
             self._model, self._offered = await hub.look(
-                download, self._access.address, address, runs, self._access.token
+                web.download, self._access.address, address, runs, self._access.token
             )
             self._list(self._model, address, await self._matrices())
             if address.file:
@@ -168,7 +168,7 @@ class HubPanel:
 
     async def list_unfinished(self) -> None:
         """Show what was not fetched to its end, or was cleared by the browser."""
-        words, self._unfinished = self._words, await hub.unfinished(download)
+        words, self._unfinished = self._words, await hub.unfinished(web.download)
         items = []
         for number, file in enumerate(self._unfinished):
             part = words("hub.part", done=numbers.size(file.done), total=numbers.size(file.size))
@@ -182,7 +182,7 @@ class HubPanel:
         self._at("hub-unfinished").innerHTML = "".join(items)
 
     async def _drop(self, file: hub.Unfinished) -> None:
-        await hub.forget(download, file)
+        await hub.forget(web.download, file)
         await self.list_unfinished()
 
     async def _ask(self, offer: Offer) -> None:

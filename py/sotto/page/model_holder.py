@@ -8,15 +8,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from pyscript.js_modules import at_work, bridge, cpu
-
 from ..device import Device
 from ..devices.threads import best_threads
 from ..engine.engine import Engine
 from ..errors import Cancelled, DeviceError, LimitError
 from ..reports import LoadProgress
 from ..source import Folder, Source
-from . import processor
+from . import processor, web
 from .adapters import Adapters
 from .browser import Browser
 from .choices import Choices, ChosenByModel
@@ -68,7 +66,7 @@ class ModelHolder:
         self.stock = Stock(browser, models, hub)
         self.stock.waiting = self._waiting
         self.adapters = Adapters(browser, self.stock)
-        self._crashes = Crashes(browser.storage, at_work)
+        self._crashes = Crashes(browser.storage, web.at_work)
         self._rates = Rates(browser.storage)
         self._anyway = False  # the model is loaded whatever it took down before
         self._refused: tuple[Model | None, Choices] | None = None  # what could not be loaded, and how
@@ -342,7 +340,7 @@ class ModelHolder:
             if self.wanted.device not in ("", "auto") or self.opened.kind == "cpu":
                 raise
             self._close()
-            self.opened = await processor.instead(cpu, error)
+            self.opened = await processor.instead(web.cpu, error)
             loading = Loading(self.runtime, time.monotonic)
             source = await self._source(self.model, loading)
             try:
@@ -362,11 +360,11 @@ class ModelHolder:
         """The processor that is asked for now, or was chosen before and is still there, or is the best one."""
         rates = self._rates.of(key)
         try:
-            return await processor.choose(asked or before or "auto", bridge, cpu, rates)
+            return await processor.choose(asked or before or "auto", web.bridge, web.cpu, rates)
         except DeviceError:
             if asked or before in ("", "auto"):
                 raise
-            return await processor.choose("auto", bridge, cpu, rates)
+            return await processor.choose("auto", web.bridge, web.cpu, rates)
 
     async def _load(self, model: Model, source: Source | Folder, opened: Opened, loading: Loading) -> None:
         if not self._anyway:

@@ -6,15 +6,13 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 
-from pyscript.js_modules import bridge
-
 from .. import values
 from ..browser.gpu import adapters
 from ..engine.engine import Engine
 from ..errors import InvalidSetting, SottoError
 from ..reports import PROCESSORS, LoadStats
 from ..tuning.candidates import PRECISIONS
-from . import fields, statistics
+from . import fields, statistics, web
 from . import format as numbers
 from .background import Background
 from .choices import USUAL
@@ -150,7 +148,7 @@ class ModelPanel(Observer):
     async def _name_gpus(self) -> None:
         """Where this browser has two GPUs, either can be chosen by its name."""
         self._named = True
-        names = await adapters(bridge)
+        names = await adapters(web.bridge)
         names.pop("fallback", None)
         if len(names) < len(GPUS):
             return

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from pyodide.ffi import create_proxy
-from pyscript.js_modules import files
 
 from ..errors import SottoError
+from . import web
 from .adapters_panel import take_in
 from .parts import Parts
 from .reasons import reason
@@ -34,5 +34,5 @@ def listen(parts: Parts) -> None:
             if holder.engine is not None and holder.kept:
                 await holder.stock.persist()  # somebody wants to have this model again
 
-    files.onGiven(create_proxy(lambda given, folder: parts.do(take(list(given), str(folder)))))
-    parts.elements.root.dataset.files = files.channel
+    web.files.onGiven(create_proxy(lambda given, folder: parts.do(take(list(given), str(folder)))))
+    parts.elements.root.dataset.files = web.files.channel

@@ -7,8 +7,6 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from pyscript.js_modules import download, files, keeping, locks, ranges, store
-
 from .. import formats
 from ..browser import hub
 from ..browser.files import FileOfPerson, sha256
@@ -22,6 +20,7 @@ from ..model_files import CONFIG, one_model
 from ..models import ARCHITECTURES
 from ..source import Folder, KeptSource, Source, in_memory
 from ..store import Store
+from . import web
 from .browser import Browser
 from .hub_access import HubAccess
 from .options import HubPart, Model, Models
@@ -57,7 +56,7 @@ class Stock:
     async def store(self, *, anew: bool = False) -> Store:
         """The browser's cache of converted models, opened `anew` for each load: the browser may have closed it."""
         if self._store is None or anew:
-            self._store = await WebStore.open(store)
+            self._store = await WebStore.open(web.store)
         return self._store
 
     async def library(self) -> Library:
@@ -67,7 +66,7 @@ class Stock:
     def offered(self, key: str) -> Model | None:
         """The server's model that has this content."""
         rows = self._models["models"]
-        return next((row for row in rows if open_source(ranges, self._browser, row).key == key), None)
+        return next((row for row in rows if open_source(web.ranges, self._browser, row).key == key), None)
 
     async def find(self, name: str) -> Model | None:
         """A model of the library that can be loaded, by its key or title."""
@@ -98,7 +97,9 @@ class Stock:
         chosen = [by_name[name] for name in names]
         kind, title = "safetensors", next((name for name in names if name.endswith(".safetensors")), names[0])
         if CONFIG not in names:
-            kind, looks_like = formats.kind_of(bytes(await FileOfPerson(files, chosen[0], "").start(_START)))
+            kind, looks_like = formats.kind_of(
+                bytes(await FileOfPerson(web.files, chosen[0], "").start(_START))
+            )
             if not kind:
                 raise FormatError(
                     f"{names[0]} is not a model file"
@@ -135,7 +136,7 @@ class Stock:
             return KeptSource(
                 key, model["name"], model["size"], lambda whole: self._open_again(key, whole, progress)
             )
-        return open_source(ranges, self._browser, model)
+        return open_source(web.ranges, self._browser, model)
 
     async def _open_at_hub(
         self, name: str, parts: Sequence[HubPart], origin: str, token: str, ahead: int = AHEAD
@@ -150,7 +151,7 @@ class Stock:
         opened: dict[str, Source] = {}
         # Small ones first; and tabs that fetch models which have a file in common never wait for each other.
         for part in sorted(parts, key=lambda part: (part["file"].size, part["file"].sha256)):
-            source = HubSource(download, part["url"], part["file"], origin, token, ahead, whole)
+            source = HubSource(web.download, part["url"], part["file"], origin, token, ahead, whole)
             self._coming.append(source)  # before it begins, so that `stop` ends the waiting, too
             await source.begin(self.waiting)
             # Of small files the hub tells no sha256: what is in them tells whether the model is one that is kept.
@@ -176,7 +177,7 @@ class Stock:
                 "its file is not here.", "Give the file again: only what is damaged is read of it."
             )
         at, token = self.hub.address, self.hub.token
-        model, offered = await hub.look(download, at, address, ARCHITECTURES.__contains__, token)
+        model, offered = await hub.look(web.download, at, address, ARCHITECTURES.__contains__, token)
         files = choose(model, offered, address.file).files
         parts = [HubPart(url=hub.resolved(at, model, file), file=file) for file in files]
         return await self._open_at_hub(called(model, files), parts, origin, token, AHEAD if whole else 0)
@@ -188,7 +189,7 @@ class Stock:
         held = await kept.hold(name)
         if held is None and all(entry.key != key for entry in await kept.entries()):
             self.waiting()
-            held = await locks.wait(name)
+            held = await web.locks.wait(name)
         try:
             yield
         finally:
@@ -208,7 +209,7 @@ class Stock:
         """
         origin, token, size = wanted["origin"], wanted.get("token", ""), wanted["size"]
         coming = [
-            HubSource(download, part["url"], part["file"], origin, token, whole=size)
+            HubSource(web.download, part["url"], part["file"], origin, token, whole=size)
             for part in wanted["hub"]
         ]
         self._beside = coming
@@ -268,7 +269,7 @@ class Stock:
             def told(done: int, before: int = before) -> None:
                 progress(before + done, model["size"])
 
-            opened[str(file.name)] = FileOfPerson(files, file, await self._sha256(file, told))
+            opened[str(file.name)] = FileOfPerson(web.files, file, await self._sha256(file, told))
             before += int(file.size)
         return next(iter(opened.values())) if len(opened) == 1 else Folder(model["name"], opened)
 
@@ -277,7 +278,7 @@ class Stock:
         kept = await self.store()
         stamp = f"{_HASHED}{file.size} {file.lastModified} {file.name}"
         if not (known := await kept.find_note(stamp)):
-            known = await sha256(files, file, progress)
+            known = await sha256(web.files, file, progress)
             await kept.keep_note(stamp, known)
         return known
 
@@ -304,8 +305,8 @@ class Stock:
 
     async def room(self) -> dict[str, Any]:
         """Bytes `used` and `free`, and whether they are `persisted`; None where the browser does not tell."""
-        return dict(json.loads(await keeping.room()))
+        return dict(json.loads(await web.keeping.room()))
 
     async def persist(self) -> bool:
         """Ask the browser to clear nothing by itself; whether it agrees."""
-        return bool(await keeping.persist())
+        return bool(await web.keeping.persist())

@@ -8,15 +8,14 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from pyscript.ffi import create_proxy
-from pyscript.js_modules import charts
+from pyodide.ffi import create_proxy
 
 from ...bench.control import BenchProgress
 from ...bench.export import summary, to_csv
 from ...bench.published import Published
 from ...bench.report import Report
 from ...bench.request import Request
-from ..dom import window
+from .. import web
 from ..parts import Parts
 from .figures import Figures, label, processor, when
 from .layout import beside
@@ -167,14 +166,14 @@ class BenchmarkView:
     async def _figures(self, figures: Sequence[Figure]) -> None:
         self._at("bench-figures").innerHTML = "".join(figure.html() for figure in figures)
         specs = {name: spec for figure in figures for name, spec in figure.charts.items()}
-        drawn = await charts.draw(json.dumps(specs))  # else the tables say the same
+        drawn = await web.charts.draw(json.dumps(specs))  # else the tables say the same
         self._at("bench-figures").dataset.charts = "drawn" if drawn else "none"
         self._at("bench-uncharted").hidden = drawn
 
     def _files(self, report: Report, kept: bool) -> None:
         """What can be done with a report."""
         self.kept(kept)
-        address = str(window.location.href).partition("#")[0]
+        address = str(web.window.location.href).partition("#")[0]
         query = report.request.to_query()
         self._at("bench-copy").dataset.text = summary(report)
         self._at("bench-link").dataset.text = f"{address}#benchmark{'?' if query else ''}{query}"

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from html import escape
 from urllib.parse import quote
 
-from pyscript.js_modules import markdown
-
 from ...tasks.language import language
+from .. import web
 from ..clock import local
-from ..dom import window
 from ..parts import Parts
 from ..run_figures import folded
 from .conversation import Conversation, Turn
@@ -47,7 +45,7 @@ class ChatView:
     def write(self, name: str, text: str) -> None:
         """Put a text into a field, as if it had been typed: web/kept.js keeps that of the next question."""
         self._at(f"chat-{name}").value = text
-        self._at(f"chat-{name}").dispatchEvent(window.Event.new("input"))
+        self._at(f"chat-{name}").dispatchEvent(web.window.Event.new("input"))
 
     def focus(self, name: str) -> None:
         """The keyboard is at an element."""
@@ -130,14 +128,14 @@ class ChatView:
             away = " data-forgotten" if at < conversation.forgotten else ""
             parts.append(f"<li{away}>{question}{self._answer(at, turn, at == last)}</li>")
         answers = {f"answer{at}": turn.answer for at, turn in enumerate(conversation.turns)}
-        await markdown.fill("chat-turns", "".join(parts), json.dumps(answers))
+        await web.markdown.fill("chat-turns", "".join(parts), json.dumps(answers))
         self._at("chat").dataset.blank = "" if conversation.turns or conversation.summary else "yes"
         if editing >= 0:
             self.focus("edit")
 
     async def grow(self, at: int, answer: str) -> None:
         """Show more of an answer."""
-        await markdown.grow("chat-turns", f"answer{at}", answer)
+        await web.markdown.grow("chat-turns", f"answer{at}", answer)
 
     def head(self, conversation: Conversation) -> None:
         """The title and the files of a conversation."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from pyscript.js_modules import archive
-
 from ...errors import FormatError
+from .. import web
 from ..archive import Archive
 from ..browser import Browser
 from ..shelf import History
@@ -26,7 +25,7 @@ class PostArchive:
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
         self.shelf = History(
-            Archive("post", archive.open, browser.private), _read, lambda entry: to_json([entry])
+            Archive("post", web.archive.open, browser.private), _read, lambda entry: to_json([entry])
         )
         self._latest: Entry | None = None
 

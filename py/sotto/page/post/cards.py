@@ -9,10 +9,9 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from pyscript.ffi import create_proxy
+from pyodide.ffi import create_proxy
 
-from .. import statistics
-from ..dom import document
+from .. import statistics, web
 from ..network import NetworkChoice
 from ..parts import Parts
 from ..run_figures import folded
@@ -103,7 +102,7 @@ class Cards:
 
     def _make(self, at: int) -> None:
         """Copy the first card."""
-        card = document.createElement("li")
+        card = web.document.createElement("li")
         html = re.sub(r' id="(\w+)"', rf' id="\1-{at + 1}"', self._pattern)
         html = re.sub(r' data-(copy|share)="post"', rf' data-\1="{_id("post", at)}"', html)
         label = escape(self._words("versions.one", number=at + 1))

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from html import escape
 
-from pyscript.js_modules import given
-
+from .. import web
 from ..chosen_file import NotTaken, chosen
 from ..clock import local
 from ..parts import Parts
@@ -147,7 +146,7 @@ class HistoryPanel:
         """Save what is found as a file."""
         found = self._found()
         text = to_json(found) if kind == "json" else to_markdown(found, self._words("source"))
-        await given.save(f"sotto-posts.{kind}", mime, text)
+        await web.given.save(f"sotto-posts.{kind}", mime, text)
 
 
 def _network(entry: Entry) -> str:

@@ -6,18 +6,17 @@ import asyncio
 import traceback
 from dataclasses import replace
 
-from pyscript.js_modules import bridge, cpu, given, ranges, store
-
 from ...bench.benchmark import SCRATCH, Benchmark
 from ...bench.control import BenchProgress
 from ...bench.published import published
 from ...bench.report import Report
 from ...bench.request import PRESETS, Request, preset_of
-from ...browser import gpu as web
+from ...browser import gpu
 from ...browser.store import WebStore
 from ...errors import Cancelled, SottoError
 from ...models import synthetic
 from ...source import Folder, Source
+from .. import web
 from ..benchmark.baselines import Baselines
 from ..benchmark.figures import Figures
 from ..benchmark.host import BrowserHost
@@ -41,7 +40,7 @@ class BenchmarkScreen:
         self._browser = parts.browser
         self._storage = storage = parts.browser.storage
         self._shown = BenchmarkView(parts)
-        self._host = BrowserHost(parts.browser, bridge, cpu, store)
+        self._host = BrowserHost(parts.browser, web.bridge, web.cpu, web.store)
         self._baselines = Baselines(
             lambda: storage.remembered("benchmarks"), lambda text: storage.remember("benchmarks", text)
         )
@@ -82,7 +81,7 @@ class BenchmarkScreen:
             for name in shapes if name in synthetic.SHAPES
         ]  # fmt: skip
         devices = [("auto", words("device.auto"))]
-        for way, name in (await web.adapters(bridge)).items():
+        for way, name in (await gpu.adapters(web.bridge)).items():
             devices.append((f"gpu:{way}", words(f"bench.device.{way or 'gpu'}", name=name)))
         devices.append(("cpu", words("bench.device.cpu", count=self._browser.cores())))
         self._shown.choices(models, devices)
@@ -142,7 +141,7 @@ class BenchmarkScreen:
     def _source(self, request: Request) -> Source | Folder:
         if request.shape:
             return synthetic.source(request.shape)
-        return open_source(ranges, self._browser, choose(self._parts.models, request.model))
+        return open_source(web.ranges, self._browser, choose(self._parts.models, request.model))
 
     def _request(self) -> Request:
         """What the form says. Raises SottoError."""
@@ -155,7 +154,7 @@ class BenchmarkScreen:
     async def _forget_scratch(self) -> None:
         """Drop what a benchmark left in the cache when its tab was closed."""
         key = self._storage.remembered("benchmark.scratch")
-        if key and not self._busy and (cached := await WebStore.open(store)):
+        if key and not self._busy and (cached := await WebStore.open(web.store)):
             await cached.drop(key)
             self._storage.remember("benchmark.scratch", "")
 
@@ -185,7 +184,7 @@ class BenchmarkScreen:
 
     async def _open_file(self) -> None:
         """Keep a run that was saved, here or on another computer, and hold it beside this one."""
-        text = await given.text("bench-file", LARGEST_FILE)
+        text = await web.given.text("bench-file", LARGEST_FILE)
         try:
             report = Report.from_json(text or "")
         except SottoError as error:

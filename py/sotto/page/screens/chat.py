@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import Any
 
-from pyscript.js_modules import archive
-
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull, InvalidSetting
 from ...text.prompt import Prompt
 from ...text.sampler import Sampling
 from ...text.tokenizer import Segment
-from .. import faults
+from .. import faults, web
 from ..archive import Archive
 from ..chat import context
 from ..chat.conversation import Conversation
@@ -42,7 +40,7 @@ class ChatScreen(Observer):
         self._view = view = ChatView(parts)
         self._notice = Notice(parts.elements, parts.words, parts.panel, "chat-error")
         self._shelf = History(
-            Archive("conversation", archive.open, parts.browser.private),
+            Archive("conversation", web.archive.open, parts.browser.private),
             lambda _, text: Conversation.from_json(text),
             Conversation.to_json,
         )

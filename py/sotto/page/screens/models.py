@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
-from pyscript.ffi import create_proxy
+from pyodide.ffi import create_proxy
 
 from ...errors import SottoError
 from ...library.library import Entry, to_delete

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
-from pyscript.js_modules import documents
-
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull
 from ...reports import RunStats
@@ -14,7 +12,7 @@ from ...tasks import fit
 from ...tasks.phrases import TONES
 from ...tasks.request import Request
 from ...text.prompt import Prompt
-from .. import faults
+from .. import faults, web
 from ..document_box import DocumentBox
 from ..faults import Fault
 from ..network import NetworkChoice
@@ -328,7 +326,7 @@ class PostScreen(Observer):
             return
         self._archive.shown(entry)
         if entry.text != self._source.text:
-            documents.fill(entry.text)
+            web.documents.fill(entry.text)
         self._at("posts").scrollIntoView(block="nearest")
         self._cards.focus(0)
 

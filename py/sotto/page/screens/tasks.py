@@ -7,8 +7,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pyscript.js_modules import archive
-
 from ... import values
 from ...engine.engine import Engine
 from ...errors import Cancelled, ContextFull, InvalidSetting
@@ -20,7 +18,7 @@ from ...tasks.rules import flat
 from ...tasks.templates import READY, TEXT, Template, from_json
 from ...text.chat import GEMMA
 from ...text.prompt import Prompt
-from .. import faults
+from .. import faults, web
 from ..archive import Archive
 from ..chosen_file import NotTaken, chosen
 from ..faults import Fault
@@ -66,7 +64,7 @@ class TasksScreen(Observer):
         self._words = parts.words
         self._view = view = TasksView(parts)
         self._notice = Notice(parts.elements, parts.words, parts.panel, "tasks-error")
-        self._shelf = Templates(Archive("task", archive.open))
+        self._shelf = Templates(Archive("task", web.archive.open))
         self._template = READY[0]
         self._prompt = ""  # as it was shown last: what is in the field and is not this, the person wrote
         self._dropped: Template | None = None  # what an undo brings back

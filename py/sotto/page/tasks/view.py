@@ -9,16 +9,14 @@ from html import escape
 from typing import Any
 from urllib.parse import quote
 
-from pyscript.ffi import create_proxy
-from pyscript.js_modules import markdown
+from pyodide.ffi import create_proxy
 
 from ...errors import InvalidSetting
 from ...reports import RunStats
 from ...tasks.language import language
 from ...tasks.phrases import LANGUAGES, PHRASES
 from ...tasks.templates import READY, Template, to_json
-from .. import fields
-from ..dom import document, window
+from .. import fields, web
 from ..parts import Parts
 from ..run_figures import Figures, folded
 
@@ -75,7 +73,7 @@ class TasksView:
     def write_source(self, text: str) -> None:
         """Put a text into the box, as if it had been typed: web/kept.js keeps it."""
         self.write("source", text)
-        self._at("tasks-source").dispatchEvent(window.Event.new("input"))
+        self._at("tasks-source").dispatchEvent(web.window.Event.new("input"))
 
     def focus(self, name: str) -> None:
         """The keyboard is at an element."""
@@ -166,7 +164,7 @@ class TasksView:
 
     def state(self, state: str, hint: str = "") -> None:
         """Whether there is a model ("loading", "failed"), or what it does ("ready", "waiting", "writing")."""
-        pressed = str(document.activeElement.id) in ("tasks-run", "tasks-stop")
+        pressed = str(web.document.activeElement.id) in ("tasks-run", "tasks-stop")
         self._at("tasks").dataset.state = state
         self._say("tasks-when", hint)
         self._at("tasks-run").disabled = state == "failed" or not self.filled
@@ -189,12 +187,12 @@ class TasksView:
         """Show answers, the last of which may go on."""
         parts = "".join(self._answer(number, each, cached) for number, each in enumerate(answers))
         texts = {f"task{number}": _markdown(each) for number, each in enumerate(answers)}
-        await markdown.fill("tasks-out", parts, json.dumps(texts))
+        await web.markdown.fill("tasks-out", parts, json.dumps(texts))
         self._at("tasks-empty").hidden = bool(answers)
 
     async def grow(self, number: int, text: str) -> None:
         """Show more of an answer."""
-        await markdown.grow("tasks-out", f"task{number}", text)
+        await web.markdown.grow("tasks-out", f"task{number}", text)
 
     def _answer(self, number: int, answer: Answer, cached: bool) -> str:
         words = self._words
