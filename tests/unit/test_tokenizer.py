@@ -176,6 +176,17 @@ def test_many_user_defined_pieces_that_begin_alike_are_found():
         assert Tokenizer(changed).encode(text) == slow_encode(changed, text)
 
 
+def test_user_defined_pieces_of_one_character_and_those_that_go_on():
+    tokens = list(tiny.vocabulary().tokens)
+    types = tiny.vocabulary().types
+    normal = np.flatnonzero(types == TokenType.NORMAL).tolist()
+    for place, piece in zip(normal, ["\n\n<", "\n" * 9, "<<", "<" * 4, "  -"], strict=False):
+        tokens[place], types[place] = piece, TokenType.USER_DEFINED
+    changed = replace(tiny.vocabulary(), tokens=tokens, types=types)
+    for text in ("\n\n<b>", "\n" * 20 + "<<<", "<<<<<<<<b>", "   -  -", "\n" * 8 + "<<"):
+        assert Tokenizer(changed).encode(text) == slow_encode(changed, text)
+
+
 def test_a_vocabulary_of_several_parts(monkeypatch):
     monkeypatch.setattr("sotto.text.tokenizer._PART", 7)
     monkeypatch.setattr("sotto.text.tokenizer._CACHED_PIECES", 5)

@@ -398,6 +398,20 @@ class _Splitter:
 
 
 def _splitter(pieces: Iterable[str]) -> re.Pattern[str]:
-    """A pattern for `split` that matches any of the pieces, the longest first; none of none."""
-    choices = "|".join(re.escape(piece) for piece in sorted(pieces, key=len, reverse=True))
-    return re.compile(f"({choices or '(?!)'})")
+    """A pattern for `split` that matches any of the pieces, the longest first; none of none.
+
+    Of one character several times, as 92 of Gemma's are, it has counts: patterns are compiled letter by letter. These
+    come last, because a piece that goes on with another character is longer.
+    """
+    choices: list[str] = []
+    lengths: dict[str, list[int]] = {}
+    for piece in sorted(pieces, key=len, reverse=True):
+        if piece.count(piece[:1]) == len(piece):
+            lengths.setdefault(piece[0], []).append(len(piece))
+        else:
+            choices.append(re.escape(piece))
+    for character, found in lengths.items():
+        most, least = found[0], found[-1]
+        counts = [f"{least},{most}"] if len(found) == most - least + 1 else found
+        choices += [f"{re.escape(character)}{{{count}}}" for count in counts]
+    return re.compile(f"({'|'.join(choices) or '(?!)'})")
