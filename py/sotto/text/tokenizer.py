@@ -36,7 +36,7 @@ CONTROL_NAMES += ("<|im_start|>", "<|im_end|>", "<|endoftext|>")  # of fine-tune
 ENDS = ("<eos>", "<end_of_turn>", "<start_of_turn>", "<|im_end|>", "<|im_start|>", "<|endoftext|>")
 
 _LONGEST_JOINTS = 1 << 16  # characters of what is matched around spaces inside tokens; Gemma 3 has four
-_PART = 1 << 15  # tokens in one dictionary
+_PART = 1 << 16  # tokens in one dictionary
 _BEGINNING = 4  # characters: pieces that share these begin alike
 _MANY = 64  # of such pieces: they are looked for only where they can be
 _CACHED_WORD = 24  # characters of the longest word worth remembering
@@ -401,7 +401,8 @@ def _splitter(pieces: Iterable[str]) -> re.Pattern[str]:
     """A pattern for `split` that matches any of the pieces, the longest first; none of none.
 
     Of one character several times, as 92 of Gemma's are, it has counts: patterns are compiled letter by letter. These
-    come last, because a piece that goes on with another character is longer.
+    come last, because a piece that goes on with another character is longer. The first character stands before the
+    count, so that `re` sees with what pieces begin, and looks for that.
     """
     choices: list[str] = []
     lengths: dict[str, list[int]] = {}
@@ -411,7 +412,8 @@ def _splitter(pieces: Iterable[str]) -> re.Pattern[str]:
         else:
             choices.append(re.escape(piece))
     for character, found in lengths.items():
-        most, least = found[0], found[-1]
-        counts = [f"{least},{most}"] if len(found) == most - least + 1 else found
-        choices += [f"{re.escape(character)}{{{count}}}" for count in counts]
+        most, least = found[0] - 1, found[-1] - 1
+        whole = len(found) == most - least + 1
+        counts = [f"{least},{most}"] if whole else [str(length - 1) for length in found]
+        choices += [f"{re.escape(character) * 2}{{{count}}}" for count in counts]
     return re.compile(f"({'|'.join(choices) or '(?!)'})")
