@@ -197,7 +197,9 @@ class Vocabulary:
         found: list[str] = []
         first = 0
         for separator, joined in self.spellings():
-            codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
+            codes = np.frombuffer(
+                joined.encode("utf-16-le", "surrogatepass"), "<u2"
+            )  # `character` is one word in it
             at = np.flatnonzero(codes[1:] == ord(character)) + 1
             before = codes[at - 1]
             at = at[(before != ord(character)) & (before != ord(separator))]
