@@ -20,14 +20,22 @@ export class Database {
    */
   static async open(name) {
     try {
-      const connection = await connected(name);
-      if (fits(connection)) return new Database(connection, false);
-      connection.close();
+      const there = await Database.asItIs(name);
+      if (there) return there;
       await ended(indexedDB.deleteDatabase(name));
       return new Database(await connected(name), true);
     } catch (error) {
       throw told(error);
     }
+  }
+
+  /** The database, unless it has another shape: then it is left alone.
+   * @param {string} name  @returns {Promise<Database | undefined>} */
+  static async asItIs(name) {
+    const connection = await connected(name);
+    if (fits(connection)) return new Database(connection, false);
+    connection.close();
+    return undefined;
   }
 
   /** @param {IDBDatabase} connection  @param {boolean} remade what was in it had another shape and is gone */

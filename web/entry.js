@@ -55,6 +55,24 @@ export async function entryOf(manifests, key) {
   return isEntry(value, key) ? value : undefined;
 }
 
+/** A record's bytes, and the checksums of its chunks, which are still to be checked; undefined where it is missing, or
+ * cannot be read. Whoever wrote them: the entry may have been replaced by an equal one since it was found.
+ * @param {import("./database.js").Database} database  @param {string} key of the entry  @param {number} index
+ * @param {number} nbytes  @returns {Promise<{bytes: Uint8Array<ArrayBuffer>, hashes: Uint8Array} | undefined>} */
+export async function storedRecord(database, key, index, nbytes) {
+  try {
+    const record = await database.within("readonly", async ({ manifests, records }) => {
+      const entry = await entryOf(manifests, key);
+      return entry && read(records, [entry.writer, index]);
+    });
+    if (!isStoredBlob(record, nbytes)) return undefined;
+    // Whole: slices of a stored blob cannot be read in Chromium's private windows.
+    return { bytes: new Uint8Array(await record.blob.arrayBuffer()), hashes: record.hashes };
+  } catch {
+    return undefined;
+  }
+}
+
 /** Delete a key's entry if it is the one that is meant, or cannot be used at all.
  * @param {import("./database.js").Stores} stores  @param {string} key  @param {(entry: Entry) => boolean} [meant] */
 export async function remove({ manifests, records }, key, meant = () => true) {

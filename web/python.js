@@ -3,17 +3,19 @@
  * page is told of every file that is asked for, has arrived or cannot be had.
  *
  * The address says more: `page`, where to tell it; `pyodide`, the interpreter itself; `app`, the page's own Python;
- * `modules`, which are loaded meanwhile, and are wanted later.
+ * `modules` and `files`, which are loaded meanwhile, and are wanted later.
  *
  * Python starts from a snapshot where there is one; else there will be one when the page has come to rest (snapshot.js).
  */
 
 import "./trusted.js";
 import "./ready_made.js";
+import * as ahead from "./ahead.js";
 import { giveNoDatabase } from "./no_database.js";
-import { drop, kept, nameOf, possible, restored, works } from "./snapshot.js";
+import { drop, nameOf, possible, restored, works } from "./snapshot.js";
 import { record } from "./recording.js";
 
+const PACKAGES = ["numpy"];
 const AGAIN = 300; // milliseconds until a request that was cut off is made again
 const fetchOnce = globalThis.fetch;
 
@@ -27,6 +29,7 @@ function tell(kind, url, why = "") {
 }
 
 tell("arrived", import.meta.url);
+ahead.begin(tell);
 
 /**
  * Which file cannot be had, of a module and all that it imports, and why; nothing when they all can.
@@ -88,10 +91,15 @@ async function fetchAgain(input, init) {
   }
 }
 
+/** @type {Map<string, Promise<Response>>} answers to requests that were made before anybody asked; each is given once */
+const before = new Map();
+
 /** @type {typeof fetch} */
 globalThis.fetch = async (input, init) => {
   const url = input instanceof Request ? input.url : String(input);
   if (!/^(https?:|\/|\.)/.test(url)) return fetchOnce(input, init);
+  const response = before.get(url);
+  if (response && before.delete(url)) return response;
   tell("asked", url);
   try {
     const response = await fetchAgain(input, init);
@@ -104,21 +112,45 @@ globalThis.fetch = async (input, init) => {
   }
 };
 
-for (const url of (given.get("modules") ?? "").split(" ")) load(url).catch(() => {}); // told; Python will meet it too
 const interpreter = new URL(given.get("pyodide") ?? "", import.meta.url).href;
 const folder = new URL(".", interpreter).href;
+const loading = load(interpreter);
+load(`${folder}pyodide.asm.mjs`).catch(() => {}); // told; who wants it will meet it too
+compileBefore(`${folder}pyodide.asm.wasm`);
+fetchBefore(`${folder}python_stdlib.zip`).catch(() => {}); // likewise
+for (const url of (given.get("files") ?? "").split(" ")) fetchBefore(url).catch(() => {}); // likewise
 const app = bytesOf(given.get("app") ?? "");
 const lock = bytesOf(`${folder}pyodide-lock.json`);
 for (const file of [app, lock]) file.catch(() => {}); // likewise
-load(`${folder}pyodide.asm.mjs`).catch(() => {});
-const loading = load(interpreter);
+for (const url of (given.get("modules") ?? "").split(" ")) load(url).catch(() => {}); // likewise
 
-/** The name of the snapshot that may be used; empty where none can be kept. */
-const name = (async () => (possible ? nameOf(await app, await lock, (await loading).version) : ""))().catch(() => "");
-const snapshot = kept(name).catch(() => undefined);
+/** What a snapshot's name is made of. @returns {Promise<import("./snapshot.js").Of>} */
+const parts = async () => ({ app: await app, lock: await lock, version: (await loading).version });
+const snapshot = possible ? parts().then(ahead.snapshot).catch(() => undefined) : undefined;
 const pyodide = await loading;
 
 export const { version } = pyodide;
+
+/** Make a request before anybody asks: until then there is little else to do. @param {string} url */
+function fetchBefore(url) {
+  const response = fetch(url);
+  before.set(url, response);
+  return response;
+}
+
+/** Compile a WebAssembly module that is going to be instantiated once. @param {string} url */
+function compileBefore(url) {
+  const response = fetchBefore(url);
+  const compiled = WebAssembly.compileStreaming(response);
+  compiled.catch(() => {}); // told where it is wanted
+  const { instantiateStreaming } = WebAssembly;
+  WebAssembly.instantiateStreaming = async (source, imports) => {
+    WebAssembly.instantiateStreaming = instantiateStreaming;
+    if ((await source) !== (await response)) return instantiateStreaming(source, imports);
+    const module = await compiled;
+    return { module, instance: await WebAssembly.instantiate(module, imports) };
+  };
+}
 
 /** @param {string} url */
 async function bytesOf(url) {
@@ -141,10 +173,12 @@ export async function loadPyodide(options) {
       await drop().catch(() => {});
     }
   }
-  const python = await pyodide.loadPyodide({ ...options, indexURL: folder });
+  const python = await pyodide.loadPyodide({ ...options, indexURL: folder, packages: PACKAGES });
   python.unpackArchive(await app, "zip");
   heard("resting", async () => {
-    if (await name) await record(python, folder, await name).catch((error) => console.warn("There is no snapshot.", error));
+    if (possible) {
+      await record(python, folder, await nameOf(await parts())).catch((error) => console.warn("There is no snapshot.", error));
+    }
     settled();
   });
   channel.postMessage({ kind: "started", by: "bare" });

@@ -39,10 +39,13 @@ export async function digest(bytes) {
 }
 
 /**
- * The name of the snapshot that may be used: of all that goes into one.
- * @param {ArrayBuffer} app the page's Python  @param {ArrayBuffer} lock Pyodide's list of packages  @param {string} version
+ * What a snapshot's name is made of.
+ * @typedef {{app: ArrayBuffer, lock: ArrayBuffer, version: string}} Of the page's Python, Pyodide's list of packages, and
+ *   its version
  */
-export async function nameOf(app, lock, version) {
+
+/** The name of the snapshot that may be used: of all that goes into one. @param {Of} of */
+export async function nameOf({ app, lock, version }) {
   const parts = await Promise.all([app, lock].map(digest));
   const text = [FORMAT, version, navigator.userAgent, ...parts].join("\n");
   return digest(new TextEncoder().encode(text));

@@ -179,9 +179,9 @@ export function start(teller) {
 function run(watch, page) {
   const script = /** @type {HTMLScriptElement} */ (document.querySelector("script[type=py]"));
   const config = placed(JSON.parse(script.getAttribute("config") ?? ""));
-  const modules = Object.keys(config.js_modules.worker).join(" ");
+  const wanted = { modules: Object.keys(config.js_modules.worker).join(" "), files: Object.keys(config.files).join(" ") };
   const app = address("app.zip");
-  const given = new URLSearchParams({ page, pyodide: config.interpreter, app, modules, type: ".js" }); // PyScript wants .js
+  const given = new URLSearchParams({ page, pyodide: config.interpreter, app, ...wanted, type: ".js" }); // PyScript wants .js
   const python = address("python.js");
   config.interpreter = `${python}?${given}`;
   // A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that
@@ -196,7 +196,9 @@ function run(watch, page) {
   probe(watch, config.interpreter);
   const path = new URL(CORE).pathname;
   watch.hear({ kind: "asked", path });
-  import(CORE).then(
+  const coming = import(CORE);
+  for (const module of Object.keys(config.js_modules.main)) import(module).catch(() => {}); // Python will wait for each
+  coming.then(
     () => {
       watch.hear({ kind: "asked", path: new URL(python).pathname });
       watch.hear({ kind: "arrived", path });

@@ -12,10 +12,11 @@
  * Every failure is a BridgeError: StoreUnavailable where the browser refuses, StoreFull, or StoreDamaged.
  */
 
+import * as ahead from "./ahead.js";
 import { BridgeError, withBytes } from "./bridge.js";
 import { CHUNK, Chunk, HASH, hex } from "./chunk.js";
 import { Database, read, settled, told } from "./database.js";
-import { entryOf, isEntry, isOfAnotherLayout, isStoredBlob, recordsOf, remove, removeLeft } from "./entry.js";
+import { entryOf, isEntry, isOfAnotherLayout, recordsOf, remove, removeLeft, storedRecord } from "./entry.js";
 import { hold, holders } from "./locks.js";
 import { newName, RECORD, Writer } from "./writer.js";
 
@@ -119,7 +120,7 @@ export class Store {
     let uploaded = Promise.resolve();
     /** @type {number[]} */
     const damages = [];
-    for await (const { at, data } of this.chunks(manifest, damages)) {
+    for await (const { at, data } of this.chunks(manifest, damages, ahead.record)) {
       const end = at + data.length;
       waiting = waiting.filter(([offset, nbytes]) => offset + nbytes > at); // without those of damaged records
       for (const [offset, nbytes, buffer, target] of waiting) {
@@ -240,16 +241,19 @@ export class Store {
 
   /** The chunks of the image in order, checked, without those of damaged records from the damage on.
    * @param {Manifest} manifest  @param {number[]} damages takes the indexes of those
+   * @param {typeof ahead.record} [before] gives records that have been read before
    * @yields {{at: number, data: Uint8Array}} */
-  async *chunks(manifest, damages) {
+  async *chunks(manifest, damages, before = async () => undefined) {
     const chunk = await this.chunk();
-    /** @type {ReturnType<Store["record"]>[]} */
+    /** @type {ReturnType<typeof storedRecord>[]} */
     const reading = [];
     let begun = 0;
     const begin = () => {
-      if (begun < manifest.records.length) reading.push(this.record(manifest, begun));
+      if (begun < manifest.records.length) reading.push(record(begun));
       begun += 1;
     };
+    const record = async (/** @type {number} */ index) =>
+      (await before(manifest.key, index)) ?? storedRecord(this.database, manifest.key, index, manifest.records[index].nbytes);
     for (let i = 0; i < AHEAD; i += 1) begin();
     let start = 0;
     for (const [index, { nbytes, checksum }] of manifest.records.entries()) {
@@ -265,23 +269,6 @@ export class Store {
       }
       if (at < nbytes) damages.push(index);
       start += nbytes;
-    }
-  }
-
-  /** A record's bytes, and the checksums of its chunks, which are still to be checked; undefined where it is missing, or
-   * cannot be read. Whoever wrote them: the entry may have been replaced by an equal one since it was found.
-   * @param {Manifest} manifest  @param {number} index */
-  async record(manifest, index) {
-    try {
-      const record = await this.database.within("readonly", async ({ manifests, records }) => {
-        const entry = await entryOf(manifests, manifest.key);
-        return entry && read(records, [entry.writer, index]);
-      });
-      if (!isStoredBlob(record, manifest.records[index].nbytes)) return undefined;
-      // Whole: slices of a stored blob cannot be read in Chromium's private windows.
-      return { bytes: new Uint8Array(await record.blob.arrayBuffer()), hashes: record.hashes };
-    } catch {
-      return undefined;
     }
   }
 }

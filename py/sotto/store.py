@@ -15,6 +15,8 @@ from .device import Bytes, Device, Processor
 
 AS_THEY_ARE = 1 << 20
 """In the place of a layout's version: an entry of files as they are, which no layout of weights has."""
+NEXT = "next"
+"""The key of a note: the model that the page begins with at the next visit, which web/ahead_worker.js reads early."""
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ FILES = (
     "**/models.json",
     "**/bridge.js",
     "**/store.js",
+    "**/ahead_worker.js",
 )
 SHOWN = {"core-*.js": "core.js", "numpy-*.whl": "numpy-", "python.js*": "python.js"}  # where they are told of
 

@@ -19,7 +19,7 @@ from ..library.offers import called, choose
 from ..model_files import CONFIG, one_model
 from ..models import ARCHITECTURES
 from ..source import Folder, KeptSource, Source, in_memory
-from ..store import Store
+from ..store import NEXT, Store
 from . import web
 from .browser import Browser
 from .hub_access import HubAccess
@@ -295,6 +295,7 @@ class Stock:
             self._given_of[key] = model
         library = await self.library()
         await library.used(key, about)
+        await (await self.store()).keep_note(NEXT, key)
         entries = await library.entries()
         known = next((entry for entry in entries if entry.key == key), Entry(key, about, None))
         origin = known.about.origin
