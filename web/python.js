@@ -161,10 +161,12 @@ async function bytesOf(url) {
 
 /** As Pyodide's, with the page's Python in it. @param {object} options */
 export async function loadPyodide(options) {
+  const packages = new TextDecoder().decode(await lock);
+  const settings = { ...options, indexURL: folder, lockFileContents: packages, packageBaseUrl: folder };
   const found = await snapshot;
   if (found) {
     try {
-      const python = await restored(pyodide, folder, options, found);
+      const python = await restored(pyodide, folder, settings, found);
       heard("running", () => works().finally(settled));
       channel.postMessage({ kind: "started", by: "snapshot" });
       return python;
@@ -173,7 +175,7 @@ export async function loadPyodide(options) {
       await drop().catch(() => {});
     }
   }
-  const python = await pyodide.loadPyodide({ ...options, indexURL: folder, packages: PACKAGES });
+  const python = await pyodide.loadPyodide({ ...settings, packages: PACKAGES });
   python.unpackArchive(await app, "zip");
   heard("resting", async () => {
     if (possible) {

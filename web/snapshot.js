@@ -25,7 +25,7 @@ export const NAME = "sotto.python"; // begins the names of the caches, one for e
 const TRIED = "tried"; // an address in it: how often Python was started from the snapshot without coming to an end
 const BODY = "body"; // another: of the one snapshot
 const PATIENCE = 2; // such starts; pages are also closed or opened again meanwhile
-const FORMAT = 4; // of what is kept; another with every change of what makes one
+const FORMAT = 5; // of what is kept; another with every change of what makes one
 
 const root = new URL(".", import.meta.url);
 const CACHE = `${NAME} ${root.pathname}`;
@@ -166,8 +166,9 @@ export function maker(folder, prepare) {
 
 /** As Pyodide's, from a snapshot, whose body is then let go of: Pyodide keeps what it was given, these functions too, and
  * so would keep the body for as long as the page lives. Throws where that cannot be.
- * @param {any} pyodide its module  @param {string} folder of its files  @param {object} options  @param {Snapshot} snapshot */
-export async function restored(pyodide, folder, options, snapshot) {
+ * @param {any} pyodide its module  @param {string} folder of its files  @param {object} settings of loadPyodide
+ * @param {Snapshot} snapshot */
+export async function restored(pyodide, folder, settings, snapshot) {
   const { header } = snapshot;
   /** @param {ArrayBuffer} bytes  @param {number} from  @param {number} to */
   const part = (bytes, from, to) => new Uint8Array(bytes, from, to - from);
@@ -179,9 +180,8 @@ export async function restored(pyodide, folder, options, snapshot) {
     if (base.memory !== header.base.memory || base.table !== header.base.table) throw new Error("Other libraries.");
   });
   const python = await pyodide.loadPyodide({
-    ...options,
+    ...settings,
     packages: [],
-    indexURL: folder,
     _loadSnapshot: new Uint8Array(header.state), // of the objects alone: the memory is filled below
     createPyodideModule: async (/** @type {any} */ settings) => {
       const module = await make(settings);

@@ -42,6 +42,16 @@ sys.path.remove("")  # Pyodide puts it there at every start
 del names, there, name, numpy, sotto
 `;
 
+// The files of all modules that are imported: nobody reads them again, and to put one in its place takes time at each start.
+const READ = `
+"\\n".join(
+    path
+    for module in list(__import__("sys").modules.values())
+    for path in (getattr(module.__spec__, "origin", None), getattr(module.__spec__, "cached", None))
+    if path
+)
+`;
+
 /** @param {Job} job  @returns {Promise<[Omit<Header, "digests">, Uint8Array<ArrayBuffer>[]]>} */
 async function make({ folder, libraries, files, modules }) {
   const pyodide = await import(`${folder}pyodide.mjs`);
@@ -61,6 +71,7 @@ async function make({ folder, libraries, files, modules }) {
   });
   python.globals.set("names", python.toPy(modules));
   python.runPython(IMPORT);
+  const read = new Set(python.runPython(READ).split("\n"));
   const { FS, _module: { LDSO, wasmTable } } = python;
   const loaded = Object.keys(LDSO.loadedLibsByName).filter((path) => path !== "__main__");
   if (loaded.length !== libraries.length) throw new Error(`A library came late: ${loaded}`);
@@ -70,8 +81,8 @@ async function make({ folder, libraries, files, modules }) {
   /** @type {[string, string][]} */
   const handles = Object.entries(LDSO.loadedLibsByHandle).map(([handle, { name }]) => [handle, name]);
   const own = `${FS.cwd()}/sotto`;
-  const all = [...there.filter(([path]) => !path.startsWith(own)), ...gathered(FS, own)];
-  return packed(python.makeMemorySnapshot(), libraries, all, { base, table: wasmTable.length, handles });
+  const all = [...files.filter(([path]) => !path.startsWith(own)), ...gathered(FS, own)].filter(([path]) => !read.has(path));
+  return packed(python.makeMemorySnapshot(), libraries, [...all, ...empty], { base, table: wasmTable.length, handles });
 }
 
 /** All files of a folder with those below it. @param {any} FS  @param {string} folder

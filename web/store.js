@@ -132,10 +132,11 @@ export class Store {
         await uploaded;
         uploaded = gpu.finish();
         uploaded.catch(() => {}); // told when it is waited for
+        progress(end);
       }
-      progress(end);
     }
     await gpu.finish();
+    progress(manifest.nbytes);
     return damages;
   }
 
