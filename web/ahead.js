@@ -1,40 +1,59 @@
 /**
- * What the last visit needed, read while Python is started: this thread has its hands full with that, and another reads
- * (ahead_worker.js). Nothing depends on it: what it does not give is read where it is wanted.
+ * What the last visit needed, read while Python is started: who starts it has its hands full, and another thread reads
+ * (ahead_worker.js). The page begins that, before there is anybody to start Python, and gives the line on which answers
+ * come. Nothing depends on it: what it does not give is read where it is wanted.
  */
 
-/** @typedef {import("./snapshot.js").Snapshot} Snapshot  @typedef {import("./snapshot.js").Of} Of */
+/** @typedef {import("./snapshot.js").Snapshot} Snapshot */
 
-const WORKER = new URL("ahead_worker.js", import.meta.url);
-
-/** @type {Worker | undefined} */
-let worker;
+/** @type {MessagePort | undefined} */
+let line;
 /** @type {Map<string | number, (value: any) => void>} whom to tell, by what was asked for */
 const waiting = new Map();
-const header = answered("header"); // of the snapshot: that there is none may be known before its name is
+const header = answered("header"); // of the snapshot: comes unasked
 const body = answered("body");
 
-/** Begin to read. @param {(kind: "asked" | "arrived", url: string) => void} tell how it goes with the script for it */
-export function begin(tell) {
-  tell("asked", WORKER.href);
-  answered("begun").then(() => tell("arrived", WORKER.href));
-  try {
-    worker = new Worker(WORKER, { type: "module" });
-  } catch {
-    return end();
+/**
+ * Begin to read.
+ * @param {URLSearchParams} given what the script wants to know
+ * @param {(kind: "asked" | "arrived", url: string) => void} tell how it goes with that
+ * @returns {MessagePort} for `use`
+ */
+export function begin(given, tell) {
+  const { href } = new URL(`ahead_worker.js?${given}`, import.meta.url);
+  const { port1, port2 } = new MessageChannel();
+  /** @param {string} why */
+  function failed(why) {
+    console.warn("Nothing is read ahead.", why);
+    port1.postMessage({ name: "end" });
+    tell("arrived", href); // nobody waits for it
   }
-  worker.onmessage = ({ data: { name, value } }) => (name === "end" ? end() : waiting.get(name)?.(value));
-  worker.onerror = (event) => {
-    event.preventDefault();
-    console.warn("Nothing is read ahead.", event.message);
-    end();
-  };
+  tell("asked", href);
+  try {
+    const worker = new Worker(href, { type: "module" });
+    worker.onmessage = () => {
+      worker.postMessage(port1, [port1]);
+      tell("arrived", href);
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      failed(event.message);
+    };
+  } catch (error) {
+    failed(String(error));
+  }
+  return port2;
 }
 
-/** The snapshot that may be used, if there is one; its body is rejected where it is not whole. @param {Of} of what its
- * name is made of  @returns {Promise<Snapshot | undefined>} */
-export async function snapshot(of) {
-  worker?.postMessage({ of });
+/** Answers come on this line, from now on and in this thread. @param {MessagePort} port */
+export function use(port) {
+  line = port;
+  line.onmessage = ({ data: { name, value } }) => (name === "end" ? end() : waiting.get(name)?.(value));
+}
+
+/** The snapshot that may be used, if there is one; its body is rejected where it is not whole.
+ * @returns {Promise<Snapshot | undefined>} */
+export async function snapshot() {
   const found = await header;
   return found && { header: found, body: whole() };
 }
@@ -48,9 +67,9 @@ async function whole() {
 /** A record of a model, if it is among what was read. @param {string} key of the model  @param {number} index
  * @returns {ReturnType<typeof import("./entry.js").storedRecord>} */
 export async function record(key, index) {
-  if (!worker) return undefined;
+  if (!line) return undefined;
   const found = answered(index);
-  worker.postMessage({ key, index });
+  line.postMessage({ key, index });
   return found;
 }
 
@@ -61,8 +80,8 @@ function answered(name) {
 
 /** Nothing more is read, and whoever waits gets nothing. */
 function end() {
-  worker?.terminate();
-  worker = undefined;
+  line?.close();
+  line = undefined;
   for (const tell of waiting.values()) tell(undefined);
   waiting.clear();
 }

@@ -2,11 +2,10 @@
  * Reads what a start needs in a thread of its own, while another brings up Python (ahead.js): the snapshot of Python, then
  * the records of the model that was used last, as far as there is room for what nobody has asked for yet.
  *
- * The messages that come are Asked; those that go name what they answer: "begun", "header" and "body" of the snapshot
- * (undefined where there is none that can be used), a record by its number, and "end" when there is no more to be had.
- *
- * @typedef {import("./snapshot.js").Of} Of
- * @typedef {{of: Of} | {key: string, index: number}} Asked  what a snapshot's name is made of, or a record of a model
+ * The address says of what a snapshot's name is made: `pyodide`, the interpreter, and `app`, the page's own Python. The one
+ * message that comes is a port. On it records are asked for by a model's key and an index, and every answer has a name:
+ * "header" and "body" of the snapshot (undefined where there is none that can be used), the index of a record, and "end"
+ * when nothing more is to be had.
  */
 
 import { Database, read } from "./database.js";
@@ -58,14 +57,31 @@ class Records {
   }
 }
 
+/** @type {Promise<MessagePort>} */
+const line = new Promise((resolve) => {
+  onmessage = ({ data }) => resolve(data);
+});
+
 /** @param {string | number} name  @param {any} [value]  @param {Transferable[]} [transfer] */
-function answer(name, value, transfer = []) {
-  postMessage({ name, value }, { transfer });
+async function answer(name, value, transfer = []) {
+  (await line).postMessage({ name, value }, transfer);
 }
 
-/** @param {Promise<Of>} of */
-async function readSnapshot(of) {
-  const snapshot = possible ? await kept(of.then(nameOf)).catch(() => undefined) : undefined;
+/** The name of the snapshot that may be used. */
+async function naming() {
+  const given = new URL(import.meta.url).searchParams;
+  const interpreter = given.get("pyodide") ?? "";
+  const files = [given.get("app") ?? "", new URL("pyodide-lock.json", interpreter)].map(async (url) => {
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(`${url}: ${response.status}`);
+    return response.arrayBuffer();
+  });
+  const [{ version }, app, lock] = await Promise.all([import(interpreter), ...files]);
+  return nameOf({ app, lock, version });
+}
+
+async function readSnapshot() {
+  const snapshot = possible ? await kept(naming()).catch(() => undefined) : undefined;
   answer("header", snapshot?.header);
   const body = await snapshot?.body?.catch(() => undefined);
   answer("body", body, body ? [body] : []);
@@ -83,24 +99,21 @@ async function begin() {
   }
 }
 
-function end() {
-  answer("end");
+async function end() {
+  await answer("end");
   close();
 }
 
-/** @type {(of: Of) => void} */
-let told = () => {};
-const reading = readSnapshot(new Promise((resolve) => { told = resolve; }));
-const records = reading.then(begin);
+const records = readSnapshot().then(begin);
 let patience = setTimeout(end, PATIENCE);
-
-onmessage = async (/** @type {MessageEvent<Asked>} */ { data }) => {
-  if ("of" in data) return told(data.of);
-  clearTimeout(patience);
-  patience = setTimeout(end, PATIENCE);
-  const found = await records;
-  const record = await found?.take(data.key, data.index);
-  answer(data.index, record, record ? [record.bytes.buffer] : []);
-  if (!record || !found?.left) end();
-};
-answer("begun");
+line.then((port) => {
+  port.onmessage = async ({ data: { key, index } }) => {
+    clearTimeout(patience);
+    patience = setTimeout(end, PATIENCE);
+    const found = await records;
+    const record = await found?.take(key, index);
+    answer(index, record, record ? [record.bytes.buffer] : []);
+    if (!record || !found?.left) end();
+  };
+});
+postMessage("begun");

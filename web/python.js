@@ -29,7 +29,16 @@ function tell(kind, url, why = "") {
 }
 
 tell("arrived", import.meta.url);
-ahead.begin(tell);
+
+// The page gives PyScript's worker the line to what is read ahead.
+if (!("document" in globalThis)) {
+  addEventListener("message", ({ data }) => {
+    if (data?.ahead instanceof MessagePort) ahead.use(data.ahead);
+  });
+  channel.postMessage({ kind: "listening" });
+}
+// PyScript gives each message to its worker to Python, too, which has nothing to do with this one.
+const HEARD = "import types; xworker = types.SimpleNamespace(onmessage=lambda event: None); del types";
 
 /**
  * Which file cannot be had, of a module and all that it imports, and why; nothing when they all can.
@@ -119,14 +128,11 @@ load(`${folder}pyodide.asm.mjs`).catch(() => {}); // told; who wants it will mee
 compileBefore(`${folder}pyodide.asm.wasm`);
 fetchBefore(`${folder}python_stdlib.zip`).catch(() => {}); // likewise
 for (const url of (given.get("files") ?? "").split(" ")) fetchBefore(url).catch(() => {}); // likewise
-const app = bytesOf(given.get("app") ?? "");
+const app = given.get("app") ?? "";
 const lock = bytesOf(`${folder}pyodide-lock.json`);
-for (const file of [app, lock]) file.catch(() => {}); // likewise
+lock.catch(() => {}); // likewise
 for (const url of (given.get("modules") ?? "").split(" ")) load(url).catch(() => {}); // likewise
 
-/** What a snapshot's name is made of. @returns {Promise<import("./snapshot.js").Of>} */
-const parts = async () => ({ app: await app, lock: await lock, version: (await loading).version });
-const snapshot = possible ? parts().then(ahead.snapshot).catch(() => undefined) : undefined;
 const pyodide = await loading;
 
 export const { version } = pyodide;
@@ -161,9 +167,18 @@ async function bytesOf(url) {
 
 /** As Pyodide's, with the page's Python in it. @param {object} options */
 export async function loadPyodide(options) {
-  const packages = new TextDecoder().decode(await lock);
-  const settings = { ...options, indexURL: folder, lockFileContents: packages, packageBaseUrl: folder };
-  const found = await snapshot;
+  const python = await started(options);
+  python.runPython(HEARD);
+  return python;
+}
+
+/** @param {object} options of Pyodide's loadPyodide */
+async function started(options) {
+  const lockFileContents = new TextDecoder().decode(await lock);
+  const settings = { ...options, indexURL: folder, lockFileContents, packageBaseUrl: folder };
+  tell("asked", app); // by whom it is read ahead, who tells nobody
+  const found = await ahead.snapshot();
+  tell("arrived", app);
   if (found) {
     try {
       const python = await restored(pyodide, folder, settings, found);
@@ -175,11 +190,15 @@ export async function loadPyodide(options) {
       await drop().catch(() => {});
     }
   }
+  const coming = bytesOf(app);
+  coming.catch(() => {}); // likewise
   const python = await pyodide.loadPyodide({ ...settings, packages: PACKAGES });
-  python.unpackArchive(await app, "zip");
+  const archive = await coming;
+  python.unpackArchive(archive, "zip");
   heard("resting", async () => {
     if (possible) {
-      await record(python, folder, await nameOf(await parts())).catch((error) => console.warn("There is no snapshot.", error));
+      const name = nameOf({ app: archive, lock: await lock, version });
+      await record(python, folder, await name).catch((error) => console.warn("There is no snapshot.", error));
     }
     settled();
   });

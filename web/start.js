@@ -6,6 +6,7 @@
  * start again; when it moves on after all, that goes away.
  */
 
+import * as ahead from "./ahead.js";
 import "./ready_made.js";
 import { giveNoDatabase } from "./no_database.js";
 import { WORKER, isolate, keep } from "./offline.js";
@@ -49,8 +50,9 @@ function placed(config) {
 
 /**
  * @typedef {{kind: "asked" | "arrived" | "failed", path: string, why?: string}} Way of a file
- * @typedef {Way | {kind: "started", by: "snapshot" | "bare"} | {kind: "settled"}} Told  how Python was started, and that all
- *   is done for the next start; `html` has both, data-started and data-snapshot
+ * @typedef {Way | {kind: "listening"} | {kind: "started", by: "snapshot" | "bare"} | {kind: "settled"}} Told  that
+ *   PyScript's worker can be spoken to; how Python was started, and that all is done for the next start: `html` has both,
+ *   data-started and data-snapshot
  */
 
 /** Whether the page comes from a service worker. A page that does may be a version that cannot start: then a newer one is
@@ -67,6 +69,7 @@ class Watch {
     /** @type {Map<string, number>} requests that are under way, by their paths */
     this.missing = new Map();
     this.begun = false; // Python runs
+    this.listening = () => {}; // is called when PyScript's worker can be spoken to
     this.still = 0; // milliseconds
     this.told = false;
     this.last = performance.now();
@@ -94,7 +97,8 @@ class Watch {
 
   /** @param {Told} message of python.js */
   hear(message) {
-    if (message.kind === "started") root.dataset.started = message.by;
+    if (message.kind === "listening") this.listening();
+    else if (message.kind === "started") root.dataset.started = message.by;
     else if (message.kind === "settled") root.dataset.snapshot = "settled";
     else this.follow(message);
   }
@@ -175,6 +179,21 @@ export function start(teller) {
   return watch;
 }
 
+/** The next worker that is made here: PyScript's, which it gives to nobody in time. @returns {Promise<Worker>} */
+function nextWorker() {
+  const { Worker } = globalThis;
+  return new Promise((resolve) => {
+    globalThis.Worker = class extends Worker {
+      /** @param {string | URL} url  @param {WorkerOptions} [options] */
+      constructor(url, options) {
+        super(url, options);
+        globalThis.Worker = Worker;
+        resolve(this);
+      }
+    };
+  });
+}
+
 /** Let PyScript start Python. @param {Watch} watch  @param {string} page as the watch was given it */
 function run(watch, page) {
   const script = /** @type {HTMLScriptElement} */ (document.querySelector("script[type=py]"));
@@ -182,6 +201,8 @@ function run(watch, page) {
   const wanted = { modules: Object.keys(config.js_modules.worker).join(" "), files: Object.keys(config.files).join(" ") };
   const app = address("app.zip");
   const given = new URLSearchParams({ page, pyodide: config.interpreter, app, ...wanted, type: ".js" }); // PyScript wants .js
+  const line = ahead.begin(new URLSearchParams({ pyodide: config.interpreter, app }), (kind, url) =>
+    watch.hear({ kind, path: new URL(url).pathname }));
   const python = address("python.js");
   config.interpreter = `${python}?${given}`;
   // A worker reaches the page through shared memory, which browsers give to isolated pages only. From a server that
@@ -189,6 +210,10 @@ function run(watch, page) {
   if (!crossOriginIsolated) {
     config.js_modules = { main: { ...config.js_modules.main, ...config.js_modules.worker } };
     script.removeAttribute("worker");
+    ahead.use(line);
+  } else {
+    const worker = nextWorker();
+    watch.listening = async () => Worker.prototype.postMessage.call(await worker, { ahead: line }, { transfer: [line] });
   }
   script.setAttribute("config", JSON.stringify(config));
 

@@ -17,7 +17,8 @@ RECORDS = -(-BIG // RECORD)
 READ = """(async () => {
     const ahead = await import(`${origin}/ahead.js`);
     globalThis.told = [];
-    ahead.begin((kind, url) => told.push(`${kind} ${url.split('/').pop()}`));
+    const given = new URLSearchParams({ pyodide: `${origin}/runtime/pyodide/pyodide.mjs`, app: `${origin}/app.zip` });
+    ahead.use(ahead.begin(given, (kind, url) => told.push(`${kind} ${new URL(url).pathname}`)));
     const found = [];
     for (const [key, index] of v.asked) {
         const record = await ahead.record(key, index);
@@ -58,7 +59,7 @@ def test_the_records_of_the_model_that_was_used_last(store: Store) -> None:
     used(store, "big")
     asked = [("big", index) for index in range(RECORDS)]
     assert read(store, [*asked, ("big", 0)]) == [*(expected(index) for index in range(RECORDS)), None]
-    assert store.call("told") == ["asked ahead_worker.js", "arrived ahead_worker.js"]
+    assert store.call("told") == ["asked /ahead_worker.js", "arrived /ahead_worker.js"]
     gone(store)
 
 
@@ -84,9 +85,9 @@ def test_a_record_that_is_missing(store: Store) -> None:
 
 def test_a_script_that_does_not_come(store: Store) -> None:
     used(store, "big")
-    store.page.route("**/ahead_worker.js", lambda route: route.fulfill(status=404))
+    store.page.route("**/ahead_worker.js*", lambda route: route.fulfill(status=404))
     assert read(store, [("big", 0)]) == [None]
-    assert store.call("told") == ["asked ahead_worker.js", "arrived ahead_worker.js"]
+    assert store.call("told") == ["asked /ahead_worker.js", "arrived /ahead_worker.js"]
 
 
 # Tells the page of every record that is asked for, and whether it was there.
@@ -125,7 +126,7 @@ def test_the_page_takes_its_weights_from_there(page: Page, tiny: str) -> None:
 
 def test_a_page_without_it(page: Page, tiny: str) -> None:
     """It only saves time."""
-    page.route("**/ahead_worker.js", lambda route: route.abort())
+    page.route("**/ahead_worker.js*", lambda route: route.abort())
     posts = []
     for _ in range(2):
         page.goto(tiny + SHORT)

@@ -31,9 +31,14 @@ FILES = (
     "**/models.json",
     "**/bridge.js",
     "**/store.js",
-    "**/ahead_worker.js",
+    "**/ahead_worker.js*",
 )
-SHOWN = {"core-*.js": "core.js", "numpy-*.whl": "numpy-", "python.js*": "python.js"}  # where they are told of
+SHOWN = {  # where they are told of
+    "core-*.js": "core.js",
+    "numpy-*.whl": "numpy-",
+    "python.js*": "python.js",
+    "ahead_worker.js*": "ahead_worker.js",
+}
 
 
 @pytest.fixture
