@@ -182,30 +182,71 @@ for (const form of ["bench-form", "hub-form"]) { // Python hears of it too
   at(form).addEventListener("submit", (/** @type {Event} */ event) => event.preventDefault());
 }
 
-// --- what Python shows: [selector, "text" or a style or attribute, value] for each change, as JSON.
+// --- what Python shows: [selector, what, value] for each change, as JSON. What is "text"; "parts", texts with the names of
+// elements or without; "options" with their values; a .property, a --style, or an attribute.
 
 globalThis.paint = (/** @type {string} */ changes) => {
-  for (const [selector, name, value] of JSON.parse(changes)) {
-    for (const element of all(selector)) {
-      if (name === "text") element.textContent = value;
-      else if (name.startsWith("--")) element.style.setProperty(name, value);
-      else element.setAttribute(name, value);
+  for (const [selector, what, value] of JSON.parse(changes)) {
+    for (const element of /** @type {NodeListOf<any>} */ (all(selector))) {
+      if (what === "text") element.textContent = value;
+      else if (what === "parts") element.replaceChildren(...value.map(part));
+      else if (what === "options") element.append(...value.map(option));
+      else if (what.startsWith(".")) element[what.slice(1)] = value;
+      else if (what.startsWith("--")) element.style.setProperty(what, value);
+      else element.setAttribute(what, value);
     }
   }
   watch.begin();
 };
 
-// --- what Python asks of many elements at its start, each in one call: it waits for the page's turn at every one.
+/** @param {[string, string]} part */
+const part = ([tag, text]) => (tag ? Object.assign(document.createElement(tag), { textContent: text }) : text);
+/** @param {[string, string]} option */
+const option = ([value, text]) => new Option(text, value);
 
-/** @param {string} id  @param {string} event  @param {EventListener} handler */
-globalThis.listen = (id, event, handler) => {
-  at(id).addEventListener(event, handler);
+// --- what Python asks, each in one call: it waits for the page's turn at every one.
+
+/**
+ * Tell Python of events.
+ * @param {string} wanted JSON of [id, event, number][]
+ * @param {(number: number, does: string, on: string, id: string) => void} heard is told the number, the data-do and data-on of
+ *   what was pressed, and the id of what it happened to
+ */
+globalThis.listen = (wanted, heard) => {
+  for (const [id, event, number] of JSON.parse(wanted)) {
+    at(id).addEventListener(event, (/** @type {any} */ { target }) => {
+      const { do: does = "", on = "" } = target.closest("[data-do]")?.dataset ?? {};
+      heard(number, does, on, target.id);
+    });
+  }
   python.arrived();
 };
 
-/** Add choices to a select. @param {string} id  @param {string} choices JSON of [value, what it is called][] */
-globalThis.offer = (id, choices) => {
-  at(id).append(...JSON.parse(choices).map((/** @type {[string, string]} */ [value, text]) => new Option(text, value)));
+/** The id of what has the keyboard. */
+globalThis.focused = () => document.activeElement?.id ?? "";
+
+/** What the browser knows, as JSON; py/sotto/page/browser.py says what each is. */
+globalThis.told = () => {
+  const { href, origin, pathname, search, hash } = location;
+  const has = (/** @type {string} */ name) => root.hasAttribute(`data-${name}`);
+  return JSON.stringify({
+    href, origin, pathname, search, hash, screen: root.dataset.screen, hub: root.dataset.hub, language: root.lang,
+    isolated: crossOriginIsolated, secure: isSecureContext, keyboard: has("keyboard"), private: has("private"),
+    age: performance.now() / 1000,
+  });
+};
+
+const OURS = "sotto.";
+const LONG = 10_000; // characters
+
+/**
+ * What the browser keeps under names of ours, as JSON: the texts by their names, null for a long one. It may throw.
+ * @param {"localStorage" | "sessionStorage"} area
+ */
+globalThis.remembered = (area) => {
+  const kept = Object.entries(globalThis[area]).filter(([name]) => name.startsWith(OURS));
+  return JSON.stringify(Object.fromEntries(kept.map(([name, text]) =>
+    [name.slice(OURS.length), text.length > LONG ? null : text])));
 };
 
 // --- Python, and what can be told before it runs.

@@ -10,6 +10,18 @@ const meant = new WeakMap();
 // What Python asks by name, of no use where it is asked of elements.
 const ASKED = new Set(["then", "next", "length", "size", "get", "set", "has", "includes", "constructor"]);
 
+/**
+ * A module of the page. Each of its functions promises what it gives, and that promise is an object of this worker.
+ * @param {Record<string, any>} modules that Python can import  @param {string} name
+ */
+export function module(modules, name) {
+  const found = modules[name];
+  return new Proxy({}, {
+    get: (_, key) => (typeof key === "symbol" || ASKED.has(key) ? undefined
+      : async (/** @type {any[]} */ ...given) => found[key](...given.map(heavy))),
+  });
+}
+
 /** @param {any} value that Python gives */
 const heavy = (value) => meant.get(value) ?? value;
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
 
 import pytest
 
 from sotto.page.choices import USUAL, Choices, ChosenByModel
 from sotto.page.options import Options
-from sotto.page.storage import Storage
+from sotto.page.storage import PREFIX, Storage
 from sotto.reports import Settings
 
 
@@ -21,18 +21,25 @@ class Area(dict[str, str]):
     def removeItem(self, key: str) -> None:  # noqa: N802
         self.pop(key, None)
 
+    def storage(self) -> Storage:
+        """As a page that has just been opened has it."""
+        return Storage(lambda: self, self._read, lambda act: None)
+
+    def _read(self) -> str:
+        return json.dumps({key.removeprefix(PREFIX): text for key, text in self.items()})
+
 
 def test_each_model_has_its_own() -> None:
-    area: Any = Area()
-    chosen = ChosenByModel(Storage(lambda: area))
+    area = Area()
+    chosen = ChosenByModel(area.storage())
     chosen.keep("a", Choices(device="gpu", context=4096))
     chosen.keep("a", Choices(precision="f32", adapters={"one": 0.0}))
     chosen.keep("a", Choices(adapters={"two": 0.5}))
-    again = ChosenByModel(Storage(lambda: area))
+    again = ChosenByModel(area.storage())
     assert again.of("a") == Choices("gpu", 4096, "f32", adapters={"one": 0.0, "two": 0.5})
     assert again.of("b") == Choices()
     again.forget("a")
-    assert ChosenByModel(Storage(lambda: area)).of("a") == Choices() and not area
+    assert ChosenByModel(area.storage()).of("a") == Choices() and not area
 
 
 def test_what_was_said_last_counts() -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import importlib
+import json
 import pkgutil
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from sotto.page import web
+
+ROOT = Path(__file__).resolve().parents[2]
 FOREIGN = {
     "pyodide": (),
     "pyodide.ffi": ("JsException", "create_proxy", "run_sync"),
     "pyodide.http": ("pyfetch",),
 }
+
+
+def test_it_is_known_which_modules_are_the_pages() -> None:
+    html = (ROOT / "web" / "index.html").read_text("utf-8")
+    config = json.loads(html.partition("config='")[2].partition("'")[0])
+    assert set(web.OF_PAGE) == set(config["js_modules"]["main"].values())
 
 
 def test_every_module_can_be_imported_without_a_page(monkeypatch: pytest.MonkeyPatch) -> None:

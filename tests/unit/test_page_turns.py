@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Coroutine, Sequence
+from contextlib import nullcontext
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -55,7 +56,7 @@ def make_holder(monkeypatch: pytest.MonkeyPatch) -> Any:
     def make() -> Any:
         browser: Any = SimpleNamespace(storage=None)
         hub: Any = None
-        holder = ModelHolder(browser, {"default": "", "models": []}, hub, 0.0)
+        holder = ModelHolder(browser, {"default": "", "models": []}, hub, 0.0, nullcontext)
         holder.engine = Engine()  # type: ignore[assignment]
         holder.opened = SimpleNamespace(kind="cpu", device=SimpleNamespace(close=lambda: None))  # type: ignore[assignment]
         return holder

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from pyodide.ffi import create_proxy
 
@@ -24,16 +27,24 @@ class Browser:
     """
 
     def __init__(self) -> None:
-        self.storage = Storage(lambda: web.window.localStorage)
-        self.tab = Storage(lambda: web.window.sessionStorage)
-        self.isolated = bool(web.window.crossOriginIsolated)
-        self.secure = bool(web.window.isSecureContext)
-        self.language = str(web.document.documentElement.lang)
-        self.keyboard = bool(web.document.documentElement.hasAttribute("data-keyboard"))
+        page = web.window
+        self._told, remembered = page.told, page.remembered  # of web/boot.js
+        soon = asyncio.get_running_loop().call_soon
+        self.storage = Storage(lambda: page.localStorage, lambda: str(remembered("localStorage")), soon)
+        self.tab = Storage(lambda: page.sessionStorage, lambda: str(remembered("sessionStorage")), soon)
+        told = self._tell()
+        self.isolated = bool(told["isolated"])
+        self.secure = bool(told["secure"])
+        self.language = str(told["language"])
+        self.keyboard = bool(told["keyboard"])
+
+    def _tell(self) -> Mapping[str, Any]:
+        """What web/boot.js tells in one call."""
+        return dict(json.loads(str(self._told())))
 
     def private(self) -> bool:
         """Whether nothing that is written in this tab is to be kept (web/kept.js)."""
-        return bool(web.document.documentElement.hasAttribute("data-private"))
+        return bool(self._tell()["private"])
 
     def wide(self) -> bool:
         """Whether there is room for what stands beside a screen, as in web/style.css."""
@@ -43,13 +54,12 @@ class Browser:
 
     def query(self) -> str:
         """The part of the address from `?` on."""
-        return str(web.window.location.search)
+        return str(self._tell()["search"])
 
     def shown(self) -> tuple[str, str]:
         """The screen that is shown, and what stands behind `?` in the address's part behind #."""
-        return str(web.document.documentElement.dataset.screen), str(web.window.location.hash).partition("?")[
-            2
-        ]
+        told = self._tell()
+        return str(told["screen"]), str(told["hash"]).partition("?")[2]
 
     def go(self, screen: str) -> None:
         """Show another screen."""
@@ -61,19 +71,20 @@ class Browser:
 
     def address(self, path: str) -> str:
         """An absolute URL: a worker has no base of its own."""
-        return str(web.window.URL.new(path, web.window.location.href).href)
+        return str(web.URL.new(path, self._tell()["href"]).href)
 
     def hub(self) -> str:
         """The address of the hub that the document names."""
-        return str(web.document.documentElement.getAttribute("data-hub") or "")
+        return str(self._tell().get("hub", ""))
 
     def own_address(self) -> str:
         """The page's address without what it asks for."""
-        return str(web.window.location.origin) + str(web.window.location.pathname)
+        told = self._tell()
+        return f"{told['origin']}{told['pathname']}"
 
     def put_query(self, query: str) -> None:
         """Let the address ask for something else, without opening it again."""
-        web.window.history.replaceState(None, "", self.own_address() + query + str(web.window.location.hash))
+        web.window.history.replaceState(None, "", self.own_address() + query + str(self._tell()["hash"]))
 
     def leave(self, url: str) -> None:
         """Open another site in this tab; the page's texts are kept by web/kept.js."""
@@ -91,7 +102,7 @@ class Browser:
 
     def age(self) -> float:
         """Seconds since the page was opened."""
-        return float(web.window.performance.now()) / 1000
+        return float(self._tell()["age"])
 
     def agent(self) -> str:
         """What the browser calls itself."""

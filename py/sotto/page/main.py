@@ -23,13 +23,19 @@ HERE = Path(__file__).parent
 
 async def start() -> None:
     """Run the page."""
-    browser, elements, do = Browser(), Elements(), Background()
+    elements = Elements()
+    with elements.together():
+        _begin(elements)
+
+
+def _begin(elements: Elements) -> None:
+    browser, do = Browser(), Background()
     words = Words.load(HERE / "words.json", browser.language)
     models = json.loads((HERE / "models.json").read_text(encoding="utf-8"))
     site = json.loads((HERE / "site.json").read_text(encoding="utf-8"))
     hub = HubAccess(browser, site["hub_client_id"])
     from_hub = hub.returned()
-    holder = ModelHolder(browser, models, hub, runtime=browser.age())
+    holder = ModelHolder(browser, models, hub, runtime=browser.age(), together=elements.together)
     panel, preferences = ModelPanel(elements, words, holder, do), Preferences(browser, elements, words)
     parts = Parts(browser, elements, words, models, holder, panel, preferences, do)
     made: dict[str, Screen] = {}
@@ -37,8 +43,9 @@ async def start() -> None:
     def show() -> None:
         name, asked = browser.shown()
         if name not in made:
-            made[name] = import_module(f".screens.{name}", __package__).make(parts)
-            elements.paint([(f"main[data-screen={name}]", "data-made", "")])
+            with elements.together():
+                made[name] = import_module(f".screens.{name}", __package__).make(parts)
+                elements.paint([(f"main[data-screen={name}]", "data-made", "")])
         do(made[name].open(asked))
 
     class Again(Observer):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import replace
 
 from ..device import Device
@@ -38,6 +38,7 @@ class ModelHolder:
         models: what the server offers.
         hub: how the hub of models is asked.
         runtime: seconds from opening the page until Python ran.
+        together: within it all observers are told of something.
 
     Attributes:
         runtime: as above.
@@ -58,8 +59,16 @@ class ModelHolder:
         fault: why the last load failed.
     """
 
-    def __init__(self, browser: Browser, models: Models, hub: HubAccess, runtime: float) -> None:
+    def __init__(
+        self,
+        browser: Browser,
+        models: Models,
+        hub: HubAccess,
+        runtime: float,
+        together: Callable[[], AbstractContextManager[None]],
+    ) -> None:
         self._browser = browser
+        self._together = together
         self._models = models
         self._taken: Model | None = None  # on the screen of models, or given: goes before the address's
         self._worked: Model | None = None  # what was taken when a model was loaded last
@@ -98,6 +107,11 @@ class ModelHolder:
             observer.failed(self.fault)
         elif self.ready:
             observer.loaded()
+
+    def _tell(self, tell: Callable[[Observer], None]) -> None:
+        with self._together():
+            for observer in self._observers:
+                tell(observer)
 
     @property
     def age(self) -> float:
@@ -151,19 +165,16 @@ class ModelHolder:
             self.stop()
             async with self._turn:
                 self._close()
-                for observer in self._observers:
-                    observer.resting()
+                self._tell(lambda observer: observer.resting())
                 yield
         finally:
             self._lent = False
-        for observer in self._observers:
-            observer.freed()
+        self._tell(lambda observer: observer.freed())
 
     def rest(self) -> None:
         """A screen is shown that wants no model: tell it, where none is there or coming."""
         if self.engine is None and self.fault is None and not self._turn.locked():
-            for observer in self._observers:
-                observer.resting()
+            self._tell(lambda observer: observer.resting())
 
     # --- loading
 
@@ -188,8 +199,7 @@ class ModelHolder:
             self._close()
             try:
                 await self._ask()
-                for observer in self._observers:
-                    observer.loading()
+                self._tell(lambda observer: observer.loading())
                 await self._open()
             except Cancelled:
                 self._close()
@@ -206,11 +216,10 @@ class ModelHolder:
         if cancelled:
             await self.load()
             return
-        for observer in self._observers:
-            if self.fault:
-                observer.failed(self.fault)
-            else:
-                observer.loaded()
+        if fault := self.fault:
+            self._tell(lambda observer: observer.failed(fault))
+        else:
+            self._tell(lambda observer: observer.loaded())
 
     async def discard(self) -> None:
         """Delete what is kept of the model that could not be loaded, and load the one before, or the default."""
@@ -274,8 +283,7 @@ class ModelHolder:
                 finally:
                     self._writing = False
         finally:
-            for observer in self._observers:
-                observer.adapted()
+            self._tell(lambda observer: observer.adapted())
 
     def use_threads(self, count: int) -> None:
         """Use another number of the CPU's threads, as far as there are so many; it is remembered."""
@@ -393,12 +401,10 @@ class ModelHolder:
         self._progress(loading)
 
     def _waiting(self) -> None:
-        for observer in self._observers:
-            observer.waiting()
+        self._tell(lambda observer: observer.waiting())
 
     def _progress(self, loading: Loading) -> None:
-        for observer in self._observers:
-            observer.progress(loading)
+        self._tell(lambda observer: observer.progress(loading))
 
     async def _threads(self, key: str, device: Device, engine: Engine) -> int:
         """Threads to use: those wanted, else measured now."""

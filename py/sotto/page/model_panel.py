@@ -57,11 +57,12 @@ class ModelPanel(Observer):
         pressed = self._elements.focused() in ("write", "stop") or (
             state == "writing" and self._elements.holds_focus("posts")
         )
-        self._elements.say("model-state", self._words(word))
-        if not word.startswith("stage."):  # these are too many to be read aloud
-            self._elements.say("announced", self._words(word))
-        self._at("progress").hidden = state != "loading" or word == "state.resting"
-        self._elements.root.dataset.state = state
+        with self._elements.together():
+            self._elements.say("model-state", self._words(word))
+            if not word.startswith("stage."):  # these are too many to be read aloud
+                self._elements.say("announced", self._words(word))
+            self._at("progress").hidden = state != "loading" or word == "state.resting"
+            self._elements.root.dataset.state = state
         if pressed:
             self._at("stop" if state == "writing" else "write").focus()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cached_property
 from typing import Any
 
 PREFIX = "sotto."
@@ -15,21 +17,36 @@ class Storage:
     Args:
         area: gives the browser's localStorage or sessionStorage; it may raise, as may every use of it: where a person
             blocks site data, in private windows, when it is full.
-
-    Attributes:
-        keeps: the browser can be written to.
+        read: gives all that is there in one call, as web/boot.js has it in `remembered`; it may raise, too.
+        soon: calls a function when what goes on now in Python has ended. Until then what was read stays as it was;
+            afterwards another tab may have changed it.
     """
 
-    def __init__(self, area: Callable[[], Any]) -> None:
-        self._area: Any = None
+    def __init__(
+        self,
+        area: Callable[[], Any],
+        read: Callable[[], str],
+        soon: Callable[[Callable[[], None]], object],
+    ) -> None:
+        self._get_area = area
+        self._read = read
+        self._soon = soon
         self._here: dict[str, str] = {}
+        self._there: dict[str, str | None] | None = None  # what was read; None when it has to be read anew
+
+    @cached_property
+    def keeps(self) -> bool:
+        """Whether the browser can be written to."""
         try:
-            self._area = area()
             self._area.setItem(f"{PREFIX}probe", "1")
             self._area.removeItem(f"{PREFIX}probe")
-            self.keeps = True
         except Exception:  # whatever JavaScript throws
-            self.keeps = False
+            return False
+        return True
+
+    @cached_property
+    def _area(self) -> Any:
+        return self._get_area()
 
     def remember(self, name: str, value: str) -> bool:
         """Keep a text for the next visit; whether the browser does."""
@@ -44,6 +61,8 @@ class Storage:
         """What was kept under a name; empty when nothing was."""
         if name in self._here:
             return self._here[name]
+        if (text := self._all().get(name, "")) is not None:
+            return text
         try:
             return str(self._area.getItem(PREFIX + name) or "")
         except Exception:  # as above
@@ -52,6 +71,7 @@ class Storage:
     def forget(self, name: str) -> None:
         """Keep nothing under a name any more."""
         self._here.pop(name, None)
+        self._there = None
         with suppress(Exception):  # as above
             self._area.removeItem(PREFIX + name)
 
@@ -61,3 +81,16 @@ class Storage:
             return False
         self.remember(f"said.{what}", "1")
         return True
+
+    def _all(self) -> dict[str, str | None]:
+        """What the browser keeps; None for a text that is too long to be read with all others."""
+        if self._there is None:
+            try:
+                self._there = json.loads(self._read())
+            except Exception:  # as above
+                self._there = {}
+            self._soon(self._look_again)
+        return self._there or {}
+
+    def _look_again(self) -> None:
+        self._there = None

@@ -7,9 +7,6 @@ import re
 from collections.abc import Callable
 from dataclasses import asdict
 from html import escape
-from typing import Any
-
-from pyodide.ffi import create_proxy
 
 from .. import statistics, web
 from ..network import NetworkChoice
@@ -41,8 +38,8 @@ class Cards:
         self._shown = 1
         self.entry: Entry | None = None
         self._touched: set[int] = set()  # cards in which a person has written since they were shown
-        self._at("posts").addEventListener("input", create_proxy(self._typed))
-        self._at("posts").addEventListener("focusout", create_proxy(self._left))
+        parts.elements.on_part("posts", "input", self._typed)
+        parts.elements.on_part("posts", "focusout", self._left)
         parts.elements.on("posts-more", "click", self._more)
 
     def show(self, entry: Entry | None, writing: bool = False) -> None:
@@ -157,19 +154,19 @@ class Cards:
             self._changed(entry.opened())
             self.focus(entry.shown)
 
-    def _typed(self, event: Any) -> None:
+    def _typed(self, name: str) -> None:
         """A person writes in a post."""
         if self.entry is None:
             return
-        at, text = _place(str(event.target.id)), str(event.target.textContent).strip()
+        at, text = _place(name), str(self._at(name).textContent).strip()
         self._touched.add(at)
         self._network.show(text, _id("count", at))
         self.entry = self.entry.edited(at, text)
         self._changed(self.entry)
 
-    def _left(self, event: Any) -> None:
+    def _left(self, name: str) -> None:
         """A person has written in a post, and goes on elsewhere."""
-        at = _place(str(event.target.id))
+        at = _place(name)
         if at in self._touched and self.entry:
             self._touched.discard(at)
             self._show(at, self.entry.versions[at])

@@ -16,9 +16,9 @@ class Voice:
         self._words = parts.words
         self._at = parts.elements.at
         self._storage = parts.browser.storage
-        self._at("voice-posts").value = self._storage.remembered(KEPT)
+        self._at("voice-posts").value = kept = self._storage.remembered(KEPT)
         parts.elements.on("voice-posts", "input", self._written)
-        self._say()
+        self._say(kept)
 
     @property
     def posts(self) -> tuple[str, ...]:
@@ -36,11 +36,12 @@ class Voice:
             self._at("voice-posts").focus()
 
     def _written(self) -> None:
+        written = str(self._at("voice-posts").value)
         if not self._parts.browser.private():
-            self._storage.remember(KEPT, str(self._at("voice-posts").value))
-        self._say()
+            self._storage.remember(KEPT, written)
+        self._say(written)
 
-    def _say(self) -> None:
-        count = len(self.posts)
+    def _say(self, written: str) -> None:
+        count = len(posts(written))
         said = self._words("voice.posts", count=count) if count else self._words("voice.none")
         self._parts.elements.say("voice-said", said)

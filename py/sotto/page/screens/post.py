@@ -69,9 +69,10 @@ class PostScreen(Observer):
         if not self._read:
             self._read = True
             entry = await self._archive.last(self._source.text)
-            if not self._busy:
-                self._cards.show(entry)
-            self._history.fill()
+            with self._parts.elements.together():
+                if not self._busy:
+                    self._cards.show(entry)
+                self._history.fill()
         await self._parts.holder.want()
 
     # --- what the holder tells
