@@ -13,7 +13,7 @@ import { entryOf, storedRecord } from "./entry.js";
 import { kept, nameOf, possible } from "./snapshot.js";
 
 const NEXT = "next"; // the key of a note: which model is read (sotto/store.py)
-const HELD = 8; // records, of 16 MiB each, that are read before anybody asks for them
+const HELD = 4; // records, of 16 MiB each, that are read before anybody asks for them
 const AT_ONCE = 2; // records that are being read
 const PATIENCE = 20_000; // milliseconds until nobody is going to ask
 

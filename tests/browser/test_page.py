@@ -251,6 +251,7 @@ REMEMBER = """(async () => {
     const notes = database.transaction('notes', 'readwrite').objectStore('notes');
     let changed = 0;
     for (const key of await told(notes.getAllKeys())) {
+        if (key === 'next') continue; // the one note that is no JSON
         const text = (await told(notes.get(key))) || '{}';
         const note = JSON.parse(text.replaceAll('matmul:quad', 'matmul:simple'));
         if (!note.choices) continue;
@@ -398,7 +399,7 @@ def test_without_isolation_python_runs_in_the_page(page: Page, tiny: str) -> Non
     state(page, "ready")
     assert not page.evaluate("crossOriginIsolated")
     assert "1 thread" in processor(page)
-    assert page.workers == []
+    assert all("ahead_worker.js" in worker.url for worker in page.workers)  # none for Python or the CPU
     alone = write(page)
     page.goto(tiny + SHORT + "&threads=1")
     state(page, "ready")
