@@ -10,7 +10,7 @@
 
 import { Database, read } from "./database.js";
 import { entryOf, storedRecord } from "./entry.js";
-import { kept, nameOf, possible } from "./snapshot.js";
+import { bytesOf, kept, nameOf, possible } from "./snapshot.js";
 
 const NEXT = "next"; // the key of a note: which model is read (sotto/store.py)
 const HELD = 4; // records, of 16 MiB each, that are read before anybody asks for them
@@ -25,6 +25,7 @@ class Records {
     this.entry = entry;
     this.begun = 0;
     this.reading = 0;
+    this.owed = 0; // records that were asked for and have not been given yet
     /** @type {Map<number, ReturnType<typeof storedRecord>>} */
     this.held = new Map();
     this.goOn();
@@ -44,16 +45,19 @@ class Records {
     }
   }
 
-  /** A record, once; undefined where it is not one of those to come. @param {string} key of the model  @param {number} index */
-  async take(key, index) {
-    const record = key === this.entry.key ? this.held.get(index) : undefined;
+  /** A record, once; undefined where it cannot be had. @param {number} index */
+  async take(index) {
+    const record = this.held.get(index);
     this.held.delete(index);
     this.goOn();
-    return record;
+    this.owed += 1;
+    const found = await record;
+    this.owed -= 1;
+    return found;
   }
 
   get left() {
-    return this.held.size > 0;
+    return this.held.size > 0 || this.owed > 0;
   }
 }
 
@@ -71,11 +75,7 @@ async function answer(name, value, transfer = []) {
 async function naming() {
   const given = new URL(import.meta.url).searchParams;
   const interpreter = given.get("pyodide") ?? "";
-  const files = [given.get("app") ?? "", new URL("pyodide-lock.json", interpreter)].map(async (url) => {
-    const response = await fetch(url);
-    if (!response.ok) throw new Error(`${url}: ${response.status}`);
-    return response.arrayBuffer();
-  });
+  const files = [given.get("app") ?? "", new URL("pyodide-lock.json", interpreter).href].map(bytesOf);
   const [{ version }, app, lock] = await Promise.all([import(interpreter), ...files]);
   return nameOf({ app, lock, version });
 }
@@ -111,9 +111,10 @@ line.then((port) => {
     clearTimeout(patience);
     patience = setTimeout(end, PATIENCE);
     const found = await records;
-    const record = await found?.take(key, index);
+    const wanted = found?.entry.key === key ? found : undefined;
+    const record = await wanted?.take(index);
     answer(index, record, record ? [record.bytes.buffer] : []);
-    if (!record || !found?.left) end();
+    if (!wanted?.left) end();
   };
 });
 postMessage("begun");

@@ -187,7 +187,9 @@ for (const form of ["bench-form", "hub-form"]) { // Python hears of it too
 
 globalThis.paint = (/** @type {string} */ changes) => {
   for (const [selector, what, value] of JSON.parse(changes)) {
-    for (const element of /** @type {NodeListOf<any>} */ (all(selector))) {
+    const elements = /** @type {NodeListOf<any>} */ (all(selector));
+    if (!elements.length && selector.startsWith("#")) throw new Error(`The page has no ${selector}.`);
+    for (const element of elements) {
       if (what === "text") element.textContent = value;
       else if (what === "parts") element.replaceChildren(...value.map(part));
       else if (what === "options") element.append(...value.map(option));

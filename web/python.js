@@ -12,7 +12,7 @@ import "./trusted.js";
 import "./ready_made.js";
 import * as ahead from "./ahead.js";
 import { giveNoDatabase } from "./no_database.js";
-import { drop, nameOf, possible, restored, works } from "./snapshot.js";
+import { bytesOf, drop, nameOf, possible, restored, works } from "./snapshot.js";
 import { record } from "./recording.js";
 
 const PACKAGES = ["numpy"];
@@ -156,13 +156,6 @@ function compileBefore(url) {
     const module = await compiled;
     return { module, instance: await WebAssembly.instantiate(module, imports) };
   };
-}
-
-/** @param {string} url */
-async function bytesOf(url) {
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url}: ${response.status}`);
-  return response.arrayBuffer();
 }
 
 /** As Pyodide's, with the page's Python in it. @param {object} options */

@@ -44,6 +44,13 @@ export async function digest(bytes) {
  *   its version
  */
 
+/** A file that goes into it. @param {string} url */
+export async function bytesOf(url) {
+  const response = await fetch(url);
+  if (!response.ok) throw new Error(`${url}: ${response.status}`);
+  return response.arrayBuffer();
+}
+
 /** The name of the snapshot that may be used: of all that goes into one. @param {Of} of */
 export async function nameOf({ app, lock, version }) {
   const parts = await Promise.all([app, lock].map(digest));
@@ -183,8 +190,8 @@ export async function restored(pyodide, folder, settings, snapshot) {
     ...settings,
     packages: [],
     _loadSnapshot: new Uint8Array(header.state), // of the objects alone: the memory is filled below
-    createPyodideModule: async (/** @type {any} */ settings) => {
-      const module = await make(settings);
+    createPyodideModule: async (/** @type {any} */ given) => {
+      const module = await make(given);
       fill(module, header, await taken(snapshot));
       delete snapshot.body;
       return module;

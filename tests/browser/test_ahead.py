@@ -8,7 +8,7 @@ import pytest
 from common import ROOT
 from pages import SHORT, in_page, state, until, write
 from playwright.sync_api import Page, Route, expect
-from stores import BIG, MIB, RECORD, Store, image, sha256
+from stores import BIG, LONG, MIB, RECORD, Store, image, sha256
 
 from sotto.store import NEXT
 
@@ -20,10 +20,13 @@ READ = """(async () => {
     const given = new URLSearchParams({ pyodide: `${origin}/runtime/pyodide/pyodide.mjs`, app: `${origin}/app.zip` });
     ahead.use(ahead.begin(given, (kind, url) => told.push(`${kind} ${new URL(url).pathname}`)));
     const found = [];
-    for (const [key, index] of v.asked) {
+    const read = async ([key, index]) => {
         const record = await ahead.record(key, index);
         const digest = record && new Uint8Array(await crypto.subtle.digest('SHA-256', record.bytes));
-        found.push(digest ? Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') : null);
+        return digest ? Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('') : null;
+    };
+    for (let at = 0; at < v.asked.length; at += v.together) {
+        found.push(...await Promise.all(v.asked.slice(at, at + v.together).map(read)));
     }
     return found;
 })()"""
@@ -40,8 +43,8 @@ def used(store: Store, key: str) -> None:
     store.call("store.keepNote(v.note, v.key)", note=NEXT, key=key)
 
 
-def read(store: Store, asked: list[tuple[str, int]]) -> Any:
-    return store.call(READ, asked=asked)
+def read(store: Store, asked: list[tuple[str, int]], together: int = 1) -> Any:
+    return store.call(READ, asked=asked, together=together)
 
 
 def gone(store: Store) -> None:
@@ -58,8 +61,21 @@ def test_the_records_of_the_model_that_was_used_last(store: Store) -> None:
     assert RECORDS > 4 + 1  # more than are held before anybody asks
     used(store, "big")
     asked = [("big", index) for index in range(RECORDS)]
-    assert read(store, [*asked, ("big", 0)]) == [*(expected(index) for index in range(RECORDS)), None]
+    assert read(store, [*asked, ("big", 0)]) == [
+        *(expected(index) for index in range(RECORDS)),
+        None,
+    ]
     assert store.call("told") == ["asked /ahead_worker.js", "arrived /ahead_worker.js"]
+    gone(store)
+
+
+def test_records_that_are_asked_for_before_they_are_read(store: Store) -> None:
+    store.write("long", LONG)
+    used(store, "long")
+    found = read(
+        store, [("long", 0), ("long", 1)], together=2
+    )  # the last is shorter, and there before the other
+    assert found == [sha256(image(0, RECORD)), sha256(image(RECORD, LONG - RECORD))]
     gone(store)
 
 

@@ -164,7 +164,7 @@ class TasksView:
 
     def state(self, state: str, hint: str = "") -> None:
         """Whether there is a model ("loading", "failed"), or what it does ("ready", "waiting", "writing")."""
-        pressed = str(web.document.activeElement.id) in ("tasks-run", "tasks-stop")
+        pressed = self._elements.focused() in ("tasks-run", "tasks-stop")
         self._at("tasks").dataset.state = state
         self._say("tasks-when", hint)
         self._at("tasks-run").disabled = state == "failed" or not self.filled
