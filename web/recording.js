@@ -23,6 +23,8 @@ export async function record(python, folder, name) {
   const libraries = [...new Set(paths)].sort().map((path) => [path, FS.readFile(path)]);
   const files = [...below(_api.sitePackages), ...below(PATH.join2(FS.cwd(), "sotto"))];
   const job = { name, folder, libraries, files, modules: Object.keys(modules) };
+  // What Chromium keeps of compiled code it keeps with the answer that was compiled: the service worker's, from now on.
+  await WebAssembly.compileStreaming(fetch(`${folder}pyodide.asm.wasm`)).catch(() => {}); // then none is kept
   const worker = new Worker(WORKER, { type: "module" });
   try {
     await new Promise((resolve, reject) => {

@@ -52,7 +52,14 @@ const READ = `
 )
 `;
 
-/** @param {Job} job  @returns {Promise<[Omit<Header, "digests">, Uint8Array<ArrayBuffer>[]]>} */
+// The compiled code of Chromium, the one kind of browser that has userAgentData, is kept with its help.
+const HEAT = `
+from sotto.page.heat import heat
+heat()
+`;
+
+/** @param {Job} job
+ * @returns {Promise<[any, Omit<Header, "digests">, Uint8Array<ArrayBuffer>[]]>} Pyodide, and what there is to keep */
 async function make({ folder, libraries, files, modules }) {
   const pyodide = await import(`${folder}pyodide.mjs`);
   // Python looks for a library's file, and asks for its path; what it has loaded already it never reads.
@@ -82,7 +89,8 @@ async function make({ folder, libraries, files, modules }) {
   const handles = Object.entries(LDSO.loadedLibsByHandle).map(([handle, { name }]) => [handle, name]);
   const own = `${FS.cwd()}/sotto`;
   const all = [...files.filter(([path]) => !path.startsWith(own)), ...gathered(FS, own)].filter(([path]) => !read.has(path));
-  return packed(python.makeMemorySnapshot(), libraries, [...all, ...empty], { base, table: wasmTable.length, handles });
+  const known = { base, table: wasmTable.length, handles };
+  return [python, ...packed(python.makeMemorySnapshot(), libraries, [...all, ...empty], known)];
 }
 
 /** All files of a folder with those below it. @param {any} FS  @param {string} folder
@@ -153,9 +161,17 @@ function full(heap) {
   return runs;
 }
 
+/** Make a snapshot and keep it. @param {Job} job  @returns {Promise<any>} Pyodide */
+async function kept(job) {
+  const [python, ...snapshot] = await make(job);
+  await keep(job.name, ...snapshot);
+  return python;
+}
+
 onmessage = async ({ data }) => {
   try {
-    await keep(data.name, ...(await make(data)));
+    const python = await kept(data);
+    if ("userAgentData" in navigator) python.runPython(HEAT);
     postMessage("");
   } catch (error) {
     postMessage(String(error));

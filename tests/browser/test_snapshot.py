@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from common import ROOT, serving
+from common import ROOT, Profile, serving
 from pages import SHORT, in_page, state, until, write
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -116,3 +116,43 @@ def test_a_snapshot_that_keeps_the_page_from_starting_is_given_up(
         until(page, "(await caches.keys()).length")
         page.reload()
         started(page, "snapshot")
+
+
+def test_what_was_compiled_of_pyodide_is_kept(
+    profile: Profile,
+    runtime: Path,
+    model: OfferedModel,
+) -> None:
+    """A browser that is started again compiles nothing of it that it had compiled at the first visit."""
+    server = Server(0)
+    server.site = Site(ROOT, runtime, [model])
+    with serving(server) as address:
+        context = profile()
+        page = context.pages[0]
+        page.goto(address + SHORT)
+        started(page, "bare")
+        page.wait_for_timeout(3000)  # the last of it is still on its way
+        context.close()
+
+        page = profile().pages[0]
+        tracing = page.context.new_cdp_session(page)
+        names: set[str] = set()
+        done: list[bool] = []
+
+        def hear(data: dict[str, list[dict[str, str]]]) -> None:
+            names.update(event["name"] for event in data["value"])
+
+        def end(_: object) -> None:
+            done.append(True)
+
+        tracing.on("Tracing.dataCollected", hear)
+        tracing.on("Tracing.tracingComplete", end)
+        categories = ["v8.wasm", "disabled-by-default-v8.wasm.detailed"]
+        tracing.send("Tracing.start", {"traceConfig": {"includedCategories": categories}})
+        page.goto(address + SHORT)
+        started(page, "snapshot")
+        tracing.send("Tracing.end")
+        while not done:
+            page.wait_for_timeout(100)
+    assert "wasm.StartStreamingCompilation" in names, "the trace has nothing of WebAssembly"
+    assert "wasm.CompilationAfterDeserialization" in names
