@@ -11,7 +11,8 @@ let line;
 /** @type {Map<string | number, (value: any) => void>} whom to tell, by what was asked for */
 const waiting = new Map();
 const header = answered("header"); // of the snapshot: comes unasked
-const body = answered("body");
+/** @type {Promise<any> | undefined} */
+let body = answered("body"); // as large as Python's memory: not held once it is given
 
 /**
  * Begin to read.
@@ -48,18 +49,25 @@ export function begin(given, tell) {
 /** Answers come on this line, from now on and in this thread. @param {MessagePort} port */
 export function use(port) {
   line = port;
-  line.onmessage = ({ data: { name, value } }) => (name === "end" ? end() : waiting.get(name)?.(value));
+  line.onmessage = ({ data: { name, value } }) => {
+    if (name === "end") return end();
+    waiting.get(name)?.(value);
+    waiting.delete(name);
+  };
 }
 
 /** The snapshot that may be used, if there is one; its body is rejected where it is not whole.
  * @returns {Promise<Snapshot | undefined>} */
 export async function snapshot() {
   const found = await header;
-  return found && { header: found, body: whole() };
+  const coming = body;
+  body = undefined;
+  return found && { header: found, body: whole(coming) };
 }
 
-async function whole() {
-  const bytes = await body;
+/** @param {typeof body} coming */
+async function whole(coming) {
+  const bytes = await coming;
   if (!bytes) throw new Error("It is damaged.");
   return bytes;
 }

@@ -106,6 +106,29 @@ def test_a_script_that_does_not_come(store: Store) -> None:
     assert store.call("told") == ["asked /ahead_worker.js", "arrived /ahead_worker.js"]
 
 
+# What is given, as far as anything still holds it. The other end of the line gives at once.
+GIVE = """(async () => {
+    const ahead = await import(`${origin}/ahead.js`);
+    const { port1, port2 } = new MessageChannel();
+    ahead.use(port2);
+    port1.onmessage = ({ data }) => port1.postMessage({ name: data.index, value: { bytes: new Uint8Array(9) } });
+    port1.postMessage({ name: 'header', value: {} });
+    port1.postMessage({ name: 'body', value: new ArrayBuffer(9) });
+    const { body } = await ahead.snapshot();
+    globalThis.given = [await body, (await ahead.record('key', 0)).bytes].map((value) => new WeakRef(value));
+})()"""
+
+
+def test_what_was_given_is_not_held(store: Store) -> None:
+    store.call(GIVE)
+    browser = store.page.context.new_cdp_session(store.page)
+    for _ in range(10):
+        browser.send("HeapProfiler.collectGarbage")
+        if store.call("given.every((value) => value.deref() === undefined)"):
+            break
+    assert store.call("given.map((value) => value.deref() === undefined)") == [True, True]
+
+
 # Tells the page of every record that is asked for, and whether it was there.
 COUNTING = """
 export async function record(key, index) {

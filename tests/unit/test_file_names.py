@@ -20,6 +20,7 @@ NOT_OURS = {
     "modeling_gemma3.py",  # transformers
     "models/gemma3/configuration_gemma3.py",  # likewise
     "tokenization_utils_sentencepiece.py",  # likewise
+    "flag-definitions.h",  # V8
     "ggml-common.h",  # llama.cpp
     "gguf-py/gguf/constants.py",  # likewise
     "convert_lora_to_gguf.py",  # likewise
