@@ -131,7 +131,7 @@ def test_what_was_compiled_of_pyodide_is_kept(
         page = context.pages[0]
         page.goto(address + SHORT)
         started(page, "bare")
-        page.wait_for_timeout(3000)  # the last of it is still on its way
+        page.wait_for_timeout(5000)  # the last of it is still on its way
         context.close()
 
         page = profile().pages[0]

@@ -37,6 +37,7 @@ from collections.abc import Callable
 ALPHABETS = (0x21, 0xC0, 0x3041, 0x1F300)
 LETTERS = 4000  # in a text
 CODECS = ("shift_jis", "euc_jp", "iso2022_jp", "gb18030", "big5", "euc_kr", "utf-7", "cp1252", "koi8_r")
+FUNCTIONS = (math.sin, math.tan, math.exp, math.log, math.gamma, math.lgamma, math.erf, math.cbrt)
 HASHES = ("md5", "sha1", "sha256", "sha512", "sha3_256", "blake2b", "blake2s")
 SOURCE = """
 async def f(a, *b, c=1, **d) -> int:
@@ -126,22 +127,13 @@ def numbers() -> None:
         large.to_bytes(2000)
         hex(pow(large, 65537, math.isqrt(other)) + math.gcd(large, other) + math.comb(60, index % 50))
         real = index / 7
-        for function in (
-            math.sin,
-            math.tan,
-            math.exp,
-            math.log,
-            math.gamma,
-            math.lgamma,
-            math.erf,
-            math.cbrt,
-        ):
+        for function in FUNCTIONS:
             function(real)
-        (float.fromhex(real.hex()) + float(repr(round(real, 5))) + math.fsum([real] * 50))
+        math.fsum([float.fromhex(real.hex()), float(repr(round(real, 5)))] * 25)
         cmath.exp(cmath.sqrt(real)) + complex(real, 2) ** 3
         format(real, "e")
-    source = random.Random(3)
-    source.shuffle([source.gauss(0, 1) for _ in range(500)])
+    chance = random.Random(3)
+    chance.shuffle([chance.gauss(0, 1) for _ in range(500)])
 
 
 def keeping() -> None:
