@@ -1,6 +1,6 @@
-"""Take the pictures of the page that the README shows, and more to look at, in a real Chromium.
+"""Take the pictures of the page for the README and for who installs it, and more to look at, in a real Chromium.
 
-    .venv/bin/python docs/pictures.py                     docs/images/
+    .venv/bin/python docs/pictures.py                     docs/images/ and web/screenshots/
     .venv/bin/python docs/pictures.py --all FOLDER        every screen: light, dark, phone, in English and Japanese
 
 The default model with its adapter writes posts of the page's own examples and runs the page's own tasks; nothing is
@@ -62,7 +62,14 @@ VIEWS = (
     View("en", "light", PHONE),
     View("ja", "dark", PHONE),
 )
-SHOWN = ("post-light", "post-dark", "benchmark-light")  # in the README
+IMAGES, SCREENSHOTS = ROOT / "docs" / "images", ROOT / "web" / "screenshots"
+# Which are shown, and where they lie: those of web/ a browser shows, too, when it asks whether to install the page.
+SHOWN = {
+    "post-light": SCREENSHOTS,
+    "post-phone-light": SCREENSHOTS,
+    "post-dark": IMAGES,
+    "benchmark-light": IMAGES,
+}
 
 
 def post(page: Page, language: str) -> str:
@@ -162,9 +169,7 @@ def main() -> None:
         "--chat-model", type=Path, metavar="FILE", help="a model that talks, for the screen of chats"
     )
     options = parser.parse_args()
-    folder = options.all or ROOT / "docs" / "images"
     wanted = options.only or (None if options.all else SHOWN)
-    folder.mkdir(parents=True, exist_ok=True)
     with Server(0) as server, tempfile.TemporaryDirectory() as kept, sync_playwright() as playwright:
         offered = [serve.find_model(DEFAULT_MODEL, default_cache(), "")]
         if options.chat_model:
@@ -177,8 +182,10 @@ def main() -> None:
             if screens:
                 with opened(browser, server.address, view) as page:
                     for screen in screens:
-                        file = folder / f"{view.name(screen.__name__)}.png"
-                        take(page, screen, view, file, bool(options.chat_model))
+                        name = view.name(screen.__name__)
+                        folder = options.all or SHOWN.get(name, IMAGES)
+                        folder.mkdir(parents=True, exist_ok=True)
+                        take(page, screen, view, folder / f"{name}.png", bool(options.chat_model))
         browser.close()
         server.shutdown()
 

@@ -29,6 +29,8 @@ def test_a_file_that_is_opened_with_it(
     page.goto(tiny + SHORT)
     state(page, "ready")
     debugger = context.new_cdp_session(page)
+    read = debugger.send("Page.getAppManifest")
+    assert read["errors"] == [] and len(read["manifest"]["screenshots"]) == 2
     app = {"manifestId": page.evaluate("new URL('./', location.href).href")}
     debugger.send("PWA.install", app | {"installUrlOrBundleUrl": page.url})
     handlers = debugger.send("PWA.getOsAppState", app)["fileHandlers"]

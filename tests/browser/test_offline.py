@@ -11,10 +11,11 @@ from typing import ClassVar
 from urllib.parse import urlsplit
 
 import pytest
-from common import ENGLISH, ROOT, serving
+from common import ENGLISH, JAPANESE, ROOT, serving
 from pages import SHORT, TEXT, PageError, in_page, open_blank, state, until, write
 from playwright.sync_api import BrowserContext, Page, expect
 
+from office import docx, pdf
 from sotto.site.export import export
 from sotto.site.release import Release
 from sotto.site.server import Server
@@ -56,10 +57,29 @@ def test_after_one_visit_neither_the_network_nor_the_server_is_needed(
     state(page, "ready")
     assert write(page) == post
     expect(page.locator("#stats")).to_contain_text(ENGLISH["stats.adapters"].format(names="posts"))
-    page.evaluate("location.hash = 'benchmark'")
+
+    # Files whose text libraries take out.
+    for name, data in (("timetable.pdf", pdf("The ferry is late.")), ("letter.docx", docx("Dear Anna,"))):
+        page.set_input_files("#source-file", {"name": name, "mimeType": "", "buffer": data})
+        expect(page.locator("#source-note")).to_contain_text(name)
+        expect(page.locator("#source")).to_have_value(
+            "Dear Anna," if "docx" in name else "The ferry is late."
+        )
+
+    # A measurement, with charts.
+    page.evaluate("location.hash = 'benchmark?prefill=32&decode=8&runs=1&loads=0&probes=0'")
     expect(page.locator("#bench-run")).to_be_enabled()
+    page.click("#bench-run")
+    expect(page.locator("#bench-actions")).to_be_visible()
+    expect(page.locator("#bench-error")).to_be_hidden()
     expect(page.locator("#bench-figures canvas").first).to_be_visible()
     until(page, "globalThis.Chart")  # its library too
+
+    # The other language, and back.
+    page.evaluate("location.hash = 'settings'")
+    for language, words in (("ja", JAPANESE), ("en", ENGLISH)):
+        page.select_option("#language", language)
+        expect(page.locator("[data-screen=post]").first).to_have_text(words["screen.post"])
 
     # A text that is shared with the page, as the system sends it.
     page.evaluate("""() => {

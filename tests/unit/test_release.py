@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import struct
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,13 @@ def test_what_an_installed_page_needs_is_there() -> None:
     assert {icon["purpose"] for icon in manifest["icons"]} == {"any", "maskable"}
     for icon in manifest["icons"]:
         assert (ROOT / "web" / icon["src"]).is_file()
+    assert {each["form_factor"] for each in manifest["screenshots"]} == {"wide", "narrow"}
+    for each in manifest["screenshots"]:
+        size = struct.unpack(
+            ">II", (ROOT / "web" / each["src"]).read_bytes()[16:24]
+        )  # of a PNG's first chunk
+        assert each["sizes"] == "{}x{}".format(*size)
+        assert min(size) >= 320 and max(size) <= min(3840, 2.3 * min(size)), "Chrome leaves it out"
     worker = (ROOT / "web" / WORKER).read_text("utf-8")
     assert f'path === "{manifest["share_target"]["action"]}"' in worker
     for name in ("title", "text", "url", manifest["share_target"]["params"]["files"][0]["name"]):
