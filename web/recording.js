@@ -12,6 +12,17 @@ look()
 `;
 
 /**
+ * Have Pyodide compiled from the answer that the next start will get, the service worker's: what Chromium keeps of compiled
+ * code it keeps with the answer. No other kind of browser has userAgentData.
+ * @param {string} folder of Pyodide's files  @returns {Promise<boolean>} whether it may be kept so
+ */
+async function compiledAgain(folder) {
+  if (!("userAgentData" in navigator)) return false;
+  const compiling = WebAssembly.compileStreaming(fetch(`${folder}pyodide.asm.wasm`));
+  return compiling.then(() => true, () => false);
+}
+
+/**
  * @param {any} python  @param {string} folder of Pyodide's files  @param {string} name of the snapshot
  * @returns {Promise<void>} rejected when there will be none
  */
@@ -22,9 +33,7 @@ export async function record(python, folder, name) {
   const paths = Object.values(modules).filter((path) => path in _module.LDSO.loadedLibsByName);
   const libraries = [...new Set(paths)].sort().map((path) => [path, FS.readFile(path)]);
   const files = [...below(_api.sitePackages), ...below(PATH.join2(FS.cwd(), "sotto"))];
-  const job = { name, folder, libraries, files, modules: Object.keys(modules) };
-  // What Chromium keeps of compiled code it keeps with the answer that was compiled: the service worker's, from now on.
-  await WebAssembly.compileStreaming(fetch(`${folder}pyodide.asm.wasm`)).catch(() => {}); // then none is kept
+  const job = { name, folder, libraries, files, modules: Object.keys(modules), hot: await compiledAgain(folder) };
   const worker = new Worker(WORKER, { type: "module" });
   try {
     await new Promise((resolve, reject) => {

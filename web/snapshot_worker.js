@@ -10,6 +10,7 @@
  * @property {[string, Uint8Array<ArrayBuffer>][]} libraries
  * @property {[string, Uint8Array<ArrayBuffer>][]} files
  * @property {string[]} modules  that Python has imported
+ * @property {boolean} hot  whether the browser is then to keep what it has compiled of Pyodide
  */
 
 import { PAGE, keep, loadLibraries, maker, putFiles } from "./snapshot.js";
@@ -52,15 +53,13 @@ const READ = `
 )
 `;
 
-// The compiled code of Chromium, the one kind of browser that has userAgentData, is kept with its help.
 const HEAT = `
 from sotto.page.heat import heat
 heat()
 `;
 
-/** @param {Job} job
- * @returns {Promise<[any, Omit<Header, "digests">, Uint8Array<ArrayBuffer>[]]>} Pyodide, and what there is to keep */
-async function make({ folder, libraries, files, modules }) {
+/** Make a snapshot and keep it. @param {Job} job  @returns {Promise<any>} Pyodide, which goes on */
+async function make({ name, folder, libraries, files, modules }) {
   const pyodide = await import(`${folder}pyodide.mjs`);
   // Python looks for a library's file, and asks for its path; what it has loaded already it never reads.
   const empty = /** @type {[string, Uint8Array<ArrayBuffer>][]} */ (
@@ -90,7 +89,8 @@ async function make({ folder, libraries, files, modules }) {
   const own = `${FS.cwd()}/sotto`;
   const all = [...files.filter(([path]) => !path.startsWith(own)), ...gathered(FS, own)].filter(([path]) => !read.has(path));
   const known = { base, table: wasmTable.length, handles };
-  return [python, ...packed(python.makeMemorySnapshot(), libraries, [...all, ...empty], known)];
+  await keep(name, ...packed(python.makeMemorySnapshot(), libraries, [...all, ...empty], known));
+  return python;
 }
 
 /** All files of a folder with those below it. @param {any} FS  @param {string} folder
@@ -161,17 +161,10 @@ function full(heap) {
   return runs;
 }
 
-/** Make a snapshot and keep it. @param {Job} job  @returns {Promise<any>} Pyodide */
-async function kept(job) {
-  const [python, ...snapshot] = await make(job);
-  await keep(job.name, ...snapshot);
-  return python;
-}
-
 onmessage = async ({ data }) => {
   try {
-    const python = await kept(data);
-    if ("userAgentData" in navigator) python.runPython(HEAT);
+    const python = await make(data);
+    if (data.hot) python.runPython(HEAT);
     postMessage("");
   } catch (error) {
     postMessage(String(error));

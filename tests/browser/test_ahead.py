@@ -72,9 +72,8 @@ def test_the_records_of_the_model_that_was_used_last(store: Store) -> None:
 def test_records_that_are_asked_for_before_they_are_read(store: Store) -> None:
     store.write("long", LONG)
     used(store, "long")
-    found = read(
-        store, [("long", 0), ("long", 1)], together=2
-    )  # the last is shorter, and there before the other
+    # The last is shorter, and there before the other.
+    found = read(store, [("long", 0), ("long", 1)], together=2)
     assert found == [sha256(image(0, RECORD)), sha256(image(RECORD, LONG - RECORD))]
     gone(store)
 

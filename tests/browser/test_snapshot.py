@@ -123,7 +123,7 @@ def test_what_was_compiled_of_pyodide_is_kept(
     runtime: Path,
     model: OfferedModel,
 ) -> None:
-    """A browser that is started again compiles nothing of it that it had compiled at the first visit."""
+    """A browser that is started again has the code that it compiled at the first visit."""
     server = Server(0)
     server.site = Site(ROOT, runtime, [model])
     with serving(server) as address:
