@@ -8,6 +8,7 @@
  * Python starts from a snapshot where there is one; else there will be one when the page has come to rest (snapshot.js).
  */
 
+import "./one_stack.js";
 import "./trusted.js";
 import "./ready_made.js";
 import * as ahead from "./ahead.js";

@@ -25,7 +25,7 @@ export const NAME = "sotto.python"; // begins the names of the caches, one for e
 const TRIED = "tried"; // an address in it: how often Python was started from the snapshot without coming to an end
 const BODY = "body"; // another: of the one snapshot
 const PATIENCE = 2; // such starts; pages are also closed or opened again meanwhile
-const FORMAT = 5; // of what is kept; another with every change of what makes one
+const FORMAT = 6; // of what is kept; another with every change of what makes one
 
 const root = new URL(".", import.meta.url);
 const CACHE = `${NAME} ${root.pathname}`;

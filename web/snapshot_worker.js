@@ -13,6 +13,7 @@
  * @property {boolean} hot  whether the browser is then to keep what it has compiled of Pyodide
  */
 
+import "./one_stack.js";
 import { PAGE, keep, loadLibraries, maker, putFiles } from "./snapshot.js";
 
 /** @typedef {import("./snapshot.js").Header} Header */
