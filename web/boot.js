@@ -7,6 +7,7 @@ import { listen as listenForFiles } from "./drop.js";
 import { watch as watchFocus } from "./focus.js";
 import { foretell } from "./foretold.js";
 import { begin, keep, offerPrivacy } from "./kept.js";
+import { fill, made } from "./lists.js";
 import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
 import { start } from "./start.js";
@@ -183,7 +184,7 @@ for (const form of ["bench-form", "hub-form"]) { // Python hears of it too
 }
 
 // --- what Python shows: [selector, what, value] for each change, as JSON. What is "text"; "parts", texts with the names of
-// elements or without; "options" with their values; a .property, a --style, or an attribute.
+// elements or without; "options" with their values; "items", a list's markup; a .property, a --style, or an attribute.
 
 globalThis.paint = (/** @type {string} */ changes) => {
   for (const [selector, what, value] of JSON.parse(changes)) {
@@ -193,6 +194,7 @@ globalThis.paint = (/** @type {string} */ changes) => {
       if (what === "text") element.textContent = value;
       else if (what === "parts") element.replaceChildren(...value.map(part));
       else if (what === "options") element.append(...value.map(option));
+      else if (what === "items") fill(element, made(value));
       else if (what.startsWith(".")) element[what.slice(1)] = value;
       else if (what.startsWith("--")) element.style.setProperty(what, value);
       else element.setAttribute(what, value);

@@ -5,6 +5,7 @@
  */
 
 import { library } from "./library.js";
+import { fill as put, made } from "./lists.js";
 
 const MARKED = new URL("runtime/marked/marked.umd.js", import.meta.url).href;
 const DOMPURIFY = new URL("runtime/dompurify/purify.min.js", import.meta.url).href;
@@ -78,10 +79,11 @@ export async function fill(id, html, json) {
   const show = await ready();
   const place = /** @type {HTMLElement} */ (document.getElementById(id));
   followed(() => {
-    place.innerHTML = html;
+    const content = made(html);
     for (const [name, text] of Object.entries(JSON.parse(json))) {
-      place.querySelector(`[data-markdown="${name}"]`)?.replaceChildren(show(text));
+      content.querySelector(`[data-markdown="${name}"]`)?.replaceChildren(show(text));
     }
+    put(place, content);
   });
 }
 

@@ -150,6 +150,39 @@ def test_a_conversation(page: Page, tiny: str) -> None:
     expect(page.locator("#chat-list b")).to_have_text(["a river"])
 
 
+def test_a_question_that_is_being_edited_stays_as_it_is(page: Page, tiny: str) -> None:
+    """Also where something else changes meanwhile; and each time it is the text of this time that is asked."""
+    page.goto(tiny + "?seed=3&loop_guard=0#chat")
+    expect(page.locator("#chat-send")).to_be_enabled()
+    settings(page)
+    ask(page, QUESTION)
+    edit = page.get_by_role("button", name=ENGLISH["chat.edit"])
+    edit.click()
+    page.fill("#chat-edit", "a river")
+    page.fill("#chat-title", TITLE)
+    page.locator("#chat-edit").click()  # which ends the title
+    page.keyboard.type(" in ")
+    expect(page.locator("#chat-list b")).to_have_text([TITLE])
+    page.keyboard.type("spring")
+    expect(page.locator("#chat-edit")).to_have_value("a river in spring")
+    settings(page, longest="12")
+    expect(page.locator("#chat-edit")).to_have_value("a river in spring")
+    expect(page.locator("#chat-list small")).to_be_visible()
+    page.press("#chat-edit", "Enter")
+    expect(page.locator(".question")).to_have_text(["a river in spring"])
+    done(page)
+    edit.click()
+    expect(page.locator("#chat-edit")).to_have_value("a river in spring")
+    expect(page.locator("#chat-edit")).to_be_focused()
+    page.fill("#chat-edit", "a garden")
+    page.press("#chat-edit", "Enter")
+    expect(page.locator(".question")).to_have_text(["a garden"])
+    done(page)
+    edit.click()
+    page.press("#chat-edit", "Escape")
+    expect(page.locator(".question")).to_have_text(["a garden"])
+
+
 def test_a_full_context(page: Page, tiny: str) -> None:
     page.goto(tiny + "?seed=3&loop_guard=0&context=256#chat")
     done(page)
@@ -258,9 +291,10 @@ def test_what_a_model_writes_is_shown_and_never_run(page: Page, site: str, runti
     assert not {"b", "form", "iframe", "img", "input", "script", "style", "svg"} & set(found["names"])
     assert set(found["attributes"]) <= {"href", "rel", "target", "tabindex"}
     assert [link for link in found["links"] if link[0]] == [["https://example.org/a", "noopener noreferrer"]]
-    assert [url for url in asked if url not in ("markdown.js", "library.js")] == [
+    assert [url for url in asked if url not in ("markdown.js", "library.js", "lists.js")] == [
         "runtime/marked/marked.umd.js",
         "runtime/dompurify/purify.min.js",
+        "runtime/idiomorph/idiomorph.min.js",
     ]
 
 

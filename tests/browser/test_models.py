@@ -48,6 +48,49 @@ def loaded(page: Page, name: str, how: str) -> None:
     expect(page.locator("#fact-weights")).to_contain_text(how)
 
 
+def test_what_a_person_does_in_a_list_goes_on_while_it_is_written_again(
+    page: Page, serve: Serve, runtime: Path, tmp_path: Path
+) -> None:
+    models = []
+    for name, seed in (("one", 1), ("two", 2)):
+        path = tmp_path / f"{name}.gguf"
+        path.write_bytes(build(Tiny(chat=True, seed=seed)))
+        Stamps(runtime, OWN_STAMPS_NAME).sha256(path)  # as serve.py does
+        models.append(OfferedModel(name, path))
+    page.goto(f"{serve(models)}{SHORT}#models")
+    loaded(page, "one", "prepared now")
+    page.locator("#models-offered").get_by_role("button", name=ENGLISH["models.use"]).click()
+    loaded(page, "two", "prepared now")
+    kept(page, "two", "one")
+
+    # A name is half written when the list says of another model that it is in use.
+    item(page, "one").get_by_role("button", name=ENGLISH["models.use"]).click()
+    field = page.locator('#models-kept [value="two"]')
+    field.fill("My")
+    kept(page, "one", "two")
+    loaded(page, "one", "cache")
+    expect(field).to_be_focused()
+    field.press("End")
+    page.keyboard.type(" own")
+    expect(field).to_have_value("My own")
+
+    # A press that ends the name has begun on a button of the same list, and the new name is there before it ends.
+    button = item(page, "two").get_by_role("button", name=ENGLISH["models.drop"])
+    button.hover()
+    page.mouse.down()
+    kept(page, "one", "My own")
+    page.mouse.up()
+    expect(item(page, "My own")).to_contain_text(ENGLISH["models.drop.sure"])
+    expect(item(page, "one")).not_to_contain_text(ENGLISH["models.drop.sure"])
+
+    # What is no name is not taken, and the field has the name that is kept.
+    field = page.locator('#models-kept [value="My own"]')
+    field.fill(" ")
+    field.press("Enter")
+    expect(page.locator("#models-fault")).not_to_be_empty()
+    expect(field).to_have_value("My own")
+
+
 def test_a_persons_own_model(page: Page, serve: Serve, runtime: Path, tmp_path: Path) -> None:
     served = tmp_path / "tiny.gguf"
     served.write_bytes(build(Tiny(chat=True, layers=3)))

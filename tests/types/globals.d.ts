@@ -38,6 +38,9 @@ declare var Chart: {
 declare var marked: { Marked: new (options: object) => { parse(text: string): string } };
 declare var DOMPurify: { sanitize(html: string, options: object): DocumentFragment };
 
+// Of Idiomorph, likewise, which lists.js loads
+declare var Idiomorph: { morph(element: Element, content: Node[], options: object): unknown } | undefined;
+
 // Of a service worker, as far as service_worker.js uses it: TypeScript describes it apart from pages
 interface ServiceWorkerEvent extends Event {
   readonly request: Request;

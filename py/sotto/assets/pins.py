@@ -325,6 +325,34 @@ MARKDOWN = Group(
     ),
 )
 
+# --- Idiomorph: lists that change under a person's hands ---
+
+IDIOMORPH_VERSION = "0.8.0"
+
+IDIOMORPH = Group(
+    f"Idiomorph {IDIOMORPH_VERSION}",
+    (
+        File(
+            "runtime/idiomorph/idiomorph.min.js",
+            10_587,
+            "4cbd535caf7663a51eda9bce6595371c384fc430d54b8d414e29a61167f19f96",
+            (f"https://cdn.jsdelivr.net/npm/idiomorph@{IDIOMORPH_VERSION}/dist/idiomorph.min.js",),
+            (
+                Part(
+                    Package(
+                        "npm",
+                        f"idiomorph@{IDIOMORPH_VERSION}",
+                        64_765,
+                        "c2b48584153f0167b5c98cb815576338ccd82a97378e53fbf29d139dfd67207e",
+                    ),
+                    "package/dist/idiomorph.min.js",
+                    10_587,
+                ),
+            ),
+        ),
+    ),
+)
+
 # --- pypdf and mammoth: the text of PDF and Word files. They are wheels, which Python imports from as they are ---
 
 PYPDF_VERSION = "7.1.0"
@@ -365,7 +393,7 @@ DOCUMENTS = Group(
     ),
 )
 
-RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS, MARKDOWN, DOCUMENTS)
+RUNTIME = (PYODIDE, PYSCRIPT, CHARTJS, MARKDOWN, IDIOMORPH, DOCUMENTS)
 
 # --- The default model: Gemma 3 270M (base), Q4_K_M, split over four packages ---
 

@@ -42,7 +42,6 @@ class AdaptersPanel:
         self._at = parts.elements.at
         self._entries: dict[str, Entry] = {}
         self._going = ""  # the key of one that is deleted at the next press of its button
-        self._shown = ""
         self._order = asyncio.Lock()  # a list that was asked for later is shown later
         for event in ("click", "change"):
             self._at("adapters-kept").addEventListener(event, create_proxy(self._heard))
@@ -51,9 +50,8 @@ class AdaptersPanel:
         """Show what is kept."""
         async with self._order:
             self._entries = {entry.key: entry for entry in await self._parts.holder.adapters.kept()}
-            html = "".join(self._item(entry) for entry in self._entries.values())
-            if html != self._shown:  # or a press could fall between two that are the same
-                self._at("adapters-kept").innerHTML = self._shown = html
+            items = [self._item(entry) for entry in self._entries.values()]
+            self._parts.elements.items("adapters-kept", "".join(items))
 
     def _item(self, entry: Entry) -> str:
         words, about, holder = self._words, entry.about, self._parts.holder
@@ -69,14 +67,18 @@ class AdaptersPanel:
         if holder.engine is not None:
             on = " checked" if holder.adapters.on(holder.engine, entry.key) else ""
             text = escape(words("adapters.on", name=holder.title))
-            parts.append(f'<label><input type="checkbox" data-do="on" data-key="{key}"{on}>{text}</label>')
+            parts.append(
+                f'<label><input type="checkbox" id="on-{key}" data-do="on" data-key="{key}"{on}>{text}</label>'
+            )
         sure = words("models.drop.sure" if self._going == entry.key else "models.drop")
-        parts.append(f'<button type="button" data-do="drop" data-key="{key}">{escape(sure)}</button>')
+        parts.append(
+            f'<button type="button" id="drop-{key}" data-do="drop" data-key="{key}">{escape(sure)}</button>'
+        )
         title = (
             f'<input type="text" value="{escape(entry.title)}" aria-label="{escape(words("adapters.rename"))}"'
-            f' data-do="rename" data-key="{key}" spellcheck="false" autocomplete="off">'
+            f' id="rename-{key}" data-do="rename" data-key="{key}" spellcheck="false" autocomplete="off">'
         )
-        return f"<li>{title}<small>{said}</small><p>{''.join(parts)}</p></li>"
+        return f'<li id="kept-{key}">{title}<small>{said}</small><p>{"".join(parts)}</p></li>'
 
     def _heard(self, event: Any) -> None:
         target = event.target.closest("[data-do]")
@@ -104,6 +106,5 @@ class AdaptersPanel:
                 self._going = key
         except SottoError as error:
             fault = error
-            self._shown = ""  # a field or a box says what is not so
         self._parts.elements.fault("adapters-fault", *reason(self._words, fault, "adapter"))
         await self.list()

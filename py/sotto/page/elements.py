@@ -77,8 +77,13 @@ class Elements:
             self._tell()
 
     def at(self, name: str) -> Any:
-        """The element with an id."""
+        """The element with an id, which is always the same."""
         return _Element(self, f"#{name}")
+
+    def passing(self, name: str) -> Any:
+        """The element that has an id now, of those that come and go."""
+        self._tell(now=True)
+        return self._find(f"#{name}")
 
     def ask(self, selector: str, name: str) -> Any:
         """A property or a method of an element, by its id or of the root."""
@@ -142,6 +147,11 @@ class Elements:
         self.say(place, text)
         self.at(place).hidden = not text
         field.ariaInvalid = "true" if text else "false"
+
+    def items(self, name: str, html: str) -> None:
+        """Make markup all that a list holds; what a person is doing with an item that is there again, by its id, goes
+        on."""
+        self.paint([(f"#{name}", "items", html)])
 
     def lines(self, name: str, lines: Iterable[str]) -> None:
         """Make texts the lines of an element."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from pyodide.ffi import create_proxy
 
@@ -58,7 +59,7 @@ class HubPanel:
         self._no()
         self._fault(None)
         self._account.take()
-        self._at("hub-offers").innerHTML = ""
+        self._parts.elements.items("hub-offers", "")
         self._say("hub-of", self._words("hub.looking"))
         try:
             address = parse(text, self._access.address)
@@ -113,9 +114,10 @@ class HubPanel:
             elif wanted:
                 facts.append(words("hub.recommended"))
             label = words("hub.fetch.adapter" if offer.adapter else "hub.fetch")
-            button = "" if offer.why_not else self._button("fetch", number, label)
+            button = "" if offer.why_not else self._button("fetch", number, label, offer.path)
             items.append(self._item(offer.path, facts, button))
-        self._at("hub-offers").innerHTML = "".join(items) or f"<li>{escape(words('hub.empty'))}</li>"
+        none = f"<li>{escape(words('hub.empty'))}</li>"
+        self._parts.elements.items("hub-offers", "".join(items) or none)
 
     def _why_not(self, offer: Offer) -> str:
         by = offer.folder.quantizer if offer.folder else ""
@@ -130,10 +132,16 @@ class HubPanel:
             words("hub.licence", name=one.licence),
             words("hub.recommended") if one.recommended else "",
         ]
-        return self._item(one.title, facts, self._button("look", CURATED.index(one), words("hub.look")))
+        return self._item(
+            one.title, facts, self._button("look", CURATED.index(one), words("hub.look"), one.name)
+        )
 
-    def _button(self, do: str, number: int, text: str) -> str:
-        return f'<button type="button" data-do="{do}" data-number="{number}">{escape(text)}</button>'
+    def _button(self, do: str, number: int, text: str, of: str) -> str:
+        """A button that does something with what is `of` a name, and number `number` of its list."""
+        name = f"hub-{do}-{quote(of)}"
+        return (
+            f'<button type="button" id="{name}" data-do="{do}" data-number="{number}">{escape(text)}</button>'
+        )
 
     def _item(self, title: str, facts: Sequence[str], button: str) -> str:
         said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
@@ -172,14 +180,14 @@ class HubPanel:
         items = []
         for number, file in enumerate(self._unfinished):
             part = words("hub.part", done=numbers.size(file.done), total=numbers.size(file.size))
-            buttons = self._button("further", number, words("hub.further"))
-            buttons += self._button("drop", number, words("models.drop"))
+            buttons = self._button("further", number, words("hub.further"), file.name)
+            buttons += self._button("drop", number, words("models.drop"), file.name)
             items.append(self._item(file.name, [part], buttons))
         holder = self._parts.holder
         if holder.missing and holder.last.origin:
-            again = self._button("again", 0, words("hub.look"))
+            again = self._button("again", 0, words("hub.look"), holder.last.origin)
             items.append(self._item(holder.last.origin, [words("hub.lost")], again))
-        self._at("hub-unfinished").innerHTML = "".join(items)
+        self._parts.elements.items("hub-unfinished", "".join(items))
 
     async def _drop(self, file: hub.Unfinished) -> None:
         await hub.forget(web.download, file)

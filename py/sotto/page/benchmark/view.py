@@ -32,6 +32,7 @@ class BenchmarkView:
     def __init__(self, parts: Parts) -> None:
         self._browser = parts.browser
         self._at = parts.elements.at
+        self._items = parts.elements.items
         self._say = parts.elements.say
         self.on = parts.elements.on
         self.words = parts.words
@@ -202,13 +203,14 @@ class BenchmarkView:
             where = ", ".join(part for part in (report.machine.system, report.machine.engine) if part)
             line = words("bench.kept.line", model=report.model, where=where, version=report.sotto)
             buttons = "".join(
-                f'<button type="button" data-do="{do}" data-date="{date}">{escape(words(f"bench.{do}"))}</button>'
+                f'<button type="button" id="bench-{do}-{date}" data-do="{do}" data-date="{date}">'
+                f"{escape(words(f'bench.{do}'))}</button>"
                 for do in ("show", "drop")
             )
             items.append(
                 f"<li><b>{escape(label(words, report))}</b><small>{escape(line)}</small><p>"
-                f'<label><input type="checkbox" data-do="compare" data-date="{date}"{checked}>'
-                f"{escape(words('bench.compare'))}</label>{buttons}</p></li>"
+                f'<label><input type="checkbox" id="bench-compare-{date}" data-do="compare" data-date="{date}"'
+                f"{checked}>{escape(words('bench.compare'))}</label>{buttons}</p></li>"
             )
         none = f"<p>{escape(words('bench.kept.none'))}</p>"
-        self._at("bench-kept").innerHTML = f"<ul>{''.join(items)}</ul>" if items else none
+        self._items("bench-kept", f"<ul>{''.join(items)}</ul>" if items else none)

@@ -32,6 +32,8 @@ class ChatView:
         self._words = parts.words
         self._at = parts.elements.at
         self._say = parts.elements.say
+        self._items = parts.elements.items
+        self._passing = parts.elements.passing
         self.on = parts.elements.on
         self.on_choice = parts.elements.on_choice
         self._at("chat-kept").open = parts.browser.wide()
@@ -50,6 +52,10 @@ class ChatView:
     def focus(self, name: str) -> None:
         """The keyboard is at an element."""
         self._at(f"chat-{name}").focus()
+
+    def draft(self) -> str:
+        """What is in the field of the question that is edited."""
+        return str(self._passing("chat-edit").value)
 
     # --- the state
 
@@ -104,17 +110,17 @@ class ChatView:
         for one in shown:
             here = ' aria-current="true"' if one.id == current else ""
             line = escape(words("chat.line", date=local(one.changed), count=len(one.turns)))
-            name = escape(one.name or words("chat.untitled"))
+            name, on = escape(one.name or words("chat.untitled")), escape(one.id)
             items.append(
-                f'<li><button type="button" data-do="open" data-on="{escape(one.id)}"{here}>'
+                f'<li><button type="button" id="chat-open-{on}" data-do="open" data-on="{on}"{here}>'
                 f'<b dir="auto">{name}</b><small>{line}</small></button></li>'
             )
-        self._at("chat-list").innerHTML = "".join(items)
+        self._items("chat-list", "".join(items))
         self._say("chat-none", "" if items else words("chat.none.found" if there else "chat.none"))
         self._at("chat-search").hidden = not there
 
-    async def show(self, conversation: Conversation, editing: int = -1) -> None:
-        """Show a conversation; the question number `editing` as a field."""
+    async def show(self, conversation: Conversation, editing: int | None, draft: str) -> None:
+        """Show a conversation; the question number `editing` as a field with a `draft`."""
         words = self._words
         last = len(conversation.turns) - 1
         parts = []
@@ -124,14 +130,17 @@ class ChatView:
         for at, turn in enumerate(conversation.turns):
             if at and at == conversation.forgotten:
                 parts.append(f'<li class="forgotten">{escape(words("chat.forgotten"))}</li>')
-            question = self._edited(at, turn) if at == editing else self._question(at, turn)
+            question = self._edited(at, draft) if at == editing else self._question(at, turn)
             away = " data-forgotten" if at < conversation.forgotten else ""
             parts.append(f"<li{away}>{question}{self._answer(at, turn, at == last)}</li>")
         answers = {f"answer{at}": turn.answer for at, turn in enumerate(conversation.turns)}
         await web.markdown.fill("chat-turns", "".join(parts), json.dumps(answers))
         self._at("chat").dataset.blank = "" if conversation.turns or conversation.summary else "yes"
-        if editing >= 0:
-            self.focus("edit")
+
+    async def edit(self, conversation: Conversation, at: int) -> None:
+        """Show a conversation, and its question number `at` as a field that has the keyboard."""
+        await self.show(conversation, at, conversation.turns[at].question)
+        self._passing("chat-edit").focus()
 
     async def grow(self, at: int, answer: str) -> None:
         """Show more of an answer."""
@@ -168,12 +177,12 @@ class ChatView:
             f'<p class="does asked">{self._button("edit", at, "chat.edit")}</p>'
         )
 
-    def _edited(self, at: int, turn: Turn) -> str:
+    def _edited(self, at: int, draft: str) -> str:
         words = self._words
         later = escape(words("chat.edit.later"))
         return (
             f'<form class="edited"><label for="chat-edit">{escape(words("chat.edit.label"))}</label>'
-            f'<textarea id="chat-edit" dir="auto" data-enter="chat-reask">{escape(turn.question)}</textarea>'
+            f'<textarea id="chat-edit" dir="auto" data-enter="chat-reask">{escape(draft)}</textarea>'
             f'<p><button id="chat-reask" class="primary" type="button" data-do="reask" data-on="{at}" '
             f'data-key="command+Enter">{escape(words("chat.reask"))}</button>'
             f'<button type="button" class="primary quiet" data-do="leave" data-on="{at}" data-key="Escape">'
@@ -203,4 +212,4 @@ class ChatView:
 
     def _button(self, does: str, at: int, word: str) -> str:
         text = escape(self._words(word))
-        return f'<button type="button" data-do="{does}" data-on="{at}">{text}</button>'
+        return f'<button type="button" id="chat-{does}-{at}" data-do="{does}" data-on="{at}">{text}</button>'

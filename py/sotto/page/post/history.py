@@ -60,7 +60,7 @@ class HistoryPanel:
             return
         words, found, shown = self._words, self._found(), self._shown()
         items = [self._item(entry, shown) for entry in found[:LISTED]]
-        self._at("history-list").innerHTML = "".join(items)
+        self._parts.elements.items("history-list", "".join(items))
         none = words("history.none.found" if there else "history.none")
         left = len(found) - LISTED
         more = words("history.more", count=left) if left > 0 else ""
@@ -71,19 +71,19 @@ class HistoryPanel:
         self._at("history-clear").hidden = not found
 
     def _item(self, entry: Entry, shown: Entry | None) -> str:
-        words = self._words
+        words, name = self._words, escape(entry.id)
         post = entry.versions[0].answer if entry.versions else ""
         here = ' aria-current="true"' if shown and shown.id == entry.id else ""
-        facts = [local(entry.changed), *(name for name in [_network(entry)] if name)]
+        facts = [local(entry.changed), *filter(None, [_network(entry)])]
         if len(entry.versions) > 1:
             facts.append(words("history.versions", count=len(entry.versions)))
         line = escape(words("separator").join(facts))
         return (
-            f'<li><button type="button" data-do="open" data-on="{escape(entry.id)}"{here}>'
+            f'<li><button type="button" id="history-open-{name}" data-do="open" data-on="{name}"{here}>'
             f'<b dir="auto">{escape(_short(post))}</b><span dir="auto">{escape(_short(entry.text))}</span>'
             f"<small>{line}</small></button>"
-            f'<button type="button" data-do="drop" data-on="{escape(entry.id)}">{escape(words("history.delete"))}'
-            "</button></li>"
+            f'<button type="button" id="history-drop-{name}" data-do="drop" data-on="{name}">'
+            f"{escape(words('history.delete'))}</button></li>"
         )
 
     def _found(self) -> list[Entry]:

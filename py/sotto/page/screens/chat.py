@@ -47,6 +47,7 @@ class ChatScreen(Observer):
         self._shown = Conversation()
         self._before: Conversation | None = None  # what an undo brings back
         self._filled = ""  # the one whose settings are in the fields
+        self._editing: int | None = None  # the question that is shown as a field
         self._read = False
         self._asked: Conversation | None = None  # the one whose last answer is wanted
         self._writing = False  # that is on its way
@@ -159,9 +160,11 @@ class ChatScreen(Observer):
             return
         shown, view = self._shown, self._view
         if does == "edit":
-            await view.show(shown, editing=at)
+            await view.edit(shown, at)
+            self._editing = at
             return
-        question = view.written("edit").strip() if does == "reask" else ""
+        question = view.draft().strip() if does == "reask" else ""
+        self._editing = None
         view.focus("input")
         if does == "further":
             await self._ask(shown)
@@ -170,7 +173,7 @@ class ChatScreen(Observer):
         elif question:
             await self._ask(shown.reworded(at, question), "chat.note.edited")
         else:
-            await view.show(shown)
+            await self._show(shown)
 
     async def _undo(self) -> None:
         """Bring back what the last step took away."""
@@ -349,10 +352,11 @@ class ChatScreen(Observer):
         self._parts.browser.storage.remember(OPENED, conversation.id)
         self._view.head(conversation)
         if conversation.id != self._filled:  # or what is being written into a field would be overwritten
-            self._filled = conversation.id
+            self._filled, self._editing = conversation.id, None
             self._view.settings(conversation)
         self._list()
-        await self._view.show(conversation)
+        draft = "" if self._editing is None else self._view.draft()
+        await self._view.show(conversation, self._editing, draft)
         self._fill()
 
     async def _change(self, conversation: Conversation) -> None:

@@ -37,7 +37,6 @@ class ModelsScreen(Observer):
         self._adapters = AdaptersPanel(parts)
         self._entries: dict[str, Entry] = {}
         self._going = ""  # the key of a model that is deleted at the next press of its button
-        self._shown: dict[str, str] = {}  # by their places
         self._order = asyncio.Lock()  # a list that was asked for later is shown later
         for name in ("models-kept", "models-offered"):
             for event in ("click", "change"):
@@ -75,26 +74,21 @@ class ModelsScreen(Observer):
             self._entries = {entry.key: entry for entry in entries}
             kept = [self._kept(entry) for entry in entries]
             none = f"<li>{escape(self._words('models.kept.none'))}</li>"
-            self._fill("models-kept", "".join(kept) or none)
+            self._parts.elements.items("models-kept", "".join(kept) or none)
             here = [stock.offered(entry.key) for entry in entries]
             offered = [
                 self._offered(number, row)
                 for number, row in enumerate(self._parts.models["models"])
                 if row not in here
             ]
-            self._fill("models-offered", "".join(offered))
+            self._parts.elements.items("models-offered", "".join(offered))
             self._at("models-server").hidden = not offered
             await self._adapters.list()
             await self._hub.list_unfinished()
             await self._room(entries)
 
-    def _fill(self, name: str, html: str) -> None:
-        """Show a list; one that is shown already stays, or a press could fall between two that are the same."""
-        if html != self._shown.get(name):
-            self._at(name).innerHTML = self._shown[name] = html
-
     def _kept(self, entry: Entry) -> str:
-        words, about = self._words, entry.about
+        words, about, key = self._words, entry.about, escape(entry.key)
         in_use = entry.key == self._holder.key
         facts = [
             numbers.size(entry.nbytes),
@@ -108,18 +102,18 @@ class ModelsScreen(Observer):
             facts.append(words("models.other.layout"))
         title = (
             f'<input type="text" value="{escape(entry.title)}" aria-label="{escape(words("models.rename"))}"'
-            f' data-do="rename" data-key="{escape(entry.key)}" spellcheck="false" autocomplete="off">'
+            f' id="rename-{key}" data-do="rename" data-key="{key}" spellcheck="false" autocomplete="off">'
         )
         buttons = [f"<b>{escape(words('models.in.use'))}</b>"] if in_use else []
         if entry.current and not in_use:
             buttons.append(self._button("use", entry.key, words("models.use")))
         buttons.append(
-            f'<label><input type="checkbox" data-do="keep" data-key="{escape(entry.key)}"'
+            f'<label><input type="checkbox" id="keep-{key}" data-do="keep" data-key="{key}"'
             f"{' checked' if about.pinned else ''}>{escape(words('models.keep'))}</label>"
         )
         sure = self._going == entry.key
         buttons.append(self._button("drop", entry.key, words("models.drop.sure" if sure else "models.drop")))
-        return self._item(title, facts, buttons)
+        return self._item(f"kept-{key}", title, facts, buttons)
 
     def _offered(self, number: int, model: Model) -> str:
         in_use = self._holder.engine is not None and self._holder.model is model
@@ -127,14 +121,19 @@ class ModelsScreen(Observer):
         if in_use:
             button = f"<b>{escape(self._words('models.in.use'))}</b>"
         size = sum(file["size"] for file in model.get("files", [model]))
-        return self._item(f"<b>{escape(model['name'])}</b>", [numbers.size(size)], [button])
+        return self._item(
+            f"offered-{number}", f"<b>{escape(model['name'])}</b>", [numbers.size(size)], [button]
+        )
 
     def _button(self, do: str, key: str, text: str) -> str:
-        return f'<button type="button" data-do="{do}" data-key="{escape(key)}">{escape(text)}</button>'
+        key = escape(key)
+        return (
+            f'<button type="button" id="{do}-{key}" data-do="{do}" data-key="{key}">{escape(text)}</button>'
+        )
 
-    def _item(self, title: str, facts: Sequence[str], buttons: Sequence[str]) -> str:
+    def _item(self, name: str, title: str, facts: Sequence[str], buttons: Sequence[str]) -> str:
         said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
-        return f"<li>{title}<small>{said}</small><p>{''.join(buttons)}</p></li>"
+        return f'<li id="{name}">{title}<small>{said}</small><p>{"".join(buttons)}</p></li>'
 
     async def _room(self, entries: Sequence[Entry]) -> None:
         """How much room there is, whether it is safe, which model found none, and what could go."""
@@ -199,7 +198,6 @@ class ModelsScreen(Observer):
                 self._going = key
         except SottoError as error:
             fault = error
-            self._shown.clear()  # what was written into a name's field is not its name
         self._parts.elements.fault("models-fault", *reason(self._words, fault))
         await self._list()
 

@@ -102,11 +102,12 @@ class TasksView:
 
     def templates(self, own: Sequence[Template]) -> None:
         """List the templates, and offer the person's own as a file."""
-        self._at("tasks-list").innerHTML = "".join(
-            f'<li><button type="button" data-on="{escape(each.id)}" dir="auto">'
-            f"{escape(self.name_of(each))}</button></li>"
-            for each in (*READY, *own)
-        )
+        items = []
+        for each in (*READY, *own):
+            name = escape(each.id)
+            button = f'<button type="button" id="template-{name}" data-on="{name}" dir="auto">'
+            items.append(f"<li>{button}{escape(self.name_of(each))}</button></li>")
+        self._elements.items("tasks-list", "".join(items))
         link = self._at("tasks-export")
         link.hidden = not own
         link.href = f"data:application/json;charset=utf-8,{quote(to_json(own))}"
