@@ -80,7 +80,7 @@ def test_a_page_that_is_not_secure(lan: Page, tiny: str) -> None:
         "undefined",
     ]
     state(lan, "ready")
-    assert lan.evaluate("typeof WebAssembly.Suspending") == "undefined"  # Python is on the page's own stack: one_stack.js
+    assert lan.evaluate("typeof WebAssembly.Suspending") == "undefined"  # Python is on the thread's own stack
     post = write(lan)
     lan.goto(address)
     state(lan, "ready")
