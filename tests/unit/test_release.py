@@ -108,9 +108,8 @@ def test_what_an_installed_page_needs_is_there() -> None:
         assert (ROOT / "web" / icon["src"]).is_file()
     assert {each["form_factor"] for each in manifest["screenshots"]} == {"wide", "narrow"}
     for each in manifest["screenshots"]:
-        size = struct.unpack(
-            ">II", (ROOT / "web" / each["src"]).read_bytes()[16:24]
-        )  # of a PNG's first chunk
+        first = (ROOT / "web" / each["src"]).read_bytes()[16:24]  # of a PNG's first chunk
+        size = struct.unpack(">II", first)
         assert each["sizes"] == "{}x{}".format(*size)
         assert min(size) >= 320 and max(size) <= min(3840, 2.3 * min(size)), "Chrome leaves it out"
     worker = (ROOT / "web" / WORKER).read_text("utf-8")

@@ -250,105 +250,74 @@ PYSCRIPT = Group(
     ),
 )
 
-# --- Chart.js: the charts of the benchmark page ---
+# --- What comes from npm as one file each ---
+
+
+def _npm(name: str, path: str, size: int, sha256: str, archive: tuple[int, str]) -> File:
+    """One file of a package of npm.
+
+    Args:
+        name: name and version of the package.
+        path: of the file in it.
+        archive: size and sha256 of the package.
+    """
+    folder = name.partition("@")[0].replace(".", "")
+    return File(
+        f"runtime/{folder}/{path.rpartition('/')[2]}",
+        size,
+        sha256,
+        (f"https://cdn.jsdelivr.net/npm/{name}/{path}",),
+        (Part(Package("npm", name, *archive), f"package/{path}", size),),
+    )
+
 
 CHARTJS_VERSION = "4.6.1"
-
-CHARTJS = Group(
-    f"Chart.js {CHARTJS_VERSION}",
-    (
-        File(
-            "runtime/chartjs/chart.umd.min.js",
-            210_082,
-            "87364cc2b2a76a6684929e7d6b80b18a897794db38400caff1fcf1791c6925d2",
-            (f"https://cdn.jsdelivr.net/npm/chart.js@{CHARTJS_VERSION}/dist/chart.umd.min.js",),
-            (
-                Part(
-                    Package(
-                        "npm",
-                        f"chart.js@{CHARTJS_VERSION}",
-                        1_591_049,
-                        "9345dacdf4bb4c5d40321f4b9aafab6fe676d37a534fc0bc2d17c4c4e29c4f00",
-                    ),
-                    "package/dist/chart.umd.min.js",
-                    210_082,
-                ),
-            ),
-        ),
-    ),
-)
-
-# --- marked and DOMPurify: the Markdown of answers ---
-
 MARKED_VERSION = "18.2.1"
 DOMPURIFY_VERSION = "3.5.0"
+IDIOMORPH_VERSION = "0.8.0"
 
-MARKDOWN = Group(
-    f"marked {MARKED_VERSION} and DOMPurify {DOMPURIFY_VERSION}",
+CHARTJS = Group(  # the charts of the benchmark page
+    f"Chart.js {CHARTJS_VERSION}",
     (
-        File(
-            "runtime/marked/marked.umd.js",
-            52_941,
-            "bb95d4c15f1289f78486eaacebf3bb18688475ed58a040ef762ed49337090542",
-            (f"https://cdn.jsdelivr.net/npm/marked@{MARKED_VERSION}/lib/marked.umd.js",),
-            (
-                Part(
-                    Package(
-                        "npm",
-                        f"marked@{MARKED_VERSION}",
-                        151_806,
-                        "d66c5213fc203466186060105b01f51896764ba64b3797d2620d02e28e34b8ca",
-                    ),
-                    "package/lib/marked.umd.js",
-                    52_941,
-                ),
-            ),
-        ),
-        File(
-            "runtime/dompurify/purify.min.js",
-            30_839,
-            "f69a46022ab1f53e969c8ebbca98172c8995785a9b3be72ea4a12d25b1a1bf67",
-            (f"https://cdn.jsdelivr.net/npm/dompurify@{DOMPURIFY_VERSION}/dist/purify.min.js",),
-            (
-                Part(
-                    Package(
-                        "npm",
-                        f"dompurify@{DOMPURIFY_VERSION}",
-                        337_941,
-                        "faa5f2bfe2814384b83d6edb4ed66812fbfdb2a654b4d59edd4b12304058ec20",
-                    ),
-                    "package/dist/purify.min.js",
-                    30_839,
-                ),
-            ),
+        _npm(
+            f"chart.js@{CHARTJS_VERSION}",
+            "dist/chart.umd.min.js",
+            210_082,
+            "87364cc2b2a76a6684929e7d6b80b18a897794db38400caff1fcf1791c6925d2",
+            (1_591_049, "9345dacdf4bb4c5d40321f4b9aafab6fe676d37a534fc0bc2d17c4c4e29c4f00"),
         ),
     ),
 )
 
-# --- Idiomorph: lists that change under a person's hands ---
+MARKDOWN = Group(  # that of answers
+    f"marked {MARKED_VERSION} and DOMPurify {DOMPURIFY_VERSION}",
+    (
+        _npm(
+            f"marked@{MARKED_VERSION}",
+            "lib/marked.umd.js",
+            52_941,
+            "bb95d4c15f1289f78486eaacebf3bb18688475ed58a040ef762ed49337090542",
+            (151_806, "d66c5213fc203466186060105b01f51896764ba64b3797d2620d02e28e34b8ca"),
+        ),
+        _npm(
+            f"dompurify@{DOMPURIFY_VERSION}",
+            "dist/purify.min.js",
+            30_839,
+            "f69a46022ab1f53e969c8ebbca98172c8995785a9b3be72ea4a12d25b1a1bf67",
+            (337_941, "faa5f2bfe2814384b83d6edb4ed66812fbfdb2a654b4d59edd4b12304058ec20"),
+        ),
+    ),
+)
 
-IDIOMORPH_VERSION = "0.8.0"
-
-IDIOMORPH = Group(
+IDIOMORPH = Group(  # lists that change under a person's hands
     f"Idiomorph {IDIOMORPH_VERSION}",
     (
-        File(
-            "runtime/idiomorph/idiomorph.min.js",
+        _npm(
+            f"idiomorph@{IDIOMORPH_VERSION}",
+            "dist/idiomorph.min.js",
             10_587,
             "4cbd535caf7663a51eda9bce6595371c384fc430d54b8d414e29a61167f19f96",
-            (f"https://cdn.jsdelivr.net/npm/idiomorph@{IDIOMORPH_VERSION}/dist/idiomorph.min.js",),
-            (
-                Part(
-                    Package(
-                        "npm",
-                        f"idiomorph@{IDIOMORPH_VERSION}",
-                        64_765,
-                        "c2b48584153f0167b5c98cb815576338ccd82a97378e53fbf29d139dfd67207e",
-                    ),
-                    "package/dist/idiomorph.min.js",
-                    10_587,
-                ),
-            ),
+            (64_765, "c2b48584153f0167b5c98cb815576338ccd82a97378e53fbf29d139dfd67207e"),
         ),
     ),
 )
