@@ -7,7 +7,7 @@ import { listen as listenForFiles } from "./drop.js";
 import { watch as watchFocus } from "./focus.js";
 import { foretell } from "./foretold.js";
 import { begin, keep, offerPrivacy } from "./kept.js";
-import { fill, made } from "./lists.js";
+import { made, put } from "./lists.js";
 import { startAgain } from "./offline.js";
 import { receive } from "./shared.js";
 import { start } from "./start.js";
@@ -194,7 +194,7 @@ globalThis.paint = (/** @type {string} */ changes) => {
       if (what === "text") element.textContent = value;
       else if (what === "parts") element.replaceChildren(...value.map(part));
       else if (what === "options") element.append(...value.map(option));
-      else if (what === "items") fill(element, made(value));
+      else if (what === "items") put(element, made(value));
       else if (what.startsWith(".")) element[what.slice(1)] = value;
       else if (what.startsWith("--")) element.style.setProperty(what, value);
       else element.setAttribute(what, value);

@@ -21,7 +21,7 @@ const usable = (element) => element.isConnected && element.tabIndex >= 0 && !ele
 
 /** Whether two are the same, made twice. @param {Place} one  @param {Place} other */
 const twins = (one, other) => (one.id ? one.id === other.id
-  : Boolean(one.dataset.do) && ["do", "on", "key"].every((name) => one.dataset[name] === other.dataset[name]));
+  : Boolean(one.dataset.do) && ["do", "on"].every((name) => one.dataset[name] === other.dataset[name]));
 
 /** Who takes over. @param {Left} left  @returns {Place | undefined} */
 function heir({ element, within }) {

@@ -1,6 +1,6 @@
 /**
- * What Python writes again while a person is at it: lists, conversations. What was there before, by its id, stays: with
- * the keyboard, with a press that has begun, with what is being written into a field.
+ * What Python writes again while a person is at it: lists, conversations. What was there before stays: with the keyboard,
+ * with a press that has begun, with what is being written into a field.
  */
 
 import { library } from "./library.js";
@@ -20,8 +20,12 @@ export function made(html) {
 }
 
 /** Make some content all that an element holds. @param {Element} element  @param {DocumentFragment} content */
-export function fill(element, content) {
+export function put(element, content) {
   const { Idiomorph } = globalThis;
+  // By its id something is known again: what a person can do, and with what.
+  for (const each of /** @type {NodeListOf<HTMLElement>} */ (content.querySelectorAll("[data-on]"))) {
+    each.id ||= [element.id, each.dataset.do, each.dataset.on].join(":");
+  }
   if (!Idiomorph) {
     element.replaceChildren(content);
     library(IDIOMORPH).catch(() => {}); // then everything in it is new each time

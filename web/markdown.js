@@ -5,7 +5,7 @@
  */
 
 import { library } from "./library.js";
-import { fill as put, made } from "./lists.js";
+import { made, put } from "./lists.js";
 
 const MARKED = new URL("runtime/marked/marked.umd.js", import.meta.url).href;
 const DOMPURIFY = new URL("runtime/dompurify/purify.min.js", import.meta.url).href;

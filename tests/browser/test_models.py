@@ -59,6 +59,10 @@ def test_what_a_person_does_in_a_list_goes_on_while_it_is_written_again(
         models.append(OfferedModel(name, path))
     page.goto(f"{serve(models)}{SHORT}#models")
     loaded(page, "one", "prepared now")
+    # Keys press the buttons that name them: an offer's number is no such name.
+    page.evaluate("() => addEventListener('click', () => { document.body.dataset.pressed = ''; })")
+    page.press("#hub-address", "1")
+    assert page.get_attribute("body", "data-pressed") is None
     page.locator("#models-offered").get_by_role("button", name=ENGLISH["models.use"]).click()
     loaded(page, "two", "prepared now")
     kept(page, "two", "one")

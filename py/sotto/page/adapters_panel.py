@@ -67,24 +67,20 @@ class AdaptersPanel:
         if holder.engine is not None:
             on = " checked" if holder.adapters.on(holder.engine, entry.key) else ""
             text = escape(words("adapters.on", name=holder.title))
-            parts.append(
-                f'<label><input type="checkbox" id="on-{key}" data-do="on" data-key="{key}"{on}>{text}</label>'
-            )
+            parts.append(f'<label><input type="checkbox" data-do="on" data-on="{key}"{on}>{text}</label>')
         sure = words("models.drop.sure" if self._going == entry.key else "models.drop")
-        parts.append(
-            f'<button type="button" id="drop-{key}" data-do="drop" data-key="{key}">{escape(sure)}</button>'
-        )
+        parts.append(f'<button type="button" data-do="drop" data-on="{key}">{escape(sure)}</button>')
         title = (
             f'<input type="text" value="{escape(entry.title)}" aria-label="{escape(words("adapters.rename"))}"'
-            f' id="rename-{key}" data-do="rename" data-key="{key}" spellcheck="false" autocomplete="off">'
+            f' data-do="rename" data-on="{key}" spellcheck="false" autocomplete="off">'
         )
-        return f'<li id="kept-{key}">{title}<small>{said}</small><p>{"".join(parts)}</p></li>'
+        return f"<li>{title}<small>{said}</small><p>{''.join(parts)}</p></li>"
 
     def _heard(self, event: Any) -> None:
         target = event.target.closest("[data-do]")
         if not target:
             return
-        do, key = str(target.dataset.do), str(target.dataset.key)
+        do, key = str(target.dataset.do), str(target.dataset.on)
         if (str(event.type) == "change") == (do in ("rename", "on")):
             self._parts.do(self._act(do, key, str(target.value), do == "on" and bool(target.checked)))
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any
-from urllib.parse import quote
-
-from pyodide.ffi import create_proxy
 
 from ..browser import hub
 from ..errors import Cancelled, SottoError
@@ -49,8 +45,8 @@ class HubPanel:
         parts.elements.on("hub-no", "click", self._no)
         parts.elements.on("hub-stop", "click", lambda: parts.do(parts.holder.cancel()))
         for name in ("hub-offers", "hub-curated", "hub-unfinished"):
-            self._at(name).addEventListener("click", create_proxy(self._heard))
-        self._at("hub-curated").innerHTML = "".join(self._suggestion(one) for one in CURATED)
+            parts.elements.on_choice(name, self._heard)
+        parts.elements.items("hub-curated", "".join(map(self._suggestion, CURATED)))
 
     # --- looking
 
@@ -97,7 +93,7 @@ class HubPanel:
         facts = [model.repository, model.licence and words("hub.licence", name=model.licence)]
         self._say("hub-of", words("separator").join(filter(None, facts)))
         items = []
-        for number, offer in enumerate(self._offered):
+        for offer in self._offered:
             paths = [file.path for file in offer.files]
             wanted = address.file in paths if address.file else offer.recommended
             facts = [numbers.size(offer.nbytes), words("hub.adapter") if offer.adapter else offer.type]
@@ -114,7 +110,7 @@ class HubPanel:
             elif wanted:
                 facts.append(words("hub.recommended"))
             label = words("hub.fetch.adapter" if offer.adapter else "hub.fetch")
-            button = "" if offer.why_not else self._button("fetch", number, label, offer.path)
+            button = "" if offer.why_not else self._button("fetch", offer.path, label)
             items.append(self._item(offer.path, facts, button))
         none = f"<li>{escape(words('hub.empty'))}</li>"
         self._parts.elements.items("hub-offers", "".join(items) or none)
@@ -132,16 +128,10 @@ class HubPanel:
             words("hub.licence", name=one.licence),
             words("hub.recommended") if one.recommended else "",
         ]
-        return self._item(
-            one.title, facts, self._button("look", CURATED.index(one), words("hub.look"), one.name)
-        )
+        return self._item(one.title, facts, self._button("look", one.address, words("hub.look")))
 
-    def _button(self, do: str, number: int, text: str, of: str) -> str:
-        """A button that does something with what is `of` a name, and number `number` of its list."""
-        name = f"hub-{do}-{quote(of)}"
-        return (
-            f'<button type="button" id="{name}" data-do="{do}" data-number="{number}">{escape(text)}</button>'
-        )
+    def _button(self, do: str, on: str, text: str) -> str:
+        return f'<button type="button" data-do="{do}" data-on="{escape(on)}">{escape(text)}</button>'
 
     def _item(self, title: str, facts: Sequence[str], button: str) -> str:
         said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
@@ -159,33 +149,30 @@ class HubPanel:
 
     # --- fetching
 
-    def _heard(self, event: Any) -> None:
-        if target := event.target.closest("[data-do]"):
-            do, number = str(target.dataset.do), int(target.dataset.number)
-            if do == "fetch":
-                self._parts.do(self._ask(self._offered[number]))
-            elif do == "drop":
-                self._parts.do(self._drop(self._unfinished[number]))
-            else:
-                if do == "again":
-                    address = self._parts.holder.last.origin
-                else:
-                    address = self._unfinished[number].name if do == "further" else CURATED[number].address
-                self._at("hub-address").value = address
-                self._parts.do(self._look(address))
+    def _heard(self, does: str, on: str) -> None:
+        """Look at an address, fetch what is at a path, or drop what is unfinished, by its name."""
+        if does == "look":
+            self._at("hub-address").value = on
+            self._parts.do(self._look(on))
+        for offer in self._offered:
+            if does == "fetch" and offer.path == on:
+                self._parts.do(self._ask(offer))
+        for file in self._unfinished:
+            if does == "drop" and file.name == on:
+                self._parts.do(self._drop(file))
 
     async def list_unfinished(self) -> None:
         """Show what was not fetched to its end, or was cleared by the browser."""
         words, self._unfinished = self._words, await hub.unfinished(web.download)
         items = []
-        for number, file in enumerate(self._unfinished):
+        for file in self._unfinished:
             part = words("hub.part", done=numbers.size(file.done), total=numbers.size(file.size))
-            buttons = self._button("further", number, words("hub.further"), file.name)
-            buttons += self._button("drop", number, words("models.drop"), file.name)
+            buttons = self._button("look", file.name, words("hub.further"))
+            buttons += self._button("drop", file.name, words("models.drop"))
             items.append(self._item(file.name, [part], buttons))
         holder = self._parts.holder
         if holder.missing and holder.last.origin:
-            again = self._button("again", 0, words("hub.look"), holder.last.origin)
+            again = self._button("look", holder.last.origin, words("hub.look"))
             items.append(self._item(holder.last.origin, [words("hub.lost")], again))
         self._parts.elements.items("hub-unfinished", "".join(items))
 

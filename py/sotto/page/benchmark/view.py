@@ -5,10 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from html import escape
-from typing import Any
 from urllib.parse import quote
-
-from pyodide.ffi import create_proxy
 
 from ...bench.control import BenchProgress
 from ...bench.export import summary, to_csv
@@ -35,17 +32,12 @@ class BenchmarkView:
         self._items = parts.elements.items
         self._say = parts.elements.say
         self.on = parts.elements.on
+        self._on_choice = parts.elements.on_choice
         self.words = parts.words
 
     def on_kept(self, handler: Callable[[str, str], object]) -> None:
         """Call a handler with what is to be done ("compare", "show", "drop") and the date of a kept run."""
-
-        def heard(event: Any) -> None:
-            target = event.target.closest("[data-do]")
-            if target:
-                handler(str(target.dataset.do), str(target.dataset.date))
-
-        self._at("bench-kept").addEventListener("click", create_proxy(heard))
+        self._on_choice("bench-kept", handler)
 
     # --- the form
 
@@ -203,14 +195,13 @@ class BenchmarkView:
             where = ", ".join(part for part in (report.machine.system, report.machine.engine) if part)
             line = words("bench.kept.line", model=report.model, where=where, version=report.sotto)
             buttons = "".join(
-                f'<button type="button" id="bench-{do}-{date}" data-do="{do}" data-date="{date}">'
-                f"{escape(words(f'bench.{do}'))}</button>"
+                f'<button type="button" data-do="{do}" data-on="{date}">{escape(words(f"bench.{do}"))}</button>'
                 for do in ("show", "drop")
             )
             items.append(
                 f"<li><b>{escape(label(words, report))}</b><small>{escape(line)}</small><p>"
-                f'<label><input type="checkbox" id="bench-compare-{date}" data-do="compare" data-date="{date}"'
-                f"{checked}>{escape(words('bench.compare'))}</label>{buttons}</p></li>"
+                f'<label><input type="checkbox" data-do="compare" data-on="{date}"{checked}>'
+                f"{escape(words('bench.compare'))}</label>{buttons}</p></li>"
             )
         none = f"<p>{escape(words('bench.kept.none'))}</p>"
         self._items("bench-kept", f"<ul>{''.join(items)}</ul>" if items else none)

@@ -96,9 +96,8 @@ class ChatView:
     def cannot(self, name: str, others: Sequence[str]) -> None:
         """The model can't talk; others on this server may."""
         self._say("chat-cannot-text", self._words("chat.cannot.text", name=name))
-        self._at("chat-others").innerHTML = "".join(
-            f'<li><a href="?model={quote(other)}#chat">{escape(other)}</a></li>' for other in others
-        )
+        items = (f'<li><a href="?model={quote(other)}#chat">{escape(other)}</a></li>' for other in others)
+        self._items("chat-others", "".join(items))
         self._at("chat-others-of").hidden = not others
 
     # --- the conversations
@@ -112,7 +111,7 @@ class ChatView:
             line = escape(words("chat.line", date=local(one.changed), count=len(one.turns)))
             name, on = escape(one.name or words("chat.untitled")), escape(one.id)
             items.append(
-                f'<li><button type="button" id="chat-open-{on}" data-do="open" data-on="{on}"{here}>'
+                f'<li><button type="button" data-do="open" data-on="{on}"{here}>'
                 f'<b dir="auto">{name}</b><small>{line}</small></button></li>'
             )
         self._items("chat-list", "".join(items))
@@ -212,4 +211,4 @@ class ChatView:
 
     def _button(self, does: str, at: int, word: str) -> str:
         text = escape(self._words(word))
-        return f'<button type="button" id="chat-{does}-{at}" data-do="{does}" data-on="{at}">{text}</button>'
+        return f'<button type="button" data-do="{does}" data-on="{at}">{text}</button>'

@@ -79,10 +79,10 @@ class HistoryPanel:
             facts.append(words("history.versions", count=len(entry.versions)))
         line = escape(words("separator").join(facts))
         return (
-            f'<li><button type="button" id="history-open-{name}" data-do="open" data-on="{name}"{here}>'
+            f'<li><button type="button" data-do="open" data-on="{name}"{here}>'
             f'<b dir="auto">{escape(_short(post))}</b><span dir="auto">{escape(_short(entry.text))}</span>'
             f"<small>{line}</small></button>"
-            f'<button type="button" id="history-drop-{name}" data-do="drop" data-on="{name}">'
+            f'<button type="button" data-do="drop" data-on="{name}">'
             f"{escape(words('history.delete'))}</button></li>"
         )
 

@@ -102,18 +102,18 @@ class ModelsScreen(Observer):
             facts.append(words("models.other.layout"))
         title = (
             f'<input type="text" value="{escape(entry.title)}" aria-label="{escape(words("models.rename"))}"'
-            f' id="rename-{key}" data-do="rename" data-key="{key}" spellcheck="false" autocomplete="off">'
+            f' data-do="rename" data-on="{key}" spellcheck="false" autocomplete="off">'
         )
         buttons = [f"<b>{escape(words('models.in.use'))}</b>"] if in_use else []
         if entry.current and not in_use:
             buttons.append(self._button("use", entry.key, words("models.use")))
         buttons.append(
-            f'<label><input type="checkbox" id="keep-{key}" data-do="keep" data-key="{key}"'
+            f'<label><input type="checkbox" data-do="keep" data-on="{key}"'
             f"{' checked' if about.pinned else ''}>{escape(words('models.keep'))}</label>"
         )
         sure = self._going == entry.key
         buttons.append(self._button("drop", entry.key, words("models.drop.sure" if sure else "models.drop")))
-        return self._item(f"kept-{key}", title, facts, buttons)
+        return self._item(title, facts, buttons)
 
     def _offered(self, number: int, model: Model) -> str:
         in_use = self._holder.engine is not None and self._holder.model is model
@@ -121,19 +121,14 @@ class ModelsScreen(Observer):
         if in_use:
             button = f"<b>{escape(self._words('models.in.use'))}</b>"
         size = sum(file["size"] for file in model.get("files", [model]))
-        return self._item(
-            f"offered-{number}", f"<b>{escape(model['name'])}</b>", [numbers.size(size)], [button]
-        )
+        return self._item(f"<b>{escape(model['name'])}</b>", [numbers.size(size)], [button])
 
     def _button(self, do: str, key: str, text: str) -> str:
-        key = escape(key)
-        return (
-            f'<button type="button" id="{do}-{key}" data-do="{do}" data-key="{key}">{escape(text)}</button>'
-        )
+        return f'<button type="button" data-do="{do}" data-on="{escape(key)}">{escape(text)}</button>'
 
-    def _item(self, name: str, title: str, facts: Sequence[str], buttons: Sequence[str]) -> str:
+    def _item(self, title: str, facts: Sequence[str], buttons: Sequence[str]) -> str:
         said = "".join(f"<span>{escape(fact)}</span>" for fact in facts if fact)
-        return f'<li id="{name}">{title}<small>{said}</small><p>{"".join(buttons)}</p></li>'
+        return f"<li>{title}<small>{said}</small><p>{''.join(buttons)}</p></li>"
 
     async def _room(self, entries: Sequence[Entry]) -> None:
         """How much room there is, whether it is safe, which model found none, and what could go."""
@@ -165,7 +160,7 @@ class ModelsScreen(Observer):
         target = event.target.closest("[data-do]")
         if not target:
             return
-        do, key = str(target.dataset.do), str(target.dataset.key)
+        do, key = str(target.dataset.do), str(target.dataset.on)
         if (str(event.type) == "change") == (do in ("rename", "keep")):
             checked = do == "keep" and bool(target.checked)
             self._parts.do(self._act(do, key, str(target.value), checked))

@@ -102,11 +102,11 @@ class TasksView:
 
     def templates(self, own: Sequence[Template]) -> None:
         """List the templates, and offer the person's own as a file."""
-        items = []
-        for each in (*READY, *own):
-            name = escape(each.id)
-            button = f'<button type="button" id="template-{name}" data-on="{name}" dir="auto">'
-            items.append(f"<li>{button}{escape(self.name_of(each))}</button></li>")
+        items = (
+            f'<li><button type="button" data-on="{escape(each.id)}" dir="auto">'
+            f"{escape(self.name_of(each))}</button></li>"
+            for each in (*READY, *own)
+        )
         self._elements.items("tasks-list", "".join(items))
         link = self._at("tasks-export")
         link.hidden = not own
