@@ -149,9 +149,28 @@ def test_what_is_known_of_a_model_grows(store: DiskStore) -> None:
     drive(library.used("key", About("", "owner/name:file")))
     (entry,) = drive(library.entries())
     assert entry.about == About(
-        "a title", "owner/name:file", "Gemma", "GGUF", 10, used="2026-01-02T00:00:00+00:00"
+        "a title", "owner/name:file", "Gemma", "GGUF", 10, used="2026-01-02T00:00:00.000000+00:00"
     )
     assert entry.title == "a title" and not entry.current and not entry.nbytes
+
+
+def test_the_last_used_is_the_first_also_within_a_second(store: DiskStore) -> None:
+    clock = iter([datetime(2026, 1, 1, 0, 0, 1, part, tzinfo=UTC) for part in (0, 1000)])
+    library = Library(store, lambda: next(clock))
+    for title in ("two", "one"):
+        drive(library.used(title, About(title)))
+    assert [entry.title for entry in drive(library.entries())] == ["one", "two"]
+
+
+def test_what_was_read_a_while_ago_undoes_nothing(store: DiskStore) -> None:
+    library = Library(store)
+    drive(library.used("key", About("a title")))
+    (before,) = drive(library.entries())
+    drive(library.used("key", About()))
+    drive(library.rename(before, "another"))
+    drive(library.pin(before, True))
+    (entry,) = drive(library.entries())
+    assert entry.used > before.used and entry.title == "another" and entry.about.pinned
 
 
 @pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, '{"title": 3, "used": null, "more": 1}'])

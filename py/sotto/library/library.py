@@ -178,12 +178,12 @@ class Library:
 
     async def used(self, key: str, about: About) -> None:
         """A model was loaded: remember when, and what is known of it now."""
-        await self.record(key, replace(about, used=self._clock().isoformat(timespec="seconds")))
+        # Two may be loaded within a second, and which was the last is seen in every list.
+        await self.record(key, replace(about, used=self._clock().isoformat(timespec="microseconds")))
 
     async def record(self, key: str, about: About) -> None:
         """Remember what is known of a model now; what this leaves open stays as it was."""
-        older = About.from_json(await self._store.find_note(NOTE + key) or "")
-        await self._keep(key, about.over(older))
+        await self._keep(key, about.over(await self._about(key)))
 
     async def rename(self, entry: Entry, title: str) -> None:
         """Call a model by another name. Raises SottoError for an empty one, or another model's."""
@@ -192,16 +192,23 @@ class Library:
             raise SottoError("It needs a name.", "Write one.", "name.none")
         if any(other.key != entry.key and other.title == title for other in await self._all()):
             raise SottoError(f"Another one is called {title} already.", "Take another name.", "name.taken")
-        await self._keep(entry.key, replace(entry.about, title=title))
+        await self._change(entry, title=title)
 
     async def pin(self, entry: Entry, pinned: bool) -> None:
         """Never offer a model for deletion, or do again."""
-        await self._keep(entry.key, replace(entry.about, pinned=pinned))
+        await self._change(entry, pinned=pinned)
 
     async def remove(self, entry: Entry) -> None:
         """Delete a model's converted weights, and what is known of it. Its file stays where it is."""
         await self._store.drop(entry.key)
         await self._store.drop_note(NOTE + entry.key)
+
+    async def _change(self, entry: Entry, **changes: Any) -> None:
+        """Only that: the entry may have been read a while ago, and used or renamed since."""
+        await self._keep(entry.key, replace(await self._about(entry.key), **changes))
+
+    async def _about(self, key: str) -> About:
+        return About.from_json(await self._store.find_note(NOTE + key) or "")
 
     async def _keep(self, key: str, about: About) -> None:
         await self._store.keep_note(NOTE + key, json.dumps(asdict(about), ensure_ascii=False))
